@@ -1,0 +1,58 @@
+"""The verbs: options, help, messages and exit codes. Heavy imports stand inside command bodies."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hifa_cli import __version__
+from hifa_cli.cli.options import Config
+from hifa_cli.errors import HifaError
+
+
+class HifaGroup(TyperGroup):
+    """Turns a HifaError into one line on stderr and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; Ctrl-C exits 130 as shells expect."""
+        try:
+            return super().invoke(ctx)
+        except HifaError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=HifaGroup,
+    name="hifa",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hifa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hifa(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Show it a photo; it finds the 3D shape."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="hifa")
+    sys.exit(0)

@@ -1,0 +1,74 @@
+"""Options that several verbs share, declared once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def _read_tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} is no TOML: {error}") from error
+
+
+def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
+    """The table's values under the parameters' own names; an unknown key is a usage error."""
+    if not isinstance(table, dict):
+        raise typer.BadParameter(f"'{name}' must be a table: write [{name}] on a line of its own")
+    known = {
+        spelling.lstrip("-").replace("-", "_"): parameter.name
+        for parameter in parameters
+        for spelling in (*parameter.opts, *parameter.secondary_opts, parameter.name)
+    }
+    values = {}
+    for key, value in table.items():
+        if (parameter_name := known.get(key.replace("-", "_"))) is None:
+            raise typer.BadParameter(f"[{name}] does not know '{key}': see 'hifa {name} --help'")
+        values[parameter_name] = value
+    return values
+
+
+def load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take a verb's (or every verb's) defaults from a TOML file, a table a verb; flags win."""
+    if path is None or context.resilient_parsing:
+        return path
+    tables = _read_tables(path)
+    group: Any = context.find_root().command
+    for name in tables:
+        if name not in group.commands:
+            raise typer.BadParameter(f"there is no verb '{name}' in 'hifa --help'")
+    defaults = {
+        name: _defaults_for(table, name, group.commands[name].params)
+        for name, table in tables.items()
+    }
+    mine = defaults if context.command is group else defaults.get(str(context.info_name), {})
+    context.default_map = {**(context.default_map or {}), **mine}
+    return path
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Force = Annotated[bool, typer.Option("--force", help="Do it again and overwrite what is there.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        callback=load_config,
+        is_eager=True,
+        metavar="FILE.toml",
+        help="Defaults from a TOML file, a table a verb; flags win.",
+    ),
+]

@@ -1,0 +1,88 @@
+"""The terminal: talk goes to stderr, results to stdout."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from hifa_cli.talk import Talk
+
+T = TypeVar("T")
+
+
+class TerminalTalk(Talk):
+    """Notes, warnings and progress bars on stderr; bars only where somebody watches."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.verbose = verbose
+
+    def note(self, message: str) -> None:
+        """Print ``message`` on stderr."""
+        self.console.print(message, markup=False)
+
+    def warn(self, message: str) -> None:
+        """Print ``message`` on stderr as a warning."""
+        self.console.print("[yellow]warning:[/]", end=" ")
+        self.console.print(message, markup=False)
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Show a bar while ``items`` pass; a plain line at the end where nobody watches."""
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        with progress:
+            task = progress.add_task(label, total=total, rate="")
+            for item in items:
+                yield item
+                progress.advance(task)
+                if speed := progress.tasks[0].speed:
+                    progress.update(task, rate=f"{speed:.1f}/s")
+        if not self.console.is_terminal:
+            done = int(progress.tasks[0].completed)
+            self.note(f"{label}: {done} in {progress.tasks[0].finished_time or 0:.0f} s" if done else label)
+
+
+class QuietTalk(Talk):
+    """Only warnings, on stderr."""
+
+    def warn(self, message: str) -> None:
+        """Print ``message`` on stderr as a warning."""
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"warning: {message}", markup=False)
+
+
+def talk_for(*, quiet: bool, verbose: bool) -> Talk:
+    """The talk that ``-q`` and ``-v`` ask for."""
+    return QuietTalk() if quiet else TerminalTalk(verbose=verbose)
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document to stdout."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def print_result(*renderables: Any) -> None:
+    """Write results for people to stdout, as wide as they need where stdout is no terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    for renderable in renderables:
+        console.print(renderable)
