@@ -1,0 +1,92 @@
+"""Cameras: the rig of Su et al. 2015 and the two ways to fit a shape into its picture.
+
+A shape enters upright along +z, centred, within the unit sphere. Azimuth 0 looks from −y, as MATLAB's
+``view`` does; azimuths grow counter-clockwise seen from above.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FIELD_OF_VIEW = 10.0  # degrees, the unit sphere just inside: MATLAB's automatic angle, weak perspective
+DISTANCE = 1.0 / float(np.sin(np.radians(FIELD_OF_VIEW / 2)))  # from the eye to the shape's centre
+LONGEST_SIDE = 0.9  # of the picture's side; render_views.m of Su et al. 2015
+LARGEST_AREA = 0.3  # of the picture; the same
+
+# Rows are the new x, y, z: proper rotations that bring the named axis up.
+_UPRIGHT = {
+    "x": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]),
+    "y": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
+    "z": np.eye(3),
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a picture plane lies on the pixels: column = left + scale·u, row = top − scale·v."""
+
+    scale: float
+    left: float
+    top: float
+
+
+def upright(points: NDArray[np.float64], up: Literal["x", "y", "z"]) -> NDArray[np.float64]:
+    """(n, 3) points turned so that the axis ``up`` becomes +z."""
+    return points if up == "z" else points @ _UPRIGHT[up].T
+
+
+def rig(views: int, elevation: float) -> NDArray[np.float64]:
+    """Orientations of ``views`` cameras on a circle, all looking at the origin.
+
+    Args:
+        views: V, azimuths 0, 360/V, …
+        elevation: degrees above the horizon; ±90 looks straight down or up.
+
+    Returns:
+        (V, 3, 3) rows right, up and back (from the origin to the eye), orthonormal, right-handed.
+    """
+    azimuth = 2 * np.pi * np.arange(views) / views
+    sin, cos, zero = np.sin(azimuth), np.cos(azimuth), np.zeros(views)
+    high, flat = np.sin(np.radians(elevation)), np.cos(np.radians(elevation))
+    right = np.stack([cos, sin, zero], axis=1)
+    up = np.stack([-sin * high, cos * high, zero + flat], axis=1)
+    back = np.stack([sin * flat, -cos * flat, zero + high], axis=1)
+    return np.stack([right, up, back], axis=1)
+
+
+def project(points: NDArray[np.float64], camera: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3) points onto a camera's plane: u to the right, v up, and the inverse depth 1 / w."""
+    projected = points @ camera.T
+    inverse = 1.0 / (DISTANCE - projected[:, 2])
+    projected[:, 2] = 1.0
+    projected *= inverse[:, None]
+    return projected
+
+
+def on_pixels(projected: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+    """(n, 3) u, v, 1/w to column, row, 1/w."""
+    factors = np.array([frame.scale, -frame.scale, 1.0])
+    return projected * factors + np.array([frame.left, frame.top, 0.0])
+
+
+def sphere_frame(size: int) -> Frame:
+    """The same frame for every view: the unit sphere fills ``LONGEST_SIDE`` of the picture."""
+    radius = 1.0 / np.sqrt(DISTANCE**2 - 1.0)  # of the sphere's outline on the plane
+    return Frame(scale=LONGEST_SIDE * size / 2 / float(radius), left=size / 2, top=size / 2)
+
+
+def box_frame(projected: NDArray[np.float64], size: int, shrink: float = 1.0) -> Frame:
+    """The frame that centres the outline's box, its longest side ``shrink·LONGEST_SIDE`` of the picture.
+
+    Args:
+        projected: (n, 3) from :func:`project`, of vertices that faces use.
+        size: pixels a side.
+        shrink: at most 1, to keep the area below ``LARGEST_AREA``.
+    """
+    low, high = projected[:, :2].min(axis=0), projected[:, :2].max(axis=0)
+    longest = max(float((high - low).max()), np.finfo(np.float64).tiny)
+    scale = shrink * LONGEST_SIDE * size / longest
+    centre = scale * (low + high) / 2
+    return Frame(scale=scale, left=size / 2 - float(centre[0]), top=size / 2 + float(centre[1]))

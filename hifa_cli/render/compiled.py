@@ -1,0 +1,47 @@
+"""Compiled loops that start quickly: numba with its compilation kept on disk wherever a place is left."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def compiled(loop: Callable[P, T]) -> Callable[P, T]:
+    """Compile ``loop`` at its first call and keep the result for later processes.
+
+    The result is kept beside the module, else in the user's cache folder (numba's own order), else in
+    the temporary folder: a read-only installation of a user without a home still compiles only once.
+
+    Note:
+        A kept result is thrown away when its own file changes, but not when a compiled function that it
+        calls from another file does: compiled functions that call each other stand in one file, and
+        constants come in as arguments.
+    """
+    import numba
+
+    try:
+        kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
+    except RuntimeError:  # numba found no place to write
+        numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(_private_cache())
+        try:
+            kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
+        except (RuntimeError, OSError):
+            kept = numba.njit(nogil=True, error_model="numpy")(loop)
+    return kept  # type: ignore[no-any-return]
+
+
+def _private_cache() -> Path:
+    """A folder in the temporary one that nobody else can write to: what lies there is executed."""
+    folder = Path(tempfile.gettempdir()) / f"hifa-compiled-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+            raise PermissionError(folder)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="hifa-compiled-"))
+    return folder
