@@ -24,3 +24,116 @@ class RenderConfig:
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape
     renderer: Renderer = "auto"
+
+
+Method = Literal["source-only", "hifa-g", "hifa-gl", "hifa"]
+Preset = Literal["stable", "paper", "lab"]
+Freeze = Literal["auto", "none", "trunk"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network, as it is stored beside its weights.
+
+    ``embedding`` 0 means no bottleneck: the descriptor is the trunk's own feature (a frozen encoder).
+    """
+
+    backbone: str = "efficientnet_lite0"
+    embedding: int = 256  # D, section 3.2
+    classes: tuple[str, ...] = ()
+    dropout: float = 0.0  # before the bottleneck; AlexNet's own two stay in its trunk
+    embedding_relu: bool = False  # the paper is silent; the lab's code has none
+    freeze_norm: bool = True
+    head_init: Literal["orthogonal", "gaussian"] = "orthogonal"
+    size: int = 224  # pixels a side that the network sees
+    resize: int = 224  # pixels a side before the crop to ``size``
+    fit: Literal["squash", "crop", "pad"] = "squash"  # how an oblong photo becomes square
+    mean: tuple[float, float, float] = (127 / 255,) * 3  # what EfficientNet-Lite was trained with
+    std: tuple[float, float, float] = (128 / 255,) * 3
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. The defaults are the preset ``stable``; ``PRESETS`` holds what the others change."""
+
+    method: Method = "hifa"
+    preset: Preset = "stable"
+    backbone: str = "efficientnet_lite0"
+    weights: str = "imagenet"
+    freeze: Freeze = "auto"  # auto: the trunk is frozen on a CPU, trained on a GPU
+    embedding: int = 256  # D, section 3.2
+    embedding_relu: bool = False
+    dropout: float = 0.2
+    head_init: Literal["orthogonal", "gaussian"] = "orthogonal"
+    # equation 7
+    weight_mutual: float = 0.05  # lambda
+    weight_global: float = 0.05  # beta; the paper prints 1, see docs/methods.md
+    weight_local: float = 20.0  # multiplies gamma(p); the paper has 1
+    radius: float = 25.0  # R, section 3.3
+    ramp: float = 10.0  # the 10 of gamma = 2 / (1 + exp(-10 p)) - 1
+    # where the paper is silent
+    norm_penalty: Literal["squared", "absolute"] = "squared"  # L_d of equation 4; AFN's code squares
+    local_scale: Literal["sum", "classes", "mean"] = "mean"  # equation 6 as printed, per class, per number
+    centroids: Literal["moving", "batch"] = "moving"  # MSTN's code moves
+    centroid_keep: float = 0.7  # share of the old centroid, MSTN
+    mutual_pairs: Literal["views", "pooled"] = "views"  # I_t and K_t are per view in the text
+    critic_rate: float = 20.0  # the critic's own learning rate factor; 1 / lambda undoes lambda for it
+    # the run
+    steps: int = 600
+    images: int = 42  # photos a step
+    shapes: int = 24  # shapes a step
+    views: int = 12  # views of a shape a step, drawn anew each step
+    rate: float = 0.01  # learning rate of the head
+    trunk_rate: float = 0.1  # the trunk's learning rate as a share of the head's
+    rate_decay: float = 10.0  # rate / (1 + decay * p) ** power
+    rate_power: float = 0.75
+    warmup: int = 20  # steps
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    clip: float = 0.0  # largest gradient norm; 0 means none
+    resize: int = 256  # pixels before the random crop; facts of the lineage: 256 to 224
+    augment: bool = True  # random crop and flip, each view by itself
+    balanced: bool = True  # every class of photos equally often
+    workers: int = 0  # processes that read pictures
+    checkpoint: int = 200  # steps between checkpoints
+    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"  # auto: bf16 on CUDA where it has it
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "stable": {},
+    # The paper's words; where it is silent, the MSTN AlexNet recipe that its lineage descends from.
+    "paper": {
+        "backbone": "alexnet",
+        "freeze": "none",
+        "dropout": 0.0,
+        "head_init": "gaussian",
+        "weight_global": 1.0,
+        "weight_local": 1.0,
+        "local_scale": "sum",
+        "critic_rate": 1.0,
+        "steps": 10_000,
+        "images": 32,
+        "shapes": 32,
+        "nesterov": False,
+        "warmup": 0,
+    },
+    # The configuration that the benchmark's authors published with their RevGrad code.
+    "lab": {
+        "backbone": "alexnet",
+        "freeze": "none",
+        "dropout": 0.0,
+        "weight_global": 1.0,
+        "weight_local": 1.0,
+        "local_scale": "sum",
+        "critic_rate": 1.0,
+        "steps": 20_000,
+        "images": 6,
+        "shapes": 6,
+        "warmup": 0,
+    },
+}

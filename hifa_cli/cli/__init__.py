@@ -20,7 +20,7 @@ class HifaGroup(TyperGroup):
             return super().invoke(ctx)
         except HifaError as error:
             typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from error
+            raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None

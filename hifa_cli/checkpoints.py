@@ -1,0 +1,113 @@
+"""A run on disk: its configuration, its log, and checkpoints from which it goes on to the bit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hifa_cli.atomic import written_file
+from hifa_cli.errors import HifaError
+from hifa_cli.objectives import Objective
+
+RUN_FILE, LOG_FILE, CHECKPOINT = "run.json", "log.jsonl", "checkpoint.safetensors"
+WEIGHT, MOMENTUM = "weight/", "momentum/"
+Settings = dict[str, Any]
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    """Write the resolved configuration of a run."""
+    with written_file(folder / RUN_FILE) as path:
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def read_settings(folder: Path) -> Settings | None:
+    """The resolved configuration of the run in ``folder``, or None where there is no run.
+
+    Raises:
+        HifaError: the file is damaged.
+    """
+    try:
+        settings = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise HifaError(f"cannot read {folder / RUN_FILE}: damaged; train again with --force") from error
+    if not isinstance(settings, dict):
+        raise HifaError(f"cannot read {folder / RUN_FILE}: damaged; train again with --force")
+    return settings
+
+
+def save_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.SGD, step: int) -> None:
+    """Write weights, optimiser state and the number of finished steps as one file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    tensors = {f"{WEIGHT}{name}": tensor for name, tensor in objective.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        if state.get("momentum_buffer") is not None:
+            tensors[f"{MOMENTUM}{index}"] = state["momentum_buffer"]
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_file(folder / CHECKPOINT) as path:
+        save_file(tensors, path, metadata={"schema": "1", "step": str(step)})
+
+
+def load_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.SGD) -> int:
+    """Take up the checkpoint in ``folder``.
+
+    Returns:
+        The number of finished steps; 0 where there is no checkpoint.
+
+    Raises:
+        HifaError: the checkpoint is damaged or of another network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, "pt") as file:
+            step = int(file.metadata()["step"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        objective.load_state_dict(_under(WEIGHT, tensors))
+        momenta = _under(MOMENTUM, tensors)
+        state = optimiser.state_dict()
+        state["state"] = {int(index): {"momentum_buffer": tensor} for index, tensor in momenta.items()}
+        optimiser.load_state_dict(state)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise HifaError(f"the checkpoint {path} is damaged; train again with --force") from error
+    return step
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+class Log:
+    """One JSON document a line, a line a step; on resuming, lines after the checkpoint are dropped."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path = folder / LOG_FILE
+        kept = [line for line in self._lines() if line["step"] <= step] if step else []
+        with written_file(self.path) as path:
+            path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.file = self.path.open("a", encoding="utf-8")
+
+    def _lines(self) -> list[dict[str, Any]]:
+        lines = []
+        if self.path.exists():
+            for text in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    lines.append(json.loads(text))
+                except ValueError:  # the line that a kill cut short
+                    continue
+        return lines
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line."""
+        self.file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.file.close()

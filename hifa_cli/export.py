@@ -1,0 +1,129 @@
+"""A model's embeddings of photos and shapes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hifa_cli import __version__
+from hifa_cli.batches import in_order, one_by_one
+from hifa_cli.config import ModelConfig
+from hifa_cli.data import Collection, Item
+from hifa_cli.errors import HifaError
+from hifa_cli.model import Network, build_network, digest, load_network, read_about
+from hifa_cli.store import Embeddings, Export
+from hifa_cli.streams import torch_stream
+from hifa_cli.talk import SILENT, Talk
+
+VIEWS_AT_ONCE = 48
+FROZEN = "frozen"
+
+
+class Encoder:
+    """A network that embeds: load it once, call it with a batch.
+
+    Args:
+        network: in evaluation mode.
+        method: the training method's name, or ``frozen``.
+        device: where it runs.
+    """
+
+    def __init__(self, network: Network, method: str, device: torch.device) -> None:
+        self.network, self.method, self.device = network.to(device).eval(), method, device
+        self.digest = digest(network)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
+        """Embed (B, V, 3, S, S) uint8 pixels: (B, D) float32, as they leave the network."""
+        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).pooled.float().cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def each_view(self, pixels: torch.Tensor) -> NDArray[np.float32]:
+        """Embed every view by itself: (B, V, D) float32."""
+        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).views.float().cpu().numpy()
+        return vectors
+
+
+def frozen_encoder(device: torch.device) -> Encoder:
+    """The pretrained encoder that the install brought, with no training at all."""
+    config = ModelConfig(embedding=0)
+    network = build_network(config, "imagenet", torch_stream(0, "initialise", "head"))
+    with torch.no_grad():  # there is no class to tell apart; what is not used must not change the digest
+        for parameter in network.classifier.parameters():
+            parameter.zero_()
+    return Encoder(network, FROZEN, device)
+
+
+def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
+    """The model that ``hifa train`` wrote to ``folder``, or the pretrained encoder where it is None.
+
+    Raises:
+        HifaError: there is no model in ``folder``, or its weights are not those it was saved with.
+    """
+    if folder is None:
+        return frozen_encoder(device)
+    about = read_about(folder)
+    encoder = Encoder(load_network(folder), str(about.get("method", "")), device)
+    if about.get("digest") != encoder.digest:
+        raise HifaError(f"the weights in {folder} are not those of its model.json; restore the file or train again")
+    return encoder
+
+
+def embed(encoder: Encoder, items: Sequence[Item], *, label: str, workers: int = 2, talk: Talk = SILENT) -> Embeddings:
+    """Embed every readable item; one that cannot be read is named in a warning and left out.
+
+    Raises:
+        HifaError: nothing could be read.
+    """
+    rows: list[int] = []
+    vectors: list[NDArray[np.float32]] = []
+    batches = in_order(items, encoder.network.config, most=VIEWS_AT_ONCE, workers=workers, talk=talk)
+    for seen in talk.track(one_by_one(batches), label, len(items)):
+        if seen is not None:
+            rows.extend(seen.rows)
+            vectors.append(encoder(seen.pixels))
+    if not rows:
+        raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
+    return Embeddings(
+        ids=tuple(items[row].id for row in rows),
+        labels=np.array([items[row].label for row in rows], dtype=np.int64),
+        vectors=np.concatenate(vectors),
+    )
+
+
+def export(
+    encoder: Encoder,
+    images: Collection | None,
+    shapes: Collection | None,
+    *,
+    about: dict[str, Any],
+    talk: Talk = SILENT,
+) -> Export:
+    """Embed photos, shapes or both; the classes of both are listed together.
+
+    Args:
+        encoder: the model.
+        images: photos.
+        shapes: rendered shapes.
+        about: where everything came from, for the file's ``config``.
+        talk: notes and progress.
+    """
+    classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
+    done = {
+        name: embed(encoder, part.relabelled(classes).items, label=f"embedding {name}", talk=talk) if part else None
+        for name, part in (("images", images), ("shapes", shapes))
+    }
+    return Export(
+        images=done["images"],
+        shapes=done["shapes"],
+        classes=classes,
+        hifa_version=__version__,
+        method=encoder.method,
+        model=encoder.digest,
+        config={"model": asdict(encoder.network.config), **about},
+    )

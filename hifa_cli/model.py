@@ -1,0 +1,280 @@
+"""The network that both domains share, the MI critic, and where their weights come from."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hifa_cli.atomic import written_file
+from hifa_cli.config import ModelConfig
+from hifa_cli.errors import HifaError
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "model.json"
+
+
+class TrunkFeatures(NamedTuple):
+    """What a trunk makes of pictures, before the bottleneck.
+
+    Attributes:
+        low: (B, V, c, h, w) low-level maps, I of section 3.2 (AlexNet: conv5 after its pooling).
+        high: (B, V, F) what the bottleneck reads (AlexNet: fc7, 4096).
+    """
+
+    low: Tensor
+    high: Tensor
+
+
+class Features(NamedTuple):
+    """What the network makes of a batch of photos (V = 1) or shapes (V = 12).
+
+    Attributes:
+        low: (B, V, c, h, w) low-level maps, I_s or I_t.
+        views: (B, V, D) embedding of each view, K_s or K_t.
+        pooled: (B, D) maximum over views, K_s or K'_t: the descriptor.
+        logits: (B, C) classifier F on the descriptor.
+    """
+
+    low: Tensor
+    views: Tensor
+    pooled: Tensor
+    logits: Tensor
+
+
+class AlexNetTrunk(nn.Module):
+    """Torchvision's AlexNet up to fc7: the paper's backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import alexnet
+
+        net = alexnet()
+        self.features, self.avgpool = net.features, net.avgpool
+        self.classifier = net.classifier[:6]  # dropout fc6 relu dropout fc7 relu
+        self.width = 4096
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, 256, 6, 6) and (N, 4096)."""
+        low = self.avgpool(self.features(pixels))
+        return low, self.classifier(low.flatten(1))
+
+
+class TimmTrunk(nn.Module):
+    """Any timm image model: the map of its last stage and its pooled features."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        import timm
+
+        try:
+            self.net = timm.create_model(name, pretrained=False, num_classes=0)
+        except RuntimeError as error:
+            raise HifaError(
+                f"no backbone '{name}': use efficientnet_lite0, alexnet or a name that timm.list_models() gives"
+            ) from error
+        if not hasattr(self.net, "forward_intermediates"):
+            raise HifaError(f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone")
+        self.width = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        final, maps = self.net.forward_intermediates(pixels, indices=1)
+        return maps[0], self.net.forward_head(final, pre_logits=True)
+
+
+def build_trunk(backbone: str) -> nn.Module:
+    """The trunk called ``backbone``, with random weights.
+
+    Raises:
+        HifaError: no such backbone.
+    """
+    if backbone == "alexnet":
+        return AlexNetTrunk()
+    return TimmTrunk("tf_efficientnet_lite0" if backbone == "efficientnet_lite0" else backbone)
+
+
+class Network(nn.Module):
+    """G and F of the paper: trunk, bottleneck, max-pooling over views, classifier (section 3.2).
+
+    A photo is a shape seen once: the maximum over one view is the identity, so both domains take this
+    one path.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = build_trunk(config.backbone)
+        width = int(self.trunk.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
+        self.dimension = config.embedding or width
+        self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+
+    def look(self, pixels: Tensor) -> TrunkFeatures:
+        """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB."""
+        batch, views = pixels.shape[:2]
+        flat = pixels.flatten(0, 1)
+        flat = flat.expand(-1, 3, -1, -1).to(self.mean.dtype) / 255
+        flat = ((flat - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        low, high = self.trunk(flat)
+        return TrunkFeatures(low.unflatten(0, (batch, views)), high.unflatten(0, (batch, views)))
+
+    def forward(self, seen: Tensor | TrunkFeatures) -> Features:
+        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them."""
+        low, high = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
+        views = self.bottleneck(self.dropout(high))
+        if self.config.embedding_relu:
+            views = views.relu()
+        pooled = views.amax(dim=1)  # (B, V, D) -> (B, D)
+        return Features(low, views, pooled, self.classifier(pooled))
+
+    def train(self, mode: bool = True) -> "Network":
+        """Batch normalisation keeps its pretrained statistics where the configuration says so.
+
+        Otherwise merely passing the target's views through shared statistics would change the source
+        features, and every comparison with a source-only network would be confounded.
+        """
+        super().train(mode)
+        if self.config.freeze_norm:
+            for module in self.trunk.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the bottleneck and the classifier, which start from scratch."""
+        yield from self.bottleneck.parameters()
+        yield from self.classifier.parameters()
+
+
+class Critic(nn.Module):
+    """T of equation 2: tells a map with its own embedding from a map with another item's.
+
+    The concatenate-and-convolve discriminator of Hjelm et al. 2019: two 3 x 3 convolutions (64, 32)
+    over the map, then the embedding joins and three layers (512, 512, 1) follow. For the paper's
+    256 x 6 x 6 map the flattened width is 32 * 2 * 2 + 256 = 384. Maps of fewer than five pixels a side
+    are padded so that the convolutions have something to see.
+    """
+
+    def __init__(self, channels: int, side: int, dimension: int) -> None:
+        super().__init__()
+        padding = 0 if side >= 5 else 1
+        self.convolve = nn.Sequential(
+            nn.Conv2d(channels, 64, 3, padding=padding),
+            nn.ReLU(),
+            nn.Conv2d(64, 32, 3, padding=padding),
+            nn.Flatten(),
+        )
+        left = side - 4 + 4 * padding
+        self.judge = nn.Sequential(
+            nn.Linear(32 * left * left + dimension, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1)
+        )
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """(N, c, h, w) maps and (N, D) embeddings to (N,) logits."""
+        return self.judge(torch.cat((high, self.convolve(low)), dim=1)).squeeze(1)
+
+
+def build_network(config: ModelConfig, weights: str, generator: torch.Generator) -> Network:
+    """A network whose trunk has ``weights`` and whose head is fresh.
+
+    Args:
+        config: architecture.
+        weights: ``imagenet``, ``none``, or a file of weights for the trunk or the whole network.
+        generator: draws the fresh parameters.
+
+    Raises:
+        HifaError: the weights cannot be had or do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        network = Network(config)
+        _reset_head(network, config)
+    if weights != "none":
+        from hifa_cli.weights import load_trunk
+
+        load_trunk(network, config.backbone, weights)
+    return network
+
+
+def _reset_head(network: Network, config: ModelConfig) -> None:
+    """Initialise the head: ``orthogonal`` keeps the trunk's geometry, ``gaussian`` is MSTN's recipe."""
+    if isinstance(network.bottleneck, nn.Linear):
+        if config.head_init == "orthogonal":
+            nn.init.orthogonal_(network.bottleneck.weight)
+            nn.init.zeros_(network.bottleneck.bias)
+        else:
+            nn.init.normal_(network.bottleneck.weight, std=0.01)
+            nn.init.constant_(network.bottleneck.bias, 0.1)
+    if config.head_init == "gaussian":
+        nn.init.normal_(network.classifier.weight, std=0.005)
+        nn.init.constant_(network.classifier.bias, 0.1)
+
+
+def digest(network: Network) -> str:
+    """SHA-256 over the names, shapes and values of the weights and over the configuration."""
+    total = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        total.update(f"{name}{tuple(tensor.shape)}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def save_network(network: Network, folder: Path, **about: object) -> None:
+    """Write the weights (safetensors) and the configuration (JSON) into ``folder``."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with written_file(folder / WEIGHTS_FILE) as path:
+        save_file(tensors, path)
+    document = {"schema": 1, "digest": digest(network), "model": asdict(network.config), **about}
+    with written_file(folder / CONFIG_FILE) as path:
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, object]:
+    """The JSON that ``save_network`` wrote.
+
+    Raises:
+        HifaError: there is no readable model in ``folder``.
+    """
+    try:
+        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HifaError(f"no model in {folder}: give the --out folder of 'hifa train'") from error
+    if not isinstance(document, dict) or document.get("schema") != 1:
+        raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")
+    return document
+
+
+def load_network(folder: Path) -> Network:
+    """Read a network that ``save_network`` wrote, in evaluation mode on the CPU.
+
+    Raises:
+        HifaError: there is no model in ``folder`` or its files do not fit each other.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    described = read_about(folder).get("model")
+    known = {field.name for field in fields(ModelConfig)}
+    if not isinstance(described, dict) or not set(described) <= known:
+        raise HifaError(f"{folder / CONFIG_FILE} describes no network that this version of hifa knows")
+    try:
+        config = ModelConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()})
+        network = Network(config)
+        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise HifaError(f"cannot load the model in {folder}: {reason}; train again or restore the file") from error
+    return network.eval()

@@ -1,0 +1,175 @@
+"""Training methods: each owns the network and returns the loss terms of a batch by name, weighted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hifa_cli import losses
+from hifa_cli.batches import Batch
+from hifa_cli.config import TrainConfig
+from hifa_cli.model import Critic, Features, Network
+from hifa_cli.streams import derive, torch_stream
+
+Terms = dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """A training method. Its critics and moving centroids are its parameters and buffers."""
+
+    def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
+        super().__init__()
+        self.network, self.config, self.seed = network, config, seed
+        self.watched: dict[str, Tensor] = {}  # signs of health, logged beside the losses
+
+    def see(self, batch: Batch, step: int, domain: str) -> Features:
+        """Embed one domain of the batch; dropout draws from a stream of its own for step and domain."""
+        torch.manual_seed(derive(self.seed, "dropout", step, domain))
+        features: Features = self.network(batch.images if domain == "images" else batch.shapes)
+        self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(features.pooled.detach().float(), dim=1).mean()
+        if domain == "shapes":  # a collapse shows here and in no loss: every shape takes one class
+            guesses = torch.zeros(features.logits.shape[1], device=features.logits.device)
+            guesses[features.logits.detach().argmax(dim=1)] = 1
+            self.watched["predicted_classes"] = guesses.sum()
+        return features
+
+    def forward(self, batch: Batch, step: int, progress: float) -> Terms:
+        """The loss terms of ``batch`` at ``progress`` in [0, 1]."""
+        source = self.see(batch, step, "images")
+        terms = {"classification": losses.classification(source.logits, batch.labels)}
+        return terms | self.align(source, batch, step, progress)
+
+    def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
+        """The terms that this method adds to the classification of the photos."""
+        raise NotImplementedError
+
+    def critic_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the method's own networks."""
+        yield from ()
+
+
+class SourceOnly(Objective):
+    """The table's row "AlexNet": equation 5 alone. The shapes are never looked at."""
+
+    def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
+        """Nothing."""
+        return {}
+
+
+class Hifa(Objective):
+    """Equation 7: L_C + λ L_MI + β L_G + γ L_L. A term of weight None is not built (the ablations).
+
+    A weight of zero builds the term and lets it act on nothing but its own critic: the placebo arm of
+    an ablation.
+    """
+
+    source_centroids: Tensor
+    target_centroids: Tensor
+    source_seen: Tensor
+    target_seen: Tensor
+
+    def __init__(
+        self, network: Network, config: TrainConfig, seed: int, *, mutual: bool = True, local: bool = True
+    ) -> None:
+        super().__init__(network, config, seed)
+        classes, dimension = network.classifier.out_features, network.dimension
+        self.local = local
+        self.critic = build_critic(network, seed) if mutual else None
+        if local:
+            for domain in ("source", "target"):
+                self.register_buffer(f"{domain}_centroids", torch.zeros(classes, dimension))
+                self.register_buffer(f"{domain}_seen", torch.zeros(classes, dtype=torch.bool))
+
+    def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
+        """The terms of equation 7 after the first."""
+        target, config = self.see(batch, step, "shapes"), self.config
+        terms = {"global": config.weight_global * self.global_term(source, target)}
+        if self.local:
+            gamma = losses.ramp(progress, config.ramp)
+            terms["local"] = config.weight_local * gamma * self.local_term(source, target, batch.labels)
+        if self.critic is not None:
+            terms["mutual_information"] = config.weight_mutual * self.mutual_term(source, target, step)
+        return terms
+
+    def global_term(self, source: Features, target: Features) -> Tensor:
+        """Equation 4, on the photo's K_s and the shape's pooled K'_t."""
+        squared = self.config.norm_penalty == "squared"
+        return losses.feature_norm(
+            source.pooled, self.config.radius, squared=squared
+        ) + losses.feature_norm(target.pooled, self.config.radius, squared=squared)
+
+    def local_term(self, source: Features, target: Features, labels: Tensor) -> Tensor:
+        """Equation 6; shapes are labelled by the classifier's arg-max, all pseudo-labels used together."""
+        source_now, source_seen = self._move("source", source.pooled, labels)
+        target_now, target_seen = self._move("target", target.pooled, target.logits.argmax(dim=1))
+        return losses.centroid_distance(
+            source_now, target_now, source_seen & target_seen, scale=self.config.local_scale
+        )
+
+    def _move(self, domain: str, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        old, seen = getattr(self, f"{domain}_centroids"), getattr(self, f"{domain}_seen")
+        sums, counts = losses.class_sums(features.float(), labels, old.shape[0])
+        if self.config.centroids == "batch":
+            old, seen = torch.zeros_like(old), torch.zeros_like(seen)
+        now, known = losses.moving_centroids(old, seen, sums, counts, self.config.centroid_keep)
+        if self.training:
+            setattr(self, f"{domain}_centroids", now.detach())
+            setattr(self, f"{domain}_seen", known)
+        return now, known
+
+    def mutual_term(self, source: Features, target: Features, step: int) -> Tensor:
+        """Section 3.2: one critic for both domains; the sum over the domains of their means."""
+        return sum(
+            (self._mutual(features, step, domain) for domain, features in (("images", source), ("shapes", target))),
+            start=torch.zeros((), device=source.pooled.device),
+        )
+
+    def _mutual(self, features: Features, step: int, domain: str) -> Tensor:
+        if features.pooled.shape[0] < 2:  # there is no other item to borrow from
+            return features.pooled.sum() * 0
+        low, high = features.low, features.views
+        if self.config.mutual_pairs == "pooled":
+            high = features.pooled.unsqueeze(1).expand_as(high)
+        generator = torch_stream(self.seed, "mutual", step, domain)
+        shift = int(torch.randint(1, high.shape[0], (), generator=generator))
+        real = self.judge(low, high)
+        return losses.mutual_information(real, self.judge(low, losses.other_items(high, shift)))
+
+    def judge(self, low: Tensor, high: Tensor) -> Tensor:
+        """The critic's logits for every view of every item."""
+        if self.critic is None:
+            raise RuntimeError("this method has no critic")
+        logits: Tensor = self.critic(low.flatten(0, 1).float(), high.flatten(0, 1).float())
+        return logits
+
+    def critic_parameters(self) -> Iterator[nn.Parameter]:
+        """The critic's parameters, where there is one."""
+        if self.critic is not None:
+            yield from self.critic.parameters()
+
+
+def build_critic(network: Network, seed: int) -> Critic:
+    """A critic for the network's maps, drawn from its own stream; tries the trunk on one grey picture."""
+    size = network.config.size
+    training = network.training
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        network.eval()
+        low = network.look(torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=network.mean.device)).low
+        network.train(training)
+        torch.manual_seed(derive(seed, "initialise", "critic"))
+        return Critic(low.shape[2], low.shape[-1], network.dimension)
+
+
+def build_objective(network: Network, config: TrainConfig, seed: int) -> Objective:
+    """The objective called ``config.method``."""
+    kind, options = METHODS[config.method]
+    return kind(network, config, seed, **options)
+
+
+METHODS: dict[str, tuple[type[Objective], dict[str, Any]]] = {
+    "source-only": (SourceOnly, {}),
+    "hifa-g": (Hifa, {"mutual": False, "local": False}),
+    "hifa-gl": (Hifa, {"mutual": False}),
+    "hifa": (Hifa, {}),
+}
