@@ -1,0 +1,128 @@
+"""Reading one picture, whatever it is: any mode to RGB, upright, or a HifaError that says why not."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hifa_cli.data.tree import suffix
+from hifa_cli.errors import HifaError
+
+MAX_PIXELS = 90_000_000  # decoded at once: 270 MB as RGB; Pillow's own warning starts at 89.5 million
+MAX_JPEG_PIXELS = 250_000_000  # a phone's largest photo has 200 million; decoded at half, quarter … scale
+
+# Decoders that are trusted with a stranger's file. Never EPS (runs Ghostscript) and the like.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
+_HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+_WITH_ALPHA = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
+_WHITE = (255, 255, 255, 255)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture as RGB, turned upright by its EXIF orientation, transparency laid on white.
+
+    Of an animation or a document of several pages the first is taken; 16-bit greys are scaled to 8.
+    A JPEG of more than ``MAX_PIXELS`` is decoded at half, a quarter or an eighth of its size.
+
+    Raises:
+        HifaError: there is no such file, it is no picture of a kind that we decode, it is broken or
+            truncated, or it has more than ``MAX_PIXELS`` pixels (``MAX_JPEG_PIXELS`` for a JPEG).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HifaError(f"there is no picture {path}" if not path.exists() else f"{path} is no file")
+    try:
+        with warnings.catch_warnings():  # by module, so that threads cannot silence anybody else
+            warnings.filterwarnings("ignore", module=r"PIL\.|pillow_heif")
+            with _opened(path) as picture:
+                _check_size(picture, path)
+                picture.load()
+                return _as_rgb(_upright(picture))
+    except (HifaError, KeyboardInterrupt):
+        raise
+    except MemoryError as error:
+        raise HifaError(f"{path} is too large for this machine's memory: make it smaller") from error
+    except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
+        raise HifaError(f"{path} cannot be read as a picture: {_reason(error, path)}") from error
+
+
+def _opened(path: Path) -> Image.Image:
+    if suffix(path.name) in _HEIF_SUFFIXES:
+        return _opened_heif(path)
+    return Image.open(path, formats=FORMATS)
+
+
+def _opened_heif(path: Path) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise HifaError(f"{path} is HEIC: 'pip install pillow-heif' to read it, or save it as JPEG") from None
+    heif: Any = pillow_heif.open_heif(path, convert_hdr_to_8bit=True)
+    if heif.size[0] * heif.size[1] > MAX_PIXELS:
+        raise HifaError(_too_large(path, heif.size, MAX_PIXELS))
+    picture: Image.Image = heif.to_pillow()
+    return picture
+
+
+def _check_size(picture: Image.Image, path: Path) -> None:
+    """Refuse what would fill the memory, before a pixel is decoded."""
+    pixels = picture.width * picture.height
+    if pixels <= MAX_PIXELS:
+        return
+    progressive = bool(picture.info.get("progressive"))  # holds all coefficients, however small the result
+    if picture.format not in ("JPEG", "MPO") or progressive or pixels > MAX_JPEG_PIXELS:
+        limit = MAX_JPEG_PIXELS if picture.format in ("JPEG", "MPO") and not progressive else MAX_PIXELS
+        raise HifaError(_too_large(path, picture.size, limit))
+    picture.draft(None, (picture.width // 2, picture.height // 2))
+
+
+def _too_large(path: Path, size: tuple[int, int], limit: int) -> str:
+    return (
+        f"{path} has {size[0]} x {size[1]} pixels, more than the limit of {limit // 1_000_000} million: "
+        "make it smaller"
+    )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # broken EXIF says nothing about the pixels
+        return picture
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return Image.fromarray(_to_bytes(picture)).convert("RGB")
+    if picture.mode in _WITH_ALPHA or "transparency" in picture.info:
+        with_alpha = picture.convert("RGBA")
+        ground = Image.new("RGBA", with_alpha.size, _WHITE)
+        return Image.alpha_composite(ground, with_alpha).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _to_bytes(picture: Image.Image) -> Any:
+    """Greys of 16 bits, 32 bits or floats as (H, W) uint8.
+
+    A PNG's or PGM's greys have 16 bits whatever mode Pillow gives them. Wider ones have no agreed
+    white: floats within [0, 1] and integers within 8 or 16 bits are taken as such, others are
+    stretched over their own range.
+    """
+    grey = np.nan_to_num(np.asarray(picture).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = min(grey.min(), 0.0), grey.max()
+    if picture.mode.startswith("I;16") or picture.format in ("PNG", "PPM"):
+        low, high = 0.0, 65535.0
+    elif low == 0.0:
+        whites = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
+        high = next((white for white in whites if high <= white), high)
+    return np.clip(np.round((grey - low) * (255.0 / max(high - low, 1e-300))), 0, 255).astype(np.uint8)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is none of {', '.join(FORMATS)}, or broken"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"it has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.replace(str(path), "it")

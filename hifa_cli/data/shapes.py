@@ -1,0 +1,224 @@
+"""Rendered views: hifa's own folders, MI3DOR's trees, MVCNN's flat folders, or a list."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
+from hifa_cli.data.labels import Lookup, label_lookup
+from hifa_cli.data.lists import Finder, Row, is_list, read_list
+from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES
+from hifa_cli.data.tree import (
+    MESH_SUFFIXES,
+    Folder,
+    checked_split,
+    clean,
+    existing_folder,
+    is_picture,
+    places,
+    stem,
+    suffix,
+    walk,
+)
+from hifa_cli.errors import HifaError
+
+_MESH = "|".join(ending[1:] for ending in sorted(MESH_SUFFIXES))
+_NAMES = (
+    re.compile(r"(?P<shape>(?P<class>.+)_(?P<split>train|test)_\d+)_(?P<view>\d{3})"),  # MI3DOR, from 001
+    re.compile(rf"(?P<shape>.+?)(\.({_MESH}))?[._](shaded_)?v(?P<view>\d{{2,3}})"),  # mvcnn_pytorch
+    re.compile(r"(?P<shape>.+)_(?P<view>\d{3})"),  # MVCNN, from 001
+    re.compile(r"(?P<shape>.+)\.(?P<view>\d{1,3})"),  # BlenderPhong, from 0
+    re.compile(r"(?P<shape>)(?P<view>\d{1,3})"),  # ours, from 00: the folder is the shape
+)
+_NUMBERED = re.compile(r"(?P<class>.+)_\d{4}")  # chair_0001, as ModelNet numbers its models
+
+
+class View(NamedTuple):
+    """What a picture's name says of it."""
+
+    shape: str
+    number: int
+    class_name: str | None
+    split: str | None
+
+
+class Shape(NamedTuple):
+    """The views that belong together, by number."""
+
+    parts: tuple[str, ...]
+    class_name: str | None
+    split: str | None
+    views: dict[int, Path]
+
+
+def find_shapes(root: Path, *, split: str | None = None) -> Collection:
+    """The shapes whose rendered views lie under a folder or are listed in a file.
+
+    Read are ``<id>/00.png …`` as ``hifa render`` writes them, MI3DOR's
+    ``<class>_<split>_0001_001.png … _012.png`` (class and split from the file name, wherever it
+    lies), MVCNN's ``chair_0001_001.jpg`` and ``name.obj.shaded_v001.png``, and BlenderPhong's
+    ``name.0.png``. A shape without views is left out and noted; one with fewer than the others is
+    noted and kept.
+
+    Args:
+        root: folder of views, or a CSV, TSV, JSON or text list of them.
+        split: ``train``, ``test`` or ``val``.
+
+    Raises:
+        HifaError: nothing is there, meshes are in place of views, no view is found, or none of the
+            split.
+    """
+    root, split = Path(root), checked_split(split)
+    problems: list[Problem] = []
+    shapes = _listed(root, problems) if is_list(root) else _found(existing_folder(root, "views"), problems)
+    _note_incomplete(shapes, problems)
+    candidates = [
+        Candidate(
+            clean("/".join(shape.parts)),
+            shape.class_name,
+            shape.split,
+            tuple(shape.views[number] for number in sorted(shape.views)),
+        )
+        for shape in shapes
+    ]
+    found = collection_of(candidates, problems, split)
+    if not found.items:
+        raise HifaError(_nothing(root, split, candidates))
+    return found
+
+
+def view_of(name: str) -> View | None:
+    """What a picture's file name says; None where it has no view number."""
+    for pattern in _NAMES:
+        if match := pattern.fullmatch(stem(name)):
+            known = match.groupdict()
+            return View(match["shape"], int(match["view"]), known.get("class"), known.get("split"))
+    return None
+
+
+def _found(root: Path, problems: list[Problem]) -> list[Shape]:
+    shapes: list[Shape] = []
+    strangers, meshes = 0, False
+    for folder in walk(root, problems):
+        pictures = [name for name in folder.files if is_picture(name)]
+        views = [(view, name) for name in pictures if (view := view_of(name)) is not None]
+        shapes += _in_folder(folder, views, root, problems)
+        strangers += len(pictures) - len(views)
+        meshes = meshes or any(suffix(name) in MESH_SUFFIXES for name in folder.files)
+        if folder.parts and not pictures and not folder.folders:
+            problems.append(Problem("/".join(map(clean, folder.parts)), "has no views; left out"))
+    if not shapes and meshes:
+        raise HifaError(f"{root} holds meshes, not views: run 'hifa render {root} --out VIEWS' first")
+    if not shapes and strangers:
+        raise HifaError(
+            f"the {strangers} pictures in {root} carry no view number (00.png, …_001.png): "
+            "give photos as --images, or render views with 'hifa render'"
+        )
+    if strangers:
+        problems.append(Problem(str(root), f"holds {strangers} pictures without a view number; left out"))
+    return _placed(shapes, label_lookup(root))
+
+
+def _in_folder(
+    folder: Folder, views: Iterable[tuple[View, str]], root: Path, problems: list[Problem]
+) -> list[Shape]:
+    """The shapes of one folder: the folder itself where it bears their name (or they none)."""
+    shapes: dict[str, Shape] = {}
+    for view, name in views:
+        own = not view.shape or (folder.parts and view.shape == folder.parts[-1])
+        parts = (folder.parts or (root.resolve().name,)) if own else (*folder.parts, view.shape)
+        shape = shapes.setdefault(view.shape, Shape(parts, view.class_name, view.split, {}))
+        if view.number in shape.views:
+            problems.append(
+                Problem("/".join((*folder.parts, name)), f"view {view.number} is there twice; left out")
+            )
+        else:
+            shape.views[view.number] = folder.path / name
+    return list(shapes.values())
+
+
+def _placed(shapes: Sequence[Shape], label_of: Lookup) -> list[Shape]:
+    """Class and split: from the file names, else the folders, else a label list, else a ModelNet name."""
+    placed = []
+    for shape, place in zip(shapes, places([shape.parts[:-1] for shape in shapes]), strict=True):
+        if place.domain not in (None, "shapes"):
+            continue
+        name = (
+            shape.class_name or place.class_name or label_of(shape.parts) or _modelnet_class(shape.parts[-1])
+        )
+        placed.append(
+            shape._replace(class_name=clean(name) if name else None, split=shape.split or place.split)
+        )
+    return placed
+
+
+def _modelnet_class(name: str) -> str | None:
+    match = _NUMBERED.fullmatch(name)
+    return match["class"] if match and match["class"] in {*MI3DOR_CLASSES, *MI3DOR2_CLASSES} else None
+
+
+def _note_incomplete(shapes: Sequence[Shape], problems: list[Problem]) -> None:
+    """Note the shapes whose view numbers are not those that most shapes have."""
+    if not shapes:
+        return
+    sets = Counter(frozenset(shape.views) for shape in shapes)
+    usual = max(sets, key=lambda numbers: (sets[numbers], len(numbers), -min(numbers)))
+    for shape in shapes:
+        if missing := usual - set(shape.views):
+            which = ", ".join(map(str, sorted(missing)[:4])) + (", …" if len(missing) > 4 else "")
+            reason = f"has {len(shape.views)} views where others have {len(usual)} (missing {which}); kept"
+            problems.append(Problem(clean("/".join(shape.parts)), reason))
+
+
+def _listed(path: Path, problems: list[Problem]) -> list[Shape]:
+    """Shapes of a list: rows of views with a common id, name or folder; or a row a folder or shape."""
+    finder = Finder(path.parent, problems)
+    shapes: dict[str, Shape] = {}
+    for row, file, name in _listed_views(read_list(path), finder, problems):
+        view = view_of(file.name)
+        parts = tuple(name.split("/"))
+        own = view is None or not view.shape or (len(parts) > 1 and view.shape == parts[-2])
+        parts = (parts[:-1] or (path.stem,)) if own else (*parts[:-1], view.shape if view else "")
+        shape = shapes.setdefault(
+            row.id or "/".join(parts),
+            Shape(
+                tuple(row.id.split("/")) if row.id else parts,
+                row.class_name or (view.class_name if view else None),
+                row.split or (view.split if view else None),
+                {},
+            ),
+        )
+        number = view.number if view else len(shape.views)
+        if number in shape.views:
+            problems.append(
+                Problem(name, f"view {number} of {'/'.join(shape.parts)} is listed twice; left out")
+            )
+        else:
+            shape.views[number] = file
+    return _placed(list(shapes.values()), lambda parts: None)
+
+
+def _listed_views(
+    rows: Iterable[Row], finder: Finder, problems: list[Problem]
+) -> Iterable[tuple[Row, Path, str]]:
+    """Every listed view; a listed folder stands for the views in it."""
+    for row in rows:
+        for found in filter(None, map(finder.find, row.paths)):
+            file, name = found
+            if file.is_file():
+                yield row, file, name
+                continue
+            inside = sorted(one.name for one in file.iterdir() if is_picture(one.name) and view_of(one.name))
+            if not inside:
+                problems.append(Problem(name, "has no views; left out"))
+            yield from ((row, file / one, f"{name}/{one}") for one in inside)
+
+
+def _nothing(root: Path, split: str | None, candidates: Sequence[Candidate]) -> str:
+    if candidates and split:
+        there = sorted({one.split for one in candidates if one.split})
+        has = f"it has {', '.join(there)}" if there else "no folder in it is a split"
+        return f"{root} has no shapes of the split '{split}': {has}; leave --split out or choose another"
+    return f"no rendered views are found in {root}: run 'hifa render MESHES --out {root}' first"

@@ -1,0 +1,161 @@
+"""What a folder's names say: which files are pictures, which class and split they belong to."""
+
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hifa_cli.data.items import Problem
+from hifa_cli.errors import HifaError
+
+# fmt: off
+PICTURE_SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".hif", ".avif",
+))
+MESH_SUFFIXES = frozenset((
+    ".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".stp", ".step", ".iges", ".igs",
+    ".brep", ".fbx", ".3ds", ".wrl", ".x3d", ".blend",
+))
+# fmt: on
+SPLITS = ("train", "test", "val")
+
+# Folders of MI3DOR and MI3DOR-2 that say which domain lies under them, and not which class.
+_MI3DOR_DOMAINS = {"image": "images", "view": "shapes", "model": "meshes"}
+_MI3DOR2_DOMAINS = {"2d": "images", "3d": "shapes"}
+
+
+class Folder(NamedTuple):
+    """One folder of a tree: the names on the way to it, its files, how many folders it holds."""
+
+    path: Path
+    parts: tuple[str, ...]
+    files: tuple[str, ...]
+    folders: int
+
+
+class Place(NamedTuple):
+    """What the folders on the way to a file mean."""
+
+    class_name: str | None
+    split: str | None
+    domain: str | None
+
+
+def clean(name: str) -> str:
+    """A name as every system spells it: composed Unicode, undecodable bytes marked as such."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return unicodedata.normalize("NFC", text)
+
+
+def existing_folder(root: Path, wanted: str) -> Path:
+    """``root`` where it is a folder.
+
+    Raises:
+        HifaError: there is nothing, or a file that is no list.
+    """
+    if not root.exists():
+        raise HifaError(
+            f"there is no {root}: give the folder of {wanted}, or a CSV, JSON or text list of them"
+        )
+    if not root.is_dir():
+        raise HifaError(f"{root} is no folder of {wanted}, nor a list of them (.csv, .tsv, .json, .txt)")
+    return root
+
+
+def walk(root: Path, problems: list[Problem]) -> Iterator[Folder]:
+    """Every folder under ``root`` and itself, in the order of names; hidden ones are left out.
+
+    Links are followed, but never back into a folder that one is in. A folder that cannot be read is
+    noted in ``problems``.
+    """
+    yield from _walk(root, (), frozenset(), problems)
+
+
+def _walk(
+    folder: Path, parts: tuple[str, ...], inside: frozenset[tuple[int, int]], problems: list[Problem]
+) -> Iterator[Folder]:
+    try:
+        status = folder.stat()
+        if (identity := (status.st_dev, status.st_ino)) in inside:
+            problems.append(Problem(str(folder), "links back to a folder above it; not followed"))
+            return
+        with os.scandir(folder) as scan:
+            entries = sorted((entry for entry in scan if _wanted(entry.name)), key=lambda entry: entry.name)
+            folders = [entry.name for entry in entries if entry.is_dir()]
+            files = tuple(entry.name for entry in entries if entry.is_file())
+    except OSError as error:
+        problems.append(Problem(str(folder), f"cannot be read ({error.strerror}); left out"))
+        return
+    yield Folder(folder, parts, files, len(folders))
+    for name in folders:
+        yield from _walk(folder / name, (*parts, name), inside | {identity}, problems)
+
+
+def _wanted(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def stem(name: str) -> str:
+    """A file's name without its ending."""
+    head, dot, _ = name.rpartition(".")
+    return head if dot and head else name
+
+
+def suffix(name: str) -> str:
+    """The ending of a file's name in small letters, with its dot."""
+    return name[len(stem(name)) :].lower()
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's ending is a picture's."""
+    return suffix(name) in PICTURE_SUFFIXES
+
+
+def places(paths: Sequence[tuple[str, ...]]) -> list[Place]:
+    """The class, split and domain of items, from the folders on the way to each.
+
+    The class is the first folder that is no split (``train``, ``test``, ``val``, as first or second
+    folder) and no domain folder of MI3DOR. A folder ``train`` among other classes, without a ``test``
+    beside it, is the class of trains.
+    """
+    tops = {parts[0].lower() for parts in paths if parts}
+    top_splits = tops & set(SPLITS)
+    mixed = len(top_splits) == 1 and len(tops) > 1
+    mi3dor = len(tops & set(_MI3DOR_DOMAINS)) >= 2
+    return [_place(parts, mixed=mixed, mi3dor=mi3dor) for parts in paths]
+
+
+def _place(parts: tuple[str, ...], *, mixed: bool, mi3dor: bool) -> Place:
+    names = [clean(part) for part in parts]
+    domain = split = None
+    if mi3dor and names and names[0].lower() in _MI3DOR_DOMAINS:
+        domain = _MI3DOR_DOMAINS[names.pop(0).lower()]
+    if len(names) == 1 and mixed and names[0].lower() in SPLITS:
+        return Place(names[0], None, domain)
+    for position in (0, 1):
+        if position < len(names) and names[position].lower() in SPLITS and not _is_class(names, position):
+            split = names.pop(position).lower()
+            break
+    if names and names[0].lower() in _MI3DOR2_DOMAINS:
+        domain = _MI3DOR2_DOMAINS[names.pop(0).lower()]
+        if names and names[0].lower() in ("images", "views"):
+            names.pop(0)
+    return Place(names[0] if names else None, split, domain)
+
+
+def _is_class(names: Sequence[str], position: int) -> bool:
+    """``train/test/x.jpg``: the first is the class of trains, the second the split."""
+    return position == 0 and len(names) > 1 and names[1].lower() in SPLITS
+
+
+def checked_split(split: str | None) -> str | None:
+    """``split`` in small letters.
+
+    Raises:
+        HifaError: it is none of ``SPLITS``.
+    """
+    if split is None or split.lower() in SPLITS:
+        return split.lower() if split else None
+    raise HifaError(f"there is no split '{split}': choose one of {', '.join(SPLITS)}")
