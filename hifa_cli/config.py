@@ -137,3 +137,13 @@ PRESETS: dict[str, dict[str, object]] = {
         "warmup": 0,
     },
 }
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """How a gallery is searched."""
+
+    factory: str = "auto"  # a FAISS factory string, or by size
+    exact_floats: int = 100_000_000  # beyond that many numbers exact search is no longer quick
+    probes: int = 16  # inverted lists visited, where there are any
+    top: int = 10  # shapes shown for a query

@@ -7,7 +7,11 @@ import typer
 from typer.core import TyperGroup
 
 from hifa_cli import __version__
+from hifa_cli.cli.export import export
+from hifa_cli.cli.index import index
 from hifa_cli.cli.options import Config
+from hifa_cli.cli.query import query
+from hifa_cli.cli.train import train
 from hifa_cli.errors import HifaError
 
 
@@ -50,6 +54,10 @@ def hifa(
     config: Config = None,
 ) -> None:
     """Show it a photo; it finds the 3D shape."""
+
+
+for _verb in (train, export, index, query):
+    app.command(no_args_is_help=True)(_verb)
 
 
 def main() -> None:

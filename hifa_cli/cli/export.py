@@ -1,0 +1,58 @@
+"""``hifa export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.terminal import print_json, talk_for
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="HDF5 file to write.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Run of 'hifa train'. Default: the pretrained encoder, untrained.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Photos: a folder a class, or none.")] = None,
+    shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
+    split: Annotated[str | None, typer.Option(help="Use only this split, e.g. test.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    force: Force = False,
+    config: Config = None,
+) -> None:
+    """Embed photos and shapes into an HDF5 file.
+
+    [dim]hifa export --model run --images photos --shapes views --out test.h5[/]
+    """
+    if images is None and shapes is None:
+        raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
+    from hifa_cli.data import find_images, find_shapes
+    from hifa_cli.device import pick_device
+    from hifa_cli.errors import HifaError
+    from hifa_cli.export import export as stage
+    from hifa_cli.export import load_encoder
+    from hifa_cli.store import write_export
+
+    if out.exists() and not force:
+        raise HifaError(f"{out} exists: choose another --out or give --force")
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    photos = find_images(images, split=split) if images else None
+    views = find_shapes(shapes, split=split) if shapes else None
+    encoder = load_encoder(model, pick_device(device))
+    about = {"run": _absolute(model), "images": _absolute(images), "shapes": _absolute(shapes), "split": split}
+    done = stage(encoder, photos, views, about=about, talk=talk)
+    write_export(out, done)
+    counts = {name: len(part.ids) if part else 0 for name, part in (("images", done.images), ("shapes", done.shapes))}
+    if as_json:
+        print_json({"out": str(out), **counts, "dimension": encoder.network.dimension, "model": encoder.digest})
+    else:
+        talk.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
+        talk.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.resolve()) if path else None
