@@ -1,0 +1,78 @@
+"""The views of a shape: a mesh file in, its grey pictures out."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.config import RenderConfig
+from hifa_cli.render import cameras
+from hifa_cli.render.builtin import BuiltinRenderer
+from hifa_cli.render.cameras import Frame
+from hifa_cli.render.framing import box_frames
+from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.render.shading import PRESETS
+
+Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
+
+
+def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
+    """The axis that is up: as asked, else by the format (+y for glTF, +z for everything else)."""
+    if config.up != "auto":
+        return config.up
+    return "y" if path.suffix.lower() in Y_UP_SUFFIXES else "z"
+
+
+class MeshViews:
+    """A mesh file to its views; loads what it needs once, then one call a mesh."""
+
+    def __init__(self, config: RenderConfig) -> None:
+        self.config = config
+        self.phong = PRESETS[config.shading]
+        self.rig = cameras.rig(config.views, config.elevation)
+        self.renderer = BuiltinRenderer(self.phong, config.size, config.ground)
+
+    def __call__(self, path: Path) -> NDArray[np.uint8]:
+        """Draw the mesh at ``path``.
+
+        Returns:
+            (V, size, size) greys.
+
+        Raises:
+            HifaError: the mesh cannot be read, or nothing of it can be seen.
+        """
+        return self.draw(read_mesh(path), up_axis(Path(path), self.config))
+
+    def draw(self, mesh: Mesh, up: Literal["x", "y", "z"]) -> NDArray[np.uint8]:
+        """Draw a mesh that is already read, ``up`` being its upright axis."""
+        vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)
+        normals = None
+        if self.phong.crease is not None:
+            from hifa_cli.render.normals import corner_normals
+
+            normals = corner_normals(vertices, mesh.faces, self.phong.crease)
+        return self.renderer.draw(vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces))
+
+    def _frames(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> list[Frame]:
+        if self.config.framing == "sphere":
+            return [cameras.sphere_frame(self.config.size)] * len(self.rig)
+        return box_frames(vertices, faces, self.rig, self.config.size)
+
+
+def within_unit_sphere(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """(n, 3) vertices moved and scaled so that the surface's centre of area is the origin.
+
+    The farthest vertex comes to lie on the unit sphere. The centre of area turns with the shape, as a
+    bounding box's would not, so that turning the shape by the rig's step only permutes its views.
+    """
+    vertices = vertices / np.abs(vertices).max()  # first: squares of 1e200 are too much
+    vertices = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    vertices /= np.abs(vertices).max()
+    corners = vertices[faces]
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    vertices -= (areas[:, None] * corners.mean(axis=1)).sum(axis=0) / areas.sum()
+    vertices /= np.sqrt((vertices**2).sum(axis=1).max())
+    return vertices
