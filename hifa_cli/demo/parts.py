@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Point = Sequence[float]
+Point = Sequence[float] | Floats
 
 
 @dataclass(frozen=True)

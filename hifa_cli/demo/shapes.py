@@ -5,12 +5,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.demo.airplanes import airplane
 from hifa_cli.demo.boats import boat
-from hifa_cli.demo.furniture import lamp, table
-from hifa_cli.demo.household import bottle, guitar, mug
+from hifa_cli.demo.cars import car
+from hifa_cli.demo.chairs import chair
+from hifa_cli.demo.guitars import guitar
+from hifa_cli.demo.lamps import lamp
 from hifa_cli.demo.parts import Floats, Part
-from hifa_cli.demo.seats import chair, sofa
-from hifa_cli.demo.vehicles import airplane, car
+from hifa_cli.demo.sofas import sofa
+from hifa_cli.demo.tables import table
+from hifa_cli.demo.vessels import bottle, mug
 
 KINDS: dict[str, Callable[[np.random.Generator], list[Part]]] = {
     "airplane": airplane,
