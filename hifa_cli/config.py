@@ -24,6 +24,8 @@ class RenderConfig:
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape
     renderer: Renderer = "auto"
+    timeout: float = 300.0  # seconds a mesh may take before it is given up
+    memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 
 
 Method = Literal["source-only", "hifa-g", "hifa-gl", "hifa"]

@@ -11,6 +11,7 @@ from hifa_cli.cli.export import export
 from hifa_cli.cli.index import index
 from hifa_cli.cli.options import Config
 from hifa_cli.cli.query import query
+from hifa_cli.cli.render import render
 from hifa_cli.cli.train import train
 from hifa_cli.errors import HifaError
 
@@ -56,7 +57,7 @@ def hifa(
     """Show it a photo; it finds the 3D shape."""
 
 
-for _verb in (train, export, index, query):
+for _verb in (render, train, export, index, query):
     app.command(no_args_is_help=True)(_verb)
 
 

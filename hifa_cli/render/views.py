@@ -44,6 +44,12 @@ class MeshViews:
         """
         return self.draw(read_mesh(path), up_axis(Path(path), self.config))
 
+    def warm_up(self) -> None:
+        """Draw a tetrahedron, so that everything is loaded and compiled before the first mesh."""
+        vertices = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
+        self.draw(Mesh(vertices, faces), "z")
+
     def draw(self, mesh: Mesh, up: Literal["x", "y", "z"]) -> NDArray[np.uint8]:
         """Draw a mesh that is already read, ``up`` being its upright axis."""
         vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)

@@ -1,0 +1,95 @@
+"""``hifa render``: twelve Phong views of every mesh."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Verbose
+from hifa_cli.config import Framing, RenderConfig, Renderer, Shading, Up
+
+DEFAULT = RenderConfig()
+
+
+def render(
+    meshes: Annotated[
+        list[Path],
+        typer.Argument(metavar="MESHES…", help="Mesh files, or folders of them.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the views.", show_default=False)],
+    views: Annotated[int, typer.Option(min=1, max=1000, help="Views a shape.")] = DEFAULT.views,
+    elevation: Annotated[
+        float, typer.Option(min=-90, max=90, help="Degrees of the cameras above the horizon.")
+    ] = DEFAULT.elevation,
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels a side.")] = DEFAULT.size,
+    up: Annotated[
+        Up, typer.Option(help="The axis that is up; auto: y for glTF, z for everything else.")
+    ] = DEFAULT.up,
+    shading: Annotated[
+        Shading,
+        typer.Option(help="mvcnn: flat under a headlight, as the public MI3DOR views; smooth: round."),
+    ] = DEFAULT.shading,
+    framing: Annotated[
+        Framing,
+        typer.Option(help="box: every view fills its picture; sphere: one scale for all views."),
+    ] = DEFAULT.framing,
+    ground: Annotated[
+        int, typer.Option(min=0, max=255, help="Grey behind the shape, 255 is white.")
+    ] = DEFAULT.ground,
+    renderer: Annotated[
+        Renderer, typer.Option(help="auto: OpenGL on a GPU, else builtin. See 'hifa doctor'.")
+    ] = DEFAULT.renderer,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that draw; 0: as many as there are cores.")
+    ] = 0,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds a mesh may take.")] = DEFAULT.timeout,
+    memory: Annotated[
+        float, typer.Option(min=0, help="GB a mesh may take; 0: its share of the machine.")
+    ] = DEFAULT.memory,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="Also write one picture with all shapes on it.", metavar="FILE.png")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    config: Config = None,
+) -> None:
+    """Draw MESHES… from all sides: twelve grey Phong views a shape.
+
+    Every shape gets a folder named by its path, with 00.png … 11.png. What is there and current is
+    skipped, so a run that was stopped goes on where it was.
+    """
+    from hifa_cli.cli.terminal import print_json, print_result, talk_for
+    from hifa_cli.render.stage import render as render_meshes
+
+    settings = RenderConfig(
+        views, elevation, size, up, shading, framing, ground, renderer, timeout=timeout, memory=memory
+    )
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    crew = workers or available_cores()
+    report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
+    if as_json:
+        print_json(
+            {
+                "rendered": report.rendered,
+                "skipped": report.skipped,
+                "failed": [{"path": str(path), "reason": reason} for path, reason in report.failed],
+                "renderer": report.renderer,
+                "out": str(out),
+            }
+        )
+    else:
+        print_result(
+            f"{report.rendered} rendered, {report.skipped} already there, {len(report.failed)} failed"
+        )
+    if report.failed and not report.rendered and not report.skipped:
+        raise typer.Exit(1)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,271 @@
+"""Processes that draw meshes: each its own, so that a mesh that kills its process costs only itself.
+
+A worker is this module run as a program. It reads one JSON line a mesh on its standard input and answers
+each with one JSON line on what was its standard output. (Pools of the standard library lose every waiting
+item when one process dies, and their "spawn" runs the user's script again.)
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from hifa_cli.config import RenderConfig
+from hifa_cli.errors import HifaError
+
+PATIENCE = 120.0  # seconds for a worker to start; compiling takes about ten on one slow core
+GLANCE = 0.2  # seconds between two looks at the workers' time and memory
+MACHINE_SHARE = 0.8  # of the machine's memory for all workers together
+
+
+class Job(NamedTuple):
+    """A mesh to draw into a folder, and the mark that its views will bear."""
+
+    id: str
+    path: Path
+    folder: Path
+    mark: str
+
+
+class Outcome(NamedTuple):
+    """What became of a job; no reason means that it was drawn."""
+
+    job: Job
+    reason: str | None
+
+
+class StartError(HifaError):
+    """A renderer did not start."""
+
+
+def draw_all(jobs: Iterable[Job], config: RenderConfig, workers: int) -> Iterator[Outcome]:
+    """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
+
+    The first worker starts alone, so that compiled code is kept on disk before the others want it.
+
+    Raises:
+        StartError: the renderer does not start.
+    """
+    waiting = iter(jobs)
+    lock = threading.Lock()
+    outcomes: queue.Queue[Outcome | BaseException | None] = queue.Queue()
+    first = Worker(config, limit := memory_limit(config, workers))
+    crew = [first]
+    stop = threading.Event()
+
+    def next_job() -> Job | None:
+        with lock:
+            return None if stop.is_set() else next(waiting, None)
+
+    def serve(worker: Worker) -> None:
+        try:
+            while (job := next_job()) is not None:
+                outcomes.put(worker.draw(job))
+        except BaseException as error:
+            outcomes.put(error)
+        finally:
+            outcomes.put(None)
+
+    first.start()
+    crew += [Worker(config, limit) for _ in range(workers - 1)]
+    threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in crew]
+    watch = threading.Thread(target=_watch, args=(crew, stop), daemon=True)
+    try:
+        for thread in (watch, *threads):
+            thread.start()
+        running = len(threads)
+        while running:
+            outcome = outcomes.get()
+            if outcome is None:
+                running -= 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                yield outcome
+    finally:
+        stop.set()
+        for worker in crew:
+            worker.close()
+
+
+class Worker:
+    """One drawing process, started when needed and again after it has died."""
+
+    def __init__(self, config: RenderConfig, limit: float) -> None:
+        self.config = config
+        self.limit = limit
+        self.process: subprocess.Popen[str] | None = None
+        self.began: float | None = None  # of the job in hand
+        self.killed = ""  # why we ended it, if we did
+        self._closed = False
+        self._complaints: IO[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process and wait until its renderer is ready.
+
+        Raises:
+            StartError: it does not get ready; the message has its last words.
+        """
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+        settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        settings |= {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hifa_cli.render.workers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env=settings,
+            encoding="utf-8",
+        )
+        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience.daemon = True
+        patience.start()
+        answer = self._ask(asdict(self.config))
+        patience.cancel()
+        if answer is None or "error" in answer:
+            words = self._last_words() if answer is None else str(answer["error"])
+            raise StartError(f"the {self.config.renderer} renderer does not start: {words}")
+
+    def draw(self, job: Job) -> Outcome:
+        """Draw one mesh; the process may die of it."""
+        if self.process is None:
+            self.start()
+        self.killed, self.began = "", time.monotonic()
+        answer = self._ask({"path": str(job.path), "folder": str(job.folder), "mark": job.mark})
+        self.began = None
+        if answer is not None:
+            return Outcome(job, answer.get("error"))
+        return Outcome(job, self.killed or self._cause_of_death())
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
+        """The process's answer, or None if it died."""
+        process = self.process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except OSError:
+            line = ""
+        return json.loads(line) if line.endswith("\n") else None
+
+    def _cause_of_death(self) -> str:
+        assert self.process is not None
+        status = self.process.wait()
+        words = self._last_words()
+        self._bury()
+        if status < 0:
+            name = signal.Signals(-status).name
+            hint = ": out of memory?" if name == "SIGKILL" else ""
+            return f"its process was ended by {name}{hint}"
+        return f"its process ended with status {status}: {words}"
+
+    def _last_words(self) -> str:
+        if self._complaints is None:
+            return ""
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "without a word"
+
+    def watch(self) -> None:
+        """End the process if its mesh takes too long or too much memory."""
+        process, began = self.process, self.began
+        if process is None or began is None:
+            return
+        if time.monotonic() - began > self.config.timeout:
+            self.kill(f"took longer than {self.config.timeout:g} s: raise --timeout")
+        elif (used := resident_memory(process.pid)) > self.limit:
+            self.kill(f"took {used / 1e9:.1f} GB of memory, {self.limit / 1e9:.1f} are allowed: raise --memory")
+
+    def kill(self, reason: str) -> None:
+        """End the process; its mesh fails for ``reason``."""
+        self.killed = reason
+        if self.process is not None:
+            self.process.kill()
+
+    def _bury(self) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.kill()
+        for pipe in (process.stdin, process.stdout, self._complaints):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        process.wait()
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._bury()
+
+
+def _watch(crew: list[Worker], stop: threading.Event) -> None:
+    while not stop.wait(GLANCE):
+        for worker in crew:
+            worker.watch()
+
+
+def memory_limit(config: RenderConfig, workers: int) -> float:
+    """Bytes that one worker may take: as configured, else its share of the machine's (or container's)."""
+    if config.memory > 0:
+        return config.memory * 1e9
+    return MACHINE_SHARE * machine_memory() / workers
+
+
+def machine_memory() -> float:
+    """Bytes of memory that this process may hope for; infinite where the system does not say."""
+    amounts = [float("inf")]
+    with suppress(ValueError, OSError, AttributeError):
+        amounts.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    with suppress(ValueError, OSError):
+        amounts.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(amounts)
+
+
+def resident_memory(pid: int) -> float:
+    """Bytes of memory that a process holds; 0 where the system has no /proc."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def main() -> None:
+    """Be a worker: answer every line until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+
+    def answer(reason: str | None) -> None:
+        answers.write(json.dumps({} if reason is None else {"error": reason}) + "\n")
+        answers.flush()
+
+    try:
+        from hifa_cli.render.drawing import DrawShape
+
+        draw = DrawShape(RenderConfig(**json.loads(questions.readline())))
+    except Exception as error:
+        answer(f"{type(error).__name__}: {error}")
+        return
+    answer(None)
+    for line in questions:
+        job = json.loads(line)
+        answer(draw(Path(job["path"]), Path(job["folder"]), job["mark"]))
+
+
+if __name__ == "__main__":
+    main()
