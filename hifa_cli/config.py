@@ -149,3 +149,24 @@ class IndexConfig:
     exact_floats: int = 100_000_000  # beyond that many numbers exact search is no longer quick
     probes: int = 16  # inverted lists visited, where there are any
     top: int = 10  # shapes shown for a query
+
+
+MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001", "oscar"]
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How answers are scored (section 4.1)."""
+
+    profile: MetricProfile = "mi3dor"
+    bootstrap: int = 0  # resamples of the confidence intervals; 0 means none
+    resamples: int = 10_000  # of a comparison with another export
+
+
+@dataclass(frozen=True)
+class PlotConfig:
+    """Figures (figure 3 of the paper)."""
+
+    points: int = 2_000  # of each domain in a t-SNE, which takes minutes beyond
+    perplexity: float = 30.0  # van der Maaten and Hinton 2008: 5 to 50
+    best: int = 1  # answers a photo in a confusion matrix

@@ -13,6 +13,7 @@ from hifa_cli.ranking import Block, ranked, rows_a_block
 from hifa_cli.store import Embeddings, Export
 from hifa_cli.talk import SILENT, Talk
 
+_LONG = 50  # blocks from which a bar is worth showing
 _CHUNK = 1 << 22  # resampled values held at a time
 
 
@@ -160,9 +161,12 @@ def _present(part: Embeddings | None, complaint: str) -> Embeddings:
 
 def _tracked(
     blocks: Iterable[Block], queries: int, gallery: int, rows: int | None, talk: Talk
-) -> Iterator[Block]:
-    rows = rows or rows_a_block(gallery)
-    return talk.track(blocks, f"rank {queries} photos against {gallery} shapes", total=-(-queries // rows))
+) -> Iterable[Block]:
+    """Progress where there is time to watch it."""
+    total = -(-queries // (rows or rows_a_block(gallery)))
+    if total < _LONG:
+        return blocks
+    return talk.track(blocks, f"rank {queries} photos against {gallery} shapes", total=total)
 
 
 def _measured(

@@ -5,7 +5,8 @@ a file, so reading trusts nothing in it: neither lengths nor types nor links.
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ class Export:
     method: str = ""
     model: str = ""
     config: dict[str, Any] = field(default_factory=dict)
+
+    def relabelled(self, classes: Sequence[str]) -> "Export":
+        """The same vectors, labelled by another list of classes; −1 where theirs is absent from it."""
+        index = {name: label for label, name in enumerate(classes)}
+        new = np.array(
+            [index.get(name, -1) for name in self.classes] + [-1], dtype=np.int64
+        )  # -1 picks the last
+        parts = {
+            name: replace(part, labels=new[part.labels])
+            for name in GROUPS
+            if (part := getattr(self, name)) is not None
+        }
+        return replace(self, classes=tuple(classes), **parts)
 
 
 def write_export(path: Path, export: Export) -> None:

@@ -7,9 +7,12 @@ import typer
 from typer.core import TyperGroup
 
 from hifa_cli import __version__
+from hifa_cli.cli.data import data
+from hifa_cli.cli.evaluate import evaluate
 from hifa_cli.cli.export import export
 from hifa_cli.cli.index import index
 from hifa_cli.cli.options import Config
+from hifa_cli.cli.plot import plot
 from hifa_cli.cli.query import query
 from hifa_cli.cli.render import render
 from hifa_cli.cli.train import train
@@ -57,8 +60,9 @@ def hifa(
     """Show it a photo; it finds the 3D shape."""
 
 
-for _verb in (render, train, export, index, query):
+for _verb in (render, train, export, index, query, evaluate, plot):
     app.command(no_args_is_help=True)(_verb)
+app.add_typer(data)
 
 
 def main() -> None:

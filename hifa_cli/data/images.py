@@ -35,16 +35,24 @@ def find_images(root: Path, *, split: str | None = None) -> Collection:
     """
     root, split = Path(root), checked_split(split)
     problems: list[Problem] = []
-    if is_list(root):
-        candidates = _listed(root, problems)
-    elif root.is_file() and is_picture(root.name):
-        candidates = [Candidate(clean(root.stem), None, None, (root,))]
-    else:
-        candidates = _found(existing_folder(root, "photos"), problems)
+    candidates = image_candidates(root, problems)
     found = collection_of(candidates, problems, split)
     if not found.items:
         raise HifaError(_nothing(root, split, candidates, problems))
     return found
+
+
+def image_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
+    """The photos of every split, in the order of the tree or list; what is wrong goes to ``problems``.
+
+    Raises:
+        HifaError: nothing is there, or views or meshes in place of photos.
+    """
+    if is_list(root):
+        return _listed(root, problems)
+    if root.is_file() and is_picture(root.name):
+        return [Candidate(clean(stem(root.name)), None, None, (root,))]
+    return _found(existing_folder(root, "photos"), problems)
 
 
 def _found(root: Path, problems: list[Problem]) -> list[Candidate]:

@@ -72,9 +72,22 @@ def find_shapes(root: Path, *, split: str | None = None) -> Collection:
     """
     root, split = Path(root), checked_split(split)
     problems: list[Problem] = []
+    candidates = shape_candidates(root, problems)
+    found = collection_of(candidates, problems, split)
+    if not found.items:
+        raise HifaError(_nothing(root, split, candidates))
+    return found
+
+
+def shape_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
+    """The shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
+
+    Raises:
+        HifaError: nothing is there, or meshes or photos in place of views.
+    """
     shapes = _listed(root, problems) if is_list(root) else _found(existing_folder(root, "views"), problems)
     _note_incomplete(shapes, problems)
-    candidates = [
+    return [
         Candidate(
             clean("/".join(shape.parts)),
             shape.class_name,
@@ -83,10 +96,6 @@ def find_shapes(root: Path, *, split: str | None = None) -> Collection:
         )
         for shape in shapes
     ]
-    found = collection_of(candidates, problems, split)
-    if not found.items:
-        raise HifaError(_nothing(root, split, candidates))
-    return found
 
 
 def view_of(name: str) -> View | None:

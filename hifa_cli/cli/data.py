@@ -1,0 +1,112 @@
+"""``hifa data``: what a folder is, and sets laid out from others."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hifa_cli.cli.options import Force, Json, Quiet, Verbose
+from hifa_cli.cli.terminal import print_json, print_result, talk_for
+
+if TYPE_CHECKING:
+    from hifa_cli.data.checks import Check, Holding
+    from hifa_cli.report import Table
+
+data = typer.Typer(name="data", no_args_is_help=True, help="Look at folders of photos, views and meshes.")
+_SHOWN = 20  # problems that are printed one by one
+
+
+@data.command(no_args_is_help=True)
+def check(
+    path: Annotated[Path, typer.Argument(help="Folder of photos, views or meshes, a benchmark, or a list.")],
+    kind: Annotated[
+        Literal["images", "shapes", "meshes"] | None,
+        typer.Option("--as", help="Take it for photos, views or meshes; told from the names if left out."),
+    ] = None,
+    names_only: Annotated[bool, typer.Option("--names-only", help="Do not open the pictures.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where anything is wrong.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that read pictures; 0: one a core.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say what a folder is, what it holds of each class and split, and what is wrong with it.
+
+    [dim]hifa data check MI3DOR/view/test[/]
+    """
+    from hifa_cli.data.checks import check as look
+
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    found = look(path, domain=kind, read=not names_only, workers=workers or os.cpu_count() or 1, talk=talk)
+    if as_json:
+        print_json(found.document())
+    else:
+        _print(found, most=None if verbose else _SHOWN)
+    if strict and (found.problems or found.differences):
+        raise typer.Exit(1)
+
+
+def _print(found: "Check", most: int | None) -> None:
+    from rich.markup import escape
+
+    from hifa_cli.report import to_terminal
+
+    print_result(f"{escape(str(found.path))}: {escape(found.layout)}")
+    print_result(*(to_terminal(_table(one)) for one in found.holdings))
+    lines = [*found.differences, *(f"{problem.path}: {problem.reason}" for problem in found.problems)]
+    for line in lines[:most]:
+        print_result(escape(line))
+    if most is not None and len(lines) > most:
+        print_result(f"and {len(lines) - most} more: see them all with --verbose or --json")
+    if not lines:
+        as_published = f", and all counts are {found.benchmark}'s published ones" if found.benchmark else ""
+        print_result(f"nothing is wrong{as_published}")
+
+
+def _table(one: "Holding") -> "Table":
+    from hifa_cli.report import Row, Table
+
+    splits = sorted({split for counts in one.counts.values() for split in counts})
+    rows = [
+        Row(name or "(no class)", {split or "items": counts.get(split, 0) for split in splits})
+        for name, counts in one.counts.items()
+    ]
+    if len(rows) > 1:
+        rows.append(Row("all", {split or "items": one.split_total(split) for split in splits}))
+    pictures = f", {one.pictures} pictures" if one.domain == "shapes" else ""
+    title = f"{one.items} {one.domain}{pictures}"
+    return Table("class", tuple(split or "items" for split in splits), tuple(rows), title=title)
+
+
+@data.command(no_args_is_help=True)
+def modelnet(
+    path: Annotated[Path, typer.Argument(help="The unpacked ModelNet40.")],
+    out: Annotated[Path, typer.Option(help="Folder to make: OUT/train/<class>/*.off, OUT/test/…")],
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the meshes rather than link them.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    force: Force = False,
+) -> None:
+    """Lay out shapes like MI3DOR-2's from ModelNet40: the first 80 train and 20 test meshes a class.
+
+    [dim]hifa data modelnet ModelNet40 --out mi3dor2 && hifa render mi3dor2 --out views[/]
+    """
+    from hifa_cli.data.mi3dor import PUBLISHED
+    from hifa_cli.data.modelnet import lay_out
+    from hifa_cli.errors import HifaError
+
+    if out.exists() and not force:
+        raise HifaError(f"{out} exists: choose another --out or give --force")
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    done = lay_out(path, out, copy=copy, talk=talk)
+    for name in done.missing:
+        talk.warn(f"{path} has no class {name}; left out")
+    if as_json:
+        print_json({"out": str(out), **done.counts, "missing": list(done.missing)})
+        return
+    for split, count in done.counts.items():
+        published = PUBLISHED["MI3DOR-2", "shapes", split].total
+        talk.note(f"{count} {split} meshes (MI3DOR-2 has {published})")
+    talk.note(f"next: hifa render {out} --out VIEWS; the photos of MI3DOR-2 have to come from its authors")

@@ -1,0 +1,176 @@
+"""``hifa evaluate``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.config import EvaluateConfig, MetricProfile
+
+if TYPE_CHECKING:
+    from hifa_cli.evaluate import Difference, Interval, Scores
+    from hifa_cli.report import Table
+
+Format = Literal["table", "json", "csv", "markdown", "latex"]
+_DEFAULT = EvaluateConfig()
+
+
+def evaluate(
+    exports: Annotated[
+        list[Path], typer.Argument(metavar="EMB.h5…", help="Exports with labels in both domains.")
+    ],
+    profile: Annotated[
+        MetricProfile, typer.Option(help="Whose definitions of the metrics: see docs/metrics.md.")
+    ] = _DEFAULT.profile,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Also a table by the class of the photo.")
+    ] = False,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="95 % confidence intervals over queries from so many resamples.")
+    ] = _DEFAULT.bootstrap,
+    against: Annotated[
+        Path | None, typer.Option(help="Another export of the same photos: is the difference significant?")
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Resamples of the comparison with --against.")
+    ] = _DEFAULT.resamples,
+    first_ranks: Annotated[
+        bool,
+        typer.Option(
+            "--first-ranks", help="Sort only the ranks that count: quicker on huge galleries, no mAP, no AUC."
+        ),
+    ] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+    as_csv: Annotated[bool, typer.Option("--csv", help="The same as --format csv.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to a file what would be printed.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    force: Force = False,
+    config: Config = None,
+) -> None:
+    """Score exports: NN, FT, ST, F, DCG, ANMRR.
+
+    [dim]hifa evaluate hifa.h5 source-only.h5 --bootstrap 1000 --format latex[/]
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    form = "json" if as_json else "csv" if as_csv else form
+    from hifa_cli.errors import HifaError
+    from hifa_cli.evaluate import confidence, significance
+    from hifa_cli.evaluate import evaluate as stage
+    from hifa_cli.store import read_export
+
+    if out is not None and out.exists() and not force:
+        raise HifaError(f"{out} exists: choose another --out or give --force")
+    talk = talk_for(quiet=quiet, verbose=verbose)
+
+    def scored(path: Path) -> "Scores":
+        scores = stage(
+            read_export(path), profile=profile, whole_list=not first_ranks, name=str(path), talk=talk
+        )
+        if scores.skipped:
+            talk.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
+        return scores
+
+    names = _names(exports)
+    results = [scored(path) for path in exports]
+    intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
+    rival = scored(against) if against else None
+    differences = (
+        [significance(one, rival, resamples=resamples, seed=seed) for one in results] if rival else None
+    )
+    if form == "json":
+        document = _document(exports, results, intervals, differences, against, per_class=per_class)
+        _print_document(document, out)
+        return
+    tables = _tables(names, results, intervals, differences, against, per_class=per_class)
+    _print_tables(tables, form, out)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    stems = [path.stem for path in paths]
+    return stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+
+
+def _document(
+    paths: Sequence[Path],
+    results: Sequence["Scores"],
+    intervals: "Sequence[dict[str, Interval]] | None",
+    differences: "Sequence[dict[str, Difference]] | None",
+    against: Path | None,
+    *,
+    per_class: bool,
+) -> dict[str, Any]:
+    documents = []
+    for number, (path, scores) in enumerate(zip(paths, results, strict=True)):
+        document: dict[str, Any] = {**scores.document(), "export": str(path)}
+        if intervals:
+            document["confidence"] = {key: list(one) for key, one in intervals[number].items()}
+        if differences:
+            compared = {
+                key: {"difference": one.value, "low": one.interval.low, "high": one.interval.high, "p": one.p}
+                for key, one in differences[number].items()
+            }
+            document["against"] = {"export": str(against), **compared}
+        if per_class:
+            document["classes"] = {
+                scores.classes[label]: scores.of_class(label) for label in sorted(set(scores.labels.tolist()))
+            }
+        documents.append(document)
+    return documents[0] if len(documents) == 1 else {"exports": documents}
+
+
+def _tables(
+    names: Sequence[str],
+    results: Sequence["Scores"],
+    intervals: "Sequence[dict[str, Interval]] | None",
+    differences: "Sequence[dict[str, Difference]] | None",
+    against: Path | None,
+    *,
+    per_class: bool,
+) -> list["Table"]:
+    from hifa_cli.report import class_table, difference_table, scores_table
+
+    tables = [scores_table(list(zip(names, results, strict=True)), intervals=intervals)]
+    if differences and against:
+        tables += [
+            difference_table(name, against.stem, one) for name, one in zip(names, differences, strict=True)
+        ]
+    if per_class:
+        tables += [class_table(name, scores) for name, scores in zip(names, results, strict=True)]
+    return tables
+
+
+def _print_document(document: dict[str, Any], out: Path | None) -> None:
+    if out is None:
+        print_json(document)
+        return
+    import json
+
+    _write(json.dumps(document, indent=2, ensure_ascii=False) + "\n", out)
+
+
+def _print_tables(tables: Sequence["Table"], form: Format, out: Path | None) -> None:
+    from hifa_cli.report import to_csv, to_latex, to_markdown, to_terminal
+
+    if form == "table" and out is None:
+        print_result(*map(to_terminal, tables))
+        return
+    writers = {"csv": to_csv, "markdown": to_markdown, "latex": to_latex, "table": to_markdown}
+    text = writers[form](tables)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(text, out)
+
+
+def _write(text: str, out: Path) -> None:
+    from hifa_cli.atomic import written_file
+
+    with written_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,254 @@
+"""What a folder is, what it holds, and what is wrong with it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hifa_cli.data.images import image_candidates
+from hifa_cli.data.items import Candidate, Problem
+from hifa_cli.data.lists import is_list
+from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
+from hifa_cli.data.pictures import read_picture
+from hifa_cli.data.shapes import shape_candidates, view_of
+from hifa_cli.data.tree import MESH_SUFFIXES, SPLITS, clean, existing_folder, is_picture, places, suffix, walk
+from hifa_cli.errors import HifaError
+from hifa_cli.talk import SILENT, Talk
+
+Domain = Literal["images", "shapes", "meshes"]
+_WORDS = {"images": "photos", "shapes": "shapes (rendered views)", "meshes": "meshes"}
+_MOST_VIEWS = 100  # more under one name, and they are numbered photos
+_ALIKE = 0.75  # share of a benchmark's class names from which a folder is taken for it
+_AHEAD = 64  # pictures handed to the readers before the first is waited for
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The items of one domain: how many of each class in each split ('' where there is none)."""
+
+    domain: Domain
+    counts: Mapping[str, Mapping[str, int]]
+    pictures: int
+
+    @property
+    def items(self) -> int:
+        """How many in all."""
+        return sum(sum(splits.values()) for splits in self.counts.values())
+
+    def split_total(self, split: str) -> int:
+        """How many in one split."""
+        return sum(splits.get(split, 0) for splits in self.counts.values())
+
+
+@dataclass(frozen=True)
+class Check:
+    """The findings about a folder or list.
+
+    Attributes:
+        path: what was looked at.
+        layout: in words.
+        holdings: an entry a domain that was found.
+        benchmark: ``MI3DOR`` or ``MI3DOR-2`` where the classes are theirs, or ''.
+        differences: where the counts are not the published ones.
+        problems: unreadable pictures, missing views, names that clash.
+    """
+
+    path: Path
+    layout: str
+    holdings: tuple[Holding, ...]
+    benchmark: str
+    differences: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document of ``hifa data check``."""
+        return {
+            "path": str(self.path),
+            "layout": self.layout,
+            **{
+                one.domain: {
+                    "items": one.items,
+                    "pictures": one.pictures,
+                    "classes": {k: dict(v) for k, v in one.counts.items()},
+                }
+                for one in self.holdings
+            },
+            "benchmark": self.benchmark,
+            "differences": list(self.differences),
+            "problems": [problem._asdict() for problem in self.problems],
+        }
+
+
+def check(
+    root: Path, *, domain: Domain | None = None, read: bool = True, workers: int = 1, talk: Talk = SILENT
+) -> Check:
+    """Look at a folder or list as ``find_images`` and ``find_shapes`` would, and say what they see.
+
+    Args:
+        root: folder of photos, views or meshes, an unpacked benchmark, or a list.
+        domain: take it for this; by default told from the names.
+        read: also decode every picture.
+        workers: threads that decode.
+        talk: shows progress.
+
+    Raises:
+        HifaError: there is nothing there that hifa reads.
+    """
+    root = Path(root)
+    problems: list[Problem] = []
+    found = {one: _candidates(root, one, problems) for one in ([domain] if domain else _domains(root))}
+    found = {one: candidates for one, candidates in found.items() if candidates}
+    if not found:
+        raise HifaError(
+            f"{root} holds no photos, views or meshes that hifa reads: see docs/data.md for the layouts"
+        )
+    if read:
+        pictures = [view for one in found if one != "meshes" for item in found[one] for view in item.views]
+        problems += _unreadable(pictures, workers, talk)
+    holdings = tuple(_holding(one, candidates) for one, candidates in found.items())
+    benchmark = _benchmark(holdings)
+    return Check(
+        path=root,
+        layout=_layout(root, found),
+        holdings=holdings,
+        benchmark=benchmark,
+        differences=tuple(_differences(root, benchmark, holdings)),
+        problems=tuple(problems),
+    )
+
+
+def _candidates(root: Path, domain: Domain, problems: list[Problem]) -> list[Candidate]:
+    if domain == "images":
+        return image_candidates(root, problems)
+    if domain == "shapes":
+        return shape_candidates(root, problems)
+    return _mesh_candidates(root, problems)
+
+
+def _domains(root: Path) -> list[Domain]:
+    """What the names under ``root`` look like."""
+    if is_list(root):
+        return _listed_domains(root)
+    if root.is_file():
+        return ["images"]
+    existing_folder(root, "photos, views or meshes")
+    views: Counter[tuple[str, str]] = Counter()
+    marked: Counter[str] = Counter()
+    pictures = meshes = 0
+    folders = list(walk(root, []))
+    for folder, place in zip(folders, places([folder.parts for folder in folders]), strict=True):
+        names = [name for name in folder.files if is_picture(name)]
+        views.update((str(folder.path), view.shape) for name in names if (view := view_of(name)))
+        marked[place.domain or ""] += len(names)
+        pictures += len(names)
+        meshes += sum(suffix(name) in MESH_SUFFIXES for name in folder.files)
+    if marked["images"] or marked["shapes"]:
+        kinds: list[Domain] = [one for one in ("images", "shapes") if marked[one]]
+        return [*kinds, "meshes"] if meshes else kinds
+    if not pictures:
+        return ["meshes"] if meshes else []
+    return ["shapes"] if (root / "views.json").is_file() or _looks_like_views(views, pictures) else ["images"]
+
+
+def _looks_like_views(views: Counter[tuple[str, str]], pictures: int) -> bool:
+    """Most pictures are numbered, and by few numbers a name."""
+    numbered = sum(views.values())
+    return numbered > pictures / 2 and 2 <= numbered / len(views) <= _MOST_VIEWS
+
+
+def _listed_domains(root: Path) -> list[Domain]:
+    shapes = shape_candidates(root, [])
+    views = sum(len(shape.views) for shape in shapes)
+    return ["shapes"] if shapes and 2 <= views / len(shapes) <= _MOST_VIEWS else ["images"]
+
+
+def _mesh_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
+    if root.is_file():
+        return [Candidate(clean(root.stem), None, None, (root,))]
+    found = [
+        (folder, name)
+        for folder in walk(existing_folder(root, "meshes"), problems)
+        for name in folder.files
+        if suffix(name) in MESH_SUFFIXES
+    ]
+    return [
+        Candidate("/".join((*folder.parts, name)), place.class_name, place.split, (folder.path / name,))
+        for (folder, name), place in zip(found, places([folder.parts for folder, _ in found]), strict=True)
+        if place.domain in (None, "meshes", "shapes")
+    ]
+
+
+def _unreadable(pictures: Sequence[Path], workers: int, talk: Talk) -> list[Problem]:
+    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
+        reasons = _in_order(pool, pictures)
+        tracked = talk.track(reasons, "read pictures", total=len(pictures))
+        return [Problem(str(path), reason) for path, reason in tracked if reason]
+
+
+def _in_order(pool: ThreadPoolExecutor, pictures: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """A few pictures ahead of the one waited for, so that memory and Ctrl-C stay in hand."""
+    waiting = [(path, pool.submit(_fault, path)) for path in pictures[:_AHEAD]]
+    for path in pictures[_AHEAD:]:
+        first, reason = waiting.pop(0)
+        yield first, reason.result()
+        waiting.append((path, pool.submit(_fault, path)))
+    for path, reason in waiting:
+        yield path, reason.result()
+
+
+def _fault(path: Path) -> str:
+    try:
+        read_picture(path)
+    except HifaError as error:
+        return str(error)
+    return ""
+
+
+def _holding(domain: Domain, candidates: Sequence[Candidate]) -> Holding:
+    counts: dict[str, Counter[str]] = {}
+    for one in candidates:
+        counts.setdefault(one.class_name or "", Counter())[one.split or ""] += 1
+    return Holding(domain, dict(sorted(counts.items())), sum(len(one.views) for one in candidates))
+
+
+def _layout(root: Path, found: Mapping[Domain, Sequence[Candidate]]) -> str:
+    """In words, from what tells most."""
+    what = " and ".join(_WORDS[one] for one in found)
+    candidates = [one for items in found.values() for one in items]
+    classes = "a folder a class" if any(one.class_name for one in candidates) else "without classes"
+    splits = sorted({one.split for one in candidates if one.split})
+    split = f", split into {', '.join(splits)}" if splits else ""
+    if is_list(root):
+        return f"a list of {what}"
+    if (root / "views.json").is_file():
+        return f"{what} as 'hifa render' writes them, {classes}{split}"
+    if "shapes" in found and (view := view_of(found["shapes"][0].views[0].name)) and view.class_name:
+        return f"{what} as MI3DOR names them{split}"
+    return f"{what}, {classes}{split}"
+
+
+def _benchmark(holdings: Iterable[Holding]) -> str:
+    found = {name for one in holdings for name in one.counts if name}
+    for name, classes in (("MI3DOR", set(MI3DOR_CLASSES)), ("MI3DOR-2", set(MI3DOR2_CLASSES))):
+        if found and len(found & classes) >= _ALIKE * len(found | classes):
+            return name
+    return ""
+
+
+def _differences(root: Path, benchmark: str, holdings: Iterable[Holding]) -> Iterator[str]:
+    """Where a benchmark's splits hold other counts than are published."""
+    own = root.name.lower() if root.name.lower() in SPLITS else ""
+    for one in holdings:
+        for split in SPLITS:
+            key = split if one.split_total(split) or split != own else ""
+            published = PUBLISHED.get((benchmark, "shapes" if one.domain == "meshes" else one.domain, split))
+            if published is None or not (total := one.split_total(key)):
+                continue
+            where = f"{benchmark} {split} {one.domain}"
+            if total != published.total:
+                yield f"{where}: {total} of {published.total} published"
+            for name, count in published.classes.items():
+                if (here := one.counts.get(name, {}).get(key, 0)) != count:
+                    yield f"{where}, {name}: {here} of {count} published"
