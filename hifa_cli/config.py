@@ -83,6 +83,7 @@ class TrainConfig:
     centroids: Literal["moving", "batch"] = "moving"  # MSTN's code moves
     centroid_keep: float = 0.7  # share of the old centroid, MSTN
     mutual_pairs: Literal["views", "pooled"] = "views"  # I_t and K_t are per view in the text
+    mutual_views: int = 2  # views of a shape that the critic sees a step (0: all); its mean is unbiased
     critic_rate: float = 20.0  # the critic's own learning rate factor; 1 / lambda undoes lambda for it
     # the run
     steps: int = 600
@@ -117,6 +118,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "weight_global": 1.0,
         "weight_local": 1.0,
         "local_scale": "sum",
+        "mutual_views": 0,
         "critic_rate": 1.0,
         "steps": 10_000,
         "images": 32,
@@ -132,6 +134,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "weight_global": 1.0,
         "weight_local": 1.0,
         "local_scale": "sum",
+        "mutual_views": 0,
         "critic_rate": 1.0,
         "steps": 20_000,
         "images": 6,
@@ -170,3 +173,27 @@ class PlotConfig:
     points: int = 2_000  # of each domain in a t-SNE, which takes minutes beyond
     perplexity: float = 30.0  # van der Maaten and Hinton 2008: 5 to 50
     best: int = 1  # answers a photo in a confusion matrix
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """The demo's shapes and photos: how many of each class, and how large the photos are."""
+
+    classes: tuple[str, ...] = (
+        "airplane",
+        "boat",
+        "bottle",
+        "car",
+        "chair",
+        "guitar",
+        "lamp",
+        "mug",
+        "sofa",
+        "table",
+    )
+    shapes_train: int = 24  # a class
+    shapes_test: int = 10
+    photos_train: int = 50
+    photos_test: int = 15
+    photo_size: int = 256  # pixels of a photo's longer side
+    photo_quality: int = 88  # of the JPEG file

@@ -177,7 +177,7 @@ def _pendant(rng: Generator) -> list[Part]:
 
 def _chandelier(rng: Generator) -> list[Part]:
     count, reach = int(rng.integers(3, 8)), rng.uniform(0.25, 0.4)
-    parts = [rod((0, 0, 0), (0, 0, 0.55), 0.012, "stand"), ball((0.05, 0.05, 0.07), (0, 0, 0.02), "stand")]
+    parts = [rod((0, 0, 0), (0, 0, 0.55), 0.012, "cord"), ball((0.05, 0.05, 0.07), (0, 0, 0.02), "stand")]
     cup = _cup_shade(rng)
     for angle in np.arange(count) * (360 / count):
         arm = curve([(0, 0, 0.05), (0.5 * reach, 0, -0.06), (reach, 0, 0.0), (reach, 0, 0.07)], 18)

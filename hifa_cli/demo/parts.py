@@ -58,6 +58,12 @@ def apply(matrix: Floats, points: Floats) -> Floats:
     return points[:, :1] * matrix[:, 0] + points[:, 1:2] * matrix[:, 1] + points[:, 2:] * matrix[:, 2]
 
 
+def dot(first: Floats, second: Floats) -> Floats:
+    """(n, 3) by (n, 3) or (3,): scalar products as (n, 1); quicker than a sum over so short an axis."""
+    a, b = np.broadcast_arrays(first, second)
+    return np.asarray(a[:, :1] * b[:, :1] + a[:, 1:2] * b[:, 1:2] + a[:, 2:] * b[:, 2:])
+
+
 def loft(rings: ArrayLike, role: str, *, capped: bool = True, looped: bool = False) -> Part:
     """The skin over a row of rings, each with as many points, wound outward.
 
