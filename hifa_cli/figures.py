@@ -138,8 +138,9 @@ def tsne_figure(embedded: Sequence[tuple[str, Embedded]], classes: Sequence[str]
 
 
 def _draw_domains(axis: "Axes", one: Embedded) -> None:
-    domains = (("shapes", ~one.photos, "^", BLUE), ("photos", one.photos, "o", RED))
-    for name, rows, marker, colour in domains:
+    """The domain with more points first, so that the other is not buried."""
+    domains = [("shapes", ~one.photos, "^", BLUE), ("photos", one.photos, "o", RED)]
+    for name, rows, marker, colour in sorted(domains, key=lambda domain: -int(domain[1].sum())):
         x, y = one.points[rows].T
         size = _size(len(one.points))
         axis.scatter(
@@ -150,20 +151,21 @@ def _draw_domains(axis: "Axes", one: Embedded) -> None:
 def _draw_classes(axis: "Axes", one: Embedded, present: Sequence[int], classes: Sequence[str]) -> None:
     """Photos as dots, shapes as triangles with a dark edge; a class's name where most of it lies."""
     size = _size(len(one.points))
-    for number, label in enumerate(present):
-        for rows, marker, edge in ((one.photos, "o", 0.0), (~one.photos, "^", 0.4)):
+    for rows, marker, scale, edge in ((one.photos, "o", 1.2, 0.0), (~one.photos, "^", 2.0, 0.25)):
+        for number, label in enumerate(present):
             x, y = one.points[rows & (one.labels == label)].T
             colour = _class_colour(number)
             axis.scatter(
                 x,
                 y,
-                s=size * 1.3,
+                s=size * scale,
                 marker=marker,
                 c=colour,
                 linewidths=edge,
                 edgecolors="black",
                 rasterized=True,
             )
+    for label in present:
         if (mine := one.points[one.labels == label]).size:
             _name(axis, mine, classes[label])
 
@@ -223,7 +225,7 @@ def confusion_figure(
     figure, axes = _panels(len(matrices), 1, height=side, width=side + 0.6)
     names = [classes[label] for label in kept.tolist()]
     for (name, matrix), [axis] in zip(matrices, axes, strict=True):
-        image = axis.imshow(matrix[np.ix_(kept, kept)], vmin=0, vmax=1, cmap="cividis")
+        image = axis.imshow(matrix[np.ix_(kept, kept)], vmin=0, vmax=1, cmap="Blues")
         axis.set_xticks(range(len(kept)), names, rotation=90)
         axis.set_yticks(range(len(kept)), names)
         axis.set(xlabel="class of the nearest shape" if best == 1 else f"class of the {best} nearest shapes")
@@ -237,7 +239,7 @@ def confusion_figure(
 def _write_shares(axis: "Axes", matrix: NDArray[np.float64]) -> None:
     for row, column in zip(*np.nonzero(matrix >= 0.05), strict=True):
         share = matrix[row, column]
-        colour = "black" if share > 0.5 else "white"
+        colour = "white" if share > 0.5 else "black"
         axis.text(column, row, f"{share * 100:.0f}", ha="center", va="center", color=colour, fontsize=5.5)
 
 
