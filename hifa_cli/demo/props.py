@@ -52,11 +52,12 @@ def _tree(rng: Generator) -> list[Part]:
 def _leaves(high: float, size: tuple[float, float, float], rng: Generator) -> list[Part]:
     """A stem with leaves (or clumps of them) all about its top."""
     parts = [rod((0, 0, 0), (0, 0, high + 0.2), (0.06, 0.03), "frame")]
+    leaf = ball(size, (0, 0, 0), "leaf", sides=8)
     for _ in range(int(rng.integers(10, 26))):
         way = rng.normal(0, 1, 3)
         x, y, z = 0.45 * way / np.sqrt((way**2).sum()) * rng.uniform(0.4, 1.1)
-        leaf = ball(size, (0, 0, 0), "leaf", sides=8).turned("y", rng.uniform(-60, 60))
-        parts.append(leaf.turned("z", rng.uniform(0, 360)).moved(x, y, high + 0.3 + z))
+        turned = leaf.turned("y", rng.uniform(-60, 60)).turned("z", rng.uniform(0, 360))
+        parts.append(turned.moved(x, y, high + 0.3 + z))
     return parts
 
 
