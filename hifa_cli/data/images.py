@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
-from hifa_cli.data.labels import label_lookup
+from hifa_cli.data.labels import class_of, label_lookup
 from hifa_cli.data.lists import Finder, is_list, read_list
 from hifa_cli.data.tree import (
     MESH_SUFFIXES,
@@ -70,7 +70,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Candidate]:
         raise HifaError(f"{root} holds meshes, not photos: 'hifa render' makes views of them, for --shapes")
     label_of = label_lookup(root)
     return [
-        Candidate(_identity(parts), place.class_name or label_of(parts), place.split, (path,))
+        Candidate(_identity(parts), class_of(label_of(parts), place.class_name), place.split, (path,))
         for parts, path, place in zip(names, paths, places([parts[:-1] for parts in names]), strict=True)
         if place.domain in (None, "images")
     ]
@@ -92,7 +92,7 @@ def _listed(path: Path, problems: list[Problem]) -> list[Candidate]:
     return [
         Candidate(
             clean(row.id) if row.id and len(row.paths) == 1 else _identity(parts),
-            clean(row.class_name) if row.class_name else place.class_name,
+            class_of(row.class_name and clean(row.class_name), place.class_name),
             row.split or place.split,
             (file,),
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from hifa_cli.data.lists import read_list
 
 _NAMES = ("label.txt", "labels.txt")
+_HOLDERS = ("images", "views")  # folders beside such a list that are no class
 _DEPTH = 2  # MI3DOR-2's lie two folders down: train/2D/label.txt
 
 Lookup = Callable[[tuple[str, ...]], str | None]
@@ -29,6 +30,17 @@ def label_lookup(root: Path) -> Lookup:
         return None
 
     return lookup
+
+
+def class_of(listed: str | None, told: str | None) -> str | None:
+    """The class of an item that a list and its own name or folder speak of.
+
+    The list counts; but a bare number says less than a name, unless the name is of a folder that only
+    holds the pictures.
+    """
+    if listed is None or (told is not None and told.lower() not in _HOLDERS and listed.isdigit()):
+        return told
+    return listed
 
 
 def _label_files(root: Path) -> list[Path]:

@@ -16,7 +16,7 @@ MAX_JPEG_PIXELS = 250_000_000  # a phone's largest photo has 200 million; decode
 # Decoders that are trusted with a stranger's file. Never EPS (runs Ghostscript) and the like.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
 _HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
-_WITH_ALPHA = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
+_WITH_ALPHA = frozenset(("LA", "PA", "RGBA", "RGBa"))
 _WHITE = (255, 255, 255, 255)
 
 
@@ -95,6 +95,8 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _as_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return Image.fromarray(_to_bytes(picture)).convert("RGB")
+    if picture.mode == "La":  # Pillow converts it to nothing else
+        picture = picture.convert("LA")
     if picture.mode in _WITH_ALPHA or "transparency" in picture.info:
         with_alpha = picture.convert("RGBA")
         ground = Image.new("RGBA", with_alpha.size, _WHITE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
-from hifa_cli.data.labels import Lookup, label_lookup
+from hifa_cli.data.labels import Lookup, class_of, label_lookup
 from hifa_cli.data.lists import Finder, Row, is_list, read_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES
 from hifa_cli.data.tree import (
@@ -154,9 +154,8 @@ def _placed(shapes: Sequence[Shape], label_of: Lookup) -> list[Shape]:
     for shape, place in zip(shapes, places([shape.parts[:-1] for shape in shapes]), strict=True):
         if place.domain not in (None, "shapes"):
             continue
-        name = (
-            shape.class_name or place.class_name or label_of(shape.parts) or _modelnet_class(shape.parts[-1])
-        )
+        told = class_of(shape.class_name or label_of(shape.parts), place.class_name)
+        name = told or _modelnet_class(shape.parts[-1])
         placed.append(
             shape._replace(class_name=clean(name) if name else None, split=shape.split or place.split)
         )
@@ -194,7 +193,7 @@ def _listed(path: Path, problems: list[Problem]) -> list[Shape]:
             row.id or "/".join(parts),
             Shape(
                 tuple(row.id.split("/")) if row.id else parts,
-                row.class_name or (view.class_name if view else None),
+                class_of(row.class_name, view.class_name if view else None),
                 row.split or (view.split if view else None),
                 {},
             ),

@@ -130,7 +130,8 @@ def places(paths: Sequence[tuple[str, ...]]) -> list[Place]:
 def _place(parts: tuple[str, ...], *, mixed: bool, mi3dor: bool) -> Place:
     names = [clean(part) for part in parts]
     domain = split = None
-    if mi3dor and names and names[0].lower() in _MI3DOR_DOMAINS:
+    unpacked = mi3dor or (len(names) > 1 and names[1].lower() in SPLITS)
+    if unpacked and names and names[0].lower() in _MI3DOR_DOMAINS:
         domain = _MI3DOR_DOMAINS[names.pop(0).lower()]
     if len(names) == 1 and mixed and names[0].lower() in SPLITS:
         return Place(names[0], None, domain)
