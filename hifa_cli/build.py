@@ -14,7 +14,8 @@ from hifa_cli.errors import HifaError
 from hifa_cli.export import FROZEN, Encoder, export, frozen_encoder, load_encoder
 from hifa_cli.gallery import MAIN_FILE, VIEWS, write_gallery
 from hifa_cli.model import CONFIG_FILE, read_about, save_network
-from hifa_cli.render.views import VIEWS_FILE, Failure, render
+from hifa_cli.render.library import Failure
+from hifa_cli.render.stage import SETTINGS, render
 from hifa_cli.store import Export, read_export
 from hifa_cli.talk import Talk
 
@@ -92,7 +93,9 @@ def _render(
     """Draw the meshes into the gallery's own folder of views; name those that could not be drawn."""
     report = render([source], views, config, workers=workers or os.cpu_count() or 1, force=force, talk=talk)
     if not report.rendered and not report.skipped:
-        raise HifaError(f"none of the {len(report.failed)} meshes in {source} could be drawn; see the warnings")
+        raise HifaError(
+            f"none of the {len(report.failed)} meshes in {source} could be drawn; see the warnings"
+        )
     return list(report.failed)
 
 
@@ -135,14 +138,16 @@ def _views_of(made: Export, talk: Talk) -> Collection:
 def _covers(shapes: Collection, made: Export) -> dict[str, Path]:
     """One picture for each shape of the export."""
     wanted = set(made.shapes.ids) if made.shapes else set()
-    return {item.id: item.views[min(COVER, len(item.views) - 1)] for item in shapes.items if item.id in wanted}
+    return {
+        item.id: item.views[min(COVER, len(item.views) - 1)] for item in shapes.items if item.id in wanted
+    }
 
 
 def _holds_meshes(source: Path) -> bool:
     """Whether ``source`` is a mesh, or a folder with meshes in it and no rendered views at its root."""
     if source.is_file():
         return True
-    if (source / VIEWS_FILE).is_file():
+    if (source / SETTINGS).is_file():
         return False
     return any(path.suffix.lower() in MESH_SUFFIXES for path in source.rglob("*"))
 

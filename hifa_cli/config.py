@@ -197,3 +197,11 @@ class WorldConfig:
     photos_test: int = 15
     photo_size: int = 256  # pixels of a photo's longer side
     photo_quality: int = 88  # of the JPEG file
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """The demo's training runs and what it shows."""
+
+    steps: int = 300
+    shown: int = 8  # shapes across on the contact sheet

@@ -67,9 +67,10 @@ class Gallery:
             HifaError: the vectors are of another length than the gallery's.
         """
         if vectors.shape[1] != self.shapes.vectors.shape[1]:
+            mine, theirs = self.shapes.vectors.shape[1], vectors.shape[1]
             raise HifaError(
-                f"the query has {vectors.shape[1]} numbers and the gallery {self.folder} {self.shapes.vectors.shape[1]}:"
-                " they are of different models; build the gallery with this one"
+                f"the gallery {self.folder} holds {mine} numbers a shape and the query has {theirs}: "
+                "they are of different models; build the gallery with this one"
             )
         return index.search(self.index, _unit(vectors), top)
 

@@ -56,7 +56,9 @@ def build(vectors: Vectors, config: IndexConfig) -> "faiss.Index":
         index.add(vectors)
     except RuntimeError as error:
         reason = str(error).split("Error: ")[-1].splitlines()[0]
-        raise HifaError(f"FAISS cannot build '{factory}' over {len(vectors)} vectors ({reason}); try --factory Flat") from error
+        raise HifaError(
+            f"FAISS cannot build '{factory}' over {len(vectors)} vectors ({reason}); try --factory Flat"
+        ) from error
     if (ivf := faiss.try_extract_index_ivf(index)) is not None:
         ivf.nprobe = config.probes
     return index

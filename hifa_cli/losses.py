@@ -67,7 +67,9 @@ def class_sums(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, 
     return member.T @ features, member.sum(dim=0)
 
 
-def moving_centroids(old: Tensor, seen: Tensor, sums: Tensor, counts: Tensor, keep: float) -> tuple[Tensor, Tensor]:
+def moving_centroids(
+    old: Tensor, seen: Tensor, sums: Tensor, counts: Tensor, keep: float
+) -> tuple[Tensor, Tensor]:
     """Class centroids after a batch: ``keep`` · old + (1 − keep) · batch mean.
 
     Args:

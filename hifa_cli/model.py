@@ -78,7 +78,9 @@ class TimmTrunk(nn.Module):
                 f"no backbone '{name}': use efficientnet_lite0, alexnet or a name that timm.list_models() gives"
             ) from error
         if not hasattr(self.net, "forward_intermediates"):
-            raise HifaError(f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone")
+            raise HifaError(
+                f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone"
+            )
         self.width = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,6 +121,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
 
     def look(self, pixels: Tensor) -> TrunkFeatures:
         """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB."""
@@ -177,12 +180,20 @@ class Critic(nn.Module):
         )
         left = side - 4 + 4 * padding
         self.judge = nn.Sequential(
-            nn.Linear(32 * left * left + dimension, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1)
+            nn.Linear(32 * left * left + dimension, 512),
+            nn.ReLU(),
+            nn.Linear(512, 512),
+            nn.ReLU(),
+            nn.Linear(512, 1),
         )
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """(N, c, h, w) maps and (N, D) embeddings to (N,) logits."""
-        return self.judge(torch.cat((high, self.convolve(low)), dim=1)).squeeze(1)
+    def forward(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
+        """(N, c, h, w) maps and any number of (N, D) embeddings to (N,) logits each.
+
+        The maps are convolved once: real and fake pairs share them.
+        """
+        convolved = self.convolve(low)
+        return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
 
 
 def build_network(config: ModelConfig, weights: str, generator: torch.Generator) -> Network:
@@ -276,5 +287,7 @@ def load_network(folder: Path) -> Network:
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise HifaError(f"cannot load the model in {folder}: {reason}; train again or restore the file") from error
+        raise HifaError(
+            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+        ) from error
     return network.eval()

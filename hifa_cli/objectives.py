@@ -27,7 +27,9 @@ class Objective(nn.Module):
         """Embed one domain of the batch; dropout draws from a stream of its own for step and domain."""
         torch.manual_seed(derive(self.seed, "dropout", step, domain))
         features: Features = self.network(batch.images if domain == "images" else batch.shapes)
-        self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(features.pooled.detach().float(), dim=1).mean()
+        self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(
+            features.pooled.detach().float(), dim=1
+        ).mean()
         if domain == "shapes":  # a collapse shows here and in no loss: every shape takes one class
             guesses = torch.zeros(features.logits.shape[1], device=features.logits.device)
             guesses[features.logits.detach().argmax(dim=1)] = 1
@@ -95,9 +97,9 @@ class Hifa(Objective):
     def global_term(self, source: Features, target: Features) -> Tensor:
         """Equation 4, on the photo's K_s and the shape's pooled K'_t."""
         squared = self.config.norm_penalty == "squared"
-        return losses.feature_norm(
-            source.pooled, self.config.radius, squared=squared
-        ) + losses.feature_norm(target.pooled, self.config.radius, squared=squared)
+        return losses.feature_norm(source.pooled, self.config.radius, squared=squared) + losses.feature_norm(
+            target.pooled, self.config.radius, squared=squared
+        )
 
     def local_term(self, source: Features, target: Features, labels: Tensor) -> Tensor:
         """Equation 6; shapes are labelled by the classifier's arg-max, all pseudo-labels used together."""
@@ -121,26 +123,35 @@ class Hifa(Objective):
     def mutual_term(self, source: Features, target: Features, step: int) -> Tensor:
         """Section 3.2: one critic for both domains; the sum over the domains of their means."""
         return sum(
-            (self._mutual(features, step, domain) for domain, features in (("images", source), ("shapes", target))),
+            (
+                self._mutual(features, step, domain)
+                for domain, features in (("images", source), ("shapes", target))
+            ),
             start=torch.zeros((), device=source.pooled.device),
         )
 
     def _mutual(self, features: Features, step: int, domain: str) -> Tensor:
         if features.pooled.shape[0] < 2:  # there is no other item to borrow from
             return features.pooled.sum() * 0
+        generator = torch_stream(self.seed, "mutual", step, domain)
+        shift = int(torch.randint(1, features.views.shape[0], (), generator=generator))
         low, high = features.low, features.views
         if self.config.mutual_pairs == "pooled":
             high = features.pooled.unsqueeze(1).expand_as(high)
-        generator = torch_stream(self.seed, "mutual", step, domain)
-        shift = int(torch.randint(1, high.shape[0], (), generator=generator))
-        real = self.judge(low, high)
-        return losses.mutual_information(real, self.judge(low, losses.other_items(high, shift)))
+        if 0 < self.config.mutual_views < high.shape[1]:
+            some = torch.randperm(high.shape[1], generator=generator)[: self.config.mutual_views]
+            low, high = low[:, some], high[:, some]
+        real, fake = self.judge(low, high, losses.other_items(high, shift))
+        return losses.mutual_information(real, fake)
 
-    def judge(self, low: Tensor, high: Tensor) -> Tensor:
-        """The critic's logits for every view of every item."""
+    def judge(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
+        """The critic's logits for every view of every item, in float32."""
         if self.critic is None:
             raise RuntimeError("this method has no critic")
-        logits: Tensor = self.critic(low.flatten(0, 1).float(), high.flatten(0, 1).float())
+        with torch.autocast(low.device.type, enabled=False):
+            logits: tuple[Tensor, ...] = self.critic(
+                low.flatten(0, 1).float(), *(high.flatten(0, 1).float() for high in highs)
+            )
         return logits
 
     def critic_parameters(self) -> Iterator[nn.Parameter]:
@@ -155,7 +166,9 @@ def build_critic(network: Network, seed: int) -> Critic:
     training = network.training
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         network.eval()
-        low = network.look(torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=network.mean.device)).low
+        low = network.look(
+            torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=network.mean.device)
+        ).low
         network.train(training)
         torch.manual_seed(derive(seed, "initialise", "critic"))
         return Critic(low.shape[2], low.shape[-1], network.dimension)

@@ -14,7 +14,7 @@ from hifa_cli.data import MESH_SUFFIXES, Item, find_images, find_shapes
 from hifa_cli.errors import HifaError
 from hifa_cli.export import Encoder, embed, load_encoder
 from hifa_cli.gallery import Gallery
-from hifa_cli.render.views import render
+from hifa_cli.render.stage import render
 from hifa_cli.talk import SILENT, Talk
 
 
@@ -48,11 +48,16 @@ def encoder_for(gallery: Gallery, model: Path | None, device: torch.device) -> E
     encoder = load_encoder(model or gallery.model_folder, device)
     if gallery.model and encoder.digest != gallery.model:
         other = model or gallery.model_folder
-        raise HifaError(f"the gallery {gallery.folder} was made by another model than {other}: build it again with this one")
+        raise HifaError(
+            f"the gallery {gallery.folder} was made by another model than {other}: "
+            "build it again with this one"
+        )
     return encoder
 
 
-def query(encoder: Encoder, gallery: Gallery, items: Sequence[Item], *, top: int, talk: Talk = SILENT) -> list[Ranking]:
+def query(
+    encoder: Encoder, gallery: Gallery, items: Sequence[Item], *, top: int, talk: Talk = SILENT
+) -> list[Ranking]:
     """The shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
 
     Raises:
@@ -73,7 +78,9 @@ def _matches(gallery: Gallery, scores: NDArray[np.float32], rows: NDArray[np.int
     )
 
 
-def query_paths(encoder: Encoder, gallery: Gallery, paths: Sequence[Path], *, top: int, talk: Talk) -> list[Ranking]:
+def query_paths(
+    encoder: Encoder, gallery: Gallery, paths: Sequence[Path], *, top: int, talk: Talk
+) -> list[Ranking]:
     """The shapes nearest to photos, folders of photos and meshes, in the order given.
 
     Raises:
@@ -83,9 +90,13 @@ def query_paths(encoder: Encoder, gallery: Gallery, paths: Sequence[Path], *, to
     photos = [item for path in paths if not _is_mesh(path) for item in _photos(path)]
     meshes = [path for path in paths if _is_mesh(path)]
     if photos:
-        rankings |= {ranking.query: ranking for ranking in query(encoder, gallery, photos, top=top, talk=talk)}
+        rankings |= {
+            ranking.query: ranking for ranking in query(encoder, gallery, photos, top=top, talk=talk)
+        }
     if meshes:
-        rankings |= {ranking.query: ranking for ranking in _query_meshes(encoder, gallery, meshes, top=top, talk=talk)}
+        rankings |= {
+            ranking.query: ranking for ranking in _query_meshes(encoder, gallery, meshes, top=top, talk=talk)
+        }
     wanted = [item.id for item in photos] + [str(path) for path in meshes]
     return [rankings[name] for name in dict.fromkeys(wanted) if name in rankings]
 

@@ -41,11 +41,15 @@ def query_sheet(
     draw = ImageDraw.Draw(sheet)
     for number, ranking in enumerate(rows):
         top = GAP + number * (CELL + CAPTION + GAP)
-        _cell(sheet, draw, (GAP, top), _query_picture(ranking.query), (Path(ranking.query).name, "query"), INK)
+        _cell(
+            sheet, draw, (GAP, top), _query_picture(ranking.query), (Path(ranking.query).name, "query"), INK
+        )
         for match in ranking.matches:
             left = 2 * GAP + match.rank * (CELL + GAP)
             caption = (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}")
-            _cell(sheet, draw, (left, top), gallery.thumbnail(match.row), caption, _frame(match, ranking, truth))
+            _cell(
+                sheet, draw, (left, top), gallery.thumbnail(match.row), caption, _frame(match, ranking, truth)
+            )
     with written_file(out) as path:
         sheet.save(path, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else out.suffix[1:].upper())
 

@@ -119,7 +119,7 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """rate / (1 + decay · p)^power, after a linear warm-up.
+    """Learning rate of the head: rate / (1 + decay · p)^power, after a linear warm-up.
 
     References:
         Ganin and Lempitsky 2015, with decay 10 and power 0.75; Xie et al. 2018 alike.
@@ -177,7 +177,7 @@ def _fitted(
 ) -> TrainConfig:
     """The configuration with every ``auto`` resolved and batches no larger than the data."""
     if not views and config.method != "source-only":
-        raise HifaError(f"no shapes to align with; give --shapes VIEWS, or use --method source-only")
+        raise HifaError("no shapes to align with; give --shapes VIEWS, or use --method source-only")
     freeze = config.freeze
     if freeze == "auto":
         freeze = "trunk" if device.type == "cpu" else "none"
@@ -224,7 +224,9 @@ def _finished(out: Path, settings: dict[str, Any], *, force: bool) -> TrainRepor
     for part in ("seed", "train", "model", "photos", "shapes"):
         ours = _plain(settings[part])
         if before.get(part) != ours:
-            raise HifaError(f"{out} holds a run with other settings ({part}); choose another --out or --force")
+            raise HifaError(
+                f"{out} holds a run with other settings ({part}); choose another --out or --force"
+            )
     if finished is None:
         return None
     return TrainReport(out, finished["steps"], finished["seconds"], finished["digest"], finished["last"])
@@ -266,7 +268,7 @@ def _look_once(
     network.eval()
     low, high, rows = [], [], []
     keeps_maps = config.method == "hifa"
-    batches = in_order(items, network.config, most=48, workers=max(config.workers, 2), talk=talk)
+    batches = in_order(items, network.config, most=24, workers=max(config.workers, 2), talk=talk)
     for seen in talk.track(one_by_one(batches), label, len(items)):
         if seen is None:
             continue
@@ -276,9 +278,13 @@ def _look_once(
         high.append(features.high.cpu())
         rows.extend(seen.rows)
     if not high:
-        raise HifaError(f"none of the pictures can be read ({label}); check the folder with 'hifa data check'")
+        raise HifaError(
+            f"none of the pictures can be read ({label}); check the folder with 'hifa data check'"
+        )
     fewest = min(part.shape[1] for part in high)
-    return TrunkFeatures(torch.cat([p[:, :fewest] for p in low]), torch.cat([p[:, :fewest] for p in high])), rows
+    return TrunkFeatures(
+        torch.cat([p[:, :fewest] for p in low]), torch.cat([p[:, :fewest] for p in high])
+    ), rows
 
 
 def _loop(
@@ -299,7 +305,9 @@ def _loop(
     scaler = torch.amp.GradScaler(device.type, enabled=_precision(config, device) == torch.float16)
     with contextlib.closing(log), _stop_requests() as stop:
         batches = ahead(steps, range(start, config.steps), workers)
-        for step, batch in enumerate(talk.track(batches, f"training {config.method}", config.steps - start), start):
+        for step, batch in enumerate(
+            talk.track(batches, f"training {config.method}", config.steps - start), start
+        ):
             rate = learning_rate(config, step)
             terms = _step(objective, optimiser, scaler, batch.to(device), step, rate, config, device)
             if step % every == 0 or step == config.steps - 1:
@@ -309,7 +317,9 @@ def _loop(
             if stop.wanted or ((step + 1) % config.checkpoint == 0 and step + 1 < config.steps):
                 save_checkpoint(out, objective, optimiser, step + 1)
             if stop.wanted:
-                raise Stopped(f"stopped after step {step + 1} of {config.steps}; the same command goes on from there")
+                raise Stopped(
+                    f"stopped after step {step + 1} of {config.steps}; the same command goes on from there"
+                )
     return last
 
 
@@ -340,7 +350,9 @@ def _step(
 
 def _precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
     """The reduced precision of the network's products, or None for float32."""
-    if config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
+    if config.amp == "bf16" or (
+        config.amp == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    ):
         return torch.bfloat16
     return torch.float16 if config.amp == "fp16" else None
 

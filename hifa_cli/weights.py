@@ -60,7 +60,9 @@ def read_weights(path: Path) -> State:
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise HifaError(f"cannot read the weights {path}: neither safetensors nor a state dict") from error
     except Exception as error:  # torch raises pickle.UnpicklingError for anything but tensors
-        raise HifaError(f"{path} holds more than tensors and was not opened: save a plain state dict") from error
+        raise HifaError(
+            f"{path} holds more than tensors and was not opened: save a plain state dict"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise HifaError(f"{path} is no state dict: save model.state_dict()")

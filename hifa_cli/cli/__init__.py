@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from hifa_cli import __version__
 from hifa_cli.cli.data import data
+from hifa_cli.cli.demo import demo
 from hifa_cli.cli.evaluate import evaluate
 from hifa_cli.cli.export import export
 from hifa_cli.cli.index import index
@@ -63,6 +64,7 @@ def hifa(
 for _verb in (render, train, export, index, query, evaluate, plot):
     app.command(no_args_is_help=True)(_verb)
 app.add_typer(data)
+app.command()(demo)
 
 
 def main() -> None:

@@ -42,13 +42,26 @@ def export(
     talk = talk_for(quiet=quiet, verbose=verbose)
     photos = find_images(images, split=split) if images else None
     views = find_shapes(shapes, split=split) if shapes else None
+    for found in (photos, views):
+        if found is not None:
+            found.tell(talk)
     encoder = load_encoder(model, pick_device(device))
-    about = {"run": _absolute(model), "images": _absolute(images), "shapes": _absolute(shapes), "split": split}
+    about = {
+        "run": _absolute(model),
+        "images": _absolute(images),
+        "shapes": _absolute(shapes),
+        "split": split,
+    }
     done = stage(encoder, photos, views, about=about, talk=talk)
     write_export(out, done)
-    counts = {name: len(part.ids) if part else 0 for name, part in (("images", done.images), ("shapes", done.shapes))}
+    counts = {
+        name: len(part.ids) if part else 0
+        for name, part in (("images", done.images), ("shapes", done.shapes))
+    }
     if as_json:
-        print_json({"out": str(out), **counts, "dimension": encoder.network.dimension, "model": encoder.digest})
+        print_json(
+            {"out": str(out), **counts, "dimension": encoder.network.dimension, "model": encoder.digest}
+        )
     else:
         talk.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
         talk.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")

@@ -16,12 +16,19 @@ def index(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the gallery.")],
     model: Annotated[
-        Path | None, typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder.")
+        Path | None,
+        typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")] = None,
-    factory: Annotated[str, typer.Option(help="FAISS factory string; auto goes by size.")] = IndexConfig.factory,
+    split: Annotated[
+        str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")
+    ] = None,
+    factory: Annotated[
+        str, typer.Option(help="FAISS factory string; auto goes by size.")
+    ] = IndexConfig.factory,
     up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -48,8 +48,7 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
         if name not in group.commands:
             raise typer.BadParameter(f"there is no verb '{name}' in 'hifa --help'")
     defaults = {
-        name: _defaults_for(table, name, group.commands[name].params)
-        for name, table in tables.items()
+        name: _defaults_for(table, name, group.commands[name].params) for name, table in tables.items()
     }
     mine = defaults if context.command is group else defaults.get(str(context.info_name), {})
     context.default_map = {**(context.default_map or {}), **mine}

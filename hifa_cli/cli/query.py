@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def query(
     images: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, or meshes.")],
     gallery: Annotated[Path, typer.Option("--gallery", "-g", help="Folder of 'hifa index'.")],
-    top: Annotated[int, typer.Option(min=1, help="How many shapes to show for each query.")] = IndexConfig.top,
+    top: Annotated[
+        int, typer.Option(min=1, help="How many shapes to show for each query.")
+    ] = IndexConfig.top,
     model: Annotated[
         Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
     ] = None,
@@ -54,7 +56,7 @@ def query(
     if as_json:
         print_json({"gallery": str(gallery), "results": [_document(opened, ranking) for ranking in rankings]})
     else:
-        print_result(*(_table(ranking) for ranking in rankings))
+        print_result(*(part for ranking in rankings for part in (ranking.query, _table(ranking))))
 
 
 def _document(gallery: "Gallery", ranking: "Ranking") -> dict[str, Any]:
@@ -76,7 +78,7 @@ def _document(gallery: "Gallery", ranking: "Ranking") -> dict[str, Any]:
 def _table(ranking: "Ranking") -> Any:
     from rich.table import Table
 
-    table = Table(title=ranking.query, title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("rank", justify="right")
     table.add_column("shape", overflow="fold")
     table.add_column("class")

@@ -21,10 +21,14 @@ def train(
     shapes: Annotated[
         Path | None, typer.Option(help="Rendered shapes ('hifa render'). Their folders' names are not read.")
     ] = None,
-    method: Annotated[Method, typer.Option(help="The method, or an ablation of table 3.")] = TrainConfig.method,
+    method: Annotated[
+        Method, typer.Option(help="The method, or an ablation of table 3.")
+    ] = TrainConfig.method,
     preset: Annotated[
         Preset,
-        typer.Option(help="stable trains from any start; paper and lab are the published recipes, as they are."),
+        typer.Option(
+            help="stable trains from any start; paper and lab are the published recipes, as they are."
+        ),
     ] = TrainConfig.preset,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. train.")] = None,
     backbone: Annotated[
@@ -40,7 +44,9 @@ def train(
     shapes_per_step: Annotated[Count, typer.Option(min=1, help="Shapes a step.")] = None,
     views: Annotated[Count, typer.Option(min=1, help="Views of a shape a step.")] = None,
     rate: Annotated[Number, typer.Option(min=0, help="Learning rate of the new layers.")] = None,
-    weight_mutual: Annotated[Number, typer.Option(min=0, help="λ of equation 7; 0 is the placebo arm.")] = None,
+    weight_mutual: Annotated[
+        Number, typer.Option(min=0, help="λ of equation 7; 0 is the placebo arm.")
+    ] = None,
     weight_global: Annotated[Number, typer.Option(min=0, help="β of equation 7.")] = None,
     weight_local: Annotated[Number, typer.Option(min=0, help="Factor on γ of equation 7.")] = None,
     radius: Annotated[Number, typer.Option(min=0, help="R of equation 4.")] = None,
@@ -76,7 +82,10 @@ def train(
         "weight_global": weight_global, "weight_local": weight_local, "radius": radius, "embedding": embedding,
         "clip": clip, "checkpoint": checkpoint,
     }  # fmt: skip
-    chosen: dict[str, Any] = {**PRESETS[preset], **{name: value for name, value in given.items() if value is not None}}
+    chosen: dict[str, Any] = {
+        **PRESETS[preset],
+        **{name: value for name, value in given.items() if value is not None},
+    }
     settings = TrainConfig(method=method, preset=preset, **chosen)
     if shapes is None and method != "source-only":
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
@@ -85,9 +94,9 @@ def train(
     talk = talk_for(quiet=quiet, verbose=verbose)
     photos = find_images(images, split=split)
     targets = find_shapes(shapes, split=split) if shapes else Collection((), ())
-    talk.note(
-        f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes (labels unread)"
-    )
+    photos.tell(talk)
+    targets.tell(talk)
+    talk.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
     where = pick_device(device)
     report = stage.train(photos, targets, out, settings, seed=seed, device=where, force=force, talk=talk)
     document = {

@@ -1,0 +1,94 @@
+"""``hifa demo``."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.config import DemoConfig, WorldConfig
+
+if TYPE_CHECKING:
+    from hifa_cli.tour import Tour
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("hifa-demo"),
+    small: Annotated[
+        bool, typer.Option("--small", help="A tiny world and a few steps: shows that all works, no more.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: all cores.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    force: Force = False,
+    config: Config = None,
+) -> None:
+    """Do the whole job, offline, on a world made on the spot: minutes on two cores.
+
+    [dim]hifa demo[/]
+
+    Makes shapes and photos of ten kinds, renders, trains HIFA and the source-only network, exports,
+    indexes, queries, evaluates. Interrupted, it goes on where it stopped.
+    """
+    from hifa_cli.device import pick_device
+    from hifa_cli.tour import MARK, take_tour
+
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    if force and (out / MARK).is_file():
+        shutil.rmtree(out)
+    world = WorldConfig(**SMALL_WORLD) if small else WorldConfig()
+    settings = DemoConfig(steps=20) if small else DemoConfig()
+    tour = take_tour(
+        out, world, settings, seed=seed, workers=workers or os.cpu_count() or 1, device=pick_device(device), talk=talk
+    )
+    if as_json:
+        print_json(_document(tour))
+        return
+    from hifa_cli.report import scores_table, to_terminal
+
+    print_result(to_terminal(scores_table(list(tour.scores.items()))))
+    print_result(_times(tour), _what_next(tour))
+
+
+SMALL_WORLD: dict[str, Any] = {"shapes_train": 3, "shapes_test": 2, "photos_train": 4, "photos_test": 2}
+
+
+def _document(tour: "Tour") -> dict[str, Any]:
+    return {
+        "out": str(tour.folder),
+        "sheet": str(tour.sheet),
+        "scores": {method: scores.document() for method, scores in tour.scores.items()},
+        "seconds": tour.seconds,
+    }
+
+
+def _times(tour: "Tour") -> str:
+    parts = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tour.seconds.items())
+    return f"\nTime: {parts}; {sum(tour.seconds.values()):.0f} s in all."
+
+
+def _what_next(tour: "Tour") -> str:
+    folder = tour.folder
+    return f"""
+Look at {tour.sheet}: a photo of each kind, and the shapes it finds (blue frame: right kind).
+
+Go on with what the demo made:
+  hifa query {folder}/photos/test/chair/*.jpg -g {folder}/gallery --top 5
+  hifa evaluate {folder}/hifa.h5 --per-class
+  hifa plot {folder}/hifa.h5 --out tsne.png
+
+The same with folders of your own (photos in a folder a class, meshes in any folder):
+  hifa render meshes --out views
+  hifa train --images photos --shapes views --out run
+  hifa export --model run --images photos --shapes views --out all.h5
+  hifa index all.h5 --out gallery
+  hifa query photo.jpg -g gallery
+
+Or, with no training at all:
+  hifa index meshes --out gallery && hifa query photo.jpg -g gallery"""
