@@ -35,7 +35,8 @@ def digests(folder: Path) -> dict[str, str]:
 def size_of(path: Path) -> tuple[int, int]:
     with Image.open(path) as picture:
         picture.load()
-        return picture.size
+        width, height = picture.size
+    return width, height
 
 
 @pytest.fixture(scope="module")

@@ -56,12 +56,12 @@ def make_photo(kind: str, rng: Generator, longest: int) -> Photo:
     around = scenery.choose_scenery(kind, place, plan.azimuth, noise_table(rng), rng)
     around = _fitted(around, subject, rng)
     camera = _camera(subject, plan, around, longest, rng)
-    others = props.clutter(kind, place, plan.azimuth, rng) if around.ground == 0.0 else []
+    others = props.clutter(kind, place, plan.azimuth, around.span, rng) if around.ground == 0.0 else []
     scene = staging.staged(kind, subject, _in_the_room(others, around), thing, rng)
     scene = _unhidden(scene, camera)
     linear, mask = _expose(scene, camera, around, choose_light(around, plan.azimuth, rng))
     bright = place == "studio" and around.floor[1].mean() > 0.5
-    return Photo(optics.develop(linear, rng.uniform(0.8, 1.6) if bright else KEY, rng), mask)
+    return Photo(optics.develop(linear, rng.uniform(0.7, 1.2) if bright else KEY, rng), mask)
 
 
 def save_photo(photo: Photo, path: Path, quality: int) -> None:

@@ -77,13 +77,14 @@ PROPS: dict[str, tuple[tuple[Callable[[Generator], list[Part]], float, float], .
 NEIGHBOURS = {"room": ("table", "chair", "lamp"), "desk": ("mug", "bottle"), "field": ("car",)}
 
 
-def clutter(kind: str, place: str, azimuth: float, rng: Generator) -> list[list[Part]]:
+def clutter(kind: str, place: str, azimuth: float, span: float, rng: Generator) -> list[list[Part]]:
     """Other things about the subject: none to six, mostly beside and behind it, seldom before it.
 
     Args:
         kind: the subject's.
         place: see `scenery.PLACES`.
         azimuth: of the camera, in degrees.
+        span: metres that the subject is long.
         rng: decides.
 
     Returns:
@@ -92,7 +93,7 @@ def clutter(kind: str, place: str, azimuth: float, rng: Generator) -> list[list[
     if place not in PROPS or (place == "studio" and chance(rng, 0.9)):
         return []
     count = pick(rng, (0, 1, 2, 3, 4, 6), (3, 2, 2, 2, 1, 1))
-    return [_placed(*_prop(kind, place, rng), SPANS[kind], azimuth, rng) for _ in range(count)]
+    return [_placed(*_prop(kind, place, rng), span, azimuth, rng) for _ in range(count)]
 
 
 def _prop(kind: str, place: str, rng: Generator) -> tuple[list[Part], float]:

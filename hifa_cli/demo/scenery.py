@@ -64,6 +64,7 @@ class Scenery:
         return np.array([np.cos(azimuth), np.sin(azimuth), 0.0]), -self.wall[0]
 
 
+MODEL = 0.4  # metres
 FLOORS: dict[str, dict[str, float]] = {
     "room": {"planks": 4, "tiles": 1.5, "carpet": 3, "rug": 1.5, "concrete": 1},
     "desk": {"planks": 4, "plain": 2, "cloth": 1.5, "concrete": 1, "tiles": 0.7},
@@ -89,7 +90,8 @@ def choose_scenery(kind: str, place: str, azimuth: float, table: Floats, rng: Ge
         distance = rng.uniform(0.75, 2.5) if place == "room" else rng.uniform(1.0, 6.0)
         name = pick(rng, tuple(WALLS), tuple(WALLS.values()))
         wall = (distance, azimuth + rng.normal(0, 14), name, _wall_colours(name, rng))
-    span = SPANS[kind]
+    # what is too long for a table stands there as a model
+    span = min(SPANS[kind], MODEL) if place == "desk" else SPANS[kind]
     return Scenery(
         place=place,
         ground=0.0,
