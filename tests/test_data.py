@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import hifa_views, mi3dor, mi3dor2, picture, views
 
 from hifa_cli.data import Collection, Item, find_images, find_shapes
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, MI3DOR_TEST_SHAPES, class_names
 from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
+from tests.trees import hifa_views, mi3dor, mi3dor2, picture, views
 
 
 def named(collection: Collection) -> dict[str, str]:

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import reference_metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worked_case import GALLERY_LABELS, QUERY_LABELS, vectors
 
 from hifa_cli.errors import HifaError
 from hifa_cli.evaluate import Scores, confidence, confusion, evaluate, significance
 from hifa_cli.metrics import METRICS, PROFILES
 from hifa_cli.store import Embeddings, Export
+from tests import reference_metrics as reference
+from tests.worked_case import GALLERY_LABELS, QUERY_LABELS, vectors
 
 CLASSES = ("a", "b", "c", "d")
 

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import reference_metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from worked_case import EXPECTED, FT, GALLERY_LABELS, LEGACY, NN, RANKS, SIZES
 
 from hifa_cli.metrics import (
     LOWER_IS_BETTER,
@@ -20,6 +18,8 @@ from hifa_cli.metrics import (
     e_measure,
     ndcg_2c,
 )
+from tests import reference_metrics as reference
+from tests.worked_case import EXPECTED, FT, GALLERY_LABELS, LEGACY, NN, RANKS, SIZES
 
 Lists = list[list[int]]
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from reference_metrics import exact_order
 
 import hifa_cli.ranking
 from hifa_cli.ranking import normalised, ranked, rows_a_block
+from tests.reference_metrics import exact_order
 
 Floats = NDArray[np.floating]
 small = arrays(np.int64, st.tuples(st.integers(1, 12), st.just(4)), elements=st.integers(-2, 3))
