@@ -11,6 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Norms and losses are computed in float32 or better, whatever precision the network runs in."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
 def ramp(progress: float, steepness: float) -> float:
     """γ(p) = 2 / (1 + exp(−k p)) − 1, from 0 at the start to nearly 1.
 
@@ -30,7 +35,7 @@ def classification(logits: Tensor, labels: Tensor) -> Tensor:
     References:
         Zhou et al., IJCAI 2020, eq. 5.
     """
-    return F.cross_entropy(logits.float(), labels)
+    return F.cross_entropy(at_least_float32(logits), labels)
 
 
 def feature_norm(features: Tensor, radius: float, *, squared: bool) -> Tensor:
@@ -48,7 +53,7 @@ def feature_norm(features: Tensor, radius: float, *, squared: bool) -> Tensor:
         The mean is over the batch and the penalty is of the mean, not the mean of penalties.
         ``vector_norm`` has a zero gradient at a zero vector, where the square root's would be infinite.
     """
-    distance = torch.linalg.vector_norm(features.float(), dim=1).mean() - radius
+    distance = torch.linalg.vector_norm(at_least_float32(features), dim=1).mean() - radius
     return distance.square() if squared else distance.abs()
 
 
@@ -105,7 +110,7 @@ def centroid_distance(source: Tensor, target: Tensor, known: Tensor, *, scale: s
     References:
         Zhou et al., IJCAI 2020, eq. 6.
     """
-    squares = torch.where(known.unsqueeze(1), source - target, torch.zeros_like(source)).float().square()
+    squares = torch.where(known.unsqueeze(1), source - target, torch.zeros_like(source)).square()
     divisor = {"sum": 1, "classes": source.shape[0], "mean": source.numel()}[scale]
     return squares.sum() / divisor
 
@@ -120,7 +125,8 @@ def mutual_information(real: Tensor, fake: Tensor) -> Tensor:
     References:
         Zhou et al., IJCAI 2020, section 3.2; Hjelm et al., ICLR 2019.
     """
-    return (F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()) / 2
+    real, fake = at_least_float32(real), at_least_float32(fake)
+    return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
 
 
 def other_items(vectors: Tensor, shift: int) -> Tensor:

@@ -111,7 +111,7 @@ class Hifa(Objective):
 
     def _move(self, domain: str, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         old, seen = getattr(self, f"{domain}_centroids"), getattr(self, f"{domain}_seen")
-        sums, counts = losses.class_sums(features.float(), labels, old.shape[0])
+        sums, counts = losses.class_sums(losses.at_least_float32(features), labels, old.shape[0])
         if self.config.centroids == "batch":
             old, seen = torch.zeros_like(old), torch.zeros_like(seen)
         now, known = losses.moving_centroids(old, seen, sums, counts, self.config.centroid_keep)
@@ -150,7 +150,7 @@ class Hifa(Objective):
             raise RuntimeError("this method has no critic")
         with torch.autocast(low.device.type, enabled=False):
             logits: tuple[Tensor, ...] = self.critic(
-                low.flatten(0, 1).float(), *(high.flatten(0, 1).float() for high in highs)
+                *(losses.at_least_float32(part.flatten(0, 1)) for part in (low, *highs))
             )
         return logits
 
