@@ -6,6 +6,7 @@ its maker says otherwise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +65,12 @@ def dot(first: Floats, second: Floats) -> Floats:
     return np.asarray(a[:, :1] * b[:, :1] + a[:, 1:2] * b[:, 1:2] + a[:, 2:] * b[:, 2:])
 
 
+def cross(first: Floats, second: Floats) -> Floats:
+    """(n, 3) by (n, 3): vector products; quicker than NumPy's general one."""
+    (a, b, c), (d, e, f) = first.T, second.T
+    return np.stack([b * f - c * e, c * d - a * f, a * e - b * d], axis=1)
+
+
 def loft(rings: ArrayLike, role: str, *, capped: bool = True, looped: bool = False) -> Part:
     """The skin over a row of rings, each with as many points, wound outward.
 
@@ -92,10 +99,11 @@ def loft(rings: ArrayLike, role: str, *, capped: bool = True, looped: bool = Fal
 
 def _outward(vertices: Floats, faces: NDArray[np.int64], role: str) -> Part:
     """Drop the faces without area, that rings shrunk to a point leave, and wind the rest outward."""
-    corners = vertices[faces] - vertices.mean(axis=0)
-    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    solid = (doubled**2).sum(axis=1) > 1e-18
-    volume = (corners[:, 0] * doubled).sum()
+    middle = vertices - vertices.mean(axis=0)
+    first, second, third = middle[faces[:, 0]], middle[faces[:, 1]], middle[faces[:, 2]]
+    doubled = cross(second - first, third - first)
+    solid = dot(doubled, doubled)[:, 0] > 1e-18
+    volume = dot(first, doubled).sum()
     kept = faces[solid] if volume >= 0 else faces[solid][:, ::-1]
     return Part(vertices, kept.astype(np.int32), role)
 
@@ -173,18 +181,25 @@ def box(size: Point, at: Point, role: str, *, bevel: float = 0.0, steps: int = 1
         steps: into how many pieces a flat and half a rounding is cut.
     """
     half = np.asarray(size, dtype=np.float64) / 2
+    if bevel <= 0:
+        corners, sides = _unit_block(steps)
+        return Part(corners * half + np.asarray(at), sides, role)
     radius = min(bevel, 0.999 * float(half.min()))
     vertices, faces = _cube([_cuts(side, radius, steps) for side in half])
-    if radius > 0:
-        inner = np.clip(vertices, radius - half, half - radius)
-        out = vertices - inner
-        vertices = inner + radius * out / np.linalg.norm(out, axis=1, keepdims=True)
+    inner = np.clip(vertices, radius - half, half - radius)
+    out = vertices - inner
+    vertices = inner + radius * out / np.sqrt(dot(out, out))
     return _outward(vertices + np.asarray(at, dtype=np.float64), faces, role)
 
 
+@cache
+def _unit_block(steps: int) -> tuple[Floats, NDArray[np.int32]]:
+    vertices, faces = _cube([np.linspace(-1, 1, steps + 1)] * 3)
+    part = _outward(vertices, faces, "")
+    return part.vertices, part.faces
+
+
 def _cuts(half: float, radius: float, steps: int) -> Floats:
-    if radius <= 0:
-        return np.linspace(-half, half, steps + 1)
     corner = np.tan(np.linspace(np.pi / 4, 0, steps + 1)) * radius  # even angles round the edge
     low = radius - half - corner
     flat = np.linspace(radius - half, half - radius, steps + 1)
@@ -224,9 +239,15 @@ def sheet(grid: ArrayLike, role: str) -> Part:
 
 def ball(radii: Point, at: Point, role: str, *, sides: int = 16) -> Part:
     """An ellipsoid centred on ``at``."""
+    vertices, faces = _unit_ball(sides)
+    return Part(vertices * np.asarray(radii) + np.asarray(at), faces, role)
+
+
+@cache
+def _unit_ball(sides: int) -> tuple[Floats, NDArray[np.int32]]:
     angle = np.linspace(-np.pi / 2, np.pi / 2, sides // 2 + 1)
-    unit = lathe(np.stack([np.cos(angle).clip(0), np.sin(angle)], axis=1), role, sides=sides)
-    return unit.scaled(*radii).moved(*at)
+    unit = lathe(np.stack([np.cos(angle).clip(0), np.sin(angle)], axis=1), "", sides=sides)
+    return unit.vertices, unit.faces
 
 
 def prism(outline: ArrayLike, thickness: float, role: str, *, bevel: float = 0.0) -> Part:
