@@ -18,9 +18,7 @@ class BuiltinRenderer:
         self.phong = phong
         self.size = size
         self.ground = ground
-        side = size * SAMPLES
-        self._face_ids = np.empty((side, side), dtype=np.int32)
-        self._inverse_depth = np.empty((side, side), dtype=np.float32)
+        self._keys = raster.new_keys(size * SAMPLES, size * SAMPLES)
 
     def draw(
         self,
@@ -56,17 +54,16 @@ class BuiltinRenderer:
         frame: Frame,
         picture: NDArray[np.uint8],
     ) -> None:
-        samples = Frame(frame.scale * SAMPLES, frame.left * SAMPLES, frame.top * SAMPLES)
-        projected = cameras.on_pixels(cameras.project(vertices, camera), samples)
-        self._face_ids.fill(-1)
-        self._inverse_depth.fill(raster.BEHIND)
-        raster.fill_nearest(projected, faces, self._face_ids, self._inverse_depth)
+        projected = cameras.project(vertices, camera, frame.magnified(SAMPLES))
+        self._keys.fill(raster.GROUND)
+        raster.fill_nearest(projected, faces, self._keys)
         eye = cameras.DISTANCE * camera[2]
         lights = shading.lights_in_space(self.phong, camera)
         surface = shading.material(self.phong)
         if normals is None:
-            shading.draw_flat(self._face_ids, vertices, faces, eye, lights, surface, picture)
+            greys = np.full(len(faces), -1, dtype=np.int16)
+            shading.draw_flat(self._keys, vertices, faces, eye, lights, surface, greys, picture)
         else:
             shading.draw_smooth(
-                self._face_ids, projected, vertices, faces, normals, eye, lights, surface, picture
+                self._keys, projected, vertices, faces, normals, eye, lights, surface, picture
             )

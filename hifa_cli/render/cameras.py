@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.render.compiled import compiled
+
 FIELD_OF_VIEW = 10.0  # degrees, the unit sphere just inside: MATLAB's automatic angle, weak perspective
 DISTANCE = 1.0 / float(np.sin(np.radians(FIELD_OF_VIEW / 2)))  # from the eye to the shape's centre
 LONGEST_SIDE = 0.9  # of the picture's side; render_views.m of Su et al. 2015
@@ -30,6 +32,10 @@ class Frame:
     scale: float
     left: float
     top: float
+
+    def magnified(self, factor: float) -> "Frame":
+        """The same frame on pixels ``factor`` times as fine."""
+        return Frame(factor * self.scale, factor * self.left, factor * self.top)
 
 
 def upright(points: NDArray[np.float64], up: Literal["x", "y", "z"]) -> NDArray[np.float64]:
@@ -56,19 +62,37 @@ def rig(views: int, elevation: float) -> NDArray[np.float64]:
     return np.stack([right, up, back], axis=1)
 
 
-def project(points: NDArray[np.float64], camera: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 3) points onto a camera's plane: u to the right, v up, and the inverse depth 1 / w."""
-    projected = points @ camera.T
-    inverse = 1.0 / (DISTANCE - projected[:, 2])
-    projected[:, 2] = 1.0
-    projected *= inverse[:, None]
+def project(points: NDArray[np.float64], camera: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+    """(n, 3) points to a camera's picture: column, row and inverse depth 1 / w.
+
+    Args:
+        points: (n, 3) within the unit sphere.
+        camera: (3, 3) rows right, up, back.
+        frame: where the picture plane lies on the pixels.
+    """
+    projected = np.empty_like(points)
+    fill_projected(points, camera, DISTANCE, frame.scale, frame.left, frame.top, projected)
     return projected
 
 
-def on_pixels(projected: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
-    """(n, 3) u, v, 1/w to column, row, 1/w."""
-    factors = np.array([frame.scale, -frame.scale, 1.0])
-    return projected * factors + np.array([frame.left, frame.top, 0.0])
+@compiled
+def fill_projected(
+    points: NDArray[np.float64],
+    camera: NDArray[np.float64],
+    distance: float,
+    scale: float,
+    left: float,
+    top: float,
+    projected: NDArray[np.float64],
+) -> None:
+    """Write columns, rows and inverse depths of ``points`` into ``projected``."""
+    for point in range(points.shape[0]):
+        x, y, z = points[point, 0], points[point, 1], points[point, 2]
+        inverse = 1.0 / (distance - (camera[2, 0] * x + camera[2, 1] * y + camera[2, 2] * z))
+        factor = scale * inverse
+        projected[point, 0] = left + factor * (camera[0, 0] * x + camera[0, 1] * y + camera[0, 2] * z)
+        projected[point, 1] = top - factor * (camera[1, 0] * x + camera[1, 1] * y + camera[1, 2] * z)
+        projected[point, 2] = inverse
 
 
 def sphere_frame(size: int) -> Frame:
@@ -76,17 +100,3 @@ def sphere_frame(size: int) -> Frame:
     radius = 1.0 / np.sqrt(DISTANCE**2 - 1.0)  # of the sphere's outline on the plane
     return Frame(scale=LONGEST_SIDE * size / 2 / float(radius), left=size / 2, top=size / 2)
 
-
-def box_frame(projected: NDArray[np.float64], size: int, shrink: float = 1.0) -> Frame:
-    """The frame that centres the outline's box, its longest side ``shrink·LONGEST_SIDE`` of the picture.
-
-    Args:
-        projected: (n, 3) from :func:`project`, of vertices that faces use.
-        size: pixels a side.
-        shrink: at most 1, to keep the area below ``LARGEST_AREA``.
-    """
-    low, high = projected[:, :2].min(axis=0), projected[:, :2].max(axis=0)
-    longest = max(float((high - low).max()), np.finfo(np.float64).tiny)
-    scale = shrink * LONGEST_SIDE * size / longest
-    centre = scale * (low + high) / 2
-    return Frame(scale=scale, left=size / 2 - float(centre[0]), top=size / 2 + float(centre[1]))

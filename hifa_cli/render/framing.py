@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.render import cameras
+from hifa_cli.render import cameras, raster
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
 
@@ -24,69 +24,116 @@ def box_frames(
         rig: (V, 3, 3).
         size: pixels a side.
     """
-    mask = np.empty((size, size), dtype=np.uint8)
+    most = cameras.LARGEST_AREA * size * size
+    outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
     frames = []
     for camera in rig:
-        projected = cameras.project(vertices, camera)
-        frame = cameras.box_frame(projected, size)
-        mask.fill(0)
-        fill_outline(cameras.on_pixels(projected, frame), faces, mask)
-        area = outline_area(mask) / mask.size
-        if area > cameras.LARGEST_AREA:
-            frame = cameras.box_frame(projected, size, shrink=math.sqrt(cameras.LARGEST_AREA / area))
+        box = plane_box(cameras.project(vertices, camera, PLANE))
+        frame = centred(box, size)
+        if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline can be too large
+            outline.fill(0)
+            raster.fill_outline(cameras.project(vertices, camera, frame), faces, size, outline)
+            if (area := outline_area(outline, size)) > most:
+                frame = centred(box, size, shrink=math.sqrt(most / area))
         frames.append(frame)
     return frames
 
 
-@compiled
-def fill_outline(
-    projected: NDArray[np.float64], faces: NDArray[np.int32], mask: NDArray[np.uint8]
-) -> None:
-    """Set ``mask`` in place at every pixel centre that a face covers."""
-    height, width = mask.shape
-    for face in range(faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay, bx, by = projected[a, 0], projected[a, 1], projected[b, 0], projected[b, 1]
-        cx, cy = projected[c, 0], projected[c, 1]
-        first_row = max(0, math.ceil(min(ay, by, cy) - 0.5))
-        last_row = min(height - 1, math.floor(max(ay, by, cy) - 0.5))
-        first = max(0, math.ceil(min(ax, bx, cx) - 0.5))
-        last = min(width - 1, math.floor(max(ax, bx, cx) - 0.5))
-        for row in range(first_row, last_row + 1):
-            y = row + 0.5
-            for column in range(first, last + 1):
-                if mask[row, column]:
-                    continue
-                x = column + 0.5
-                ab = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-                bc = (cx - bx) * (y - by) - (cy - by) * (x - bx)
-                ca = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
-                if (ab >= 0.0 and bc >= 0.0 and ca >= 0.0) or (ab <= 0.0 and bc <= 0.0 and ca <= 0.0):
-                    mask[row, column] = 1
+PLANE = Frame(scale=1.0, left=0.0, top=0.0)  # the picture plane itself, rows downwards
+
+
+def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1.0) -> Frame:
+    """The frame that centres a box of the plane, its longest side ``shrink·LONGEST_SIDE`` of the picture.
+
+    Args:
+        box: left, top, right, bottom on the plane, rows downwards.
+        size: pixels a side.
+        shrink: at most 1, to keep the area below ``LARGEST_AREA``.
+    """
+    left, top, right, bottom = box
+    longest = max(right - left, bottom - top, float(np.finfo(np.float64).tiny))
+    scale = shrink * cameras.LONGEST_SIDE * size / longest
+    return Frame(scale, left=size / 2 - scale * (left + right) / 2, top=size / 2 - scale * (top + bottom) / 2)
 
 
 @compiled
-def outline_area(mask: NDArray[np.uint8]) -> int:
-    """Pixels that are set or cannot be reached from the border (holes); marks the outside with 2."""
-    height, width = mask.shape
-    waiting = np.empty(height * width, dtype=np.int32)
-    count, outside = 0, 0
-    for row in range(height):
-        for column in range(width):
-            border = row == 0 or column == 0 or row == height - 1 or column == width - 1
-            if border and mask[row, column] == 0:
-                mask[row, column] = 2
-                waiting[count] = row * width + column
-                count += 1
-    while count > 0:
-        count -= 1
-        outside += 1
-        row, column = waiting[count] // width, waiting[count] % width
-        for step in range(4):
-            r = row + (1 if step == 0 else -1 if step == 1 else 0)
-            c = column + (1 if step == 2 else -1 if step == 3 else 0)
-            if 0 <= r < height and 0 <= c < width and mask[r, c] == 0:
-                mask[r, c] = 2
-                waiting[count] = r * width + c
-                count += 1
-    return height * width - outside
+def plane_box(projected: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """The box of (n, 3) projected vertices: left, top, right, bottom."""
+    left = right = projected[0, 0]
+    top = bottom = projected[0, 1]
+    for point in range(projected.shape[0]):
+        left, right = min(left, projected[point, 0]), max(right, projected[point, 0])
+        top, bottom = min(top, projected[point, 1]), max(bottom, projected[point, 1])
+    return left, top, right, bottom
+
+
+@compiled
+def outline_area(outline: NDArray[np.uint64], size: int) -> int:
+    """Pixels of a picture that are set, or shut in by set ones: those not reached from its border.
+
+    Args:
+        outline: (size, words) bits from :func:`raster.fill_outline`; nothing may be set in the outermost pixels.
+        size: rows and columns.
+    """
+    rows, words = outline.shape
+    outside = np.zeros_like(outline)
+    outside[0] = ~outline[0]
+    changed = True
+    while changed:  # down and up again until nothing is reached any more
+        changed = False
+        for step in range(1, 2 * rows - 1):
+            row, before = (step, step - 1) if step < rows else (2 * rows - 2 - step, 2 * rows - 1 - step)
+            changed = spread(~outline[row], outside[before], outside[row]) or changed
+    reached = 0
+    for row in range(rows):
+        for word in range(words):
+            reached += ones(outside[row, word])
+    return size * size - (reached - rows * (64 * words - size))
+
+
+@compiled
+def ones(bits: np.uint64) -> int:
+    """How many bits are set: sums of neighbouring pairs, nibbles, bytes."""
+    bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return int((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@compiled
+def spread(free: NDArray[np.uint64], before: NDArray[np.uint64], reached: NDArray[np.uint64]) -> bool:
+    """Reach every free bit of a row that a reached bit of the row before touches or leads to.
+
+    Args:
+        free: (words,) bits that may be reached.
+        before: (words,) reached bits of the neighbouring row.
+        reached: (words,) reached bits of this row; grown in place.
+
+    Returns:
+        Whether any bit is new.
+    """
+    words = len(free)
+    changed = False
+    for turn in range(2):  # towards higher columns, then towards lower ones
+        carry = np.uint64(0)
+        for place in range(words):
+            word = place if turn == 0 else words - 1 - place
+            way, bits = free[word], reached[word] | (before[word] & free[word])
+            old = reached[word]
+            if turn == 0:
+                bits |= carry & way
+                for log in range(6):
+                    shift = np.uint64(1 << log)
+                    bits |= way & (bits << shift)
+                    way &= way << shift
+                carry = bits >> np.uint64(63)
+            else:
+                bits |= (carry << np.uint64(63)) & way
+                for log in range(6):
+                    shift = np.uint64(1 << log)
+                    bits |= way & (bits >> shift)
+                    way &= way >> shift
+                carry = bits & np.uint64(1)
+            reached[word] = bits
+            changed = changed or bits != old
+    return changed

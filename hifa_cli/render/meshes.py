@@ -1,5 +1,6 @@
 """Meshes: read from any format, and made fit to draw."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+from hifa_cli.render import parsing
+from hifa_cli.render.compiled import compiled
+from hifa_cli.render.polygons import triangles
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
+
+
+Arrays = tuple[Any, Any]  # vertices and faces as a reader gives them
 
 
 class Mesh(NamedTuple):
@@ -32,18 +39,84 @@ def read_mesh(path: Path) -> Mesh:
         HifaError: the file cannot be read, or holds nothing that could be drawn.
     """
     path = Path(path)
-    vertices, faces = _read_with_trimesh(path)
-    return sanitised(vertices, faces)
+    suffix = path.suffix.lower()
+    reader = {".off": _read_off, ".obj": _read_obj, ".stl": _read_stl}.get(suffix, _read_other)
+    try:
+        if path.stat().st_size == 0:
+            raise HifaError("is empty: the file has no bytes")
+        return sanitised(*reader(path))
+    except HifaError as error:
+        raise HifaError(f"{path}: {error}") from error
+    except OSError as error:
+        raise HifaError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _read_with_trimesh(path: Path) -> tuple[Any, Any]:
+def _read_off(path: Path) -> Arrays:
+    polygons = parsing.parse_off(_bytes_of(path))
+    return polygons.vertices, triangles(polygons)
+
+
+def _read_obj(path: Path) -> Arrays:
+    polygons = parsing.parse_obj(_bytes_of(path))
+    return polygons.vertices, triangles(polygons)
+
+
+def _read_stl(path: Path) -> Arrays:
+    """STL, binary unless its size says otherwise: many binary files begin with "solid" too."""
+    content = _bytes_of(path)
+    count = int(content[80:84].view("<u4")[0]) if len(content) >= 84 else -1
+    if count < 0 or (len(content) != _STL_HEAD + _STL_FACE.itemsize * count and _is_text(content)):
+        vertices = parsing.parse_stl_text(content)
+    else:
+        if len(content) < _STL_HEAD + _STL_FACE.itemsize * count:
+            there = (len(content) - _STL_HEAD) // _STL_FACE.itemsize
+            raise HifaError(f"is cut off: {there} of {count} triangles are there")
+        triangles_of = np.frombuffer(content, dtype=_STL_FACE, count=count, offset=_STL_HEAD)
+        vertices = triangles_of["corners"].reshape(-1, 3).astype(np.float64)
+    return vertices, np.arange(len(vertices)).reshape(-1, 3)
+
+
+_STL_HEAD = 84  # bytes: 80 of anything, then the number of triangles
+_STL_FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
+
+
+def _is_text(content: parsing.Bytes) -> bool:
+    head = content[:1024].tobytes().lower()
+    return head.lstrip().startswith(b"solid") and b"\0" not in head
+
+
+def _bytes_of(path: Path) -> parsing.Bytes:
+    return np.fromfile(path, dtype=np.uint8)
+
+
+def _read_other(path: Path) -> Arrays:
+    """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
     import trimesh
 
+    if path.suffix.lower() in (".step", ".stp"):
+        _want_step_reader()
     try:
-        mesh = trimesh.load_scene(path, process=False).to_mesh()
+        scene = trimesh.load_scene(path, process=False)
+        meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+    except (OSError, MemoryError):
+        raise
     except Exception as error:
-        raise HifaError(f"{path}: {error}") from error
-    return mesh.vertices, mesh.faces
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise HifaError(f"cannot be read as {path.suffix or 'a mesh'}: {reason}") from error
+    if not meshes:
+        points = sum(len(getattr(part, "vertices", ())) for part in scene.geometry.values())
+        return np.empty((points, 3)), np.empty((0, 3))
+    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
+    vertices = np.concatenate([np.asarray(mesh.vertices, dtype=np.float64) for mesh in meshes])
+    faces = [np.asarray(mesh.faces) + offset for mesh, offset in zip(meshes, offsets[:-1], strict=True)]
+    return vertices, np.concatenate(faces)
+
+
+def _want_step_reader() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("cascadio") is None:
+        raise HifaError('STEP needs a reader: pip install "hifa-cli[step]"')
 
 
 def sanitised(vertices: Any, faces: Any) -> Mesh:
@@ -52,32 +125,71 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
     Raises:
         HifaError: nothing can be drawn; the message says why.
     """
-    vertices = np.asarray(vertices, dtype=np.float64).reshape(-1, 3)
-    faces = np.asarray(faces, dtype=np.int64).reshape(-1, 3)
+    vertices = np.ascontiguousarray(vertices, dtype=np.float64).reshape(-1, 3)
+    faces = np.ascontiguousarray(faces, dtype=np.int64).reshape(-1, 3)
     if len(vertices) == 0:
         raise HifaError("is empty: it has no vertices")
     if len(faces) == 0:
         raise HifaError("has points but no faces: make a surface of it first")
-    faces = faces[((faces >= 0) & (faces < len(vertices))).all(axis=1)]
-    faces = faces[np.isfinite(vertices).all(axis=1)[faces].all(axis=1)]
-    faces = faces[_spans_area(vertices, faces)]
-    if len(faces) == 0:
+    kept = np.empty(faces.shape, dtype=np.int32)
+    places = np.full(len(vertices), -1, dtype=np.int32)
+    many, used = keep_drawable(vertices, faces, kept, places)
+    if many == 0:
         raise HifaError("has no face that spans an area between finite, existing vertices")
-    used = np.zeros(len(vertices), dtype=bool)
-    used[faces] = True
-    if not used.all():
-        vertices, faces = vertices[used], (np.cumsum(used) - 1)[faces]
-    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, dtype=np.int32))
+    kept = kept[:many]
+    if used < len(vertices):
+        vertices, kept = vertices[places >= 0], renumbered(places)[kept]
+    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
 
 
-def _spans_area(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which faces are more than a line; coordinates may be as large or small as floats go."""
-    if len(faces) == 0:
-        return np.zeros(0, dtype=bool)
-    corners = vertices[faces]
-    largest = np.abs(corners).max()
-    corners = corners / (largest if largest > 0 else 1.0)
-    edges = corners[:, 1:] - corners[:, :1]
-    reach = np.abs(edges).max(axis=(1, 2))
-    edges = edges / np.where(reach > 0, reach, 1.0)[:, None, None]
-    return np.asarray((np.cross(edges[:, 0], edges[:, 1]) != 0).any(axis=1))
+def renumbered(places: NDArray[np.int32]) -> NDArray[np.int32]:
+    """New numbers, in order, of the places that are not −1."""
+    return (np.cumsum(places >= 0) - 1).astype(np.int32)
+
+
+@compiled
+def keep_drawable(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    kept: NDArray[np.int32],
+    places: NDArray[np.int32],
+) -> tuple[int, int]:
+    """Copy the faces that can be drawn into ``kept`` and mark their vertices with 0 in ``places``.
+
+    They have three existing, finite vertices and are more than a line, however large or small they are.
+
+    Returns:
+        How many faces are kept, and how many vertices they use.
+    """
+    many, used = 0, 0
+    for face in range(faces.shape[0]):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        if min(a, b, c) < 0 or max(a, b, c) >= len(vertices) or a == b or b == c or c == a:
+            continue
+        reach = 0.0
+        for axis in range(3):
+            reach = max(reach, abs(vertices[b, axis] - vertices[a, axis]))
+            reach = max(reach, abs(vertices[c, axis] - vertices[a, axis]))
+        if not 0.0 < reach < math.inf:
+            continue
+        scale = 1.0 / reach
+        ux, uy, uz = (
+            (vertices[b, 0] - vertices[a, 0]) * scale,
+            (vertices[b, 1] - vertices[a, 1]) * scale,
+            (vertices[b, 2] - vertices[a, 2]) * scale,
+        )
+        vx, vy, vz = (
+            (vertices[c, 0] - vertices[a, 0]) * scale,
+            (vertices[c, 1] - vertices[a, 1]) * scale,
+            (vertices[c, 2] - vertices[a, 2]) * scale,
+        )
+        area = abs(uy * vz - uz * vy) + abs(uz * vx - ux * vz) + abs(ux * vy - uy * vx)
+        if not area > 0.0:
+            continue  # a line, or not a number
+        for corner in range(3):
+            vertex = faces[face, corner]
+            kept[many, corner] = vertex
+            used += places[vertex] < 0
+            places[vertex] = 0
+        many += 1
+    return many, used

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from hifa_cli.render.compiled import compiled
 
-BEHIND = 0.0  # the inverse depth of the ground
+GROUND = 0  # the key of a pixel that sees no face
+LAST_FACE = 0x7FFFFFFF  # the lower half of a key is this less the face
+LOW_HALF = 0xFFFFFFFF
 
 
 def visible(
@@ -33,10 +35,10 @@ def visible(
         (height, width) face ids, −1 for the ground, and (height, width) inverse depths, 0 for the
         ground. Of faces at exactly the same depth the first one wins.
     """
-    face_ids = np.full((height, width), -1, dtype=np.int32)
-    inverse_depth = np.full((height, width), BEHIND, dtype=np.float32)
-    fill_nearest(projected, faces, face_ids, inverse_depth)
-    return face_ids, inverse_depth
+    keys = new_keys(height, width)
+    fill_nearest(projected, faces, keys)
+    face_ids = np.where(keys == GROUND, -1, LAST_FACE - (keys & LOW_HALF)).astype(np.int32)
+    return face_ids, (keys >> 32).astype(np.int32).view(np.float32)
 
 
 def barycentrics(
@@ -57,64 +59,121 @@ def barycentrics(
     return weights
 
 
+SLACK = 1e-9  # pixels: a centre on an edge belongs to both faces, so no crack opens by rounding
+
+
+@compiled
+def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
+    """The edge from a down to b: its column (less half a pixel) at row coordinate 0, and columns a row."""
+    slope = (bx - ax) / (by - ay) if by - ay > SLACK else 0.0
+    return ax - 0.5 - ay * slope, slope
+
+
+@compiled
+def from_the_top(
+    projected: NDArray[np.float64], a: int, b: int, c: int
+) -> tuple[int, int, int]:
+    """Three corners in the order of their rows."""
+    if projected[b, 1] < projected[a, 1]:
+        a, b = b, a
+    if projected[c, 1] < projected[a, 1]:
+        a, c = c, a
+    if projected[c, 1] < projected[b, 1]:
+        b, c = c, b
+    return a, b, c
+
+
 @compiled
 def fill_nearest(
-    projected: NDArray[np.float64],
-    faces: NDArray[np.int32],
-    face_ids: NDArray[np.int32],
-    inverse_depth: NDArray[np.float32],
+    projected: NDArray[np.float64], faces: NDArray[np.int32], keys: NDArray[np.int64]
 ) -> None:
-    """Draw ``faces`` into ``face_ids`` and ``inverse_depth`` in place, row by row between the edges."""
-    height, width = face_ids.shape
-    slack = 1e-9  # pixels: a centre on an edge belongs to both faces, so no crack opens by rounding
+    """Draw ``faces`` into ``keys``, in place, row by row between their edges.
+
+    A key has the bits of the inverse depth (a positive float32, so they sort as it does) in its upper
+    half and 0x7FFFFFFF less the face in its lower one: the largest key is the nearest, first face, and
+    one comparison, one load and one store serve both. Two columns go at a time without a branch,
+    since most rows of most faces are that short and a branch on them is a coin toss.
+
+    Args:
+        projected: (n, 3) columns, rows and inverse depths.
+        faces: (m, 3).
+        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for one more
+            element behind the last row (see :func:`new_keys`).
+    """
+    height, width = keys.shape
     for face in range(faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        a, b, c = from_the_top(projected, faces[face, 0], faces[face, 1], faces[face, 2])
         ax, ay, az = projected[a, 0], projected[a, 1], projected[a, 2]
         bx, by, bz = projected[b, 0], projected[b, 1], projected[b, 2]
         cx, cy, cz = projected[c, 0], projected[c, 1], projected[c, 2]
-        low, high = min(ay, by, cy) - 0.5 - slack, max(ay, by, cy) - 0.5 + slack
-        left, right = min(ax, bx, cx) - 0.5 - slack, max(ax, bx, cx) - 0.5 + slack
-        if not (high >= 0.0 and low <= height - 1.0 and right >= 0.0 and left <= width - 1.0):
-            continue  # outside, or not a number
-        first_row, last_row = math.ceil(max(low, 0.0)), math.floor(min(high, height - 1.0))
-        first, last = math.ceil(max(left, 0.0)), math.floor(min(right, width - 1.0))
-        if first_row > last_row or first > last or not (az > 0.0 and bz > 0.0 and cz > 0.0):
-            continue
+        left, right = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0), min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
+        if not (math.ceil(ay - 0.5) <= cy - 0.5 and math.ceil(left) <= right):
+            continue  # between pixel centres, outside, or not a number
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if area < 0.0:  # the other winding: the same triangle with two corners swapped
-            bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
-            area = -area
-        if not area > 0.0:
+        if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
             continue
         per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-        ab, bc, ca = (bx - ax) / (by - ay), (cx - bx) / (cy - by), (ax - cx) / (ay - cy)
-        for row in range(first_row, last_row + 1):
+        corner = az + (0.5 - ax) * per_column - ay * per_row
+        long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
+        low = np.int64(0x7FFFFFFF - face)
+        for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, height - 1.0)) + 1):
             y = row + 0.5
-            begin, end = float(first), float(last)
-            edge = ax + (y - ay) * ab - 0.5
-            if by > ay:
-                end = min(end, edge + slack)
-            elif by < ay:
-                begin = max(begin, edge - slack)
-            edge = bx + (y - by) * bc - 0.5
-            if cy > by:
-                end = min(end, edge + slack)
-            elif cy < by:
-                begin = max(begin, edge - slack)
-            edge = cx + (y - cy) * ca - 0.5
-            if ay > cy:
-                end = min(end, edge + slack)
-            elif ay < cy:
-                begin = max(begin, edge - slack)
-            if not begin <= end:
-                continue  # nothing of this row, or not a number
-            start = az + (y - ay) * per_row + (0.5 - ax) * per_column
-            for column in range(math.ceil(begin), math.floor(end) + 1):
-                depth = np.float32(start + column * per_column)
-                if depth > inverse_depth[row, column]:
-                    inverse_depth[row, column] = depth
-                    face_ids[row, column] = face
+            one = long[0] + y * long[1]
+            other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
+            column = math.ceil(min(max(min(one, other) - SLACK, left), right + 1.0))
+            last = math.floor(min(max(one, other) + SLACK, right))
+            start = corner + y * per_row
+            while column <= last:
+                key = np.int64(np.float32(start + column * per_column).view(np.int32)) << 32 | low
+                held = keys[row, column]
+                keys[row, column] = max(key, held)
+                key = np.int64(np.float32(start + (column + 1) * per_column).view(np.int32)) << 32 | low
+                beside = keys[row, column + 1]
+                keys[row, column + 1] = key if key > beside and column < last else beside
+                column += 2
+
+
+def new_keys(height: int, width: int) -> NDArray[np.int64]:
+    """(height, width) keys of nothing but ground, for :func:`fill_nearest`."""
+    return np.full(height * width + 1, GROUND, dtype=np.int64)[:-1].reshape(height, width)
+
+
+@compiled
+def fill_outline(
+    projected: NDArray[np.float64], faces: NDArray[np.int32], size: int, outline: NDArray[np.uint64]
+) -> None:
+    """Set a bit of ``outline`` at every pixel centre that a face covers.
+
+    Args:
+        projected: (n, 3) columns, rows and inverse depths, all finite.
+        faces: (m, 3).
+        size: rows and columns.
+        outline: (size, words) bits, column 0 lowest in the first word, with room for ``size``; set in place.
+    """
+    every = np.uint64(0xFFFFFFFFFFFFFFFF)
+    for face in range(faces.shape[0]):
+        a, b, c = from_the_top(projected, faces[face, 0], faces[face, 1], faces[face, 2])
+        ax, ay, bx, by = projected[a, 0], projected[a, 1], projected[b, 0], projected[b, 1]
+        cx, cy = projected[c, 0], projected[c, 1]
+        left, right = max(min(ax, bx, cx) - 0.5, 0.0), min(max(ax, bx, cx) - 0.5, size - 1.0)
+        if not (math.ceil(ay - 0.5) <= cy - 0.5 and math.ceil(left) <= right):
+            continue
+        long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
+        for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, size - 1.0)) + 1):
+            y = row + 0.5
+            one = long[0] + y * long[1]
+            other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
+            first = math.ceil(min(max(min(one, other), left), right + 1.0))
+            last = max(math.floor(min(max(one, other), right)), 0)
+            head, tail = every << np.uint64(first & 63), every >> np.uint64(63 - (last & 63))
+            if first >> 6 == last >> 6:
+                outline[row, first >> 6] |= head & tail  # nothing where first > last
+            elif first < last:
+                outline[row, first >> 6] |= head
+                for word in range((first >> 6) + 1, last >> 6):
+                    outline[row, word] = every
+                outline[row, last >> 6] |= tail
 
 
 @compiled

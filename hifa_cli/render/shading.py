@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import Shading
 from hifa_cli.render.compiled import compiled
+from hifa_cli.render.raster import GROUND, LAST_FACE, LOW_HALF
 
 Array = NDArray[np.float64]
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -67,106 +69,111 @@ def material(phong: Phong) -> Array:
 
 
 @compiled
-def reflect(point: Array, normal: Array, eye: Array, lights: Array, surface: Array) -> int:
+def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: Array) -> int:
     """The grey, 0 … 255, of a point: the Phong formula above.
 
     Args:
-        point: (3,) where it lies.
-        normal: (3,) either way round, of any length.
+        point: where it lies.
+        normal: either way round, of any length.
         eye: (3,).
         lights: (L, 4) from :func:`lights_in_space`.
         surface: (4,) from :func:`material`.
     """
     vx, vy, vz = eye[0] - point[0], eye[1] - point[1], eye[2] - point[2]
+    nx, ny, nz = normal
+    towards = nx * vx + ny * vy + nz * vz
     scale = 1.0 / math.sqrt(vx * vx + vy * vy + vz * vz)
-    vx, vy, vz = vx * scale, vy * scale, vz * scale
-    nx, ny, nz = normal[0], normal[1], normal[2]
     length = math.sqrt(nx * nx + ny * ny + nz * nz)
-    scale = 1.0 / length if length > 0.0 else 0.0
-    nx, ny, nz = nx * scale, ny * scale, nz * scale
-    facing = nx * vx + ny * vy + nz * vz
-    if facing < 0.0:
-        nx, ny, nz, facing = -nx, -ny, -nz, -facing
+    turn = math.copysign(1.0 / length if length > 0.0 else 0.0, towards)
+    facing = towards * turn * scale
+    vx, vy, vz = vx * scale, vy * scale, vz * scale
+    nx, ny, nz = nx * turn, ny * turn, nz * turn
     intensity = surface[0]
     for light in range(lights.shape[0]):
         lx, ly, lz = lights[light, 0], lights[light, 1], lights[light, 2]
-        if lx == 0.0 and ly == 0.0 and lz == 0.0:
-            lx, ly, lz = vx, vy, vz
-        lit = nx * lx + ny * ly + nz * lz
+        headlight = lx == 0.0 and ly == 0.0 and lz == 0.0
+        lit = facing if headlight else nx * lx + ny * ly + nz * lz
         if lit <= 0.0:
             continue
         intensity += lights[light, 3] * surface[1] * lit
         if surface[2] > 0.0:
-            mirrored = 2.0 * lit * facing - (lx * vx + ly * vy + lz * vz)
+            mirrored = 2.0 * lit * facing - (1.0 if headlight else lx * vx + ly * vy + lz * vz)
             if mirrored > 0.0:
-                intensity += lights[light, 3] * surface[2] * mirrored ** int(surface[3])
+                intensity += lights[light, 3] * surface[2] * mirrored ** surface[3]
     return int(255.0 * min(intensity, 1.0) + 0.5)
 
 
 @compiled
 def draw_flat(
-    face_ids: NDArray[np.int32],
+    keys: NDArray[np.int64],
     vertices: Array,
     faces: NDArray[np.int32],
     eye: Array,
     lights: Array,
     surface: Array,
+    greys: NDArray[np.int16],
     picture: NDArray[np.uint8],
 ) -> None:
     """Average the greys of each pixel's samples, one grey a face, taken at the face's centre.
 
     Args:
-        face_ids: (S·H, S·W) from :func:`raster.visible`.
+        keys: (S·H, S·W) from :func:`raster.fill_nearest`.
         vertices: (n, 3).
         faces: (m, 3).
         eye: (3,).
         lights: (L, 4).
         surface: (4,).
+        greys: (m,) −1, filled here for the faces that are seen.
         picture: (H, W), filled with the ground's grey; drawn in place.
     """
     height, width = picture.shape
-    samples = face_ids.shape[0] // height
-    centre, normal = np.empty(3), np.empty(3)
-    last, grey = -1, 0
+    samples = keys.shape[0] // height
+    many = samples * samples
+    sums = np.empty(width, dtype=np.int32)
     for row in range(height):
-        for column in range(width):
-            total, seen, ground = 0, 0, int(picture[row, column])
-            for sample in range(samples * samples):
-                face = face_ids[row * samples + sample // samples, column * samples + sample % samples]
-                if face < 0:
-                    total += ground
-                    continue
-                seen += 1
-                if face != last:
-                    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                    for axis in range(3):
-                        centre[axis] = (vertices[a, axis] + vertices[b, axis] + vertices[c, axis]) / 3.0
-                    face_normal(vertices, a, b, c, normal)
-                    grey, last = reflect(centre, normal, eye, lights, surface), face
-                total += grey
-            if seen > 0:
-                picture[row, column] = (2 * total + samples * samples) // (2 * samples * samples)
+        sums[:] = 0
+        seen = False
+        for line in range(row * samples, (row + 1) * samples):
+            for column in range(width):
+                for place in range(column * samples, (column + 1) * samples):
+                    key = keys[line, place]
+                    if key == GROUND:
+                        sums[column] += picture[row, column]
+                        continue
+                    seen = True
+                    face = LAST_FACE - (key & LOW_HALF)
+                    if greys[face] < 0:
+                        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                        normal = face_normal(vertices, a, b, c)
+                        greys[face] = reflect(centre(vertices, a, b, c), normal, eye, lights, surface)
+                    sums[column] += greys[face]
+        if seen:
+            for column in range(width):
+                picture[row, column] = (2 * sums[column] + many) // (2 * many)
 
 
 @compiled
-def face_normal(vertices: Array, a: int, b: int, c: int, normal: Array) -> None:
-    """Write the cross product of two edges, twice the face's area long, into ``normal``."""
-    ux, uy, uz = (
-        vertices[b, 0] - vertices[a, 0],
-        vertices[b, 1] - vertices[a, 1],
-        vertices[b, 2] - vertices[a, 2],
+def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
+    """The mean of three vertices."""
+    return (
+        (vertices[a, 0] + vertices[b, 0] + vertices[c, 0]) / 3.0,
+        (vertices[a, 1] + vertices[b, 1] + vertices[c, 1]) / 3.0,
+        (vertices[a, 2] + vertices[b, 2] + vertices[c, 2]) / 3.0,
     )
-    vx, vy, vz = (
-        vertices[c, 0] - vertices[a, 0],
-        vertices[c, 1] - vertices[a, 1],
-        vertices[c, 2] - vertices[a, 2],
-    )
-    normal[0], normal[1], normal[2] = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+
+
+@compiled
+def face_normal(vertices: Array, a: int, b: int, c: int) -> Triple:
+    """The cross product of two edges, twice the face's area long."""
+    ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+    ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
+    vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
+    return uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
 
 
 @compiled
 def draw_smooth(
-    face_ids: NDArray[np.int32],
+    keys: NDArray[np.int64],
     projected: Array,
     vertices: Array,
     faces: NDArray[np.int32],
@@ -179,7 +186,7 @@ def draw_smooth(
     """Average over each pixel's samples, shading every face once a pixel, where its samples' mean lies.
 
     Args:
-        face_ids: (S·H, S·W) from :func:`raster.visible`.
+        keys: (S·H, S·W) from :func:`raster.fill_nearest`.
         projected: (n, 3) columns, rows (in samples) and inverse depths.
         vertices: (n, 3).
         faces: (m, 3).
@@ -190,47 +197,87 @@ def draw_smooth(
         picture: (H, W), filled with the ground's grey; drawn in place.
     """
     height, width = picture.shape
-    samples = face_ids.shape[0] // height
-    point, normal, weight = np.empty(3), np.empty(3), np.empty(3)
-    many = samples * samples
-    ids = np.empty(many, dtype=np.int32)
+    samples = keys.shape[0] // height
     for row in range(height):
         for column in range(width):
-            total, seen, ground = 0, 0, int(picture[row, column])
-            for sample in range(many):
-                ids[sample] = face_ids[
-                    row * samples + sample // samples, column * samples + sample % samples
-                ]
-                seen += ids[sample] >= 0
-            if seen == 0:
-                continue
-            total = ground * (many - seen)
-            for sample in range(many):
-                face = ids[sample]
-                if face < 0:
-                    continue
-                count, x, y = 0, 0.0, 0.0
-                for other in range(sample, many):
-                    if ids[other] == face:
-                        ids[other] = -1
-                        count += 1
-                        x += column * samples + other % samples + 0.5
-                        y += row * samples + other // samples + 0.5
-                x, y = x / count, y / count
-                whole = 0.0
-                for corner in range(3):
-                    b, c = faces[face, (corner + 1) % 3], faces[face, (corner + 2) % 3]
-                    weight[corner] = projected[faces[face, corner], 2] * (
-                        (projected[b, 0] - x) * (projected[c, 1] - y)
-                        - (projected[c, 0] - x) * (projected[b, 1] - y)
-                    )
-                    whole += weight[corner]
-                point[:] = 0.0
-                normal[:] = 0.0
-                for corner in range(3):
-                    share = weight[corner] / whole
-                    for axis in range(3):
-                        point[axis] += share * vertices[faces[face, corner], axis]
-                        normal[axis] += share * normals[face, corner, axis]
-                total += count * reflect(point, normal, eye, lights, surface)
-            picture[row, column] = (2 * total + many) // (2 * many)
+            top, side = row * samples, column * samples
+            face = LAST_FACE - (keys[top, side] & LOW_HALF)
+            alike = True
+            for line in range(top, top + samples):
+                for place in range(side, side + samples):
+                    alike = alike and LAST_FACE - (keys[line, place] & LOW_HALF) == face
+            if not alike:
+                shares = mixed(keys, row, column, samples, projected, vertices, faces, normals, eye, lights, surface)
+                picture[row, column] = int(shares[0] + shares[1] * picture[row, column] + 0.5)
+            elif face != LAST_FACE:  # the ground's key is 0
+                x, y = side + 0.5 * samples, top + 0.5 * samples
+                point, normal = interpolate(x, y, face, projected, vertices, faces, normals)
+                picture[row, column] = reflect(point, normal, eye, lights, surface)
+
+
+@compiled
+def mixed(
+    keys: NDArray[np.int64],
+    row: int,
+    column: int,
+    samples: int,
+    projected: Array,
+    vertices: Array,
+    faces: NDArray[np.int32],
+    normals: NDArray[np.float32],
+    eye: Array,
+    lights: Array,
+    surface: Array,
+) -> tuple[float, float]:
+    """The mean grey that the faces seen through a pixel add to it, and the ground's share of it."""
+    top, side, many = row * samples, column * samples, samples * samples
+    total, ground = 0, 0
+    for first in range(many):
+        face = LAST_FACE - (keys[top + first // samples, side + first % samples] & LOW_HALF)
+        if face == LAST_FACE:
+            ground += 1
+            continue
+        count, x, y, new = 0, 0.5, 0.5, True
+        for other in range(many):
+            line, place = top + other // samples, side + other % samples
+            if LAST_FACE - (keys[line, place] & LOW_HALF) == face:
+                new = new and other >= first
+                count, x, y = count + 1, x + place, y + line
+        if new:
+            x, y = 0.5 + (x - 0.5) / count, 0.5 + (y - 0.5) / count
+            point, normal = interpolate(x, y, face, projected, vertices, faces, normals)
+            total += count * reflect(point, normal, eye, lights, surface)
+    return total / many, ground / many
+
+
+@compiled
+def interpolate(
+    x: float,
+    y: float,
+    face: int,
+    projected: Array,
+    vertices: Array,
+    faces: NDArray[np.int32],
+    normals: NDArray[np.float32],
+) -> tuple[Triple, Triple]:
+    """The point of a face that is seen at (x, y), and its normal there (of any length)."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    ax, ay = projected[a, 0] - x, projected[a, 1] - y
+    bx, by = projected[b, 0] - x, projected[b, 1] - y
+    cx, cy = projected[c, 0] - x, projected[c, 1] - y
+    wa = (bx * cy - cx * by) * projected[a, 2]
+    wb = (cx * ay - ax * cy) * projected[b, 2]
+    wc = (ax * by - bx * ay) * projected[c, 2]
+    scale = 1.0 / (wa + wb + wc)
+    wa, wb, wc = wa * scale, wb * scale, wc * scale
+    point = (
+        wa * vertices[a, 0] + wb * vertices[b, 0] + wc * vertices[c, 0],
+        wa * vertices[a, 1] + wb * vertices[b, 1] + wc * vertices[c, 1],
+        wa * vertices[a, 2] + wb * vertices[b, 2] + wc * vertices[c, 2],
+    )
+    normal = (
+        wa * normals[face, 0, 0] + wb * normals[face, 1, 0] + wc * normals[face, 2, 0],
+        wa * normals[face, 0, 1] + wb * normals[face, 1, 1] + wc * normals[face, 2, 1],
+        wa * normals[face, 0, 2] + wb * normals[face, 1, 2] + wc * normals[face, 2, 2],
+    )
+    return point, normal

@@ -1,5 +1,6 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from hifa_cli.config import RenderConfig
 from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
+from hifa_cli.render.compiled import compiled
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
@@ -75,10 +77,28 @@ def within_unit_sphere(
     bounding box's would not, so that turning the shape by the rig's step only permutes its views.
     """
     vertices = vertices / np.abs(vertices).max()  # first: squares of 1e200 are too much
-    vertices = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    vertices -= (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     vertices /= np.abs(vertices).max()
-    corners = vertices[faces]
-    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    vertices -= (areas[:, None] * corners.mean(axis=1)).sum(axis=0) / areas.sum()
-    vertices /= np.sqrt((vertices**2).sum(axis=1).max())
+    vertices -= centre_of_area(vertices, faces)
+    vertices /= np.sqrt(np.einsum("ij,ij->i", vertices, vertices).max())
     return vertices
+
+
+@compiled
+def centre_of_area(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32]
+) -> tuple[float, float, float]:
+    """The mean of the faces' centres, weighted by their areas."""
+    sx, sy, sz, whole = 0.0, 0.0, 0.0, 0.0
+    for face in range(faces.shape[0]):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
+        vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        area = math.sqrt(nx * nx + ny * ny + nz * nz)
+        whole += area
+        sx += area * (ax + (ux + vx) / 3.0)
+        sy += area * (ay + (uy + vy) / 3.0)
+        sz += area * (az + (uz + vz) / 3.0)
+    return sx / whole, sy / whole, sz / whole

@@ -248,7 +248,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
-    questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+    questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
 
     def answer(reason: str | None) -> None:
         answers.write(json.dumps({} if reason is None else {"error": reason}) + "\n")

@@ -1,0 +1,327 @@
+"""Meshes in text formats (OFF, OBJ, STL), parsed by compiled loops some 20 times as fast as in Python.
+
+A parser takes the file's bytes and returns plain arrays; whether they make a mesh is for others to see.
+"""
+
+import math
+import re
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.errors import HifaError
+from hifa_cli.render.compiled import compiled
+
+Bytes = NDArray[np.uint8]
+
+_OFF_TAG = re.compile(rb"(ST|C|N)*(4|n)?OFF(\s+BINARY)?", re.IGNORECASE)
+_POWERS = 10.0 ** np.arange(23)  # the exact ones
+
+
+class Polygons(NamedTuple):
+    """(n, 3) vertices, and m polygons: the corners of polygon p are ``corners[starts[p] : starts[p + 1]]``."""
+
+    vertices: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    corners: NDArray[np.int64]
+
+
+def parse_off(text: Bytes) -> Polygons:
+    """OFF, its counts glued to the tag or not; colours and normals are passed over.
+
+    Raises:
+        HifaError: it is no OFF text, or ends early.
+    """
+    place = to_content(text, 0)
+    if tag := _OFF_TAG.match(text[place : place + 32].tobytes()):
+        if tag[2] or tag[3]:
+            raise HifaError(f"is OFF of the kind '{tag[0].decode()}', which is not read: save it as plain OFF")
+        place += len(tag[0])
+    counts = np.zeros(2, dtype=np.int64)
+    place = off_counts(text, place, counts)
+    points, faces = int(counts[0]), int(counts[1])
+    if place < 0 or points < 0 or faces < 0:
+        raise HifaError("is no OFF file: no counts of vertices and faces at its beginning")
+    if 6 * points > len(text) or 2 * faces > len(text):
+        raise HifaError(f"is cut off: it announces {points} vertices and {faces} faces")
+    vertices, starts = np.empty((points, 3)), np.zeros(faces + 1, dtype=np.int64)
+    corners = np.empty(len(text) // 2 + 1, dtype=np.int64)
+    for by_line in (True, False):  # a line an item, as nearly always; else white space is all alike
+        read = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
+        if read == points + faces:
+            return Polygons(vertices, starts, corners[: starts[-1]].copy())
+    there = f"{read} of {points} vertices" if read < points else f"{read - points} of {faces} faces"
+    raise HifaError(f"is cut off or damaged: only {there} can be read")
+
+
+def parse_obj(text: Bytes) -> Polygons:
+    """OBJ: vertices and faces, with relative indices and continued lines; everything else is passed over."""
+    counts = np.zeros(3, dtype=np.int64)
+    obj_counts(text, counts)
+    vertices = np.empty((counts[0], 3))
+    starts = np.zeros(counts[1] + 1, dtype=np.int64)
+    corners = np.empty(counts[2], dtype=np.int64)
+    obj_body(text, _POWERS, vertices, starts, corners)
+    return Polygons(vertices, starts, corners)
+
+
+def parse_stl_text(text: Bytes) -> NDArray[np.float64]:
+    """The text form of STL: (3·m, 3) corners, three a face.
+
+    Raises:
+        HifaError: a face is not whole.
+    """
+    vertices = np.empty((stl_corners(text, _POWERS, np.empty((0, 3))), 3))
+    stl_corners(text, _POWERS, vertices)
+    if len(vertices) % 3:
+        raise HifaError(f"is cut off or damaged: {len(vertices)} corners are no whole number of triangles")
+    return vertices
+
+
+@compiled
+def blank(byte: int) -> bool:
+    """White space within a line."""
+    return byte == 32 or byte == 9 or byte == 11 or byte == 12
+
+
+@compiled
+def line_ends(text: Bytes, place: int) -> bool:
+    """Whether nothing more of the line comes: its end, a comment, or the text's end."""
+    return place >= len(text) or text[place] == 10 or text[place] == 13 or text[place] == 35
+
+
+@compiled
+def in_line(text: Bytes, place: int) -> int:
+    """Past white space, and past ends of lines that a backslash continues."""
+    while place < len(text):
+        if blank(text[place]):
+            place += 1
+        elif text[place] == 92 and place + 1 < len(text) and text[place + 1] == 10:
+            place += 2
+        elif text[place] == 92 and place + 2 < len(text) and text[place + 1] == 13 and text[place + 2] == 10:
+            place += 3
+        else:
+            break
+    return place
+
+
+@compiled
+def next_line(text: Bytes, place: int) -> int:
+    """The beginning of the next line."""
+    while place < len(text) and text[place] != 10 and text[place] != 13:
+        place += 1
+    return place + 1
+
+
+@compiled
+def to_content(text: Bytes, place: int) -> int:
+    """Past white space, ends of lines, comments and a byte-order mark."""
+    if place == 0 and len(text) >= 3 and text[0] == 239 and text[1] == 187 and text[2] == 191:
+        place = 3
+    while place < len(text):
+        if text[place] == 35:
+            place = next_line(text, place)
+        elif blank(text[place]) or text[place] == 10 or text[place] == 13:
+            place += 1
+        else:
+            break
+    return min(place, len(text))
+
+
+@compiled
+def integer(text: Bytes, place: int) -> tuple[int, int]:
+    """The whole number that begins at ``place``, and where it ends: at ``place`` if there is none."""
+    begin = place
+    negative = place < len(text) and text[place] == 45
+    if place < len(text) and (text[place] == 45 or text[place] == 43):
+        place += 1
+    digits, value = place, 0
+    while place < len(text) and 48 <= text[place] <= 57:
+        value = min(value * 10 + text[place] - 48, 1 << 58)
+        place += 1
+    if place == digits:
+        return 0, begin
+    return (-value if negative else value), place
+
+
+@compiled
+def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float, int]:
+    """The decimal number that begins at ``place``, and where its word ends; not a number if it is none.
+
+    Correctly rounded up to 15 digits and powers of ten up to 22, else right to about one unit in the last
+    place.
+    """
+    negative = text[place] == 45
+    if text[place] == 45 or text[place] == 43:
+        place += 1
+    mantissa, exponent, digits, fraction = 0, 0, 0, False
+    while place < len(text):
+        byte = text[place]
+        if 48 <= byte <= 57:
+            digits += 1
+            if mantissa < 100000000000000000:
+                mantissa = mantissa * 10 + (byte - 48)
+                exponent -= fraction
+            else:
+                exponent += not fraction
+        elif byte == 46 and not fraction:
+            fraction = True
+        else:
+            break
+        place += 1
+    if place + 1 < len(text) and digits > 0 and (text[place] | 32) == 101:
+        power, end = integer(text, place + 1)
+        if end > place + 1:
+            exponent, place = exponent + max(min(power, 100000), -100000), end
+    whole = digits > 0 and (line_ends(text, place) or blank(text[place]))
+    while not line_ends(text, place) and not blank(text[place]):
+        place += 1
+    value = float(mantissa)
+    if not whole:
+        value = math.nan
+    elif mantissa != 0 and 0 < exponent:
+        value = value * powers[exponent] if exponent <= 22 else value * 10.0**exponent
+    elif mantissa != 0 and exponent < 0:
+        value = value / powers[-exponent] if exponent >= -22 else value * 10.0**exponent
+    return (-value if negative else value), place
+
+
+@compiled
+def off_counts(text: Bytes, place: int, counts: NDArray[np.int64]) -> int:
+    """Read the counts of vertices and faces; returns the place after them (and the edges), or −1."""
+    for count in range(2):
+        place = to_content(text, place)
+        counts[count], end = integer(text, place)
+        if end == place:
+            return -1
+        place = end
+    place = in_line(text, place)
+    return integer(text, place)[1]
+
+
+@compiled
+def off_body(
+    text: Bytes,
+    place: int,
+    by_line: bool,
+    powers: NDArray[np.float64],
+    vertices: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    corners: NDArray[np.int64],
+) -> int:
+    """Read vertices, then faces; returns how many of both together could be read."""
+    for vertex in range(len(vertices)):
+        place = to_content(text, place)
+        for axis in range(3):
+            place = in_line(text, place) if by_line else to_content(text, place)
+            if line_ends(text, place):
+                return vertex
+            vertices[vertex, axis], place = number(text, place, powers)
+        if by_line:
+            place = next_line(text, place)
+    for face in range(len(starts) - 1):
+        place = to_content(text, place)
+        size, end = integer(text, place)
+        if end == place or size < 0:
+            return len(vertices) + face
+        place, used = end, starts[face]
+        for _ in range(size):
+            place = in_line(text, place) if by_line else to_content(text, place)
+            corner, end = integer(text, place)
+            if end == place or used >= len(corners):
+                return len(vertices) + face
+            corners[used], place = corner, end
+            used += 1
+        starts[face + 1] = used
+        if by_line:
+            place = next_line(text, place)
+    return len(vertices) + len(starts) - 1
+
+
+@compiled
+def obj_kind(text: Bytes, place: int) -> int:
+    """The letter of a vertex or face line that begins at ``place``, else 0."""
+    if place + 1 < len(text) and blank(text[place + 1]) and (text[place] == 118 or text[place] == 102):
+        return int(text[place])
+    return 0
+
+
+@compiled
+def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
+    """Count vertices, faces and the words on face lines."""
+    place = to_content(text, 0)
+    while place < len(text):
+        kind = obj_kind(text, place)
+        if kind == 118:
+            counts[0] += 1
+        elif kind == 102:
+            counts[1] += 1
+            place = in_line(text, place + 1)
+            while not line_ends(text, place):
+                counts[2] += 1
+                while not line_ends(text, place) and not blank(text[place]) and text[place] != 92:
+                    place += 1
+                if in_line(text, place) == place and not line_ends(text, place):
+                    place += 1  # a lone backslash
+                place = in_line(text, place)
+        place = to_content(text, next_line(text, place))
+
+
+@compiled
+def obj_body(
+    text: Bytes,
+    powers: NDArray[np.float64],
+    vertices: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    corners: NDArray[np.int64],
+) -> None:
+    """Read what :func:`obj_counts` counted; a corner that is no number becomes −1."""
+    vertex, face, used = 0, 0, 0
+    place = to_content(text, 0)
+    while place < len(text):
+        kind = obj_kind(text, place)
+        if kind == 118:
+            place += 1
+            for axis in range(3):
+                place = in_line(text, place)
+                vertices[vertex, axis] = math.nan
+                if not line_ends(text, place):
+                    vertices[vertex, axis], place = number(text, place, powers)
+            vertex += 1
+        elif kind == 102:
+            place = in_line(text, place + 1)
+            while not line_ends(text, place):
+                corner, _ = integer(text, place)
+                corners[used] = corner - 1 if corner > 0 else vertex + corner if corner < 0 else -1
+                used += 1
+                while not line_ends(text, place) and not blank(text[place]) and text[place] != 92:
+                    place += 1
+                if in_line(text, place) == place and not line_ends(text, place):
+                    place += 1
+                place = in_line(text, place)
+            face += 1
+            starts[face] = used
+        place = to_content(text, next_line(text, place))
+
+
+@compiled
+def stl_corners(text: Bytes, powers: NDArray[np.float64], vertices: NDArray[np.float64]) -> int:
+    """Count the lines that begin with "vertex", and read as many as ``vertices`` has room for."""
+    count, place = 0, to_content(text, 0)
+    while place < len(text):
+        if place + 6 < len(text) and blank(text[place + 6]):
+            word = 0
+            for letter in range(6):
+                word = word * 256 + (text[place + letter] | 32)
+            if word == 0x766572746578:  # "vertex"
+                if count < len(vertices):
+                    place += 6
+                    for axis in range(3):
+                        place = in_line(text, place)
+                        vertices[count, axis] = math.nan
+                        if not line_ends(text, place):
+                            vertices[count, axis], place = number(text, place, powers)
+                count += 1
+        place = to_content(text, next_line(text, place))
+    return count
