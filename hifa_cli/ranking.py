@@ -24,6 +24,7 @@ _LEVELS = 2.0**32  # a score step of 2.3e-10, far below what float32 vectors can
 _INDEX_BITS = 30  # a gallery holds up to 2^30 shapes
 _KEY_BYTES = 16 << 20  # for one block of queries …
 _LEAST_ROWS = 64  # … but never fewer queries, so that the gallery is not read too often
+_CAUTION = 4  # times the largest error of a product counts as near a boundary
 _TILE = 1024  # gallery rows multiplied at a time
 
 
@@ -147,7 +148,7 @@ def _levels(queries: Floats, gallery: Floats) -> Floats:
     scaled *= _LEVELS
     levels: Floats = np.rint(scaled)
     # The product of unit vectors without negative entries errs by at most (D + 2) · 2⁻⁵³.
-    margin = 4 * (queries.shape[1] + 2) * 2.0**-53 * _LEVELS
+    margin = _CAUTION * (queries.shape[1] + 2) * 2.0**-53 * _LEVELS
     np.abs(np.subtract(scaled, levels, out=scaled), out=scaled)
     near = np.flatnonzero(scaled.ravel() > 0.5 - margin)
     for part in range(0, len(near), _TILE):

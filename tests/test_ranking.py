@@ -1,5 +1,7 @@
 """The order of answers: exact, stable, the same in whatever blocks it is computed."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,23 +49,40 @@ def test_equal_vectors_tie_however_the_product_is_blocked(monkeypatch: pytest.Mo
         np.testing.assert_array_equal(order(queries, gallery, rows=rows), whole, err_msg=f"{rows} {tile}")
 
 
-def test_scores_on_a_boundary_of_rounding_are_computed_once_more() -> None:
-    """With the boundary at every score, the second computation must give what the first gives."""
+def test_no_rounding_of_a_product_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With steps as fine as 2⁻⁵⁰ the roundings of the product would show; the caution grows with them."""
+    monkeypatch.setattr(hifa_cli.ranking, "_LEVELS", 2.0**50)
+    generator = np.random.default_rng(3)
+    queries, gallery = normalised(generator.random((40, 257))), normalised(generator.random((90, 257)))
+    whole = hifa_cli.ranking._levels(queries, gallery)
+    one_by_one = [[hifa_cli.ranking._levels(q[None], g[None])[0, 0] for g in gallery] for q in queries]
+    np.testing.assert_array_equal(whole, one_by_one)
+
+
+@pytest.mark.parametrize("caution", [4, 1e6, 1e12])
+def test_scores_computed_once_more_are_the_exact_ones(
+    monkeypatch: pytest.MonkeyPatch, caution: float
+) -> None:
+    """Whether none, some or all scores count as near a boundary, they must come out the same."""
     generator = np.random.default_rng(1)
     unit = normalised(generator.standard_normal((50, 33)))
-    levels = hifa_cli.ranking._levels(unit, unit)
-    exact = np.rint(np.einsum("id,jd->ij", unit.astype(np.longdouble), unit.astype(np.longdouble)) * 2**32)
-    assert np.abs(levels - exact.astype(np.float64)).max() <= 1  # a last-bit difference of the norms at most
-    assert (levels == exact).mean() > 0.999
+    plain = hifa_cli.ranking._levels(unit, unit)
+    monkeypatch.setattr(hifa_cli.ranking, "_CAUTION", caution)
+    monkeypatch.setattr(hifa_cli.ranking, "_TILE", 37)
+    np.testing.assert_array_equal(hifa_cli.ranking._levels(unit, unit), plain)
+    exact = np.rint([[math.fsum(a * b) * 2**32 for b in unit] for a in unit])
+    np.testing.assert_array_equal(plain, np.minimum(exact, 2**32))
 
 
-@given(st.integers(1, 30), st.sampled_from([1, 2, 5, 29]))
-def test_the_best_are_the_first_of_all_even_where_ties_cross_the_cut(rows: int, best: int) -> None:
-    generator = np.random.default_rng(rows)
-    gallery = generator.integers(0, 2, (30, 3)).astype(np.float32)  # eight distinct vectors at most
+@pytest.mark.parametrize("size", [30, 3000])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.97, 1.0, 2.0])
+def test_the_best_are_the_first_of_all_even_where_ties_cross_the_cut(size: int, share: float) -> None:
+    generator = np.random.default_rng(size)
+    gallery = generator.integers(0, 2, (size, 3)).astype(np.float32)  # eight distinct vectors at most
     queries = generator.integers(0, 3, (17, 3)).astype(np.float32)
+    best = int(size * share) + 1
     np.testing.assert_array_equal(
-        order(queries, gallery, best=best, rows=rows), order(queries, gallery)[:, :best]
+        order(queries, gallery, best=best, rows=5), order(queries, gallery)[:, :best]
     )
 
 
