@@ -219,6 +219,13 @@ def test_what_we_do_not_decode_is_refused(tmp_path: Path, content: bytes) -> Non
         read_picture(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("form", ["PCX", "TGA", "SGI", "ICO", "EPS", "PDF"])
+def test_a_good_picture_of_a_kind_that_is_not_on_the_list_is_refused(tmp_path: Path, form: str) -> None:
+    Image.new("RGB", (16, 16), RED).save(tmp_path / "a.png", format=form)
+    with pytest.raises(HifaError, match="it is none of JPEG, PNG"):
+        read_picture(tmp_path / "a.png")
+
+
 def test_no_decoder_that_runs_programs_is_allowed() -> None:
     assert not {"EPS", "WMF", "PSD", "FPX", "MIC", "SPIDER", "PDF"} & set(hifa_cli.data.pictures.FORMATS)
 
