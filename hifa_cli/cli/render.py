@@ -62,6 +62,7 @@ def render(
     skipped, so a run that was stopped goes on where it was.
     """
     from hifa_cli.cli.terminal import print_json, print_result, talk_for
+    from hifa_cli.render.sheet import write_contact_sheet
     from hifa_cli.render.stage import render as render_meshes
 
     settings = RenderConfig(
@@ -70,6 +71,9 @@ def render(
     talk = talk_for(quiet=quiet, verbose=verbose)
     crew = workers or available_cores()
     report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
+    if contact_sheet is not None:
+        shown = write_contact_sheet(contact_sheet, report.shapes)
+        talk.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
     if as_json:
         print_json(
             {
@@ -77,6 +81,7 @@ def render(
                 "skipped": report.skipped,
                 "failed": [{"path": str(path), "reason": reason} for path, reason in report.failed],
                 "renderer": report.renderer,
+                "seconds": round(report.seconds, 3),
                 "out": str(out),
             }
         )

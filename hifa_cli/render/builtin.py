@@ -16,6 +16,8 @@ class BuiltinRenderer:
 
     def __init__(self, phong: shading.Phong, size: int, ground: int) -> None:
         self.phong = phong
+        self._lights = shading.lights_of(phong)
+        self._surface = shading.material(phong)
         self.size = size
         self.ground = ground
         self._keys = raster.new_keys(size * SAMPLES, size * SAMPLES)
@@ -58,12 +60,11 @@ class BuiltinRenderer:
         self._keys.fill(raster.GROUND)
         raster.fill_nearest(projected, faces, self._keys)
         eye = cameras.DISTANCE * camera[2]
-        lights = shading.lights_in_space(self.phong, camera)
-        surface = shading.material(self.phong)
+        lights = shading.in_space(self._lights, camera)
         if normals is None:
             greys = np.full(len(faces), -1, dtype=np.int16)
-            shading.draw_flat(self._keys, vertices, faces, eye, lights, surface, greys, picture)
+            shading.draw_flat(self._keys, vertices, faces, eye, lights, self._surface, greys, picture)
         else:
             shading.draw_smooth(
-                self._keys, projected, vertices, faces, normals, eye, lights, surface, picture
+                self._keys, projected, vertices, faces, normals, eye, lights, self._surface, picture
             )

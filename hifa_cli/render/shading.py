@@ -50,17 +50,19 @@ PRESETS: dict[Shading, Phong] = {
 }
 
 
-def lights_in_space(phong: Phong, camera: Array) -> Array:
-    """(L, 4) unit directions in the shape's space, zero for a headlight, and strengths.
-
-    Args:
-        phong: the preset.
-        camera: (3, 3) rows right, up, back.
-    """
+def lights_of(phong: Phong) -> Array:
+    """(L, 4) unit directions in the camera's right, up and back, zero for a headlight, and strengths."""
     directions = np.array([light.direction for light in phong.lights])
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     directions = directions / np.where(lengths > 0, lengths, 1.0)
-    return np.column_stack([directions @ camera, [light.strength for light in phong.lights]])
+    return np.column_stack([directions, [light.strength for light in phong.lights]])
+
+
+def in_space(lights: Array, camera: Array) -> Array:
+    """(L, 4) lights turned from a camera's axes, (3, 3) rows right, up and back, to the shape's space."""
+    turned = lights.copy()
+    turned[:, :3] = lights[:, :3] @ camera
+    return turned
 
 
 def material(phong: Phong) -> Array:
@@ -76,7 +78,7 @@ def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: A
         point: where it lies.
         normal: either way round, of any length.
         eye: (3,).
-        lights: (L, 4) from :func:`lights_in_space`.
+        lights: (L, 4) from :func:`in_space`.
         surface: (4,) from :func:`material`.
     """
     vx, vy, vz = eye[0] - point[0], eye[1] - point[1], eye[2] - point[2]
@@ -127,29 +129,34 @@ def draw_flat(
         picture: (H, W), filled with the ground's grey; drawn in place.
     """
     height, width = picture.shape
-    samples = keys.shape[0] // height
+    wide, samples = keys.shape[1], keys.shape[0] // height
     many = samples * samples
-    sums = np.empty(width, dtype=np.int32)
+    sums = np.empty(wide, dtype=np.int32)  # down the lines of one row of pixels
+    ground = int(picture[0, 0])
     for row in range(height):
         sums[:] = 0
         seen = False
         for line in range(row * samples, (row + 1) * samples):
-            for column in range(width):
-                for place in range(column * samples, (column + 1) * samples):
-                    key = keys[line, place]
-                    if key == GROUND:
-                        sums[column] += picture[row, column]
-                        continue
-                    seen = True
-                    face = LAST_FACE - (key & LOW_HALF)
-                    if greys[face] < 0:
-                        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                        normal = face_normal(vertices, a, b, c)
-                        greys[face] = reflect(centre(vertices, a, b, c), normal, eye, lights, surface)
-                    sums[column] += greys[face]
+            for place in range(wide):
+                key = keys[line, place]
+                if key == GROUND:
+                    sums[place] += ground
+                    continue
+                seen = True
+                face = LAST_FACE - (key & LOW_HALF)
+                grey = greys[face]
+                if grey < 0:
+                    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                    normal = face_normal(vertices, a, b, c)
+                    grey = reflect(centre(vertices, a, b, c), normal, eye, lights, surface)
+                    greys[face] = grey
+                sums[place] += grey
         if seen:
             for column in range(width):
-                picture[row, column] = (2 * sums[column] + many) // (2 * many)
+                total = many // 2
+                for place in range(column * samples, (column + 1) * samples):
+                    total += sums[place]
+                picture[row, column] = total // many
 
 
 @compiled
@@ -207,8 +214,10 @@ def draw_smooth(
                 for place in range(side, side + samples):
                     alike = alike and LAST_FACE - (keys[line, place] & LOW_HALF) == face
             if not alike:
-                shares = mixed(keys, row, column, samples, projected, vertices, faces, normals, eye, lights, surface)
-                picture[row, column] = int(shares[0] + shares[1] * picture[row, column] + 0.5)
+                grey, ground = mixed(
+                    keys, row, column, samples, projected, vertices, faces, normals, eye, lights, surface
+                )
+                picture[row, column] = int(grey + ground * picture[row, column] + 0.5)
             elif face != LAST_FACE:  # the ground's key is 0
                 x, y = side + 0.5 * samples, top + 0.5 * samples
                 point, normal = interpolate(x, y, face, projected, vertices, faces, normals)

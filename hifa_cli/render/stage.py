@@ -2,9 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,9 @@ from hifa_cli.atomic import written_file
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
+from hifa_cli.render.choice import choose
 from hifa_cli.render.library import Failure, MeshFile, find_meshes, mesh_digest
+from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.pictures import read_mark
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.views import up_axis
@@ -23,6 +28,7 @@ from hifa_cli.talk import SILENT, Talk
 
 PICTURE_VERSION = 1  # raised whenever the same mesh and settings give another picture
 SETTINGS = "views.json"
+READERS = 8  # threads that hash meshes
 
 
 @dataclass
@@ -33,7 +39,8 @@ class RenderReport:
     skipped: int = 0
     failed: list[Failure] = field(default_factory=list)
     renderer: str = ""
-    shapes: tuple[str, ...] = ()  # ids with views now, in the order of their meshes
+    seconds: float = 0.0  # of drawing, the start of the workers included
+    shapes: list[tuple[str, Path]] = field(default_factory=list)  # ids and folders of views, by id
 
 
 def render(
@@ -56,36 +63,93 @@ def render(
     found, failed = find_meshes(meshes)
     if not found and not failed:
         places = ", ".join(str(place) for place in meshes)
-        raise HifaError(f"no meshes in {places}: give files or folders of OFF, OBJ, STL, PLY, GLB, 3MF, …")
-    report = RenderReport(failed=failed, renderer="builtin")
-    write_settings(out, config, report.renderer)
-    current, jobs = split_current(found, out, config, force=force)
-    report.skipped = len(current)
-    for outcome in talk.track(draw_all(jobs, config, workers), "rendering", total=len(jobs)):
+        raise HifaError(f"no meshes in {places}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+    config = _with_renderer(config, talk)
+    _note_up(found, config, talk)
+    _warn_of_mixture(found, out, config, talk)
+    write_settings(out, config)
+    report = RenderReport(failed=failed, renderer=config.renderer)
+    for failure in failed:
+        talk.warn(f"{failure.path}: {failure.reason}")
+    jobs = _jobs(found, out, config, report, force=force, talk=talk)
+    began = time.monotonic()
+    outcomes = draw_all(jobs, config, min(workers, len(jobs)), talk) if jobs else iter(())
+    for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
         if outcome.reason is None:
             report.rendered += 1
+            report.shapes.append((outcome.job.id, outcome.job.folder))
         else:
             report.failed.append(Failure(outcome.job.path, outcome.reason))
             talk.warn(f"{outcome.job.path}: {outcome.reason}")
-    lost = {failure.path for failure in report.failed}
-    report.shapes = tuple(mesh.id for mesh in found if mesh.path not in lost)
+    report.seconds = time.monotonic() - began
+    report.shapes.sort()
     return report
 
 
-def split_current(
-    meshes: Iterable[MeshFile], out: Path, config: RenderConfig, *, force: bool
-) -> tuple[list[MeshFile], list[Job]]:
-    """The meshes whose views are there and current, and jobs for the others."""
-    current, jobs = [], []
-    with ThreadPoolExecutor(8) as readers:  # hashing and waiting for disks both let others run
-        marks = readers.map(lambda mesh: mark_of(mesh.path, config), meshes := list(meshes))
-        for mesh, mark in zip(meshes, marks, strict=True):
+def _with_renderer(config: RenderConfig, talk: Talk) -> RenderConfig:
+    choice = choose(config.renderer)
+    if choice.fell_back:
+        talk.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
+    elif config.renderer == "auto" and choice.renderer == "opengl":
+        talk.note(f"drawing with OpenGL on {choice.reason}")
+    return replace(config, renderer=choice.renderer)
+
+
+def _note_up(meshes: Sequence[MeshFile], config: RenderConfig, talk: Talk) -> None:
+    """Say which axis was taken to be up where nobody said it."""
+    if config.up != "auto":
+        return
+    kinds = Counter((up_axis(mesh.path, config), mesh.path.suffix.lower()) for mesh in meshes)
+    if kinds:
+        taken = ", ".join(f"+{axis} in {count} {suffix}" for (axis, suffix), count in sorted(kinds.items()))
+        talk.note(f"up, as the format has it: {taken} (else say --up)")
+
+
+def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig, talk: Talk) -> None:
+    """Say when ``out`` holds shapes that other settings drew and this run will not touch."""
+    try:
+        old = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(picture_settings(config)))
+        if all(old.get(key) == value for key, value in now.items()):
+            return
+    except (OSError, ValueError, AttributeError):
+        return
+    ours = {mesh.id for mesh in meshes}
+    others = {first.parent.relative_to(out).as_posix() for first in out.rglob("00.png")} - ours
+    if others:
+        talk.warn(f"{out} keeps {len(others)} shapes drawn with other settings: draw them again, too")
+
+
+def _jobs(
+    meshes: Sequence[MeshFile],
+    out: Path,
+    config: RenderConfig,
+    report: RenderReport,
+    *,
+    force: bool,
+    talk: Talk,
+) -> list[Job]:
+    """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
+    jobs = []
+
+    def mark(mesh: MeshFile) -> str | OSError:
+        try:
+            return mark_of(mesh.path, config)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(READERS) as readers:  # hashing and waiting for disks let others run
+        for mesh, found in zip(meshes, readers.map(mark, meshes), strict=True):
             folder = out / mesh.id
-            if not force and read_mark(folder, config.views) == mark:
-                current.append(mesh)
+            if isinstance(found, OSError):
+                report.failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
+                talk.warn(f"{mesh.path}: cannot be read: {found.strerror}")
+            elif not force and read_mark(folder, config.views) == found:
+                report.skipped += 1
+                report.shapes.append((mesh.id, folder))
             else:
-                jobs.append(Job(mesh.id, mesh.path, folder, mark))
-    return current, jobs
+                jobs.append(Job(mesh.id, mesh.path, folder, found))
+    return jobs
 
 
 def mark_of(path: Path, config: RenderConfig) -> str:
@@ -114,29 +178,12 @@ def picture_settings(config: RenderConfig) -> dict[str, Any]:
     }
 
 
-def write_settings(out: Path, config: RenderConfig, renderer: str) -> None:
+def write_settings(out: Path, config: RenderConfig) -> None:
     """Write ``views.json`` at the root of the views."""
-    document = {
-        "schema": 1,
-        **picture_settings(config),
-        "renderer": renderer,
-        "versions": {"hifa": __version__, **_versions("numpy", "numba", "trimesh")},
-    }
+    versions = {"hifa": __version__}
+    for name in ("numpy", "numba", "trimesh", *(("pyrender",) if config.renderer == "opengl" else ())):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    document = {"schema": 1, **picture_settings(config), "renderer": config.renderer, "versions": versions}
     with written_file(out / SETTINGS) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def _versions(*names: str) -> dict[str, str]:
-    def one(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "unknown"
-
-    return {name: one(name) for name in names}
-
-
-def shapes_in(out: Path, report: RenderReport) -> Iterator[tuple[str, Path]]:
-    """Ids and view folders of the run's shapes."""
-    for name in report.shapes:
-        yield name, out / name

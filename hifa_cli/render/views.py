@@ -1,8 +1,9 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
 import math
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +18,69 @@ from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
 
 Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
+_DAE_UP = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
 
 
 def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
-    """The axis that is up: as asked, else by the format (+y for glTF, +z for everything else)."""
+    """The axis that is up: as asked, else by the format.
+
+    glTF is +y by its specification, DAE says it itself (+y where it does not), everything else is taken to
+    be +z, as ModelNet and CAD have it.
+    """
     if config.up != "auto":
         return config.up
-    return "y" if path.suffix.lower() in Y_UP_SUFFIXES else "z"
+    suffix = path.suffix.lower()
+    if suffix == ".dae":
+        return _dae_up(path)
+    return "y" if suffix in Y_UP_SUFFIXES else "z"
+
+
+def _dae_up(path: Path) -> Literal["x", "y", "z"]:
+    try:
+        with path.open("rb") as file:
+            named = _DAE_UP.search(file.read(1 << 16))
+    except OSError:
+        named = None
+    axis: dict[bytes, Literal["x", "y", "z"]] = {b"X": "x", b"Y": "y", b"Z": "z"}
+    return axis[named[1]] if named else "y"
+
+
+class Renderer(Protocol):
+    """What draws: the built-in renderer or OpenGL."""
+
+    name: str
+
+    def draw(
+        self,
+        vertices: NDArray[np.float64],
+        faces: NDArray[np.int32],
+        normals: NDArray[np.float32] | None,
+        rig: NDArray[np.float64],
+        frames: list[Frame],
+    ) -> NDArray[np.uint8]:
+        """(V, size, size) greys of a shape in the unit sphere."""
+
+
+def _renderer(config: RenderConfig) -> Renderer:
+    phong = PRESETS[config.shading]
+    if config.renderer == "opengl":
+        from hifa_cli.render.opengl import OpenGLRenderer
+
+        return OpenGLRenderer(phong, config.size, config.ground)
+    return BuiltinRenderer(phong, config.size, config.ground)
 
 
 class MeshViews:
-    """A mesh file to its views; loads what it needs once, then one call a mesh."""
+    """A mesh file to its views; loads what it needs once, then one call a mesh.
+
+    ``renderer="auto"`` is the built-in one here; the stage asks the machine (:mod:`.choice`).
+    """
 
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
         self.phong = PRESETS[config.shading]
         self.rig = cameras.rig(config.views, config.elevation)
-        self.renderer = BuiltinRenderer(self.phong, config.size, config.ground)
+        self.renderer: Renderer = _renderer(config)
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Draw the mesh at ``path``.

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +22,11 @@ from typing import IO, Any, NamedTuple
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.talk import SILENT, Talk
 
-PATIENCE = 120.0  # seconds for a worker to start; compiling takes about ten on one slow core
+PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
+SLOW_START = 4.0  # seconds after which a start is worth a word
+COMPILING = "compiling the renderer: this takes some seconds, the first time only"
 GLANCE = 0.2  # seconds between two looks at the workers' time and memory
 MACHINE_SHARE = 0.8  # of the machine's memory for all workers together
 
@@ -48,53 +51,86 @@ class StartError(HifaError):
     """A renderer did not start."""
 
 
-def draw_all(jobs: Iterable[Job], config: RenderConfig, workers: int) -> Iterator[Outcome]:
+def draw_all(
+    jobs: Iterable[Job], config: RenderConfig, workers: int, talk: Talk = SILENT
+) -> Iterator[Outcome]:
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
-    The first worker starts alone, so that compiled code is kept on disk before the others want it.
+    The first worker starts alone, so that compiled code is kept on disk before the others want it. A
+    worker that does not start (again) leaves its job to the others.
 
     Raises:
-        StartError: the renderer does not start.
+        StartError: no worker starts any more.
     """
-    waiting = iter(jobs)
-    lock = threading.Lock()
-    outcomes: queue.Queue[Outcome | BaseException | None] = queue.Queue()
-    first = Worker(config, limit := memory_limit(config, workers))
-    crew = [first]
-    stop = threading.Event()
-
-    def next_job() -> Job | None:
-        with lock:
-            return None if stop.is_set() else next(waiting, None)
-
-    def serve(worker: Worker) -> None:
-        try:
-            while (job := next_job()) is not None:
-                outcomes.put(worker.draw(job))
-        except BaseException as error:
-            outcomes.put(error)
-        finally:
-            outcomes.put(None)
-
-    first.start()
-    crew += [Worker(config, limit) for _ in range(workers - 1)]
-    threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in crew]
-    watch = threading.Thread(target=_watch, args=(crew, stop), daemon=True)
+    crew = Crew(jobs, config, workers)
     try:
-        for thread in (watch, *threads):
-            thread.start()
-        running = len(threads)
-        while running:
-            outcome = outcomes.get()
-            if outcome is None:
-                running -= 1
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            else:
-                yield outcome
+        crew.workers[0].start(lambda: talk.note(COMPILING))
+        yield from crew.outcomes()
     finally:
-        stop.set()
-        for worker in crew:
+        crew.close()
+
+
+class Crew:
+    """Workers, a thread each that feeds it, and one that watches their time and memory."""
+
+    def __init__(self, jobs: Iterable[Job], config: RenderConfig, workers: int) -> None:
+        limit = memory_limit(config, workers)
+        self.workers = [Worker(config, limit) for _ in range(workers)]
+        self._waiting = iter(jobs)
+        self._returned: list[Job] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._results: queue.Queue[Outcome | BaseException | None] = queue.Queue()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Start everything and yield outcomes until no job is left."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        for worker in self.workers:
+            threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
+        running, trouble = len(self.workers), None
+        while running:
+            result = self._results.get()
+            if isinstance(result, Outcome):
+                yield result
+            elif isinstance(result, StartError):
+                trouble = result
+            elif result is not None:
+                raise result
+            else:
+                running -= 1
+        if trouble is not None and self._returned:
+            raise trouble
+
+    def _next(self) -> Job | None:
+        with self._lock:
+            if self._stop.is_set():
+                return None
+            return self._returned.pop() if self._returned else next(self._waiting, None)
+
+    def _serve(self, worker: "Worker") -> None:
+        job = None
+        try:
+            while (job := self._next()) is not None:
+                if worker.process is None:
+                    worker.start()
+                self._results.put(worker.draw(job))
+        except BaseException as error:
+            if job is not None and isinstance(error, StartError):
+                with self._lock:
+                    self._returned.append(job)
+            self._results.put(error)
+        finally:
+            self._results.put(None)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(GLANCE):
+            for worker in self.workers:
+                worker.watch()
+
+    def close(self) -> None:
+        """End every process, whatever it is doing."""
+        self._stop.set()
+        for worker in self.workers:
             worker.close()
 
 
@@ -107,11 +143,11 @@ class Worker:
         self.process: subprocess.Popen[str] | None = None
         self.began: float | None = None  # of the job in hand
         self.killed = ""  # why we ended it, if we did
-        self._closed = False
+        self._lock = threading.Lock()
         self._complaints: IO[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the process and wait until its renderer is ready.
+    def start(self, when_slow: Callable[[], None] = lambda: None) -> None:
+        """Start the process and wait until its renderer is ready; call ``when_slow`` if that takes long.
 
         Raises:
             StartError: it does not get ready; the message has its last words.
@@ -127,25 +163,29 @@ class Worker:
             env=settings,
             encoding="utf-8",
         )
-        patience = threading.Timer(PATIENCE, self.process.kill)
-        patience.daemon = True
-        patience.start()
+        timers = [threading.Timer(PATIENCE, self.process.kill), threading.Timer(SLOW_START, when_slow)]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         answer = self._ask(asdict(self.config))
-        patience.cancel()
+        for timer in timers:
+            timer.cancel()
         if answer is None or "error" in answer:
             words = self._last_words() if answer is None else str(answer["error"])
+            self._bury()
             raise StartError(f"the {self.config.renderer} renderer does not start: {words}")
 
     def draw(self, job: Job) -> Outcome:
-        """Draw one mesh; the process may die of it."""
-        if self.process is None:
-            self.start()
-        self.killed, self.began = "", time.monotonic()
+        """Draw one mesh with the started process, which may die of it."""
+        with self._lock:
+            self.killed, self.began = "", time.monotonic()
         answer = self._ask({"path": str(job.path), "folder": str(job.folder), "mark": job.mark})
-        self.began = None
+        with self._lock:
+            self.began = None
         if answer is not None:
             return Outcome(job, answer.get("error"))
-        return Outcome(job, self.killed or self._cause_of_death())
+        cause = self._cause_of_death()
+        return Outcome(job, self.killed or cause)
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
         """The process's answer, or None if it died."""
@@ -181,19 +221,17 @@ class Worker:
 
     def watch(self) -> None:
         """End the process if its mesh takes too long or too much memory."""
-        process, began = self.process, self.began
-        if process is None or began is None:
-            return
-        if time.monotonic() - began > self.config.timeout:
-            self.kill(f"took longer than {self.config.timeout:g} s: raise --timeout")
-        elif (used := resident_memory(process.pid)) > self.limit:
-            self.kill(f"took {used / 1e9:.1f} GB of memory, {self.limit / 1e9:.1f} are allowed: raise --memory")
-
-    def kill(self, reason: str) -> None:
-        """End the process; its mesh fails for ``reason``."""
-        self.killed = reason
-        if self.process is not None:
-            self.process.kill()
+        with self._lock:
+            process, began = self.process, self.began
+            if process is None or began is None:
+                return
+            if time.monotonic() - began > self.config.timeout:
+                self.killed = f"took longer than {self.config.timeout:g} s: raise --timeout"
+            elif (used := resident_memory(process.pid)) > self.limit:
+                amounts = f"{used / 1e9:.1f} GB of memory where {self.limit / 1e9:.1f} are allowed"
+                self.killed = f"took {amounts}: raise --memory or take fewer --workers"
+            if self.killed:
+                process.kill()
 
     def _bury(self) -> None:
         process, self.process = self.process, None
@@ -209,12 +247,6 @@ class Worker:
     def close(self) -> None:
         """End the process, whatever it is doing."""
         self._bury()
-
-
-def _watch(crew: list[Worker], stop: threading.Event) -> None:
-    while not stop.wait(GLANCE):
-        for worker in crew:
-            worker.watch()
 
 
 def memory_limit(config: RenderConfig, workers: int) -> float:
