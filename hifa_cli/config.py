@@ -30,6 +30,7 @@ class RenderConfig:
 
 Method = Literal["source-only", "hifa-g", "hifa-gl", "hifa"]
 Preset = Literal["stable", "paper", "lab"]
+Fit = Literal["squash", "crop", "pad"]
 Freeze = Literal["auto", "none", "trunk"]
 
 
@@ -49,7 +50,7 @@ class ModelConfig:
     head_init: Literal["orthogonal", "gaussian"] = "orthogonal"
     size: int = 224  # pixels a side that the network sees
     resize: int = 224  # pixels a side before the crop to ``size``
-    fit: Literal["squash", "crop", "pad"] = "squash"  # how an oblong photo becomes square
+    fit: Fit = "crop"  # how an oblong photo becomes square
     mean: tuple[float, float, float] = (127 / 255,) * 3  # what EfficientNet-Lite was trained with
     std: tuple[float, float, float] = (128 / 255,) * 3
 
@@ -99,7 +100,9 @@ class TrainConfig:
     nesterov: bool = True
     weight_decay: float = 5e-4
     clip: float = 0.0  # largest gradient norm; 0 means none
-    resize: int = 256  # pixels before the random crop; facts of the lineage: 256 to 224
+    size: int = 224  # pixels a side that the network sees
+    resize: int = 256  # pixels before the random crop; the lineage goes from 256 to 224
+    fit: Fit = "crop"  # how an oblong photo becomes square
     augment: bool = True  # random crop and flip, each view by itself
     balanced: bool = True  # every class of photos equally often
     workers: int = 0  # processes that read pictures
@@ -120,6 +123,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "local_scale": "sum",
         "mutual_views": 0,
         "critic_rate": 1.0,
+        "fit": "squash",
         "steps": 10_000,
         "images": 32,
         "shapes": 32,

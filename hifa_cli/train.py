@@ -112,7 +112,9 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
         dropout=config.dropout,
         embedding_relu=config.embedding_relu,
         head_init=config.head_init,
-        resize=config.resize if config.augment and config.freeze == "none" else ModelConfig.resize,
+        size=config.size,
+        resize=config.resize if config.augment and config.freeze == "none" else config.size,
+        fit=config.fit,
         mean=ModelConfig.mean if is_lite else IMAGENET_MEAN,
         std=ModelConfig.std if is_lite else IMAGENET_STD,
     )
