@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from hifa_cli import __version__
 from hifa_cli.cli.data import data
 from hifa_cli.cli.demo import demo
+from hifa_cli.cli.doctor import doctor
 from hifa_cli.cli.evaluate import evaluate
 from hifa_cli.cli.export import export
 from hifa_cli.cli.index import index
@@ -65,6 +66,7 @@ for _verb in (render, train, export, index, query, evaluate, plot):
     app.command(no_args_is_help=True)(_verb)
 app.add_typer(data)
 app.command()(demo)
+app.command()(doctor)
 
 
 def main() -> None:

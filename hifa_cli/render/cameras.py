@@ -99,4 +99,3 @@ def sphere_frame(size: int) -> Frame:
     """The same frame for every view: the unit sphere fills ``LONGEST_SIDE`` of the picture."""
     radius = 1.0 / np.sqrt(DISTANCE**2 - 1.0)  # of the sphere's outline on the plane
     return Frame(scale=LONGEST_SIDE * size / 2 / float(radius), left=size / 2, top=size / 2)
-

@@ -1,6 +1,7 @@
 """Compiled loops that start quickly: numba with its compilation kept on disk wherever a place is left."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +27,12 @@ def compiled(loop: Callable[P, T]) -> Callable[P, T]:
     try:
         kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
     except RuntimeError:  # numba found no place to write
-        numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(_private_cache())
+        vars(numba.config)["CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"] = str(_private_cache())
         try:
             kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
         except (RuntimeError, OSError):
             kept = numba.njit(nogil=True, error_model="numpy")(loop)
-    return kept  # type: ignore[no-any-return]
+    return kept
 
 
 def _private_cache() -> Path:
@@ -39,8 +40,9 @@ def _private_cache() -> Path:
     folder = Path(tempfile.gettempdir()) / f"hifa-compiled-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.stat()
-        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+        status = folder.lstat()
+        ours = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+        if not stat.S_ISDIR(status.st_mode) or not ours or status.st_mode & 0o022:
             raise PermissionError(folder)
     except OSError:
         return Path(tempfile.mkdtemp(prefix="hifa-compiled-"))

@@ -1,6 +1,7 @@
 """How large a shape is drawn: its outline's box and the area that it covers."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def box_frames(
     for camera in rig:
         box = plane_box(cameras.project(vertices, camera, PLANE))
         frame = centred(box, size)
-        if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline can be too large
+        if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline is too large
             outline.fill(0)
             raster.fill_outline(cameras.project(vertices, camera, frame), faces, size, outline)
             if (area := outline_area(outline, size)) > most:
@@ -72,7 +73,7 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     """Pixels of a picture that are set, or shut in by set ones: those not reached from its border.
 
     Args:
-        outline: (size, words) bits from :func:`raster.fill_outline`; nothing may be set in the outermost pixels.
+        outline: (size, words) bits from :func:`raster.fill_outline`, none set in the outermost pixels.
         size: rows and columns.
     """
     rows, words = outline.shape
@@ -92,12 +93,12 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
 
 
 @compiled
-def ones(bits: np.uint64) -> int:
-    """How many bits are set: sums of neighbouring pairs, nibbles, bytes."""
+def ones(bits: Any) -> Any:
+    """How many bits of a 64-bit word are set: sums of neighbouring pairs, nibbles, bytes."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
     bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return int((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @compiled

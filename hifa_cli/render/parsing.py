@@ -16,11 +16,11 @@ from hifa_cli.render.compiled import compiled
 Bytes = NDArray[np.uint8]
 
 _OFF_TAG = re.compile(rb"(ST|C|N)*(4|n)?OFF(\s+BINARY)?", re.IGNORECASE)
-_POWERS = 10.0 ** np.arange(23)  # the exact ones
+_POWERS = np.array([10.0**power for power in range(23)])  # the exact ones
 
 
 class Polygons(NamedTuple):
-    """(n, 3) vertices, and m polygons: the corners of polygon p are ``corners[starts[p] : starts[p + 1]]``."""
+    """(n, 3) vertices, and polygons: the corners of the p-th are ``corners[starts[p] : starts[p + 1]]``."""
 
     vertices: NDArray[np.float64]
     starts: NDArray[np.int64]
@@ -36,7 +36,7 @@ def parse_off(text: Bytes) -> Polygons:
     place = to_content(text, 0)
     if tag := _OFF_TAG.match(text[place : place + 32].tobytes()):
         if tag[2] or tag[3]:
-            raise HifaError(f"is OFF of the kind '{tag[0].decode()}', which is not read: save it as plain OFF")
+            raise HifaError(f"is OFF of the kind '{tag[0].decode()}': save it as plain OFF")
         place += len(tag[0])
     counts = np.zeros(2, dtype=np.int64)
     place = off_counts(text, place, counts)
@@ -180,7 +180,7 @@ def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float,
     value = float(mantissa)
     if not whole:
         value = math.nan
-    elif mantissa != 0 and 0 < exponent:
+    elif mantissa != 0 and exponent > 0:
         value = value * powers[exponent] if exponent <= 22 else value * 10.0**exponent
     elif mantissa != 0 and exponent < 0:
         value = value / powers[-exponent] if exponent >= -22 else value * 10.0**exponent

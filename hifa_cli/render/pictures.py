@@ -12,7 +12,7 @@ _KEYWORD = b"hifa\0"  # of the text chunk that holds the mark
 
 
 def view_names(views: int) -> list[str]:
-    """``00.png``, ``01.png``, …"""
+    """The files of a shape's views: ``00.png``, ``01.png`` and so on."""
     return [f"{view:02d}.png" for view in range(views)]
 
 

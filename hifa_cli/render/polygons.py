@@ -65,9 +65,7 @@ def normal_of(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> tuple[f
 
 
 @compiled
-def turn(
-    vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[float, float, float]
-) -> float:
+def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[float, float, float]) -> float:
     """How far the way a → b → c turns left, seen against ``normal``."""
     ux, uy, uz = (
         vertices[b, 0] - vertices[a, 0],
@@ -79,9 +77,8 @@ def turn(
         vertices[c, 1] - vertices[b, 1],
         vertices[c, 2] - vertices[b, 2],
     )
-    return (
-        (uy * vz - uz * vy) * normal[0] + (uz * vx - ux * vz) * normal[1] + (ux * vy - uy * vx) * normal[2]
-    )
+    x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    return float(x * normal[0] + y * normal[1] + z * normal[2])
 
 
 @compiled
@@ -121,7 +118,8 @@ def cut_ears(
         other = 0
         while ear and other < size:
             point = ring[other]
-            if not (same(vertices, point, before) or same(vertices, point, here) or same(vertices, point, after)):
+            met = same(vertices, point, before) or same(vertices, point, here) or same(vertices, point, after)
+            if not met:
                 ear = not (
                     turn(vertices, before, here, point, normal) >= 0.0
                     and turn(vertices, here, after, point, normal) >= 0.0

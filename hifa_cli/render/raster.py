@@ -70,9 +70,7 @@ def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
 
 
 @compiled
-def from_the_top(
-    projected: NDArray[np.float64], a: int, b: int, c: int
-) -> tuple[int, int, int]:
+def from_the_top(projected: NDArray[np.float64], a: int, b: int, c: int) -> tuple[int, int, int]:
     """Three corners in the order of their rows."""
     if projected[b, 1] < projected[a, 1]:
         a, b = b, a
@@ -84,9 +82,7 @@ def from_the_top(
 
 
 @compiled
-def fill_nearest(
-    projected: NDArray[np.float64], faces: NDArray[np.int32], keys: NDArray[np.int64]
-) -> None:
+def fill_nearest(projected: NDArray[np.float64], faces: NDArray[np.int32], keys: NDArray[np.int64]) -> None:
     """Draw ``faces`` into ``keys``, in place, row by row between their edges.
 
     A key has the bits of the inverse depth (a positive float32, so they sort as it does) in its upper

