@@ -44,7 +44,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on ``device``; copies run beside the computation where the memory is pinned."""
-        return Batch(*(_moved(part, device) for part in self))
+        labels = self.labels.to(device, non_blocking=True)
+        return Batch(_moved(self.images, device), labels, _moved(self.shapes, device))
 
 
 def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | TrunkFeatures:

@@ -14,10 +14,11 @@ from hifa_cli.batches import in_order, one_by_one
 from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.errors import HifaError
-from hifa_cli.model import Network, build_network, digest, load_network, read_about
+from hifa_cli.model import Network, digest, load_network, read_about
 from hifa_cli.store import Embeddings, Export
 from hifa_cli.streams import torch_stream
 from hifa_cli.talk import SILENT, Talk
+from hifa_cli.weights import build_network
 
 VIEWS_AT_ONCE = 24  # larger batches outgrow the caches and gain nothing, measured on a CPU
 FROZEN = "frozen"

@@ -14,7 +14,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,6 @@ from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.ranking import normalised
 from hifa_cli.store import Embeddings, Export, read_export, write_export
-
-if TYPE_CHECKING:
-    import faiss
 
 SCHEMA = 1
 MAIN_FILE, MODEL, THUMBNAILS, VIEWS = "gallery.json", "model", "thumbnails", "views"
@@ -42,7 +39,7 @@ class Gallery:
     classes: tuple[str, ...]
     model: str  # digest of the model that made the vectors
     method: str
-    index: "faiss.Index"
+    index: index.Index
 
     @property
     def model_folder(self) -> Path | None:
@@ -114,7 +111,7 @@ def write_gallery(
         "shapes": len(export.shapes.ids),
         "dimension": export.shapes.vectors.shape[1],
         "classes": len(export.classes),
-        "factory": index.factory_for(*export.shapes.vectors.shape, config),
+        "factory": index.factory_for(len(export.shapes.ids), export.shapes.vectors.shape[1], config),
         "model": export.model,
         "method": export.method,
         "hifa_version": __version__,

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 
-if TYPE_CHECKING:
-    import faiss
-
+Index: TypeAlias = Any  # faiss.Index; FAISS comes without types
 Vectors = NDArray[np.float32]
 
 
@@ -37,7 +35,7 @@ def factory_for(count: int, dimension: int, config: IndexConfig) -> str:
     return f"IVF{int(4 * math.sqrt(count))},SQ8"
 
 
-def build(vectors: Vectors, config: IndexConfig) -> "faiss.Index":
+def build(vectors: Vectors, config: IndexConfig) -> Index:
     """Index descriptors for inner products.
 
     Args:
@@ -48,7 +46,7 @@ def build(vectors: Vectors, config: IndexConfig) -> "faiss.Index":
         HifaError: FAISS does not know the factory string or cannot train it on so few vectors.
     """
     faiss = _faiss()
-    factory = factory_for(*vectors.shape, config)
+    factory = factory_for(len(vectors), vectors.shape[1], config)
     try:
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
@@ -64,12 +62,12 @@ def build(vectors: Vectors, config: IndexConfig) -> "faiss.Index":
     return index
 
 
-def write(index: "faiss.Index", path: Path) -> None:
+def write(index: Index, path: Path) -> None:
     """Write an index."""
     _faiss().write_index(index, str(path))
 
 
-def read(path: Path, count: int, dimension: int) -> "faiss.Index":
+def read(path: Path, count: int, dimension: int) -> Index:
     """Open an index, by memory map where FAISS can.
 
     Raises:
@@ -85,7 +83,7 @@ def read(path: Path, count: int, dimension: int) -> "faiss.Index":
     return index
 
 
-def search(index: "faiss.Index", queries: Vectors, top: int) -> tuple[Vectors, NDArray[np.int64]]:
+def search(index: Index, queries: Vectors, top: int) -> tuple[Vectors, NDArray[np.int64]]:
     """The ``top`` nearest of each query, best first; equal scores in the gallery's order.
 
     Args:

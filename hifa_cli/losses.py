@@ -53,7 +53,7 @@ def feature_norm(features: Tensor, radius: float, *, squared: bool) -> Tensor:
         The mean is over the batch and the penalty is of the mean, not the mean of penalties.
         ``vector_norm`` has a zero gradient at a zero vector, where the square root's would be infinite.
     """
-    distance = torch.linalg.vector_norm(at_least_float32(features), dim=1).mean() - radius
+    distance: Tensor = torch.linalg.vector_norm(at_least_float32(features), dim=1).mean() - radius
     return distance.square() if squared else distance.abs()
 
 

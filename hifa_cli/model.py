@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,16 +46,33 @@ class Features(NamedTuple):
     logits: Tensor
 
 
-class AlexNetTrunk(nn.Module):
+class Trunk(nn.Module):
+    """The pretrained part of a network.
+
+    Attributes:
+        width: F, the length of what the bottleneck reads.
+        net: the library's own module, where there is one.
+    """
+
+    width: int
+    net: Any = None
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, c, h, w) maps and (N, F) features."""
+        raise NotImplementedError
+
+
+class AlexNetTrunk(Trunk):
     """Torchvision's AlexNet up to fc7: the paper's backbone."""
 
     def __init__(self) -> None:
         super().__init__()
         from torchvision.models import alexnet
 
-        net = alexnet()
-        self.features, self.avgpool = net.features, net.avgpool
-        self.classifier = net.classifier[:6]  # dropout fc6 relu dropout fc7 relu
+        whole = alexnet()
+        self.features: nn.Module = whole.features
+        self.avgpool: nn.Module = whole.avgpool
+        self.classifier: nn.Module = whole.classifier[:6]  # dropout fc6 relu dropout fc7 relu
         self.width = 4096
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +81,7 @@ class AlexNetTrunk(nn.Module):
         return low, self.classifier(low.flatten(1))
 
 
-class TimmTrunk(nn.Module):
+class TimmTrunk(Trunk):
     """Any timm image model: the map of its last stage and its pooled features."""
 
     def __init__(self, name: str) -> None:
@@ -75,7 +92,7 @@ class TimmTrunk(nn.Module):
             self.net = timm.create_model(name, pretrained=False, num_classes=0)
         except RuntimeError as error:
             raise HifaError(
-                f"no backbone '{name}': use efficientnet_lite0, alexnet or a name that timm.list_models() gives"
+                f"no backbone '{name}': use efficientnet_lite0, alexnet or a name of timm.list_models()"
             ) from error
         if not hasattr(self.net, "forward_intermediates"):
             raise HifaError(
@@ -89,7 +106,7 @@ class TimmTrunk(nn.Module):
         return maps[0], self.net.forward_head(final, pre_logits=True)
 
 
-def build_trunk(backbone: str) -> nn.Module:
+def build_trunk(backbone: str) -> Trunk:
     """The trunk called ``backbone``, with random weights.
 
     Raises:
@@ -114,7 +131,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = build_trunk(config.backbone)
-        width = int(self.trunk.width)
+        width = self.trunk.width
         self.dropout = nn.Dropout(config.dropout)
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
         self.dimension = config.embedding or width
@@ -196,42 +213,6 @@ class Critic(nn.Module):
         return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
 
 
-def build_network(config: ModelConfig, weights: str, generator: torch.Generator) -> Network:
-    """A network whose trunk has ``weights`` and whose head is fresh.
-
-    Args:
-        config: architecture.
-        weights: ``imagenet``, ``none``, or a file of weights for the trunk or the whole network.
-        generator: draws the fresh parameters.
-
-    Raises:
-        HifaError: the weights cannot be had or do not fit.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        network = Network(config)
-        _reset_head(network, config)
-    if weights != "none":
-        from hifa_cli.weights import load_trunk
-
-        load_trunk(network, config.backbone, weights)
-    return network
-
-
-def _reset_head(network: Network, config: ModelConfig) -> None:
-    """Initialise the head: ``orthogonal`` keeps the trunk's geometry, ``gaussian`` is MSTN's recipe."""
-    if isinstance(network.bottleneck, nn.Linear):
-        if config.head_init == "orthogonal":
-            nn.init.orthogonal_(network.bottleneck.weight)
-            nn.init.zeros_(network.bottleneck.bias)
-        else:
-            nn.init.normal_(network.bottleneck.weight, std=0.01)
-            nn.init.constant_(network.bottleneck.bias, 0.1)
-    if config.head_init == "gaussian":
-        nn.init.normal_(network.classifier.weight, std=0.005)
-        nn.init.constant_(network.classifier.bias, 0.1)
-
-
 def digest(network: Network) -> str:
     """SHA-256 over the names, shapes and values of the weights and over the configuration."""
     total = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
@@ -282,7 +263,8 @@ def load_network(folder: Path) -> Network:
     if not isinstance(described, dict) or not set(described) <= known:
         raise HifaError(f"{folder / CONFIG_FILE} describes no network that this version of hifa knows")
     try:
-        config = ModelConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
+        config = ModelConfig(**values)
         network = Network(config)
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:

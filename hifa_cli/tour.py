@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from hifa_cli.atomic import written_file
 from hifa_cli.build import build_gallery
@@ -24,6 +23,9 @@ from hifa_cli.sheet import query_sheet
 from hifa_cli.store import read_export, write_export
 from hifa_cli.talk import Talk
 from hifa_cli.train import train
+
+if TYPE_CHECKING:
+    import torch
 
 METHODS: tuple[Method, ...] = ("source-only", "hifa")
 MARK = "demo.json"
@@ -53,7 +55,7 @@ def take_tour(
     *,
     seed: int,
     workers: int,
-    device: torch.device,
+    device: "torch.device",
     talk: Talk,
 ) -> Tour:
     """Make a world in ``folder``, render, train, export, index, query and evaluate; skip what is done.
@@ -78,7 +80,9 @@ def take_tour(
     with tour.timed("render"):
         report = render([folder / "shapes"], views, RenderConfig(), workers=workers, talk=talk)
         if report.failed:
-            raise HifaError(f"the demo's own {report.failed[0].path} was not drawn: {report.failed[0].reason}")
+            raise HifaError(
+                f"the demo's own {report.failed[0].path} was not drawn: {report.failed[0].reason}"
+            )
     for method in METHODS:
         run, embeddings = folder / "runs" / method, folder / f"{method}.h5"
         with tour.timed(f"train {method}"):
@@ -106,7 +110,9 @@ def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> N
     document = json.dumps({"world": repr(world), "demo": repr(config), "seed": seed}, indent=2) + "\n"
     if mark.is_file():
         if mark.read_text(encoding="utf-8") != document:
-            raise HifaError(f"{folder} holds a demo of another seed or size: choose another --out or give --force")
+            raise HifaError(
+                f"{folder} holds a demo of another seed or size: choose another --out or give --force"
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HifaError(f"{folder} exists and is no demo: choose another --out")
     else:
@@ -114,7 +120,7 @@ def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> N
             path.write_text(document, encoding="utf-8")
 
 
-def _export_test(run: Path, photos: Path, views: Path, out: Path, device: torch.device, talk: Talk) -> None:
+def _export_test(run: Path, photos: Path, views: Path, out: Path, device: "torch.device", talk: Talk) -> None:
     encoder = load_encoder(run, device)
     if out.exists() and read_export(out).model == encoder.digest:
         return
@@ -123,7 +129,7 @@ def _export_test(run: Path, photos: Path, views: Path, out: Path, device: torch.
     write_export(out, export(encoder, *tests, about=about, talk=talk))
 
 
-def _show_queries(folder: Path, sheet: Path, config: DemoConfig, device: torch.device, talk: Talk) -> None:
+def _show_queries(folder: Path, sheet: Path, config: DemoConfig, device: "torch.device", talk: Talk) -> None:
     """One test photo of each class and the shapes it finds, as a picture."""
     photos, gallery = find_images(folder / "photos", split="test"), read_gallery(folder / "gallery")
     first = {item.label: item for item in reversed(photos.items)}

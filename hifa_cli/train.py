@@ -28,10 +28,11 @@ from hifa_cli.checkpoints import (
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.errors import HifaError, Stopped
-from hifa_cli.model import Network, TrunkFeatures, build_network, digest, save_network
+from hifa_cli.model import Network, TrunkFeatures, digest, save_network
 from hifa_cli.objectives import Objective, build_objective
 from hifa_cli.streams import torch_stream
 from hifa_cli.talk import Talk
+from hifa_cli.weights import build_network
 
 Steps = Callable[[int], Batch]
 LOG_EVERY_ON_GPU = 10  # reading a loss makes the host wait for the device
@@ -128,7 +129,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     """
     progress = step / config.steps
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    return warm * config.rate / (1 + config.rate_decay * progress) ** config.rate_power
+    decay: float = (1 + config.rate_decay * progress) ** config.rate_power
+    return warm * config.rate / decay
 
 
 def build_optimiser(objective: Objective, config: TrainConfig) -> torch.optim.SGD:
@@ -268,7 +270,9 @@ def _look_once(
 ) -> tuple[TrunkFeatures, list[int]]:
     """What the frozen trunk makes of every item; the maps are kept only where the critic reads them."""
     network.eval()
-    low, high, rows = [], [], []
+    low: list[Tensor] = []
+    high: list[Tensor] = []
+    rows: list[int] = []
     keeps_maps = config.method == "hifa"
     batches = in_order(items, network.config, most=24, workers=max(config.workers, 2), talk=talk)
     for seen in talk.track(one_by_one(batches), label, len(items)):

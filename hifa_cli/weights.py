@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: the install, torchvision's and timm's downloads, a file."""
+"""A new network and where its weights come from: the install, a download, a file, or chance."""
 
 import importlib.util
 from pathlib import Path
@@ -6,10 +6,45 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.model import Network
+from hifa_cli.model import Network, Trunk
 
 State = dict[str, Tensor]
+
+
+def build_network(config: ModelConfig, weights: str, generator: torch.Generator) -> Network:
+    """A network whose trunk has ``weights`` and whose head is fresh.
+
+    Args:
+        config: architecture.
+        weights: ``imagenet``, ``none``, or a file of weights for the trunk or the whole network.
+        generator: draws the fresh parameters.
+
+    Raises:
+        HifaError: the weights cannot be had or do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        network = Network(config)
+        _reset_head(network, config)
+    if weights != "none":
+        load_trunk(network, config.backbone, weights)
+    return network
+
+
+def _reset_head(network: Network, config: ModelConfig) -> None:
+    """Initialise the head: ``orthogonal`` keeps the trunk's geometry, ``gaussian`` is MSTN's recipe."""
+    if isinstance(network.bottleneck, nn.Linear):
+        if config.head_init == "orthogonal":
+            nn.init.orthogonal_(network.bottleneck.weight)
+            nn.init.zeros_(network.bottleneck.bias)
+        else:
+            nn.init.normal_(network.bottleneck.weight, std=0.01)
+            nn.init.constant_(network.bottleneck.bias, 0.1)
+    if config.head_init == "gaussian":
+        nn.init.normal_(network.classifier.weight, std=0.005)
+        nn.init.constant_(network.classifier.bias, 0.1)
 
 
 def load_trunk(network: Network, backbone: str, weights: str) -> None:
@@ -69,7 +104,7 @@ def read_weights(path: Path) -> State:
     return state
 
 
-def _load_in_order(trunk: nn.Module, state: State) -> None:
+def _load_in_order(trunk: Trunk, state: State) -> None:
     """Map the original EfficientNet-Lite names to timm's: both list the same tensors in the same order.
 
     The test suite compares the outputs with the original code's; they are equal to the bit.
@@ -95,12 +130,12 @@ def _download_alexnet() -> State:
         ) from error
 
 
-def _load_alexnet(trunk: nn.Module, state: State) -> None:
+def _load_alexnet(trunk: Trunk, state: State) -> None:
     mine = {name: value for name, value in state.items() if not name.startswith("classifier.6.")}
     trunk.load_state_dict(mine)
 
 
-def _load_timm(trunk: nn.Module, backbone: str) -> None:
+def _load_timm(trunk: Trunk, backbone: str) -> None:
     import timm
 
     try:
@@ -119,7 +154,7 @@ def _load_file(network: Network, path: Path) -> None:
     for module, candidate in (
         (network.trunk, {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}),
         (network.trunk, {k: v for k, v in state.items() if not k.startswith("classifier.6.")}),
-        (getattr(network.trunk, "net", network.trunk), state),
+        (network.trunk.net or network.trunk, state),
     ):
         wanted = module.state_dict()
         usable = {k: v for k, v in candidate.items() if k in wanted and v.shape == wanted[k].shape}

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 PATTERNS = ("bars", "blobs", "rings")
 SIDE = 64
 
 
-def pattern(kind: str, generator: np.random.Generator, side: int = SIDE) -> np.ndarray:  # type: ignore[type-arg]
+def pattern(kind: str, generator: np.random.Generator, side: int = SIDE) -> NDArray[np.float64]:
     """A (side, side) picture in 0 … 1 that a small network can tell from the other kinds."""
     y, x = np.mgrid[0:side, 0:side] / side
     phase, pitch = generator.random() * 6, 20 + 10 * generator.random()

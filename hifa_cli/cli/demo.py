@@ -45,7 +45,13 @@ def demo(
     world = WorldConfig(**SMALL_WORLD) if small else WorldConfig()
     settings = DemoConfig(steps=20) if small else DemoConfig()
     tour = take_tour(
-        out, world, settings, seed=seed, workers=workers or os.cpu_count() or 1, device=pick_device(device), talk=talk
+        out,
+        world,
+        settings,
+        seed=seed,
+        workers=workers or os.cpu_count() or 1,
+        device=pick_device(device),
+        talk=talk,
     )
     if as_json:
         print_json(_document(tour))

@@ -79,8 +79,8 @@ def train(
     given: dict[str, Any] = {
         "backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps, "images": images_per_step,
         "shapes": shapes_per_step, "views": views, "rate": rate, "weight_mutual": weight_mutual,
-        "weight_global": weight_global, "weight_local": weight_local, "radius": radius, "embedding": embedding,
-        "clip": clip, "checkpoint": checkpoint,
+        "weight_global": weight_global, "weight_local": weight_local, "radius": radius,
+        "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
     }  # fmt: skip
     chosen: dict[str, Any] = {
         **PRESETS[preset],
