@@ -195,10 +195,10 @@ class WorldConfig:
         "sofa",
         "table",
     )
-    shapes_train: int = 24  # a class
-    shapes_test: int = 10
-    photos_train: int = 50
-    photos_test: int = 15
+    shapes_train: int = 18  # a class
+    shapes_test: int = 8
+    photos_train: int = 40
+    photos_test: int = 12
     photo_size: int = 256  # pixels of a photo's longer side
     photo_quality: int = 88  # of the JPEG file
 
@@ -208,4 +208,5 @@ class DemoConfig:
     """The demo's training runs and what it shows."""
 
     steps: int = 300
+    size: int = 160  # pixels a side that the network sees: half the work of 224
     shown: int = 8  # shapes across on the contact sheet

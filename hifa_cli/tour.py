@@ -86,7 +86,7 @@ def take_tour(
     for method in METHODS:
         run, embeddings = folder / "runs" / method, folder / f"{method}.h5"
         with tour.timed(f"train {method}"):
-            settings = TrainConfig(method=method, steps=config.steps)
+            settings = TrainConfig(method=method, steps=config.steps, size=config.size)
             known, unlabelled = find_images(photos, split="train"), find_shapes(views, split="train")
             train(known, unlabelled, run, settings, seed=seed, device=device, force=False, talk=talk)
         with tour.timed(f"export {method}"):

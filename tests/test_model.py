@@ -14,14 +14,13 @@ from hifa_cli.model import (
     Critic,
     Network,
     TrunkFeatures,
-    build_network,
     build_trunk,
     digest,
     load_network,
     save_network,
 )
 from hifa_cli.streams import torch_stream
-from hifa_cli.weights import packaged_lite0, read_weights
+from hifa_cli.weights import build_network, packaged_lite0, read_weights
 
 TINY = ModelConfig(backbone="test_resnet", embedding=8, classes=("a", "b", "c"), size=64, resize=64)
 

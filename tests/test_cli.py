@@ -1,0 +1,204 @@
+"""The command line: quick help, one line an error, the right exit code, nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from hifa_cli import __version__
+from hifa_cli.cli import app
+from tests.conftest import write_photos
+
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "faiss",
+    "trimesh",
+    "pyrender",
+    "numba",
+    "h5py",
+    "matplotlib",
+    "sklearn",
+)
+VERBS = ("render", "train", "export", "index", "query", "evaluate", "plot", "demo", "doctor", "data")
+
+
+def hifa(*words: str | Path) -> tuple[int, str, str]:
+    """Run the command in this process: exit code, stdout, stderr."""
+    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="hifa")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def one_line(stderr: str) -> str:
+    """The last line on stderr, which must be the only error."""
+    lines = stderr.strip().splitlines()
+    assert sum(line.startswith("error:") for line in lines) == 1
+    assert "Traceback" not in stderr
+    return lines[-1]
+
+
+@pytest.fixture
+def export_file(tmp_path: Path) -> Path:
+    """A schema-1 file that h5py alone wrote."""
+    path = tmp_path / "mine.h5"
+    generator = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file.attrs["schema"] = 1
+        file.attrs["classes"] = ["chair", "cup"]
+        for name, count in (("images", 4), ("shapes", 6)):
+            group = file.create_group(name)
+            group["ids"] = [f"{name}/{index}" for index in range(count)]
+            group["labels"] = np.arange(count) % 2
+            group["vectors"] = generator.normal(size=(count, 5)).astype(np.float32)
+    return path
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from hifa_cli.cli import app\n"
+        "try:\n    app(['--help'], prog_name='hifa')\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_python_m_works_and_says_the_version() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hifa_cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"hifa {__version__}"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str) -> None:
+    code, out, _ = hifa(verb, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_the_readme_mentions_every_verb() -> None:
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    assert [verb for verb in VERBS if f"hifa {verb}" not in readme] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["export", "--images", "nowhere", "--out", "e.h5"], "nowhere"),
+        (["train", "--images", "nowhere", "--shapes", "views", "--out", "run"], "nowhere"),
+        (["render", "nowhere", "--out", "views"], "nowhere"),
+        (["index", "nowhere", "--out", "g"], "nowhere"),
+        (["query", "a.jpg", "-g", "nowhere"], "no gallery at nowhere"),
+        (["evaluate", "nowhere.h5"], "nowhere.h5"),
+        (["export", "--model", "nowhere", "--images", "photos", "--out", "e.h5"], "no model in nowhere"),
+        (["export", "--images", "empty", "--out", "e.h5"], "empty"),
+        (["index", "empty", "--out", "g"], "empty"),
+        (["export", "--shapes", "photos/meshes", "--out", "e.h5"], "hifa render"),
+        (["export", "--images", "photos", "--out", "e.h5", "--device", "cuda:77"], "cuda:77"),
+        (["train", "--images", "photos", "--shapes", "empty", "--out", "run"], "empty"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_1(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos", each=1)
+    (tmp_path / "photos" / "meshes").mkdir()
+    (tmp_path / "photos" / "meshes" / "a.off").write_text("OFF\n0 0 0\n")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = hifa(*words)
+    assert code == 1
+    assert out == ""
+    assert said in one_line(err)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing half-written left behind
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "--out", "e.h5"],
+        ["train", "--images", "photos", "--out", "run"],
+        ["train", "--images", "photos", "--out", "run", "--method", "dlae"],
+        ["query", "a.jpg"],
+        ["query", "a.jpg", "-g", "g", "--top", "0"],
+        ["paint", "everything"],
+        ["evaluate", "--frobnicate", "e.h5"],
+    ],
+)
+def test_wrong_usage_is_exit_2(words: list[str]) -> None:
+    code, out, _ = hifa(*words)
+    assert code == 2
+    assert out == ""
+
+
+def test_a_configuration_file_gives_defaults_and_flags_win(export_file: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "hifa.toml"
+    settings.write_text('[evaluate]\nprofile = "psb"\n')
+    for words in (
+        ["evaluate", export_file, "--json", "--config", settings],
+        ["--config", settings, "evaluate", export_file, "--json"],
+    ):
+        code, out, _ = hifa(*words)
+        assert code == 0
+        assert json.loads(out)["profile"] == "psb"
+    _, out, _ = hifa("--config", settings, "evaluate", export_file, "--json", "--profile", "mi3dor")
+    assert json.loads(out)["profile"] == "mi3dor"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[evaluate]\nprofil = 'psb'\n", "[evaluat]\nprofile = 'psb'\n", "profile = 'psb'\n", "[evaluate\n"],
+)
+def test_a_misspelt_setting_is_a_usage_error(text: str, export_file: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "hifa.toml"
+    settings.write_text(text)
+    for words in (
+        ["--config", settings, "evaluate", export_file],
+        ["evaluate", export_file, "--config", settings],
+    ):
+        assert hifa(*words)[0] == 2
+
+
+def test_index_and_query_take_a_file_that_h5py_wrote(export_file: Path, tmp_path: Path) -> None:
+    code, out, _ = hifa("index", export_file, "--out", tmp_path / "gallery", "--json")
+    assert code == 0
+    assert json.loads(out)["shapes"] == 6
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    code, _, err = hifa("query", tmp_path / "a.png", "-g", tmp_path / "gallery")
+    assert code == 1
+    assert "holds vectors but no model" in one_line(err)
+    code, _, err = hifa("index", export_file, "--out", tmp_path / "gallery")
+    assert code == 1
+    assert "--force" in one_line(err)
+
+
+def test_an_export_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "future.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["schema"] = 2
+    for words in (["evaluate", path], ["index", path, "--out", tmp_path / "g"]):
+        code, out, err = hifa(*words)
+        assert (code, out) == (1, "")
+        assert "schema" in one_line(err)
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_gallery_is_not_built_into_a_folder_of_something_else(export_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("1")
+    code, _, err = hifa("index", export_file, "--out", tmp_path / "thesis", "--force")
+    assert code == 1
+    assert "is no gallery" in one_line(err)
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
