@@ -42,7 +42,7 @@ def query_sheet(
     for number, ranking in enumerate(rows):
         top = GAP + number * (CELL + CAPTION + GAP)
         _cell(
-            sheet, draw, (GAP, top), _query_picture(ranking.query), (Path(ranking.query).name, "query"), INK
+            sheet, draw, (GAP, top), _query_picture(ranking.query), ("/".join(Path(ranking.query).parts[-2:]), "query"), INK
         )
         for match in ranking.matches:
             left = 2 * GAP + match.rank * (CELL + GAP)
