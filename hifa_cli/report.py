@@ -59,6 +59,8 @@ class Table:
             return ""
         if not isinstance(value, float):
             return str(value)
+        if column == "p" and 0 < value < 10**-DIGITS:
+            return f"<{10**-DIGITS:.{DIGITS}f}"  # never nought
         interval = row.intervals.get(column)
         bounds = f" [{interval.low:.{DIGITS}f}, {interval.high:.{DIGITS}f}]" if interval else ""
         return f"{value:.{DIGITS}f}{bounds}"
@@ -221,7 +223,10 @@ def to_terminal(table: Table) -> "RichTable":
         shown.add_column(column + (" ↓" if column in LOWER_IS_BETTER else ""), justify="right")
     for row in table.rows:
         cells = [
-            Text(table.cell(row, column), style="bold green" if table.is_best(row, column) else "")
+            Text(
+                table.cell(row, column).replace(" [", "\n["),  # an interval on a line of its own
+                style="bold green" if table.is_best(row, column) else "",
+            )
             for column in table.columns
         ]
         shown.add_row(Text(row.name), *cells)

@@ -92,7 +92,7 @@ def test_classes_intervals_and_comparison_are_added_on_demand(tmp_path: Path) ->
     assert found["against"]["FT"].keys() == {"difference", "low", "high", "p"}
     shown = run(*arguments).stdout
     assert "e − f" in shown
-    assert "0.533 [0.5" in shown
+    assert "[0.500, 0.600]" in shown
 
 
 def test_the_first_ranks_leave_out_what_needs_them_all(tmp_path: Path) -> None:

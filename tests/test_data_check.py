@@ -1,6 +1,8 @@
 """``hifa data``: what a folder is, what is wrong with it, and a set laid out from ModelNet40."""
 
+import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,29 @@ def test_nothing_is_an_error(tmp_path: Path) -> None:
         check(tmp_path)
     with pytest.raises(HifaError, match="there is no"):
         check(tmp_path / "none")
+
+
+def test_the_folder_above_the_one_that_was_meant_is_noticed(tmp_path: Path) -> None:
+    for name in ("images/chair/1", "images/car/2"):
+        picture(tmp_path / f"{name}.jpg")
+    (problem,) = check(tmp_path).problems
+    assert "all are of one class, 'images'" in problem.reason
+    assert check(tmp_path / "images").problems == ()
+    for split in ("train", "test"):
+        picture(tmp_path / f"chairs/chair/{split}/1.jpg")
+    assert check(tmp_path / "chairs").problems == ()
+
+
+@pytest.mark.real
+def test_the_real_photos_and_meshes_are_whole(real_data: Path) -> None:
+    """Against the manifest that comes with them."""
+    with (real_data / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not row["path"].startswith("meshes_extra")]
+    for domain, folder in (("images", "images"), ("meshes", "meshes")):
+        expected = Counter(row["class"] for row in rows if row["path"].startswith(f"{folder}/"))
+        found = check(real_data / folder, workers=2)
+        assert found.problems == ()
+        assert {name: counts[""] for name, counts in found.holdings[0].counts.items()} == expected, domain
 
 
 def modelnet40(root: Path) -> Path:

@@ -1,5 +1,8 @@
 """Metrics against hand-worked numbers, an independent slow reference, and what must hold of them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -189,3 +192,13 @@ def test_first_tier_is_the_r_precision_of_scikit_learn_style_counting() -> None:
     expected = np.mean([row[:c].mean() for row, c in zip(table, sizes, strict=True)])
     measured = PROFILES["mi3dor"].measures()["FT"](Hits.of(table, sizes, int(sizes.max()), 40))
     assert measured.value() == pytest.approx(float(expected), abs=1e-12)
+
+
+def test_the_documented_worked_case_is_what_is_computed() -> None:
+    """docs/metrics.md shows the case in every profile; its numbers must be the code's."""
+    text = (Path(__file__).parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` ((?:\| \d\.\d{6} ){7})\|$", text, re.MULTILINE)
+    assert [name for name, _ in rows] == list(PROFILES)
+    for name, cells in rows:
+        values = [measure(worked()).value() for measure in PROFILES[name].measures().values()]
+        assert [float(cell) for cell in cells.split("|")[1:]] == pytest.approx(values, abs=5e-7), name

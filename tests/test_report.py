@@ -102,6 +102,8 @@ def test_a_class_table_holds_the_classes_that_were_asked() -> None:
 def test_a_difference_table_says_how_sure_it_is() -> None:
     found = difference_table("one", "other", {"NN": Difference(-0.25, Interval(-0.3, -0.2), 0.01)})
     assert "| NN | -0.250 [-0.300, -0.200] | 0.010 |" in to_markdown([found])
+    rare = difference_table("one", "other", {"NN": Difference(0.5, Interval(0.4, 0.6), 1e-4)})
+    assert rare.cell(rare.rows[0], "p") == "<0.001"
 
 
 @pytest.mark.parametrize("width", [60, 200])

@@ -107,6 +107,7 @@ def check(
     if read:
         pictures = [view for one in found if one != "meshes" for item in found[one] for view in item.views]
         problems += _unreadable(pictures, workers, talk)
+    problems += [problem for candidates in found.values() for problem in _too_high(root, candidates)]
     holdings = tuple(_holding(one, candidates) for one, candidates in found.items())
     benchmark = _benchmark(holdings)
     return Check(
@@ -204,6 +205,20 @@ def _fault(path: Path) -> str:
     except HifaError as error:
         return str(error)
     return ""
+
+
+def _too_high(root: Path, candidates: Sequence[Candidate]) -> Iterator[Problem]:
+    """One class with folders in it: the folder above the one that was meant."""
+    names = {one.class_name for one in candidates}
+    if len(names) != 1 or (name := names.pop()) is None:
+        return
+    inner = {tuple(one.id.split("/")[:-1]) for one in candidates}
+    below = {parts[parts.index(name) + 1] for parts in inner if name in parts[:-1]}
+    if len(below - set(SPLITS)) > 1:
+        reason = (
+            f"all are of one class, '{name}', which holds folders: are {root / name}'s folders the classes?"
+        )
+        yield Problem(str(root), reason)
 
 
 def _holding(domain: Domain, candidates: Sequence[Candidate]) -> Holding:
