@@ -89,7 +89,8 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     for row in range(rows):
         for word in range(words):
             reached += ones(outside[row, word])
-    return size * size - (reached - rows * (64 * words - size))
+    area: int = size * size - (reached - rows * (64 * words - size))
+    return area
 
 
 @compiled

@@ -137,6 +137,8 @@ class Crew:
 class Worker:
     """One drawing process, started when needed and again after it has died."""
 
+    program = ("-m", "hifa_cli.render.workers")
+
     def __init__(self, config: RenderConfig, limit: float) -> None:
         self.config = config
         self.limit = limit
@@ -156,7 +158,7 @@ class Worker:
         settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         settings |= {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hifa_cli.render.workers"],
+            [sys.executable, *self.program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

@@ -1,0 +1,125 @@
+"""Which face is seen through a pixel, against testing every pixel against every face."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hifa_cli.render.raster import barycentrics, fill_outline, visible
+
+HEIGHT, WIDTH = 37, 50
+
+
+def scene(seed: int, faces: int, snap: bool) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Triangles that share no vertex and have no depth in common, on or between the pixels' centres."""
+    generator = np.random.default_rng(seed)
+    points = generator.uniform([-20, -20, 0.1], [WIDTH + 20, HEIGHT + 20, 1.0], (3 * faces, 3))
+    if snap:
+        points[:, :2] = np.round(2 * points[:, :2]) / 2
+    return points, np.arange(3 * faces, dtype=np.int32).reshape(-1, 3)
+
+
+def by_testing_everything(
+    points: NDArray[np.float64], faces: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Face ids, inverse depths, and the pixels whose centre lies on no edge (where two answers are right)."""
+    x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    ids, depth = np.full((HEIGHT, WIDTH), -1), np.zeros((HEIGHT, WIDTH))
+    clear = np.ones((HEIGHT, WIDTH), dtype=bool)
+    for face, (a, b, c) in enumerate(points[faces]):
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+        if area == 0:
+            continue
+        alpha = ((b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)) / area
+        beta = ((c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)) / area
+        weights = np.stack([alpha, beta, 1 - alpha - beta])
+        here = weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]
+        nearer = (weights.min(axis=0) >= 0) & (here > depth)
+        ids[nearer], depth[nearer] = face, here[nearer]
+        clear &= np.abs(weights.min(axis=0)) > 1e-7
+    return ids, depth, clear
+
+
+@given(seed=st.integers(0, 2**32 - 1), faces=st.integers(1, 30), snap=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_nearest_face_is_seen_and_its_depth_is_exact(seed: int, faces: int, snap: bool) -> None:
+    points, corners = scene(seed, faces, snap)
+    ids, depth = visible(points, corners, HEIGHT, WIDTH)
+    expected, exact, clear = by_testing_everything(points, corners)
+    np.testing.assert_array_equal(ids[clear], expected[clear])
+    np.testing.assert_allclose(depth[clear], exact[clear], rtol=0, atol=1e-6)  # float32 of values ≤ 1
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_barycentrics_bring_back_the_point_under_the_pixel(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    space = generator.uniform([-1, -1, 2], [1, 1, 6], (3, 3))  # x, y and the distance along the axis
+    pixels = np.column_stack([25 + 20 * space[:, 0] / space[:, 2], 18 + 20 * space[:, 1] / space[:, 2]])
+    points = np.column_stack([pixels, 1 / space[:, 2]])
+    faces = np.array([[0, 1, 2]], dtype=np.int32)
+    ids, depth = visible(points, faces, HEIGHT, WIDTH)
+    weights = barycentrics(points, faces, ids)
+    for row, column in np.argwhere(ids == 0):
+        x, y, w = weights[row, column] @ space
+        assert x / w * 20 + 25 == pytest.approx(column + 0.5, abs=1e-3)
+        assert y / w * 20 + 18 == pytest.approx(row + 0.5, abs=1e-3)
+        assert 1 / w == pytest.approx(depth[row, column], abs=1e-5)
+    assert not weights[ids < 0].any()
+
+
+def test_faces_that_share_edges_leave_no_crack_and_overlap_nowhere() -> None:
+    generator = np.random.default_rng(3)
+    steps = np.linspace(-5, 60, 30)
+    x, y = np.meshgrid(steps, steps)
+    inner = (slice(1, -1), slice(1, -1))
+    x[inner] += generator.uniform(-0.9, 0.9, x[inner].shape)
+    y[inner] += generator.uniform(-0.9, 0.9, y[inner].shape)
+    points = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, 0.5)])
+    at = np.arange(x.size, dtype=np.int32).reshape(x.shape)
+    a, b, c, d = (part.ravel() for part in (at[:-1, :-1], at[:-1, 1:], at[1:, 1:], at[1:, :-1]))
+    faces = np.concatenate([np.column_stack([a, b, c]), np.column_stack([a, c, d])])
+    assert (visible(points, faces, HEIGHT, WIDTH)[0] >= 0).all()
+
+
+def test_winding_does_not_matter() -> None:
+    points, faces = scene(5, 40, snap=True)
+    forward, backward = (visible(points, f, HEIGHT, WIDTH) for f in (faces, faces[:, ::-1].copy()))
+    np.testing.assert_array_equal(forward[0], backward[0])
+    np.testing.assert_allclose(forward[1], backward[1], rtol=1e-6)
+
+
+def test_of_faces_at_the_same_depth_the_first_is_seen() -> None:
+    points, faces = scene(6, 1, snap=False)
+    ids, _ = visible(points, np.repeat(faces, 3, axis=0), HEIGHT, WIDTH)
+    assert set(np.unique(ids)) <= {-1, 0}
+
+
+def test_faces_at_or_behind_the_eye_are_left_out() -> None:
+    points = np.array([[5.0, 5.0, 1.0], [40.0, 5.0, 1.0], [20.0, 30.0, 0.0]])
+    assert (visible(points, np.array([[0, 1, 2]], dtype=np.int32), HEIGHT, WIDTH)[0] == -1).all()
+
+
+def test_no_number_is_too_strange() -> None:
+    strange = [0.0, 1.0, -1.0, 25.0, 1e-300, 1e9, -1e300, 1e300, np.inf, -np.inf, np.nan]
+    generator = np.random.default_rng(7)
+    points = generator.choice(strange, (60, 3))
+    faces = generator.integers(0, 60, (4000, 3)).astype(np.int32)
+    ids, depth = visible(points, faces, HEIGHT, WIDTH)
+    assert ids.min() >= -1
+    assert ids.max() < len(faces)
+    assert not np.isnan(depth).any()
+
+
+@pytest.mark.parametrize("size", [63, 64, 65, 200])
+def test_the_outline_is_where_any_face_is_seen(size: int) -> None:
+    generator = np.random.default_rng(8)
+    points = generator.uniform([2, 2, 0.5], [size - 2, size - 2, 1], (30, 3))
+    faces = generator.integers(0, 30, (12, 3)).astype(np.int32)
+    faces = faces[(np.diff(np.sort(faces, axis=1), axis=1) > 0).all(axis=1)]
+    outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
+    fill_outline(points, faces, size, outline)
+    bits = np.unpackbits(outline.view(np.uint8), axis=1, bitorder="little")
+    np.testing.assert_array_equal(bits[:, :size], visible(points, faces, size, size)[0] >= 0)
+    assert not bits[:, size:].any()
