@@ -226,6 +226,16 @@ def test_a_good_picture_of_a_kind_that_is_not_on_the_list_is_refused(tmp_path: P
         read_picture(tmp_path / "a.png")
 
 
+def test_a_pillow_without_one_of_the_decoders_still_reads_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hifa_cli.data.pictures, "FORMATS", ("NOT-BUILT-IN", "PNG"))
+    assert colours(saved(tmp_path / "a.png", Image.new("RGB", (1, 1), RED))) == [RED]
+    (tmp_path / "b.png").write_bytes(b"nothing")
+    with pytest.raises(HifaError, match="it is none of"):
+        read_picture(tmp_path / "b.png")
+
+
 def test_no_decoder_that_runs_programs_is_allowed() -> None:
     assert not {"EPS", "WMF", "PSD", "FPX", "MIC", "SPIDER", "PDF"} & set(hifa_cli.data.pictures.FORMATS)
 

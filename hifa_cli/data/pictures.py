@@ -1,6 +1,7 @@
 """Reading one picture, whatever it is: any mode to RGB, upright, or a HifaError that says why not."""
 
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,14 @@ def read_picture(path: Path) -> Image.Image:
 def _opened(path: Path) -> Image.Image:
     if suffix(path.name) in _HEIF_SUFFIXES:
         return _opened_heif(path)
-    return Image.open(path, formats=FORMATS)
+    return Image.open(path, formats=_decoders(FORMATS))
+
+
+@cache
+def _decoders(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that this Pillow has: AVIF and WebP are not built into all."""
+    Image.init()
+    return tuple(form for form in wanted if form in Image.OPEN)
 
 
 def _opened_heif(path: Path) -> Image.Image:
