@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hifa_cli.evaluate import Difference, Interval, Scores
+from hifa_cli.evaluate import Scores
 from hifa_cli.metrics import LOWER_IS_BETTER
+from hifa_cli.resampling import Difference, Interval
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

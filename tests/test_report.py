@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hifa_cli.evaluate import Difference, Interval, Scores, evaluate
+from hifa_cli.evaluate import Scores, evaluate
 from hifa_cli.metrics import METRICS
 from hifa_cli.report import (
     Row,
@@ -20,6 +20,7 @@ from hifa_cli.report import (
     to_markdown,
     to_terminal,
 )
+from hifa_cli.resampling import Difference, Interval
 from hifa_cli.store import Embeddings, Export
 
 

@@ -11,8 +11,9 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import EvaluateConfig, MetricProfile
 
 if TYPE_CHECKING:
-    from hifa_cli.evaluate import Difference, Interval, Scores
+    from hifa_cli.evaluate import Scores
     from hifa_cli.report import Table
+    from hifa_cli.resampling import Difference, Interval
 
 Format = Literal["table", "json", "csv", "markdown", "latex"]
 _DEFAULT = EvaluateConfig()
@@ -61,8 +62,8 @@ def evaluate(
         raise typer.BadParameter("choose one of --json and --csv")
     form = "json" if as_json else "csv" if as_csv else form
     from hifa_cli.errors import HifaError
-    from hifa_cli.evaluate import confidence, significance
     from hifa_cli.evaluate import evaluate as stage
+    from hifa_cli.resampling import confidence, significance
     from hifa_cli.store import read_export
 
     if out is not None and out.exists() and not force:
