@@ -55,7 +55,7 @@ class Trunk(nn.Module):
     """
 
     width: int
-    net: Any = None
+    net: Any  # a class attribute would hide the submodule of this name
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalised pixels to (N, c, h, w) maps and (N, F) features."""

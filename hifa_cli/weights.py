@@ -154,7 +154,7 @@ def _load_file(network: Network, path: Path) -> None:
     for module, candidate in (
         (network.trunk, {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}),
         (network.trunk, {k: v for k, v in state.items() if not k.startswith("classifier.6.")}),
-        (network.trunk.net or network.trunk, state),
+        (getattr(network.trunk, "net", network.trunk), state),
     ):
         wanted = module.state_dict()
         usable = {k: v for k, v in candidate.items() if k in wanted and v.shape == wanted[k].shape}
