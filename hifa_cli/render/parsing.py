@@ -92,6 +92,12 @@ def line_ends(text: Bytes, place: int) -> bool:
 
 
 @compiled
+def word_ends(text: Bytes, place: int) -> bool:
+    """Whether white space comes, or the text's end."""
+    return place >= len(text) or blank(text[place]) or text[place] == 10 or text[place] == 13
+
+
+@compiled
 def in_line(text: Bytes, place: int) -> int:
     """Past white space, and past ends of lines that a backslash continues."""
     while place < len(text):
@@ -149,8 +155,7 @@ def integer(text: Bytes, place: int) -> tuple[int, int]:
 def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float, int]:
     """The decimal number that begins at ``place``, and where its word ends; not a number if it is none.
 
-    Correctly rounded up to 15 digits and powers of ten up to 22, else right to about one unit in the last
-    place.
+    Correctly rounded up to 15 digits and powers of ten up to 22; else a few units in the last place off.
     """
     negative = text[place] == 45
     if text[place] == 45 or text[place] == 43:
@@ -174,8 +179,8 @@ def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float,
         power, end = integer(text, place + 1)
         if end > place + 1:
             exponent, place = exponent + max(min(power, 100000), -100000), end
-    whole = digits > 0 and (line_ends(text, place) or blank(text[place]))
-    while not line_ends(text, place) and not blank(text[place]):
+    whole = digits > 0 and word_ends(text, place)
+    while not word_ends(text, place):  # "1.#IND", as some programs print what is no number
         place += 1
     value = float(mantissa)
     if not whole:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -57,7 +58,7 @@ def draw_all(
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
     The first worker starts alone, so that compiled code is kept on disk before the others want it. A
-    worker that does not start (again) leaves its job to the others.
+    worker that does not start (again) leaves the jobs to the others.
 
     Raises:
         StartError: no worker starts any more.
@@ -76,9 +77,7 @@ class Crew:
     def __init__(self, jobs: Iterable[Job], config: RenderConfig, workers: int) -> None:
         limit = memory_limit(config, workers)
         self.workers = [Worker(config, limit) for _ in range(workers)]
-        self._waiting = iter(jobs)
-        self._returned: list[Job] = []
-        self._lock = threading.Lock()
+        self._waiting = deque(jobs)
         self._stop = threading.Event()
         self._results: queue.Queue[Outcome | BaseException | None] = queue.Queue()
 
@@ -98,28 +97,21 @@ class Crew:
                 raise result
             else:
                 running -= 1
-        if trouble is not None and self._returned:
+        if trouble is not None and self._waiting:
             raise trouble
 
-    def _next(self) -> Job | None:
-        with self._lock:
-            if self._stop.is_set():
-                return None
-            return self._returned.pop() if self._returned else next(self._waiting, None)
-
     def _serve(self, worker: "Worker") -> None:
-        job = None
         try:
-            while (job := self._next()) is not None:
+            while self._waiting and not self._stop.is_set():
                 if worker.process is None:
-                    worker.start()
-                self._results.put(worker.draw(job))
+                    worker.start()  # before it takes a job, which others can do if this fails
+                with suppress(IndexError):  # another was quicker
+                    self._results.put(worker.draw(self._waiting.popleft()))
         except BaseException as error:
-            if job is not None and isinstance(error, StartError):
-                with self._lock:
-                    self._returned.append(job)
             self._results.put(error)
         finally:
+            if self._stop.is_set():
+                worker.close()  # it may have started after everything was ended
             self._results.put(None)
 
     def _watch(self) -> None:

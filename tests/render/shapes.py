@@ -44,10 +44,10 @@ def soup(seed: int, faces: int = 40) -> Mesh:
 
 def chair() -> Mesh:
     """Boxes that make a chair: looks different from every side."""
-    parts = [box(1, 1, 0.1), Mesh(box(1, 0.1, 1).vertices + [0, 0.45, 0.5], box().faces)]
+    parts = [box(1, 1, 0.1), moved(box(1, 0.1, 1), 0, 0.45, 0.5)]
     for x in (-0.4, 0.4):
         for y in (-0.4, 0.4):
-            parts.append(Mesh(box(0.1, 0.1, 0.9).vertices + [x, y, -0.45], box().faces))
+            parts.append(moved(box(0.1, 0.1, 0.9), x, y, -0.45))
     return joined(parts)
 
 
@@ -56,6 +56,11 @@ def joined(parts: list[Mesh]) -> Mesh:
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     faces = [part.faces + start for part, start in zip(parts, starts[:-1], strict=True)]
     return Mesh(np.concatenate([part.vertices for part in parts]), np.concatenate(faces).astype(np.int32))
+
+
+def moved(mesh: Mesh, x: float, y: float, z: float) -> Mesh:
+    """The mesh in another place."""
+    return Mesh(mesh.vertices + np.array([x, y, z]), mesh.faces)
 
 
 def turned(mesh: Mesh, degrees: float) -> Mesh:
@@ -94,7 +99,7 @@ def stl_bytes(mesh: Mesh, header: bytes = b"") -> bytes:
     kind = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])
     faces = np.zeros(len(mesh.faces), dtype=kind)
     faces["corners"] = mesh.vertices[mesh.faces]
-    return header.ljust(80, b"\0") + np.uint32(len(faces)).tobytes() + faces.tobytes()
+    return bytes(header.ljust(80, b"\0") + np.uint32(len(faces)).tobytes() + faces.tobytes())
 
 
 def write_off(path: Path, mesh: Mesh) -> Path:

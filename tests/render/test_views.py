@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hifa_cli.config import Framing, RenderConfig, Shading
 from hifa_cli.render.meshes import Mesh
 from hifa_cli.render.views import MeshViews, up_axis, within_unit_sphere
-from tests.render.shapes import ball, box, chair, joined, soup, turned, write_off
+from tests.render.shapes import ball, box, chair, joined, moved, soup, turned, write_off
 
 Pictures = NDArray[np.uint8]
 
@@ -79,7 +79,9 @@ def test_winding_does_not_matter(name: Shading, framing: Framing, seed: int) -> 
 @every_way
 def test_neither_order_nor_sharing_of_vertices_matters(name: Shading, framing: Framing) -> None:
     mesh = joined([chair(), ball(12)])
-    loose = Mesh(mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(mesh.faces.size).reshape(-1, 3))
+    loose = Mesh(
+        mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(mesh.faces.size, dtype=np.int32).reshape(-1, 3)
+    )
     shuffled = np.random.default_rng(0).permutation(loose.faces).astype(np.int32)
     assert_alike(drawn(Mesh(loose.vertices, shuffled), name, framing), drawn(mesh, name, framing))
 
@@ -107,7 +109,9 @@ def test_views_have_the_statistics_of_the_public_ones(mesh: Mesh) -> None:
     assert_has_the_statistics_of_the_public_views(pictures)
     seen = pictures < 255
     assert seen.mean(axis=(1, 2)).max() < 0.312  # the largest of the public ones
-    inner = seen & (np.stack([np.roll(pictures, s, axis=a) for s in (1, -1) for a in (1, 2)]) < 255).all(axis=0)
+    inner = seen & (np.stack([np.roll(pictures, s, axis=a) for s in (1, -1) for a in (1, 2)]) < 255).all(
+        axis=0
+    )
     assert (pictures[inner] > 231).mean() < 0.02
 
 
@@ -150,7 +154,7 @@ def test_a_sphere_frame_keeps_one_scale_for_all_views() -> None:
 
 
 def test_what_stands_upright_is_upright_in_every_view() -> None:
-    cone_on_a_pole = joined([box(0.2, 0.2, 2), Mesh(box(1, 1, 0.4).vertices + [0, 0, 1], box().faces)])
+    cone_on_a_pole = joined([box(0.2, 0.2, 2), moved(box(1, 1, 0.4), 0, 0, 1)])
     for picture in drawn(cone_on_a_pole):
         widths = (picture < 255).sum(axis=1)
         rows = np.flatnonzero(widths)
@@ -175,7 +179,7 @@ def test_up_is_what_a_dae_file_says(tmp_path: Path, text: str, axis: str) -> Non
 
 
 def test_the_centre_turns_with_the_shape() -> None:
-    mesh = joined([box(), Mesh(box(0.1, 0.1, 4).vertices + [2, 1, 0], box().faces)])
+    mesh = joined([box(), moved(box(0.1, 0.1, 4), 2, 1, 0)])
     expected = turned(Mesh(within_unit_sphere(mesh.vertices, mesh.faces), mesh.faces), 30).vertices
     found = within_unit_sphere(turned(mesh, 30).vertices, mesh.faces)
     np.testing.assert_allclose(found, expected, atol=1e-12)

@@ -1,0 +1,85 @@
+"""The pictures' files: PNG that every reader takes, their mark, and the contact sheet."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hifa_cli.render.pictures import grey_png, holds_only_views, read_mark, view_names, write_views
+from hifa_cli.render.sheet import write_contact_sheet
+
+
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 40), width=st.integers(1, 40))
+@settings(max_examples=50, deadline=None)
+def test_a_png_is_read_back_by_pillow_as_it_was(seed: int, height: int, width: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+    with Image.open(io.BytesIO(grey_png(picture, "a mark"))) as read:
+        read.load()
+        assert (read.mode, read.info["hifa"]) == ("L", "a mark")
+        np.testing.assert_array_equal(np.asarray(read), picture)
+    with Image.open(io.BytesIO(grey_png(picture))) as read:
+        read.verify()
+
+
+def write(folder: Path, views: int = 3, mark: str = "abc 123") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_views(folder, np.full((views, 8, 8), 200, dtype=np.uint8), mark)
+    return folder
+
+
+def test_views_are_named_by_two_digits(tmp_path: Path) -> None:
+    write(tmp_path, views=12)
+    assert sorted(path.name for path in tmp_path.iterdir()) == view_names(12)
+    assert view_names(12)[0] == "00.png"
+    assert view_names(12)[-1] == "11.png"
+
+
+def test_the_mark_of_whole_views_is_read_back(tmp_path: Path) -> None:
+    assert read_mark(write(tmp_path), 3) == "abc 123"
+
+
+@pytest.mark.parametrize("damage", ["gone", "one missing", "fewer", "no mark", "no png", "cut"])
+def test_views_that_are_not_whole_or_not_ours_have_no_mark(tmp_path: Path, damage: str) -> None:
+    folder, views = write(tmp_path / "a"), 3
+    if damage == "gone":
+        folder = tmp_path / "b"
+    elif damage == "one missing":
+        (folder / "01.png").unlink()
+    elif damage == "fewer":
+        views = 4
+    elif damage == "no mark":
+        Image.new("L", (8, 8)).save(folder / "00.png")
+    elif damage == "no png":
+        (folder / "00.png").write_bytes(b"not a picture")
+    else:
+        (folder / "00.png").write_bytes((folder / "00.png").read_bytes()[:12])
+    assert read_mark(folder, views) is None
+
+
+def test_a_folder_with_anything_else_is_not_ours_to_replace(tmp_path: Path) -> None:
+    assert holds_only_views(write(tmp_path))
+    (tmp_path / "notes.txt").touch()
+    assert not holds_only_views(tmp_path)
+
+
+def test_a_contact_sheet_shows_every_shape(tmp_path: Path) -> None:
+    shapes = []
+    for number in range(20):
+        folder = tmp_path / f"s{number}"
+        folder.mkdir()
+        write_views(folder, np.full((2, 224, 224), 10 * number, dtype=np.uint8), "")
+        shapes.append((f"klasse/stühle №{number}", folder))
+    assert write_contact_sheet(tmp_path / "sheet.png", shapes) == 20
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (16 * 112, 2 * 124)
+        assert [sheet.getpixel((112 * k + 56, 50)) for k in range(16)] == [10 * k for k in range(16)]
+        assert sheet.getpixel((3 * 112 + 56, 124 + 50)) == 190
+
+
+def test_a_contact_sheet_of_nothing_is_a_white_tile(tmp_path: Path) -> None:
+    assert write_contact_sheet(tmp_path / "sheet.png", []) == 0
+    assert (tmp_path / "sheet.png").exists()
