@@ -41,9 +41,8 @@ def query_sheet(
     draw = ImageDraw.Draw(sheet)
     for number, ranking in enumerate(rows):
         top = GAP + number * (CELL + CAPTION + GAP)
-        _cell(
-            sheet, draw, (GAP, top), _query_picture(ranking.query), ("/".join(Path(ranking.query).parts[-2:]), "query"), INK
-        )
+        caption = ("/".join(Path(ranking.query).parts[-2:]), "query")
+        _cell(sheet, draw, (GAP, top), _query_picture(ranking.query), caption, INK)
         for match in ranking.matches:
             left = 2 * GAP + match.rank * (CELL + GAP)
             caption = (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}")

@@ -30,7 +30,7 @@ HEAVY = (
 VERBS = ("render", "train", "export", "index", "query", "evaluate", "plot", "demo", "doctor", "data")
 
 
-def hifa(*words: str | Path) -> tuple[int, str, str]:
+def hifa(*words: object) -> tuple[int, str, str]:
     """Run the command in this process: exit code, stdout, stderr."""
     result = CliRunner().invoke(app, [str(word) for word in words], prog_name="hifa")
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -13,7 +13,7 @@ from hifa_cli.gallery import read_gallery, write_gallery
 from hifa_cli.store import Embeddings, Export
 
 
-def export_of(vectors: np.ndarray, *, labels: list[int] | None = None) -> Export:  # type: ignore[type-arg]
+def export_of(vectors: np.ndarray, *, labels: list[int] | None = None) -> Export:
     count = len(vectors)
     shapes = Embeddings(
         tuple(f"kind/{number:03d}" for number in range(count)),
@@ -23,12 +23,12 @@ def export_of(vectors: np.ndarray, *, labels: list[int] | None = None) -> Export
     return Export(None, shapes, ("kind",), "0", "frozen", "digest", {})
 
 
-def written(folder: Path, vectors: np.ndarray, **changes: str) -> Path:  # type: ignore[type-arg]
+def written(folder: Path, vectors: np.ndarray, **changes: str) -> Path:
     write_gallery(folder, export_of(vectors), IndexConfig(**changes), model=None, thumbnails={})  # type: ignore[arg-type]
     return folder
 
 
-def cosines(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def cosines(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Of the clamped vectors, one pair at a time."""
     table = np.zeros((len(queries), len(vectors)))
     for i, q in enumerate(np.maximum(queries, 0)):

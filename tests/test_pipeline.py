@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import trimesh
 
 from tests.conftest import write_photos
 
-KINDS = {
+KINDS: dict[str, Callable[[np.random.Generator], Any]] = {
     "box": lambda generator: trimesh.creation.box(extents=generator.uniform(0.5, 2, 3)),
     "rod": lambda generator: trimesh.creation.cylinder(radius=0.2, height=generator.uniform(1, 3)),
     "ring": lambda generator: trimesh.creation.torus(1, generator.uniform(0.1, 0.4)),

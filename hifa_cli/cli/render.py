@@ -62,6 +62,7 @@ def render(
     skipped, so a run that was stopped goes on where it was.
     """
     from hifa_cli.cli.terminal import print_json, print_result, talk_for
+    from hifa_cli.errors import HifaError
     from hifa_cli.render.sheet import write_contact_sheet
     from hifa_cli.render.stage import render as render_meshes
 
@@ -85,12 +86,13 @@ def render(
                 "out": str(out),
             }
         )
-    else:
+    if report.failed and not report.rendered and not report.skipped:
+        path, reason = report.failed[0]
+        raise HifaError(f"nothing could be drawn; {path}: {reason}")
+    if not as_json:
         print_result(
             f"{report.rendered} rendered, {report.skipped} already there, {len(report.failed)} failed"
         )
-    if report.failed and not report.rendered and not report.skipped:
-        raise typer.Exit(1)
 
 
 def available_cores() -> int:

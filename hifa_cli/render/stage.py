@@ -64,6 +64,8 @@ def render(
     if not found and not failed:
         places = ", ".join(str(place) for place in meshes)
         raise HifaError(f"no meshes in {places}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+    if not found:
+        raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
     config = _with_renderer(config, talk)
     _note_up(found, config, talk)
     _warn_of_mixture(found, out, config, talk)
