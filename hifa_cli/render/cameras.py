@@ -62,15 +62,21 @@ def rig(views: int, elevation: float) -> NDArray[np.float64]:
     return np.stack([right, up, back], axis=1)
 
 
-def project(points: NDArray[np.float64], camera: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+def project(
+    points: NDArray[np.float64],
+    camera: NDArray[np.float64],
+    frame: Frame,
+    room: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """(n, 3) points to a camera's picture: column, row and inverse depth 1 / w.
 
     Args:
         points: (n, 3) within the unit sphere.
         camera: (3, 3) rows right, up, back.
         frame: where the picture plane lies on the pixels.
+        room: (n, 3) to write into, since fresh memory costs more than the projection of large meshes.
     """
-    projected = np.empty_like(points)
+    projected = np.empty_like(points) if room is None else room
     fill_projected(points, camera, DISTANCE, frame.scale, frame.left, frame.top, projected)
     return projected
 

@@ -27,13 +27,15 @@ def box_frames(
     """
     most = cameras.LARGEST_AREA * size * size
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
+    room = np.empty_like(vertices)
     frames = []
     for camera in rig:
-        box = plane_box(cameras.project(vertices, camera, PLANE))
+        projected = cameras.project(vertices, camera, PLANE, room)
+        box = plane_box(projected)
         frame = centred(box, size)
         if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline is too large
             outline.fill(0)
-            raster.fill_outline(cameras.project(vertices, camera, frame), faces, size, outline)
+            raster.fill_outline(projected, faces, frame.scale, frame.left, frame.top, size, outline)
             if (area := outline_area(outline, size)) > most:
                 frame = centred(box, size, shrink=math.sqrt(most / area))
         frames.append(frame)

@@ -33,6 +33,7 @@ def parse_off(text: Bytes) -> Polygons:
     Raises:
         HifaError: it is no OFF text, or ends early.
     """
+    text = ended(text)
     place = to_content(text, 0)
     if tag := _OFF_TAG.match(text[place : place + 32].tobytes()):
         if tag[2] or tag[3]:
@@ -50,14 +51,14 @@ def parse_off(text: Bytes) -> Polygons:
     for by_line in (True, False):  # a line an item, as nearly always; else white space is all alike
         read = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
         if read == points + faces:
-            return Polygons(vertices, starts, corners[: starts[-1]].copy())
+            return Polygons(vertices, starts, corners[: starts[-1]])
     there = f"{read} of {points} vertices" if read < points else f"{read - points} of {faces} faces"
     raise HifaError(f"is cut off or damaged: only {there} can be read")
 
 
 def parse_obj(text: Bytes) -> Polygons:
     """OBJ: vertices and faces, with relative indices and continued lines; everything else is passed over."""
-    counts = np.zeros(3, dtype=np.int64)
+    text, counts = ended(text), np.zeros(3, dtype=np.int64)
     obj_counts(text, counts)
     vertices = np.empty((counts[0], 3))
     starts = np.zeros(counts[1] + 1, dtype=np.int64)
@@ -72,6 +73,7 @@ def parse_stl_text(text: Bytes) -> NDArray[np.float64]:
     Raises:
         HifaError: a face is not whole.
     """
+    text = ended(text)
     vertices = np.empty((stl_corners(text, _POWERS, np.empty((0, 3))), 3))
     stl_corners(text, _POWERS, vertices)
     if len(vertices) % 3:
@@ -79,37 +81,45 @@ def parse_stl_text(text: Bytes) -> NDArray[np.float64]:
     return vertices
 
 
+def ended(text: Bytes) -> Bytes:
+    """The text with an end of line behind it, so that the loops below need not look for the text's end."""
+    return text if len(text) and text[-1] == 10 else np.append(text, np.uint8(10))
+
+
 @compiled
 def blank(byte: int) -> bool:
     """White space within a line."""
-    return byte == 32 or byte == 9 or byte == 11 or byte == 12
+    return byte == 32 or (9 <= byte <= 12 and byte != 10)
 
 
 @compiled
 def line_ends(text: Bytes, place: int) -> bool:
-    """Whether nothing more of the line comes: its end, a comment, or the text's end."""
-    return place >= len(text) or text[place] == 10 or text[place] == 13 or text[place] == 35
+    """Whether nothing more of the line comes: its end, or a comment."""
+    return text[place] == 10 or text[place] == 13 or text[place] == 35
 
 
 @compiled
 def word_ends(text: Bytes, place: int) -> bool:
-    """Whether white space comes, or the text's end."""
-    return place >= len(text) or blank(text[place]) or text[place] == 10 or text[place] == 13
+    """Whether white space comes."""
+    byte = text[place]
+    return byte == 32 or (9 <= byte <= 13)
 
 
 @compiled
 def in_line(text: Bytes, place: int) -> int:
     """Past white space, and past ends of lines that a backslash continues."""
-    while place < len(text):
-        if blank(text[place]):
+    while True:
+        byte = text[place]
+        if byte == 32 or (byte < 32 and blank(byte)):
             place += 1
-        elif text[place] == 92 and place + 1 < len(text) and text[place + 1] == 10:
+        elif byte != 92:
+            return place
+        elif text[place + 1] == 10 and place + 2 < len(text):
             place += 2
-        elif text[place] == 92 and place + 2 < len(text) and text[place + 1] == 13 and text[place + 2] == 10:
+        elif text[place + 1] == 13 and text[place + 2] == 10 and place + 3 < len(text):
             place += 3
         else:
-            break
-    return place
+            return place
 
 
 @compiled
@@ -137,17 +147,22 @@ def to_content(text: Bytes, place: int) -> int:
 
 @compiled
 def integer(text: Bytes, place: int) -> tuple[int, int]:
-    """The whole number that begins at ``place``, and where it ends: at ``place`` if there is none."""
+    """The whole number that begins at ``place``, and where it ends: at ``place`` if there is none.
+
+    Numbers of more than 18 digits, which count nothing, come out wrong but within 64 bits.
+    """
     begin = place
-    negative = place < len(text) and text[place] == 45
-    if place < len(text) and (text[place] == 45 or text[place] == 43):
+    negative = text[place] == 45
+    if negative or text[place] == 43:
         place += 1
-    digits, value = place, 0
-    while place < len(text) and 48 <= text[place] <= 57:
-        value = min(value * 10 + text[place] - 48, 1 << 58)
+    first, value = place, 0
+    while 48 <= text[place] <= 57:
+        value = value * 10 + (text[place] - 48)
         place += 1
-    if place == digits:
+    if place == first:
         return 0, begin
+    if place - first > 18:
+        value = 1 << 58
     return (-value if negative else value), place
 
 
@@ -157,25 +172,47 @@ def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float,
 
     Correctly rounded up to 15 digits and powers of ten up to 22; else a few units in the last place off.
     """
+    begin = place
     negative = text[place] == 45
-    if text[place] == 45 or text[place] == 43:
+    if negative or text[place] == 43:
+        place += 1
+    first, mantissa, point = place, 0, 0
+    while 48 <= text[place] <= 57:
+        mantissa = mantissa * 10 + (text[place] - 48)
+        place += 1
+    if text[place] == 46:
+        place += 1
+        point = place
+        while 48 <= text[place] <= 57:
+            mantissa = mantissa * 10 + (text[place] - 48)
+            place += 1
+    digits = place - first - (point > 0)
+    if not (0 < digits <= 18 and word_ends(text, place)):
+        return any_number(text, begin, powers)
+    value = float(mantissa)
+    if point:
+        value = value / powers[place - point]
+    return (-value if negative else value), place
+
+
+@compiled
+def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float, int]:
+    """:func:`number` with an exponent, with more than 18 digits, or with none."""
+    negative = text[place] == 45
+    if negative or text[place] == 43:
         place += 1
     mantissa, exponent, digits, fraction = 0, 0, 0, False
-    while place < len(text):
-        byte = text[place]
-        if 48 <= byte <= 57:
-            digits += 1
-            if mantissa < 100000000000000000:
-                mantissa = mantissa * 10 + (byte - 48)
-                exponent -= fraction
-            else:
-                exponent += not fraction
-        elif byte == 46 and not fraction:
+    while 48 <= text[place] <= 57 or (text[place] == 46 and not fraction):
+        if text[place] == 46:
             fraction = True
+        elif mantissa < 100000000000000000:
+            digits += 1
+            mantissa = mantissa * 10 + (text[place] - 48)
+            exponent -= fraction
         else:
-            break
+            exponent += not fraction
         place += 1
-    if place + 1 < len(text) and digits > 0 and (text[place] | 32) == 101:
+    if digits > 0 and (text[place] | 32) == 101:
         power, end = integer(text, place + 1)
         if end > place + 1:
             exponent, place = exponent + max(min(power, 100000), -100000), end
@@ -197,6 +234,8 @@ def off_counts(text: Bytes, place: int, counts: NDArray[np.int64]) -> int:
     """Read the counts of vertices and faces; returns the place after them (and the edges), or −1."""
     for count in range(2):
         place = to_content(text, place)
+        if place >= len(text):
+            return -1
         counts[count], end = integer(text, place)
         if end == place:
             return -1
@@ -219,22 +258,27 @@ def off_body(
     for vertex in range(len(vertices)):
         place = to_content(text, place)
         for axis in range(3):
-            place = in_line(text, place) if by_line else to_content(text, place)
-            if line_ends(text, place):
+            if place < len(text):
+                place = in_line(text, place) if by_line else to_content(text, place)
+            if place >= len(text) or line_ends(text, place):
                 return vertex
             vertices[vertex, axis], place = number(text, place, powers)
         if by_line:
             place = next_line(text, place)
     for face in range(len(starts) - 1):
         place = to_content(text, place)
+        if place >= len(text):
+            return len(vertices) + face
         size, end = integer(text, place)
         if end == place or size < 0:
             return len(vertices) + face
         place, used = end, starts[face]
         for _ in range(size):
             place = in_line(text, place) if by_line else to_content(text, place)
+            if place >= len(text) or used >= len(corners):
+                return len(vertices) + face
             corner, end = integer(text, place)
-            if end == place or used >= len(corners):
+            if end == place:
                 return len(vertices) + face
             corners[used], place = corner, end
             used += 1

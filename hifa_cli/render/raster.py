@@ -35,8 +35,8 @@ def visible(
         (height, width) face ids, −1 for the ground, and (height, width) inverse depths, 0 for the
         ground. Of faces at exactly the same depth the first one wins.
     """
-    keys = new_keys(height, width)
-    fill_nearest(projected, faces, keys)
+    keys = cleared(new_keys(height, width), height, width)
+    fill_nearest(projected, faces, 0.0, 0.0, keys)
     face_ids = np.where(keys == GROUND, -1, LAST_FACE - (keys & LOW_HALF)).astype(np.int32)
     return face_ids, (keys >> 32).astype(np.int32).view(np.float32)
 
@@ -70,19 +70,13 @@ def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
 
 
 @compiled
-def from_the_top(projected: NDArray[np.float64], a: int, b: int, c: int) -> tuple[int, int, int]:
-    """Three corners in the order of their rows."""
-    if projected[b, 1] < projected[a, 1]:
-        a, b = b, a
-    if projected[c, 1] < projected[a, 1]:
-        a, c = c, a
-    if projected[c, 1] < projected[b, 1]:
-        b, c = c, b
-    return a, b, c
-
-
-@compiled
-def fill_nearest(projected: NDArray[np.float64], faces: NDArray[np.int32], keys: NDArray[np.int64]) -> None:
+def fill_nearest(
+    projected: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    left_end: float,
+    top_end: float,
+    keys: NDArray[np.int64],
+) -> None:
     """Draw ``faces`` into ``keys``, in place, row by row between their edges.
 
     A key has the bits of the inverse depth (a positive float32, so they sort as it does) in its upper
@@ -93,18 +87,26 @@ def fill_nearest(projected: NDArray[np.float64], faces: NDArray[np.int32], keys:
     Args:
         projected: (n, 3) columns, rows and inverse depths.
         faces: (m, 3).
+        left_end: the column where ``keys`` begin.
+        top_end: the row where they begin.
         keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for one more
-            element behind the last row (see :func:`new_keys`).
+            element behind the last row, see :func:`new_keys`.
     """
     height, width = keys.shape
     for face in range(faces.shape[0]):
-        a, b, c = from_the_top(projected, faces[face, 0], faces[face, 1], faces[face, 2])
-        ax, ay, az = projected[a, 0], projected[a, 1], projected[a, 2]
-        bx, by, bz = projected[b, 0], projected[b, 1], projected[b, 2]
-        cx, cy, cz = projected[c, 0], projected[c, 1], projected[c, 2]
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, ay, az = projected[a, 0] - left_end, projected[a, 1] - top_end, projected[a, 2]
+        bx, by, bz = projected[b, 0] - left_end, projected[b, 1] - top_end, projected[b, 2]
+        cx, cy, cz = projected[c, 0] - left_end, projected[c, 1] - top_end, projected[c, 2]
         left, right = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0), min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
-        if not (math.ceil(ay - 0.5) <= cy - 0.5 and math.ceil(left) <= right):
+        if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
             continue  # between pixel centres, outside, or not a number
+        if by < ay:
+            ax, ay, az, bx, by, bz = bx, by, bz, ax, ay, az
+        if cy < ay:
+            ax, ay, az, cx, cy, cz = cx, cy, cz, ax, ay, az
+        if cy < by:
+            bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
             continue
@@ -131,30 +133,53 @@ def fill_nearest(projected: NDArray[np.float64], faces: NDArray[np.int32], keys:
 
 
 def new_keys(height: int, width: int) -> NDArray[np.int64]:
-    """(height, width) keys of nothing but ground, for :func:`fill_nearest`."""
-    return np.full(height * width + 1, GROUND, dtype=np.int64)[:-1].reshape(height, width)
+    """Room for (height, width) keys and the one more that :func:`fill_nearest` asks for."""
+    return np.empty(height * width + 1, dtype=np.int64)
+
+
+def cleared(room: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
+    """(height, width) keys of nothing but ground, in ``room`` from :func:`new_keys`."""
+    keys = room[: height * width].reshape(height, width)
+    keys.fill(GROUND)
+    return keys
 
 
 @compiled
 def fill_outline(
-    projected: NDArray[np.float64], faces: NDArray[np.int32], size: int, outline: NDArray[np.uint64]
+    projected: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    scale: float,
+    left_end: float,
+    top_end: float,
+    size: int,
+    outline: NDArray[np.uint64],
 ) -> None:
     """Set a bit of ``outline`` at every pixel centre that a face covers.
 
     Args:
-        projected: (n, 3) columns, rows and inverse depths, all finite.
+        projected: (n, 3) columns, rows and inverse depths on the picture plane, all finite.
         faces: (m, 3).
+        scale: pixels to a unit of the plane.
+        left_end: the pixels' column of the plane's column 0.
+        top_end: the pixels' row of the plane's row 0.
         size: rows and columns.
         outline: (size, words) bits, column 0 lowest in the first word, with room for ``size``; set in place.
     """
     every = np.uint64(0xFFFFFFFFFFFFFFFF)
     for face in range(faces.shape[0]):
-        a, b, c = from_the_top(projected, faces[face, 0], faces[face, 1], faces[face, 2])
-        ax, ay, bx, by = projected[a, 0], projected[a, 1], projected[b, 0], projected[b, 1]
-        cx, cy = projected[c, 0], projected[c, 1]
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, ay = left_end + scale * projected[a, 0], top_end + scale * projected[a, 1]
+        bx, by = left_end + scale * projected[b, 0], top_end + scale * projected[b, 1]
+        cx, cy = left_end + scale * projected[c, 0], top_end + scale * projected[c, 1]
         left, right = max(min(ax, bx, cx) - 0.5, 0.0), min(max(ax, bx, cx) - 0.5, size - 1.0)
-        if not (math.ceil(ay - 0.5) <= cy - 0.5 and math.ceil(left) <= right):
+        if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
             continue
+        if by < ay:
+            ax, ay, bx, by = bx, by, ax, ay
+        if cy < ay:
+            ax, ay, cx, cy = cx, cy, ax, ay
+        if cy < by:
+            bx, by, cx, cy = cx, cy, bx, by
         long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
         for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, size - 1.0)) + 1):
             y = row + 0.5

@@ -136,13 +136,12 @@ def draw_flat(
     sums = np.empty(wide, dtype=np.int32)  # down the lines of one row of pixels
     ground = int(picture[0, 0])
     for row in range(height):
-        sums[:] = 0
+        sums[:] = samples * ground
         seen = False
         for line in range(row * samples, (row + 1) * samples):
             for place in range(wide):
                 key = keys[line, place]
                 if key == GROUND:
-                    sums[place] += ground
                     continue
                 seen = True
                 face = LAST_FACE - (key & LOW_HALF)
@@ -152,7 +151,7 @@ def draw_flat(
                     normal = face_normal(vertices, a, b, c)
                     grey = reflect(centre(vertices, a, b, c), normal, eye, lights, surface)
                     greys[face] = grey
-                sums[place] += grey
+                sums[place] += grey - ground
         if seen:
             for column in range(width):
                 total = many // 2

@@ -121,12 +121,40 @@ def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
     The farthest vertex comes to lie on the unit sphere. The centre of area turns with the shape, as a
     bounding box's would not, so that turning the shape by the rig's step only permutes its views.
     """
-    vertices = vertices / np.abs(vertices).max()  # first: squares of 1e200 are too much
-    vertices -= (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-    vertices /= np.abs(vertices).max()
-    vertices -= centre_of_area(vertices, faces)
-    vertices /= np.sqrt(np.einsum("ij,ij->i", vertices, vertices).max())
-    return vertices
+    fitted = np.empty_like(vertices)
+    fit(vertices, faces, fitted)
+    return fitted
+
+
+@compiled
+def fit(vertices: NDArray[np.float64], faces: NDArray[np.int32], fitted: NDArray[np.float64]) -> None:
+    """Write the vertices, moved and scaled into the unit sphere, into ``fitted``."""
+    largest = 0.0
+    for vertex in range(vertices.shape[0]):
+        for axis in range(3):
+            largest = max(largest, abs(vertices[vertex, axis]))
+    low, high = np.full(3, 1.0), np.full(3, -1.0)
+    for vertex in range(vertices.shape[0]):
+        for axis in range(3):
+            value = vertices[vertex, axis] / largest  # first: squares of 1e200 are too much
+            fitted[vertex, axis] = value
+            low[axis], high[axis] = min(low[axis], value), max(high[axis], value)
+    reach = 0.5 * max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
+    for vertex in range(vertices.shape[0]):
+        for axis in range(3):
+            fitted[vertex, axis] = (fitted[vertex, axis] - 0.5 * (low[axis] + high[axis])) / reach
+    x, y, z = centre_of_area(fitted, faces)
+    farthest = 0.0
+    for vertex in range(vertices.shape[0]):
+        fitted[vertex, 0] -= x
+        fitted[vertex, 1] -= y
+        fitted[vertex, 2] -= z
+        distance = fitted[vertex, 0] ** 2 + fitted[vertex, 1] ** 2 + fitted[vertex, 2] ** 2
+        farthest = max(farthest, distance)
+    scale = 1.0 / math.sqrt(farthest)
+    for vertex in range(vertices.shape[0]):
+        for axis in range(3):
+            fitted[vertex, axis] *= scale
 
 
 @compiled

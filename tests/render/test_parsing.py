@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render.parsing import Polygons, number, parse_obj, parse_off, parse_stl_text
+from hifa_cli.render.parsing import Polygons, ended, number, parse_obj, parse_off, parse_stl_text
 from hifa_cli.render.polygons import triangles
 from tests.render.shapes import box, obj_text, off_text, soup, stl_text
 
@@ -21,7 +21,7 @@ def content(text: str | bytes) -> NDArray[np.uint8]:
 
 
 def parsed(word: str) -> float:
-    value, end = number(content(word), 0, _POWERS)
+    value, end = number(ended(content(word)), 0, _POWERS)
     assert end == len(word)
     return value
 

@@ -119,7 +119,7 @@ def test_the_outline_is_where_any_face_is_seen(size: int) -> None:
     faces = generator.integers(0, 30, (12, 3)).astype(np.int32)
     faces = faces[(np.diff(np.sort(faces, axis=1), axis=1) > 0).all(axis=1)]
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
-    fill_outline(points, faces, size, outline)
+    fill_outline((points - [3, 4, 0]) / [7, 7, 1], faces, 7.0, 3.0, 4.0, size, outline)
     bits = np.unpackbits(outline.view(np.uint8), axis=1, bitorder="little")
     np.testing.assert_array_equal(bits[:, :size], visible(points, faces, size, size)[0] >= 0)
     assert not bits[:, size:].any()
