@@ -42,8 +42,9 @@ def read_mesh(path: Path) -> Mesh:
     suffix = path.suffix.lower()
     reader = {".off": _read_off, ".obj": _read_obj, ".stl": _read_stl}.get(suffix, _read_other)
     try:
-        if path.stat().st_size == 0:
-            raise HifaError("is empty: the file has no bytes")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise HifaError("is empty: the file has no bytes")
         return sanitised(*reader(path))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
@@ -76,6 +77,8 @@ def _read_stl(path: Path) -> Arrays:
     return vertices, np.arange(len(vertices)).reshape(-1, 3)
 
 
+# How finely STEP's curved faces are cut: a share of each edge's length, and radians.
+STEP_TOLERANCE: dict[str, Any] = {"tol_linear": 0.01, "tol_relative": True, "tol_angular": 0.2}
 _STL_HEAD = 84  # bytes: 80 of anything, then the number of triangles
 _STL_FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
@@ -93,13 +96,19 @@ def _read_other(path: Path) -> Arrays:
     """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
     import trimesh
 
+    options = {}
     if path.suffix.lower() in (".step", ".stp"):
         _want_step_reader()
+        options = STEP_TOLERANCE
     try:
-        scene = trimesh.load_scene(path, process=False)
+        scene = trimesh.load_scene(path, process=False, **options)
         meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
+    except FileNotFoundError as error:  # a file that it names, or STEP's reader wrote none
+        raise HifaError(
+            f"cannot be read as {path.suffix}: it is damaged, or a file that it needs is gone"
+        ) from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HifaError(f"cannot be read as {path.suffix or 'a mesh'}: {reason}") from error

@@ -89,20 +89,23 @@ def ended(text: Bytes) -> Bytes:
 @compiled
 def blank(byte: int) -> bool:
     """White space within a line."""
-    return byte == 32 or (9 <= byte <= 12 and byte != 10)
+    white: bool = byte == 32 or (9 <= byte <= 12 and byte != 10)
+    return white
 
 
 @compiled
 def line_ends(text: Bytes, place: int) -> bool:
     """Whether nothing more of the line comes: its end, or a comment."""
-    return text[place] == 10 or text[place] == 13 or text[place] == 35
+    ends: bool = text[place] == 10 or text[place] == 13 or text[place] == 35
+    return ends
 
 
 @compiled
 def word_ends(text: Bytes, place: int) -> bool:
     """Whether white space comes."""
     byte = text[place]
-    return byte == 32 or (9 <= byte <= 13)
+    white: bool = byte == 32 or (9 <= byte <= 13)
+    return white
 
 
 @compiled

@@ -4,6 +4,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import trimesh
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import MESH_SUFFIXES, Mesh, read_mesh, sanitised
-from hifa_cli.render.views import MeshViews
+from hifa_cli.render.views import MeshViews, up_axis
 from tests.render.shapes import (
     ball,
     box,
@@ -28,6 +29,7 @@ from tests.render.shapes import (
     stl_text,
     write_off,
 )
+from tests.render.stepfile import step_text
 
 Write = Callable[[Path], None]
 VIEWS = MeshViews(RenderConfig(views=3, size=96))
@@ -234,6 +236,19 @@ def test_step_without_its_reader_names_the_extra(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(HifaError, match=r'pip install "hifa-cli\[step\]"'):
         read_mesh(tmp_path / "a.step")
+
+
+@pytest.mark.skipif(find_spec("cascadio") is None, reason="NO STEP READER: pip install hifa-cli[step]")
+def test_step_is_read_upright_where_its_reader_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "a.step").write_text(step_text(10, 20, 30))
+    mesh = read_mesh(tmp_path / "a.step")
+    sides = np.ptp(mesh.vertices, axis=0)
+    np.testing.assert_allclose(sides / sides[0], [1, 2, 3], rtol=1e-6)
+    assert len(mesh.faces) == 12
+    assert up_axis(tmp_path / "a.step", RenderConfig()) == "z"
+    (tmp_path / "b.stp").write_text("not a mesh")
+    with pytest.raises(HifaError, match=r"b\.stp: cannot be read as \.stp"):
+        read_mesh(tmp_path / "b.stp")
 
 
 def test_a_link_is_read_as_what_it_leads_to(tmp_path: Path) -> None:
