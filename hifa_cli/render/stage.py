@@ -29,6 +29,7 @@ from hifa_cli.talk import SILENT, Talk
 PICTURE_VERSION = 1  # raised whenever the same mesh and settings give another picture
 SETTINGS = "views.json"
 READERS = 8  # threads that hash meshes
+CONTEXTS = 8  # OpenGL workers at most: each holds memory of the GPU
 
 
 @dataclass
@@ -75,7 +76,8 @@ def render(
         talk.warn(f"{failure.path}: {failure.reason}")
     jobs = _jobs(found, out, config, report, force=force, talk=talk)
     began = time.monotonic()
-    outcomes = draw_all(jobs, config, min(workers, len(jobs)), talk) if jobs else iter(())
+    crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
+    outcomes = draw_all(jobs, config, crew, talk) if jobs else iter(())
     for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
         if outcome.reason is None:
             report.rendered += 1

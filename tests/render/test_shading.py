@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hifa_cli.config import RenderConfig, Shading
 from hifa_cli.render import cameras, shading
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.meshes import Mesh
 from hifa_cli.render.normals import corner_normals
+from hifa_cli.render.raster import barycentrics, visible
 from hifa_cli.render.shading import FILL, HEADLIGHT, KEY, PRESETS, Light, Phong
 from hifa_cli.render.views import MeshViews
 from tests.render.shapes import ball, box
@@ -100,9 +102,11 @@ def test_the_mvcnn_preset_is_that_of_su_et_al() -> None:
 def test_the_lit_side_does_not_depend_on_winding(name: Shading) -> None:
     views = MeshViews(RenderConfig(shading=name, views=4))
     mesh = ball(20)
-    inside_out = Mesh(mesh.vertices, mesh.faces[:, ::-1].copy())
-    difference = views.draw(mesh, "z").astype(int) - views.draw(inside_out, "z")
-    assert np.abs(difference).max() <= 1
+    for every in (1, 2, 3):
+        faces = mesh.faces.copy()
+        faces[::every] = faces[::every, ::-1]
+        difference = views.draw(mesh, "z").astype(int) - views.draw(Mesh(mesh.vertices, faces), "z")
+        assert np.abs(difference).max() <= 1
 
 
 def test_boxes_stay_boxes() -> None:
@@ -151,6 +155,27 @@ def test_the_crease_angle_decides_what_is_smoothed() -> None:
         normals = corner_normals(vertices, faces, crease)
         cosine = abs(float(normals[0, 0] @ normals[1, 0]))
         assert cosine == pytest.approx(1.0 if together else np.cos(ridge), abs=1e-6)
+        own = abs(float(normals[0, 0] @ [0, 0, 1]))  # the first face lies flat
+        assert own == pytest.approx(np.cos(ridge / 2) if together else 1.0, abs=1e-6)
+
+
+def test_normals_are_interpolated_in_perspective_over_a_face() -> None:
+    triangle = np.array([[-0.6, -0.7, -0.5], [0.7, 0.6, -0.4], [0.0, 0.1, 0.8]])  # runs away from the eye
+    faces = np.array([[0, 1, 2]], dtype=np.int32)
+    normals = np.array([[[0.0, -1, 0.2], [0.8, -0.6, 0], [-0.5, -0.7, 0.5]]], dtype=np.float32)
+    phong = Phong(0.0, 1.0, 0.0, 1, (HEADLIGHT,), crease=40.0)
+    (camera,), frame = cameras.rig(1, 0.0), cameras.sphere_frame(SIZE)
+    picture = BuiltinRenderer(phong, SIZE, 0).draw(triangle, faces, normals, camera[None], [frame])[0]
+    projected = cameras.project(triangle, camera, frame)
+    ids, _ = visible(projected, faces, SIZE, SIZE)
+    weights = barycentrics(projected, faces, ids).astype(np.float64)
+    to_eye = cameras.DISTANCE * camera[2] - weights @ triangle
+    normal = weights @ normals[0].astype(np.float64)
+    lengths = np.linalg.norm(to_eye, axis=-1) * np.maximum(np.linalg.norm(normal, axis=-1), 1e-9)
+    expected = 255 * np.abs((to_eye * normal).sum(axis=-1)) / lengths
+    inner = ndimage.binary_erosion(ids == 0, iterations=2)
+    assert inner.sum() > 3000
+    assert np.abs(picture - expected)[inner].max() <= 1
 
 
 def test_a_fan_of_many_faces_takes_no_square_of_their_number() -> None:
