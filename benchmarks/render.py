@@ -170,10 +170,10 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
             times = [(script(path), hifa(path)) for _ in range(turns)]
             cpu = [statistics.median(pair[who][0] for pair in times) for who in (0, 1)]
             wall = [statistics.median(pair[who][1] for pair in times) for who in (0, 1)]
-            yield (
-                f"| {name} | {faces:,} | {1000 * cpu[0]:.0f} | {1000 * cpu[1]:.0f} | "
-                f"{1 / wall[0]:.2f} | {1 / wall[1]:.2f} | {cpu[0] / cpu[1]:.1f} × | {wall[0] / wall[1]:.1f} × |"
-            )
+            cells = [name, f"{faces:,}", f"{1000 * cpu[0]:.0f}", f"{1000 * cpu[1]:.0f}"]
+            cells += [f"{1 / seconds:.2f}" for seconds in wall]
+            cells += [f"{pair[0] / pair[1]:.1f} ×" for pair in (cpu, wall)]
+            yield f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

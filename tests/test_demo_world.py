@@ -75,8 +75,10 @@ def test_no_two_files_are_the_same_and_no_two_share_an_id(made: Path) -> None:
 
 
 def test_no_thing_is_made_twice_in_the_default_world(tmp_path: Path) -> None:
-    seeds = [item.seed for item in world._items(tmp_path, WorldConfig(), 0)]
-    assert len(set(seeds)) == len(seeds) == 10 * (24 + 10 + 50 + 15)
+    config = WorldConfig()
+    seeds = [item.seed for item in world._items(tmp_path, config, 0)]
+    each = config.shapes_train + config.shapes_test + config.photos_train + config.photos_test
+    assert len(set(seeds)) == len(seeds) == 10 * each
 
 
 def test_two_processes_make_the_same_bytes_as_one(made: Path, tmp_path: Path) -> None:

@@ -215,11 +215,13 @@ def test_fewer_shapes_than_a_batch_and_a_single_class_train(shapes: int, tmp_pat
 
 
 def test_training_on_the_toy_world_learns_its_classes(photos: Path, views: Path, tmp_path: Path) -> None:
-    run(photos, views, tmp_path / "run", steps=60, images=12, augment=False, rate=0.003)
+    run(photos, views, tmp_path / "run", method="source-only", steps=400, images=12, rate=0.1)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert lines[0]["classification"] == pytest.approx(math.log(3), abs=0.5)
     assert lines[-1]["classification"] < 0.5 * lines[0]["classification"]
-    assert {"global", "local", "mutual_information", "norm_shapes", "predicted_classes"} <= set(lines[-1])
+    run(photos, views, tmp_path / "hifa")
+    last = json.loads((tmp_path / "hifa" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"global", "local", "mutual_information", "norm_shapes", "predicted_classes"} <= set(last)
 
 
 def test_every_preset_names_fields_of_the_configuration() -> None:
