@@ -173,7 +173,7 @@ def keep_drawable(
     many, used = 0, 0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        if min(a, b, c) < 0 or max(a, b, c) >= len(vertices) or a == b or b == c or c == a:
+        if min(a, b, c) < 0 or max(a, b, c) >= len(vertices):
             continue
         reach = 0.0
         for axis in range(3):

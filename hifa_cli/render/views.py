@@ -129,20 +129,16 @@ def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
 @compiled
 def fit(vertices: NDArray[np.float64], faces: NDArray[np.int32], fitted: NDArray[np.float64]) -> None:
     """Write the vertices, moved and scaled into the unit sphere, into ``fitted``."""
-    largest = 0.0
+    low, high = np.full(3, math.inf), np.full(3, -math.inf)
     for vertex in range(vertices.shape[0]):
         for axis in range(3):
-            largest = max(largest, abs(vertices[vertex, axis]))
-    low, high = np.full(3, 1.0), np.full(3, -1.0)
+            low[axis] = min(low[axis], vertices[vertex, axis])
+            high[axis] = max(high[axis], vertices[vertex, axis])
+    middle = 0.5 * low + 0.5 * high  # halved first: sums of 1e308 are too much
+    reach = (0.5 * high - 0.5 * low).max()
     for vertex in range(vertices.shape[0]):
         for axis in range(3):
-            value = vertices[vertex, axis] / largest  # first: squares of 1e200 are too much
-            fitted[vertex, axis] = value
-            low[axis], high[axis] = min(low[axis], value), max(high[axis], value)
-    reach = 0.5 * max(high[0] - low[0], high[1] - low[1], high[2] - low[2])
-    for vertex in range(vertices.shape[0]):
-        for axis in range(3):
-            fitted[vertex, axis] = (fitted[vertex, axis] - 0.5 * (low[axis] + high[axis])) / reach
+            fitted[vertex, axis] = (vertices[vertex, axis] - middle[axis]) / reach
     x, y, z = centre_of_area(fitted, faces)
     farthest = 0.0
     for vertex in range(vertices.shape[0]):

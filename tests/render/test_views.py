@@ -53,7 +53,7 @@ def test_turning_a_chair_permutes_its_views_and_its_views_differ() -> None:
 @every_way
 @given(
     seed=st.integers(0, 2**32 - 1),
-    scale=st.sampled_from([1e-30, 1e-6, 0.3, 7.0, 1e6, 1e30, 1e150]),
+    scale=st.sampled_from([1e-150, 1e-30, 1e-6, 0.3, 7.0, 1e6, 1e30, 1e150, 1e306]),
     shift=st.tuples(*[st.floats(-50, 50)] * 3),
 )
 @settings(max_examples=6, deadline=None)
