@@ -24,7 +24,7 @@ def render(
     ] = DEFAULT.elevation,
     size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels a side.")] = DEFAULT.size,
     up: Annotated[
-        Up, typer.Option(help="The axis that is up; auto: y for glTF, z for everything else.")
+        Up, typer.Option(help="The axis that is up; auto: by format, y for glTF, what DAE says, else z.")
     ] = DEFAULT.up,
     shading: Annotated[
         Shading,
