@@ -10,17 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.batches import in_order, one_by_one
 from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.errors import HifaError
-from hifa_cli.model import Network, digest, load_network, read_about
+from hifa_cli.features import FeatureCache, look
+from hifa_cli.model import Network, TrunkFeatures, digest, load_network, read_about
 from hifa_cli.store import Embeddings, Export
 from hifa_cli.streams import torch_stream
 from hifa_cli.talk import SILENT, Talk
 from hifa_cli.weights import build_network
 
-VIEWS_AT_ONCE = 24  # larger batches outgrow the caches and gain nothing, measured on a CPU
 FROZEN = "frozen"
 
 
@@ -41,6 +40,13 @@ class Encoder:
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """Embed (B, V, 3, S, S) uint8 pixels: (B, D) float32, as they leave the network."""
         vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).pooled.float().cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def head(self, features: TrunkFeatures) -> NDArray[np.float32]:
+        """Embed what the trunk made of B items: (B, D) float32."""
+        on = TrunkFeatures(*(part.to(self.device) for part in features))
+        vectors: NDArray[np.float32] = self.network(on).pooled.float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
@@ -78,26 +84,33 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
 
 
 def embed(
-    encoder: Encoder, items: Sequence[Item], *, label: str, workers: int = 2, talk: Talk = SILENT
+    encoder: Encoder,
+    items: Sequence[Item],
+    *,
+    label: str,
+    workers: int = 2,
+    talk: Talk = SILENT,
+    cache: FeatureCache | None = None,
 ) -> Embeddings:
     """Embed every readable item; one that cannot be read is named in a warning and left out.
 
     Raises:
         HifaError: nothing could be read.
     """
-    rows: list[int] = []
-    vectors: list[NDArray[np.float32]] = []
-    batches = in_order(items, encoder.network.config, most=VIEWS_AT_ONCE, workers=workers, talk=talk)
-    for seen in talk.track(one_by_one(batches), label, len(items)):
-        if seen is not None:
-            rows.extend(seen.rows)
-            vectors.append(encoder(seen.pixels))
-    if not rows:
+    known: dict[int, NDArray[np.float32]] = {}
+    blocks = look(
+        encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, talk=talk,
+        cache=cache,
+    )  # fmt: skip
+    for rows, features in blocks:
+        known.update(zip(rows, encoder.head(features), strict=True))
+    if not known:
         raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
+    order = sorted(known)
     return Embeddings(
-        ids=tuple(items[row].id for row in rows),
-        labels=np.array([items[row].label for row in rows], dtype=np.int64),
-        vectors=np.concatenate(vectors),
+        ids=tuple(items[row].id for row in order),
+        labels=np.array([items[row].label for row in order], dtype=np.int64),
+        vectors=np.stack([known[row] for row in order]),
     )
 
 
@@ -108,6 +121,7 @@ def export(
     *,
     about: dict[str, Any],
     talk: Talk = SILENT,
+    features: Path | None = None,
 ) -> Export:
     """Embed photos, shapes or both; the classes of both are listed together.
 
@@ -117,10 +131,14 @@ def export(
         shapes: rendered shapes.
         about: where everything came from, for the file's ``config``.
         talk: notes and progress.
+        features: folder that keeps what the trunk makes of the pictures, for other models on the same trunk.
     """
+    cache = FeatureCache(features, encoder.network, encoder.device) if features is not None else None
     classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
     done = {
-        name: embed(encoder, part.relabelled(classes).items, label=f"embedding {name}", talk=talk)
+        name: embed(
+            encoder, part.relabelled(classes).items, label=f"embedding {name}", talk=talk, cache=cache
+        )
         if part
         else None
         for name, part in (("images", images), ("shapes", shapes))

@@ -6,7 +6,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hifa_cli import __version__
-from hifa_cli.batches import Batch, CachedSteps, PixelSteps, ahead, in_order, one_by_one
+from hifa_cli.batches import Batch, CachedSteps, PixelSteps, ahead
 from hifa_cli.checkpoints import (
     CHECKPOINT,
     Log,
@@ -28,6 +28,7 @@ from hifa_cli.checkpoints import (
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.errors import HifaError, Stopped
+from hifa_cli.features import FeatureCache, gather_features, look
 from hifa_cli.model import Network, TrunkFeatures, digest, save_network
 from hifa_cli.objectives import Objective, build_objective
 from hifa_cli.streams import torch_stream
@@ -59,6 +60,7 @@ def train(
     device: torch.device,
     force: bool,
     talk: Talk,
+    features: Path | None = None,
 ) -> TrainReport:
     """Train on labelled photos and unlabelled shapes; go on where an interrupted run stopped.
 
@@ -71,6 +73,7 @@ def train(
         device: where to train.
         force: throw away what is in ``out``.
         talk: notes and progress.
+        features: folder that keeps what a frozen trunk makes of the pictures, for other runs to use.
 
     Raises:
         HifaError: unusable data, another run in ``out``, or a loss that is no number.
@@ -92,7 +95,7 @@ def train(
     step = load_checkpoint(out, objective, optimiser)
     if step:
         talk.note(f"going on after step {step} of {config.steps}")
-    steps = _steps(network, photos, views, config, seed, device, talk)
+    steps = _steps(network, photos, views, config, seed, device, talk, features)
     started = time.monotonic()
     last = _loop(objective, optimiser, steps, config, out, step, device, talk)
     seconds = round(time.monotonic() - started, 1)
@@ -251,46 +254,27 @@ def _steps(
     seed: int,
     device: torch.device,
     talk: Talk,
+    features: Path | None,
 ) -> Steps:
     if config.freeze == "none":
         return PixelSteps(photos, views, network.config, config, seed, talk)
-    seen, rows = _look_once(network, photos.items, "looking at the photos", config, device, talk)
+    cache = FeatureCache(features, network, device) if features is not None else None
+
+    def looked(items: Sequence[Item], label: str) -> tuple[TrunkFeatures, list[int]]:
+        maps, workers = config.method == "hifa", max(config.workers, 2)
+        blocks = look(
+            network, items, maps=maps, device=device, label=label, workers=workers, talk=talk, cache=cache
+        )
+        return gather_features(blocks, items)
+
+    seen, rows = looked(photos.items, "looking at the photos")
     labels = np.array([photos.items[row].label for row in rows], dtype=np.int64)
     if config.method == "source-only":
         empty = TrunkFeatures(*(part[:0] for part in seen))
         return CachedSteps(seen, labels, empty, config, seed)
     items = [Item(str(views[0].parent), -1, views) for views in views]
-    shapes, _ = _look_once(network, items, "looking at the shapes", config, device, talk)
+    shapes, _ = looked(items, "looking at the shapes")
     return CachedSteps(seen, labels, shapes, config, seed)
-
-
-@torch.inference_mode()
-def _look_once(
-    network: Network, items: Any, label: str, config: TrainConfig, device: torch.device, talk: Talk
-) -> tuple[TrunkFeatures, list[int]]:
-    """What the frozen trunk makes of every item; the maps are kept only where the critic reads them."""
-    network.eval()
-    low: list[Tensor] = []
-    high: list[Tensor] = []
-    rows: list[int] = []
-    keeps_maps = config.method == "hifa"
-    batches = in_order(items, network.config, most=24, workers=max(config.workers, 2), talk=talk)
-    for seen in talk.track(one_by_one(batches), label, len(items)):
-        if seen is None:
-            continue
-        features = network.look(seen.pixels.to(device))
-        maps = features.low if keeps_maps else features.low[:, :, :1, :1, :1]
-        low.append(maps.cpu().clone())
-        high.append(features.high.cpu())
-        rows.extend(seen.rows)
-    if not high:
-        raise HifaError(
-            f"none of the pictures can be read ({label}); check the folder with 'hifa data check'"
-        )
-    fewest = min(part.shape[1] for part in high)
-    return TrunkFeatures(
-        torch.cat([p[:, :fewest] for p in low]), torch.cat([p[:, :fewest] for p in high])
-    ), rows
 
 
 def _loop(

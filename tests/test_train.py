@@ -38,12 +38,13 @@ def run(
     *,
     seed: int = 0,
     talk: Talk = SILENT,
+    features: Path | None = None,
     **changes: Any,
 ) -> dict[str, torch.Tensor]:
     known = photos if isinstance(photos, Collection) else find_images(photos)
     shapes = views if isinstance(views, Collection) else find_shapes(views)
     config = replace(TINY, **changes)
-    stage.train(known, shapes, out, config, seed=seed, device=CPU, force=False, talk=talk)
+    stage.train(known, shapes, out, config, seed=seed, device=CPU, force=False, talk=talk, features=features)
     return load_file(out / "model.safetensors")
 
 

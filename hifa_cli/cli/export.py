@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import print_json, talk_for
 
 
@@ -17,6 +17,7 @@ def export(
     images: Annotated[Path | None, typer.Option(help="Photos: a folder a class, or none.")] = None,
     shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. test.")] = None,
+    feature_cache: Features = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -52,7 +53,7 @@ def export(
         "shapes": _absolute(shapes),
         "split": split,
     }
-    done = stage(encoder, photos, views, about=about, talk=talk)
+    done = stage(encoder, photos, views, about=about, talk=talk, features=feature_cache)
     write_export(out, done)
     counts = {
         name: len(part.ids) if part else 0

@@ -60,6 +60,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warn
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again and overwrite what is there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--feature-cache",
+        help="Folder that keeps what a frozen trunk makes of the pictures, for all runs and exports on it.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Config = Annotated[
     Path | None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Seed, Verbose
 from hifa_cli.cli.terminal import print_json, talk_for
 from hifa_cli.config import PRESETS, Freeze, Method, Preset, TrainConfig
 
@@ -57,6 +57,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
     ] = False,
     seed: Seed = 0,
+    feature_cache: Features = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -98,7 +99,17 @@ def train(
     targets.tell(talk)
     talk.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
     where = pick_device(device)
-    report = stage.train(photos, targets, out, settings, seed=seed, device=where, force=force, talk=talk)
+    report = stage.train(
+        photos,
+        targets,
+        out,
+        settings,
+        seed=seed,
+        device=where,
+        force=force,
+        talk=talk,
+        features=feature_cache,
+    )
     document = {
         "out": str(out), "method": method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(settings),

@@ -1,0 +1,203 @@
+"""What a frozen trunk makes of pictures: looked at once, and kept on disk for the next run.
+
+    CACHE/<trunk>/<ab>/<cdef…>.safetensors    an item's features, named by what its pictures hold
+
+A folder may serve many runs, methods, seeds and exports at once: nothing in it depends on a label, on a
+name or on a head. It can be deleted at any time.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hifa_cli.atomic import written_file
+from hifa_cli.batches import in_order, one_by_one
+from hifa_cli.data import Item
+from hifa_cli.errors import HifaError
+from hifa_cli.model import Network, TrunkFeatures
+from hifa_cli.talk import Talk
+
+VIEWS_AT_ONCE = 24  # larger batches outgrow the caches and gain nothing, measured on a CPU
+SEEN_BY = (
+    "backbone",
+    "size",
+    "resize",
+    "fit",
+    "mean",
+    "std",
+)  # what of a configuration a trunk's output needs
+
+
+class Looked(NamedTuple):
+    """What the trunk made of some items: ``rows`` are their places in the sequence."""
+
+    rows: tuple[int, ...]
+    features: TrunkFeatures  # B, V; without maps where none were asked for: (B, V, 0, 0, 0)
+
+
+class FeatureCache:
+    """A folder of features, safe to share between processes.
+
+    Args:
+        folder: made when it is needed.
+        network: whose trunk looks; its weights, preprocessing, torch's version and the kind of device
+            choose the subfolder.
+        device: where it looks.
+    """
+
+    def __init__(self, folder: Path, network: Network, device: torch.device) -> None:
+        self.folder = folder / trunk_digest(network, device)[:16]
+
+    def key(self, item: Item) -> str | None:
+        """SHA-256 of what the item's pictures hold, or None where they cannot be read."""
+        total = hashlib.sha256()
+        try:
+            for path in item.views:
+                total.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError:
+            return None
+        return total.hexdigest()
+
+    def read(self, key: str | None, *, maps: bool) -> TrunkFeatures | None:
+        """(1, V, …) features of an item, or None where they are not kept or are damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        if key is None:
+            return None
+        try:
+            high = load_file(self._path(key, "high"))["high"].unsqueeze(0)
+            if not maps:
+                return TrunkFeatures(_no_maps(high), high)
+            return TrunkFeatures(load_file(self._path(key, "maps"))["maps"].unsqueeze(0), high)
+        except (OSError, KeyError, SafetensorError, RuntimeError, ValueError):
+            return None
+
+    def write(self, key: str | None, features: TrunkFeatures, *, maps: bool) -> None:
+        """Keep an item's (1, V, …) features."""
+        from safetensors.torch import save_file
+
+        parts = {"high": features.high[0], **({"maps": features.low[0]} if maps else {})}
+        for name, part in parts.items() if key is not None else ():
+            path = self._path(str(key), name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_file(path) as beside:
+                save_file({name: part.contiguous().clone()}, beside)
+
+    def _path(self, key: str, part: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}-{part}.safetensors"
+
+
+def trunk_digest(network: Network, device: torch.device) -> str:
+    """SHA-256 of all that decides what the trunk makes of a picture."""
+    config = {name: value for name, value in asdict(network.config).items() if name in SEEN_BY}
+    total = hashlib.sha256(repr((sorted(config.items()), torch.__version__, device.type)).encode())
+    for name, tensor in sorted(network.trunk.state_dict().items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+@torch.inference_mode()
+def look(
+    network: Network,
+    items: Sequence[Item],
+    *,
+    maps: bool,
+    device: torch.device,
+    label: str,
+    workers: int,
+    talk: Talk,
+    cache: FeatureCache | None = None,
+) -> Iterator[Looked]:
+    """Run the trunk on every readable item once, in blocks; what ``cache`` has is not looked at again.
+
+    A block is the same pictures whether it is kept or not, so that the numbers are the same to the bit.
+    Blocks that were kept come first. An item that cannot be read is named in a warning and left out.
+
+    Args:
+        network: its trunk looks.
+        items: photos (one view) or shapes.
+        maps: whether the low-level maps are wanted: twelve times larger than the rest.
+        device: where the network is.
+        label: of the progress bar.
+        workers: threads that read pictures.
+        talk: warnings and progress.
+        cache: features kept before.
+    """
+    network.eval()
+    keys = {row: cache.key(item) for row, item in enumerate(items)} if cache else {}
+    missing: list[int] = []
+    for block in _blocks(items):
+        kept = [cache.read(keys[row], maps=maps) for row in block] if cache else [None]
+        if any(part is None for part in kept):
+            missing += block
+        else:
+            yield Looked(tuple(block), _joined([part for part in kept if part is not None]))
+    if not missing:
+        return
+    chosen = [items[row] for row in missing]
+    batches = in_order(chosen, network.config, most=VIEWS_AT_ONCE, workers=workers, talk=talk)
+    for seen in talk.track(one_by_one(batches), label, len(chosen)):
+        if seen is None:
+            continue
+        found = network.look(seen.pixels.to(device))
+        features = TrunkFeatures(found.low.cpu() if maps else _no_maps(found.high.cpu()), found.high.cpu())
+        rows = tuple(missing[place] for place in seen.rows)
+        for at, row in enumerate(rows) if cache else ():
+            one = TrunkFeatures(*(part[at : at + 1] for part in features))
+            cache.write(keys[row], one, maps=maps)  # type: ignore[union-attr]
+        yield Looked(rows, features)
+
+
+def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[TrunkFeatures, list[int]]:
+    """All blocks as one, in the order of the items.
+
+    Returns:
+        Features of the n readable items, with as many views as the item that has fewest; and the n rows.
+
+    Raises:
+        HifaError: nothing could be read.
+    """
+    fewest = min((len(item.views) for item in items), default=0)
+    low = high = torch.empty(0)
+    known = np.zeros(len(items), dtype=bool)
+    for rows, features in looked:
+        if not known.any():  # filled in place: a list joined at the end would need the memory twice
+            low = torch.empty(len(items), fewest, *features.low.shape[2:])
+            high = torch.empty(len(items), fewest, *features.high.shape[2:])
+        at = torch.tensor(rows)
+        low[at], high[at] = features.low[:, :fewest].float(), features.high[:, :fewest].float()
+        known[list(rows)] = True
+    if not known.any():
+        raise HifaError("none of the pictures can be read; check the folder with 'hifa data check'")
+    if not known.all():
+        low, high = low[torch.from_numpy(known)], high[torch.from_numpy(known)]
+    return TrunkFeatures(low, high), [int(row) for row in np.flatnonzero(known)]
+
+
+def _blocks(items: Sequence[Item]) -> Iterator[list[int]]:
+    """Rows of the items that one batch of the network would hold, as ``batches.in_order`` fills it."""
+    block: list[int] = []
+    for row, item in enumerate(items):
+        views = len(item.views)
+        if block and (views != len(items[block[0]].views) or (len(block) + 1) * views > VIEWS_AT_ONCE):
+            yield block
+            block = []
+        block.append(row)
+    if block:
+        yield block
+
+
+def _joined(parts: list[TrunkFeatures]) -> TrunkFeatures:
+    return TrunkFeatures(torch.cat([part.low for part in parts]), torch.cat([part.high for part in parts]))
+
+
+def _no_maps(high: Tensor) -> Tensor:
+    return high.new_empty(*high.shape[:2], 0, 0, 0)
