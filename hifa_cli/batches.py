@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item, read_picture
+from hifa_cli.distributed import world
 from hifa_cli.errors import HifaError
 from hifa_cli.model import TrunkFeatures
 from hifa_cli.streams import numpy_stream
@@ -30,7 +31,9 @@ Pixels = NDArray[np.uint8]
 
 
 class Batch(NamedTuple):
-    """What a training step sees. There is no place for the shapes' labels: they are not known.
+    """What a training step sees, or the part of it that one of several processes sees.
+
+    There is no place for the shapes' labels: they are not known.
 
     Attributes:
         images: (B, 1, 3, S, S) uint8 pixels of photos, or what a frozen trunk made of them.
@@ -46,6 +49,16 @@ class Batch(NamedTuple):
         """The batch on ``device``; copies run beside the computation where the memory is pinned."""
         labels = self.labels.to(device, non_blocking=True)
         return Batch(_moved(self.images, device), labels, _moved(self.shapes, device))
+
+    def pinned(self) -> "Batch":
+        """The batch in page-locked memory, from which copies to a GPU need not wait."""
+        return Batch(_pinned(self.images), self.labels.pin_memory(), _pinned(self.shapes))
+
+
+def _pinned(part: Tensor | TrunkFeatures) -> Tensor | TrunkFeatures:
+    if isinstance(part, TrunkFeatures):
+        return TrunkFeatures(*(tensor.pin_memory() for tensor in part))
+    return part.pin_memory()
 
 
 def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | TrunkFeatures:
@@ -214,12 +227,12 @@ class PixelSteps:
 
     def __call__(self, step: int) -> Batch:
         """The batch of ``step``."""
-        rows = photo_rows(self.labels, step, self.seed, self.config)
+        rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
         images, used = self._read([item.views for item in self.photos], rows, np.arange(1), step, "images")
         if self.config.method == "source-only":
             shapes = torch.zeros(0, 1, 3, self.model.size, self.model.size, dtype=torch.uint8)
         else:
-            rows = shape_rows(len(self.shapes), step, self.seed, self.config)
+            rows = world().part(shape_rows(len(self.shapes), step, self.seed, self.config))
             views = view_rows(self.available, step, self.seed, self.config)
             shapes, _ = self._read(self.shapes, rows, views, step, "shapes")
         return Batch(images, torch.from_numpy(self.labels[used]), shapes)
@@ -233,9 +246,9 @@ class PixelSteps:
         domain: str,
     ) -> tuple[Tensor, NDArray[np.int64]]:
         """Pixels of the items, and which items they are: an unreadable one is replaced by the next."""
-        generator = numpy_stream(self.seed, "augment", step, domain)
         stack, used = [], []
-        for row in rows:
+        for place, row in enumerate(rows, world().rank * len(rows)):  # its place in the global batch
+            generator = numpy_stream(self.seed, "augment", step, domain, place)
             for attempt in range(len(items)):
                 at = int(row + attempt) % len(items)
                 try:
@@ -277,12 +290,12 @@ class CachedSteps:
 
     def __call__(self, step: int) -> Batch:
         """The batch of ``step``."""
-        rows = photo_rows(self.labels, step, self.seed, self.config)
+        rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
         images = TrunkFeatures(*(part[rows] for part in self.photos))
         count, available = self.shapes.high.shape[:2]
         if not count:  # a method that never looks at the shapes
             return Batch(images, torch.from_numpy(self.labels[rows]), self.shapes)
         views = view_rows(available, step, self.seed, self.config)
-        shape = shape_rows(count, step, self.seed, self.config)[:, None]
+        shape = world().part(shape_rows(count, step, self.seed, self.config))[:, None]
         shapes = TrunkFeatures(*(part[shape, views] for part in self.shapes))
         return Batch(images, torch.from_numpy(self.labels[rows]), shapes)

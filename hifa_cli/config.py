@@ -108,6 +108,11 @@ class TrainConfig:
     workers: int = 0  # processes that read pictures
     checkpoint: int = 200  # steps between checkpoints
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"  # auto: bf16 on CUDA where it has it
+    tf32: bool = False  # whether float32 products on CUDA may drop to 10 bits of mantissa
+    compile: bool = False  # torch.compile the trunk
+    chunk: int = 0  # pictures whose activations are held at once (0: all); less memory, one more forward pass
+    validation: float = 0.0  # share of the photos held out to be classified at every checkpoint
+    keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
 
 
 PRESETS: dict[str, dict[str, object]] = {

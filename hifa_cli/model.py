@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hifa_cli.atomic import written_file
 from hifa_cli.config import ModelConfig
@@ -148,6 +149,17 @@ class Network(nn.Module):
         flat = ((flat - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         low, high = self.trunk(flat)
         return TrunkFeatures(low.unflatten(0, (batch, views)), high.unflatten(0, (batch, views)))
+
+    def look_in_chunks(self, pixels: Tensor, chunk: int) -> TrunkFeatures:
+        """``look`` at ``chunk`` pictures at a time, and again in the backward pass.
+
+        Only one chunk's activations are held at once, and the losses still see the whole batch: equations 4
+        and 6 stay exact, which accumulating gradients over small batches does not keep.
+        """
+        flat = pixels.flatten(0, 1).unsqueeze(1)
+        parts = [checkpoint(self.look, part, use_reentrant=False) for part in flat.split(chunk)]
+        low, high = (torch.cat([part[i] for part in parts]).squeeze(1) for i in range(2))
+        return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
 
     def forward(self, seen: Tensor | TrunkFeatures) -> Features:
         """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them."""

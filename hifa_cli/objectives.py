@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hifa_cli import losses
 from hifa_cli.batches import Batch
 from hifa_cli.config import TrainConfig
+from hifa_cli.distributed import gathered, world
 from hifa_cli.model import Critic, Features, Network
 from hifa_cli.streams import derive, torch_stream
 
@@ -24,12 +25,23 @@ class Objective(nn.Module):
         self.watched: dict[str, Tensor] = {}  # signs of health, logged beside the losses
 
     def see(self, batch: Batch, step: int, domain: str) -> Features:
-        """Embed one domain of the batch; dropout draws from a stream of its own for step and domain."""
-        torch.manual_seed(derive(self.seed, "dropout", step, domain))
-        features: Features = self.network(batch.images if domain == "images" else batch.shapes)
+        """Embed one domain of the batch; dropout draws from a stream of its own for step and domain.
+
+        Returns:
+            Features of the *global* batch, of all processes, but for ``low``, which is this process's own.
+        """
+        rank = world().rank
+        torch.manual_seed(derive(self.seed, "dropout", step, domain, *([rank] if rank else [])))
+        seen = batch.images if domain == "images" else batch.shapes
+        if self.config.chunk and isinstance(seen, Tensor):
+            seen = self.network.look_in_chunks(seen, self.config.chunk)
+        mine: Features = self.network(seen)
+        features = Features(mine.low, *(gathered(part) for part in mine[1:]))
         self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(
             features.pooled.detach().float(), dim=1
         ).mean()
+        unit = torch.nn.functional.normalize(features.pooled.detach().float(), dim=1)
+        self.watched[f"spread_{domain}"] = 1 - torch.linalg.vector_norm(unit.mean(dim=0))
         if domain == "shapes":  # a collapse shows here and in no loss: every shape takes one class
             guesses = torch.zeros(features.logits.shape[1], device=features.logits.device)
             guesses[features.logits.detach().argmax(dim=1)] = 1
@@ -39,6 +51,7 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, step: int, progress: float) -> Terms:
         """The loss terms of ``batch`` at ``progress`` in [0, 1]."""
         source = self.see(batch, step, "images")
+        batch = batch._replace(labels=gathered(batch.labels))
         terms = {"classification": losses.classification(source.logits, batch.labels)}
         return terms | self.align(source, batch, step, progress)
 
@@ -141,7 +154,8 @@ class Hifa(Objective):
         if 0 < self.config.mutual_views < high.shape[1]:
             some = torch.randperm(high.shape[1], generator=generator)[: self.config.mutual_views]
             low, high = low[:, some], high[:, some]
-        real, fake = self.judge(low, high, losses.other_items(high, shift))
+        mine = world().part  # the maps stay where they are: each process judges its own items' pairs
+        real, fake = self.judge(low, mine(high), mine(losses.other_items(high, shift)))
         return losses.mutual_information(real, fake)
 
     def judge(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
