@@ -208,7 +208,8 @@ class PixelSteps:
 
     Args:
         photos: labelled photos.
-        shapes: the views of each shape and nothing else: labels, if the disk had any, are left behind.
+        shapes: the views of each shape and nothing else: labels, if the disk had any, are left behind. Empty
+            for a method that never looks at them.
     """
 
     def __init__(
@@ -229,7 +230,7 @@ class PixelSteps:
         """The batch of ``step``."""
         rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
         images, used = self._read([item.views for item in self.photos], rows, np.arange(1), step, "images")
-        if self.config.method == "source-only":
+        if not self.shapes:  # a method that never looks at them
             shapes = torch.zeros(0, 1, 3, self.model.size, self.model.size, dtype=torch.uint8)
         else:
             rows = world().part(shape_rows(len(self.shapes), step, self.seed, self.config))

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hifa_cli.atomic import written_file
 from hifa_cli.errors import HifaError
 from hifa_cli.objectives import Objective
 
-RUN_FILE, LOG_FILE, CHECKPOINT = "run.json", "log.jsonl", "checkpoint.safetensors"
+RUN_FILE, LOG_FILE, CHECKPOINT, BEST = "run.json", "log.jsonl", "checkpoint.safetensors", "best.safetensors"
 WEIGHT, MOMENTUM = "weight/", "momentum/"
 Settings = dict[str, Any]
 
@@ -84,15 +84,69 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-class Log:
-    """One JSON document a line, a line a step; on resuming, lines after the checkpoint are dropped."""
+class Best:
+    """The weights that classified the held-out photos best so far, beside the checkpoint."""
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / BEST
+
+    def offer(self, network: nn.Module, score: float, step: int) -> None:
+        """Keep the weights if their score is above what is kept."""
+        from safetensors.torch import save_file
+
+        if self.path.exists() and score <= self._kept():
+            return
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        with written_file(self.path) as path:
+            save_file(tensors, path, metadata={"score": repr(score), "step": str(step)})
+
+    def load(self, network: nn.Module) -> None:
+        """Take up the weights that are kept.
+
+        Raises:
+            HifaError: they are not there or damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            network.load_state_dict(load_file(self.path))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise HifaError(f"the best weights {self.path} are damaged; train again with --force") from error
+
+    def clear(self) -> None:
+        """Remove the file: the run is finished."""
+        self.path.unlink(missing_ok=True)
+
+    def _kept(self) -> float:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, "pt") as file:
+                return float(file.metadata()["score"])
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+            return float("-inf")
+
+
+class Log:
+    """One JSON document a line, a line a step; on resuming, lines after the checkpoint are dropped.
+
+    Args:
+        folder: of the run.
+        step: how many steps are done.
+        tensorboard: whether to write scalars for TensorBoard as well.
+
+    Raises:
+        HifaError: TensorBoard is wanted and not installed.
+    """
+
+    def __init__(self, folder: Path, step: int, *, tensorboard: bool = False) -> None:
         self.path = folder / LOG_FILE
-        kept = [line for line in self._lines() if line["step"] <= step] if step else []
+        kept = [line for line in self._lines() if line["step"] < step] if step else []
         with written_file(self.path) as path:
             path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         self.file = self.path.open("a", encoding="utf-8")
+        self.scalars = _scalar_writer(folder / "tensorboard", step) if tensorboard else None
 
     def _lines(self) -> list[dict[str, Any]]:
         lines = []
@@ -107,7 +161,24 @@ class Log:
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
         self.file.write(json.dumps(line) + "\n")
+        if self.scalars is not None:
+            for name, value in line.items():
+                self.scalars.add_scalar(name, value, line["step"])
+
+    def flush(self) -> None:
+        """Have the lines on disk."""
+        self.file.flush()
 
     def close(self) -> None:
         """Flush and close."""
         self.file.close()
+        if self.scalars:
+            self.scalars.close()
+
+
+def _scalar_writer(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise HifaError("--tensorboard needs TensorBoard: pip install 'hifa-cli[tensorboard]'") from error
+    return SummaryWriter(str(folder), purge_step=step)

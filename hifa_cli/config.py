@@ -111,7 +111,8 @@ class TrainConfig:
     tf32: bool = False  # whether float32 products on CUDA may drop to 10 bits of mantissa
     compile: bool = False  # torch.compile the trunk
     chunk: int = 0  # pictures whose activations are held at once (0: all); less memory, one more forward pass
-    validation: float = 0.0  # share of the photos held out to be classified at every checkpoint
+    validation: float = 0.0  # share of the photos held out of training, to be classified while it runs
+    validate_every: int = 100  # steps
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
 
 

@@ -105,6 +105,12 @@ def gathered(rows: Tensor) -> Tensor:
     return whole
 
 
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world().size > 1:
+        dist.barrier()
+
+
 def any_wants(flag: bool, device: torch.device) -> bool:
     """Whether any process raised the flag."""
     if world().size == 1:

@@ -17,7 +17,15 @@ Terms = dict[str, Tensor]
 
 
 class Objective(nn.Module):
-    """A training method. Its critics and moving centroids are its parameters and buffers."""
+    """A training method. Its critics and moving centroids are its parameters and buffers.
+
+    Attributes:
+        sees_shapes: whether a step needs shapes at all.
+        reads_maps: whether it reads the low-level maps, which are large to keep.
+    """
+
+    sees_shapes = True
+    reads_maps = False
 
     def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
         super().__init__()
@@ -67,6 +75,8 @@ class Objective(nn.Module):
 class SourceOnly(Objective):
     """The table's row "AlexNet": equation 5 alone. The shapes are never looked at."""
 
+    sees_shapes = False
+
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
         """Nothing."""
         return {}
@@ -89,7 +99,7 @@ class Hifa(Objective):
     ) -> None:
         super().__init__(network, config, seed)
         classes, dimension = network.classifier.out_features, network.dimension
-        self.local = local
+        self.local, self.reads_maps = local, mutual
         self.critic = build_critic(network, seed) if mutual else None
         if local:
             for domain in ("source", "target"):

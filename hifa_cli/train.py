@@ -1,8 +1,7 @@
-"""The loop, top to bottom: data, objective, optimiser, log, checkpoint, resume."""
+"""A training run, top to bottom: data, objective, steps, log, checkpoint, resume."""
 
 import contextlib
 import hashlib
-import math
 import shutil
 import signal
 import time
@@ -13,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hifa_cli import __version__
 from hifa_cli.batches import Batch, CachedSteps, PixelSteps, ahead
 from hifa_cli.checkpoints import (
     CHECKPOINT,
+    Best,
     Log,
     load_checkpoint,
     read_settings,
@@ -27,16 +27,21 @@ from hifa_cli.checkpoints import (
 )
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
+from hifa_cli.distributed import any_wants, averaged, barrier, world
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.features import FeatureCache, gather_features, look
+from hifa_cli.health import Watch, stop_unless_finite, warn_if_stiff
 from hifa_cli.model import Network, TrunkFeatures, digest, save_network
 from hifa_cli.objectives import Objective, build_objective
+from hifa_cli.optimise import Stepper, learning_rate
 from hifa_cli.streams import torch_stream
-from hifa_cli.talk import Talk
+from hifa_cli.talk import SILENT, Talk
+from hifa_cli.validation import accuracy_on_features, held_out
 from hifa_cli.weights import build_network
 
 Steps = Callable[[int], Batch]
 LOG_EVERY_ON_GPU = 10  # reading a loss makes the host wait for the device
+FREE = ("workers", "checkpoint")  # what may change when a run goes on: no bit of the weights depends on it
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,25 @@ class TrainReport:
     last: dict[str, Any]  # the last line of the log
 
 
+@dataclass(frozen=True)
+class Run:
+    """All that a run consists of, ready to step."""
+
+    config: TrainConfig  # with every ``auto`` resolved
+    model: ModelConfig
+    photos: Collection  # to train on
+    held: Collection  # to validate with
+    views: list[tuple[Path, ...]]  # of each shape: nothing else of a shape is known here
+    objective: Objective
+    seed: int
+    device: torch.device
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.objective.network
+
+
 def train(
     photos: Collection,
     shapes: Collection,
@@ -61,8 +85,11 @@ def train(
     force: bool,
     talk: Talk,
     features: Path | None = None,
+    tensorboard: bool = False,
 ) -> TrainReport:
     """Train on labelled photos and unlabelled shapes; go on where an interrupted run stopped.
+
+    Under torchrun every process calls this with the same arguments; the first one speaks and writes.
 
     Args:
         photos: labelled photos.
@@ -74,36 +101,64 @@ def train(
         force: throw away what is in ``out``.
         talk: notes and progress.
         features: folder that keeps what a frozen trunk makes of the pictures, for other runs to use.
+        tensorboard: also write the log as TensorBoard scalars, below ``out``.
 
     Raises:
         HifaError: unusable data, another run in ``out``, or a loss that is no number.
         Stopped: the user interrupted; a checkpoint was written.
     """
-    photos, views = _labelled(photos), _by_content(shapes)
-    config = _fitted(config, photos, views, device)
-    model = model_config(config, photos.classes)
-    settings = _settings(config, model, photos, views, seed)
-    if (done := _finished(out, settings, force=force)) is not None:
+    run = prepare(photos, shapes, config, seed=seed, device=device)
+    settings = _settings(run)
+    if force and world().leads:
+        _clear(out)
+    barrier()
+    if (done := _finished(out, settings)) is not None:
         talk.note(f"{out} is trained already with these settings; --force trains it again")
         return done
+    barrier()
+    if world().leads:
+        out.mkdir(parents=True, exist_ok=True)
+        write_settings(out, {**settings, "finished": None})
+    stepper = Stepper(run.objective, run.config, device)
+    start = load_checkpoint(out, run.objective, stepper.optimiser)
+    if start:
+        talk.note(f"going on after step {start} of {run.config.steps}")
+    steps, validate = _feeds(run, features, talk)
+    started = time.monotonic()
+    last = _loop(run, stepper, steps, validate, out, start, talk, tensorboard)
+    seconds = round(time.monotonic() - started, 1)
+    if run.config.keep == "best":
+        Best(out).load(run.network)
+    report = {"steps": run.config.steps, "seconds": seconds, "digest": digest(run.network), "last": last}
+    if world().leads:
+        save_network(run.network, out, method=run.config.method, hifa_version=__version__, seed=seed)
+        write_settings(out, {**settings, "finished": report})
+        (out / CHECKPOINT).unlink(missing_ok=True)
+        Best(out).clear()
+    barrier()
+    return TrainReport(out, run.config.steps, seconds, str(report["digest"]), last)
+
+
+def prepare(
+    photos: Collection, shapes: Collection, config: TrainConfig, *, seed: int, device: torch.device
+) -> Run:
+    """Resolve the configuration against the data and build network and objective.
+
+    Raises:
+        HifaError: photos without classes, no shapes for a method that needs them, weights that are not here.
+    """
+    known, held = held_out(_labelled(photos), config.validation, seed)
+    if config.keep == "best" and not held.items:
+        raise HifaError("--keep best needs photos to validate with: give --validation, e.g. 0.1")
+    views = _by_content(shapes)
+    config = _fitted(config, views, device)
+    model = model_config(config, photos.classes)
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
     objective = build_objective(network, config, seed).to(device)
-    optimiser = build_optimiser(objective, config)
-    out.mkdir(parents=True, exist_ok=True)
-    write_settings(out, {**settings, "finished": None})
-    step = load_checkpoint(out, objective, optimiser)
-    if step:
-        talk.note(f"going on after step {step} of {config.steps}")
-    steps = _steps(network, photos, views, config, seed, device, talk, features)
-    started = time.monotonic()
-    last = _loop(objective, optimiser, steps, config, out, step, device, talk)
-    seconds = round(time.monotonic() - started, 1)
-    save_network(network, out, method=config.method, hifa_version=__version__, seed=seed)
-    report = {"steps": config.steps, "seconds": seconds, "digest": digest(network), "last": last}
-    write_settings(out, {**settings, "finished": report})
-    (out / CHECKPOINT).unlink(missing_ok=True)
-    return TrainReport(out, config.steps, seconds, str(report["digest"]), last)
+    if objective.sees_shapes and not views:
+        raise HifaError("no shapes to align with; give --shapes VIEWS, or use --method source-only")
+    return Run(config, model, known, held, views, objective, seed, device)
 
 
 def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
@@ -121,38 +176,6 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
         fit=config.fit,
         mean=ModelConfig.mean if is_lite else IMAGENET_MEAN,
         std=ModelConfig.std if is_lite else IMAGENET_STD,
-    )
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Learning rate of the head: rate / (1 + decay · p)^power, after a linear warm-up.
-
-    References:
-        Ganin and Lempitsky 2015, with decay 10 and power 0.75; Xie et al. 2018 alike.
-    """
-    progress = step / config.steps
-    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    decay: float = (1 + config.rate_decay * progress) ** config.rate_power
-    return warm * config.rate / decay
-
-
-def build_optimiser(objective: Objective, config: TrainConfig) -> torch.optim.SGD:
-    """SGD with a learning rate factor for each kind of parameter (``factor`` of the group)."""
-    network = objective.network
-    groups: list[dict[str, Any]] = [{"params": list(network.head_parameters()), "factor": 1.0}]
-    if config.freeze == "none":
-        groups.append({"params": list(network.trunk.parameters()), "factor": config.trunk_rate})
-    else:
-        network.trunk.requires_grad_(False)
-    if critic := list(objective.critic_parameters()):
-        groups.append({"params": critic, "factor": config.critic_rate})
-    return torch.optim.SGD(
-        groups,
-        lr=config.rate,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-        fused=True if next(network.parameters()).is_cuda else None,
     )
 
 
@@ -179,48 +202,46 @@ def _by_content(shapes: Collection) -> list[tuple[Path, ...]]:
     return [item.views for item in sorted(shapes.items, key=key)]
 
 
-def _fitted(
-    config: TrainConfig, photos: Collection, views: list[tuple[Path, ...]], device: torch.device
-) -> TrainConfig:
+def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.device) -> TrainConfig:
     """The configuration with every ``auto`` resolved and batches no larger than the data."""
-    if not views and config.method != "source-only":
-        raise HifaError("no shapes to align with; give --shapes VIEWS, or use --method source-only")
     freeze = config.freeze
     if freeze == "auto":
         freeze = "trunk" if device.type == "cpu" else "none"
-    available = min((len(v) for v in views), default=1)
     return replace(
         config,
         freeze=freeze,
-        shapes=min(config.shapes, max(len(views), 1)),
-        views=min(config.views, available),
+        shapes=min(config.shapes, max(len(views) - len(views) % world().size, world().size)),
+        views=min(config.views, min((len(v) for v in views), default=1)),
     )
 
 
-def _settings(
-    config: TrainConfig, model: ModelConfig, photos: Collection, views: list[tuple[Path, ...]], seed: int
-) -> dict[str, Any]:
-    names = hashlib.sha256("\n".join(f"{item.id} {item.label}" for item in photos.items).encode())
+def _settings(run: Run) -> dict[str, Any]:
+    photos = run.photos.items + run.held.items
+    names = hashlib.sha256("\n".join(f"{item.id} {item.label}" for item in photos).encode())
     return {
         "schema": 1,
         "hifa_version": __version__,
         "torch_version": torch.__version__,
-        "seed": seed,
-        "train": asdict(config),
-        "model": asdict(model),
-        "photos": {"count": len(photos.items), "digest": names.hexdigest()},
-        "shapes": {"count": len(views)},
+        "seed": run.seed,
+        "train": asdict(run.config),
+        "model": asdict(run.model),
+        "photos": {"count": len(photos), "digest": names.hexdigest()},
+        "shapes": {"count": len(run.views)},
     }
 
 
-def _finished(out: Path, settings: dict[str, Any], *, force: bool) -> TrainReport | None:
-    """The report of the same run done before; clears ``out`` under ``force``.
+def _clear(out: Path) -> None:
+    """Throw away the run in ``out``; nothing that is no run."""
+    if out.exists() and read_settings(out) is not None:
+        shutil.rmtree(out)
+
+
+def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
+    """The report of the same run done before.
 
     Raises:
         HifaError: ``out`` holds a run with other settings, or something else.
     """
-    if force and out.exists() and read_settings(out) is not None:
-        shutil.rmtree(out)
     if not out.exists():
         return None
     if (before := read_settings(out)) is None:
@@ -229,8 +250,7 @@ def _finished(out: Path, settings: dict[str, Any], *, force: bool) -> TrainRepor
         raise HifaError(f"{out} exists and is no run of hifa; choose another --out")
     finished = before.pop("finished", None)
     for part in ("seed", "train", "model", "photos", "shapes"):
-        ours = _plain(settings[part])
-        if before.get(part) != ours:
+        if _fixed(before.get(part)) != _fixed(settings[part]):
             raise HifaError(
                 f"{out} holds a run with other settings ({part}); choose another --out or --force"
             )
@@ -239,127 +259,110 @@ def _finished(out: Path, settings: dict[str, Any], *, force: bool) -> TrainRepor
     return TrainReport(out, finished["steps"], finished["seconds"], finished["digest"], finished["last"])
 
 
-def _plain(value: Any) -> Any:
-    """What JSON makes of ``value``."""
+def _fixed(value: Any) -> Any:
+    """What JSON makes of ``value``, without what may change when a run goes on."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return {key: _fixed(item) for key, item in value.items() if key not in FREE}
+    return [_fixed(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _steps(
-    network: Network,
-    photos: Collection,
-    views: list[tuple[Path, ...]],
-    config: TrainConfig,
-    seed: int,
-    device: torch.device,
-    talk: Talk,
-    features: Path | None,
-) -> Steps:
-    if config.freeze == "none":
-        return PixelSteps(photos, views, network.config, config, seed, talk)
-    cache = FeatureCache(features, network, device) if features is not None else None
+Validate = Callable[[], float]
 
-    def looked(items: Sequence[Item], label: str) -> tuple[TrunkFeatures, list[int]]:
-        maps, workers = config.method == "hifa", max(config.workers, 2)
+
+def _feeds(run: Run, folder: Path | None, talk: Talk) -> tuple[Steps, Validate | None]:
+    """Where batches come from, and how the held-out photos are classified."""
+    config, network = run.config, run.network
+    cache = FeatureCache(folder, network, run.device) if folder and config.freeze != "none" else None
+
+    def looked(
+        items: Sequence[Item], label: str, *, maps: bool, talk: Talk
+    ) -> tuple[TrunkFeatures, list[int]]:
+        workers = max(config.workers, 2)
         blocks = look(
-            network, items, maps=maps, device=device, label=label, workers=workers, talk=talk, cache=cache
+            network, items, maps=maps, device=run.device, label=label, workers=workers, talk=talk, cache=cache
         )
         return gather_features(blocks, items)
 
-    seen, rows = looked(photos.items, "looking at the photos")
-    labels = np.array([photos.items[row].label for row in rows], dtype=np.int64)
-    if config.method == "source-only":
-        empty = TrunkFeatures(*(part[:0] for part in seen))
-        return CachedSteps(seen, labels, empty, config, seed)
-    items = [Item(str(views[0].parent), -1, views) for views in views]
-    shapes, _ = looked(items, "looking at the shapes")
-    return CachedSteps(seen, labels, shapes, config, seed)
+    def classified(talk: Talk = SILENT) -> tuple[TrunkFeatures, Tensor]:
+        seen, rows = looked(run.held.items, "looking at the held-out photos", maps=False, talk=talk)
+        return seen, torch.tensor([run.held.items[row].label for row in rows])
+
+    if config.freeze == "none":
+        steps: Steps = PixelSteps(
+            run.photos, run.views if run.objective.sees_shapes else [], network.config, config, run.seed, talk
+        )
+        return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
+    maps = run.objective.reads_maps
+    seen, rows = looked(run.photos.items, "looking at the photos", maps=maps, talk=talk)
+    labels = np.array([run.photos.items[row].label for row in rows], dtype=np.int64)
+    shapes = TrunkFeatures(*(part[:0] for part in seen))
+    if run.objective.sees_shapes:
+        items = [Item(str(views[0].parent), -1, views) for views in run.views]
+        shapes, _ = looked(items, "looking at the shapes", maps=maps, talk=talk)
+    steps = CachedSteps(seen, labels, shapes, config, run.seed)
+    if not run.held.items:
+        return steps, None
+    held = classified(talk)
+    return steps, lambda: accuracy_on_features(network, *held)
 
 
 def _loop(
-    objective: Objective,
-    optimiser: torch.optim.SGD,
+    run: Run,
+    stepper: Stepper,
     steps: Steps,
-    config: TrainConfig,
+    validate: Validate | None,
     out: Path,
     start: int,
-    device: torch.device,
     talk: Talk,
+    tensorboard: bool,
 ) -> dict[str, Any]:
     """Run the steps from ``start``; checkpoint regularly and when asked to stop."""
-    log, last = Log(out, start), {}
-    objective.train()
+    config, device, leads = run.config, run.device, world().leads
     every = 1 if device.type == "cpu" else LOG_EVERY_ON_GPU
     workers = config.workers or (2 if config.freeze == "none" else 1)
-    scaler = torch.amp.GradScaler(device.type, enabled=_precision(config, device) == torch.float16)
-    with contextlib.closing(log), _stop_requests() as stop:
-        batches = ahead(steps, range(start, config.steps), workers)
-        for step, batch in enumerate(
-            talk.track(batches, f"training {config.method}", config.steps - start), start
-        ):
-            rate = learning_rate(config, step)
-            terms = _step(objective, optimiser, scaler, batch.to(device), step, rate, config, device)
-            if step % every == 0 or step == config.steps - 1:
-                last = _line(objective, terms, step, rate)
-                _check(last, out)
-                log.write(last)
-            if stop.wanted or ((step + 1) % config.checkpoint == 0 and step + 1 < config.steps):
-                save_checkpoint(out, objective, optimiser, step + 1)
-            if stop.wanted:
+    feed = steps if device.type != "cuda" else lambda step: steps(step).pinned()
+    watch, best, last = Watch(len(run.model.classes), talk), Best(out), {}
+    run.objective.train()
+    log = Log(out, start, tensorboard=tensorboard) if leads else None
+    with contextlib.closing(log) if log else contextlib.nullcontext(), _stop_requests() as stop:
+        batches = ahead(feed, range(start, config.steps), workers)
+        label = f"training {config.method}"
+        for step, batch in enumerate(talk.track(batches, label, config.steps - start), start):
+            batch = batch.to(device)
+            if step == 0:
+                warn_if_stiff(run.objective, batch, config, talk)
+            terms = stepper(batch, step)
+            ends = step + 1 == config.steps
+            judged = validate and ((step + 1) % config.validate_every == 0 or ends)
+            if step % every == 0 or judged or ends:
+                last = _line(run.objective, terms, step, learning_rate(config, step), device)
+                stop_unless_finite(last, out)
+                watch(last)
+                if validate and judged:
+                    last["accuracy_held_out"] = validate()
+                    if config.keep == "best" and leads:
+                        best.offer(run.network, last["accuracy_held_out"], step)
+                if log:
+                    log.write(last)
+            stopping = any_wants(stop.wanted, device)
+            if leads and (stopping or ((step + 1) % config.checkpoint == 0 and not ends)):
+                if log:
+                    log.flush()  # a checkpoint never knows more than the log
+                save_checkpoint(out, run.objective, stepper.optimiser, step + 1)
+            if stopping:
                 raise Stopped(
                     f"stopped after step {step + 1} of {config.steps}; the same command goes on from there"
                 )
     return last
 
 
-def _step(
-    objective: Objective,
-    optimiser: torch.optim.SGD,
-    scaler: torch.amp.GradScaler,
-    batch: Batch,
-    step: int,
-    rate: float,
-    config: TrainConfig,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["factor"]
-    precision = _precision(config, device)
-    with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-        terms = objective(batch, step, step / config.steps)
-    optimiser.zero_grad(set_to_none=True)
-    scaler.scale(sum(terms.values(), start=torch.zeros((), device=device))).backward()
-    if config.clip:
-        scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(objective.parameters(), config.clip)
-    scaler.step(optimiser)
-    scaler.update()
-    return {name: term.detach() for name, term in terms.items()}
-
-
-def _precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """The reduced precision of the network's products, or None for float32."""
-    if config.amp == "bf16" or (
-        config.amp == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    ):
-        return torch.bfloat16
-    return torch.float16 if config.amp == "fp16" else None
-
-
-def _line(objective: Objective, terms: dict[str, Tensor], step: int, rate: float) -> dict[str, Any]:
-    values = {name: float(term) for name, term in terms.items()}
+def _line(
+    objective: Objective, terms: dict[str, Tensor], step: int, rate: float, device: torch.device
+) -> dict[str, Any]:
+    """A line of the log; where several processes hold parts of a mean, the mean."""
+    values = averaged({name: float(term) for name, term in terms.items()}, device)
     watched = {name: float(value) for name, value in objective.watched.items()}
     return {"step": step, "rate": rate, "total": sum(values.values()), **values, **watched}
-
-
-def _check(line: dict[str, Any], out: Path) -> None:
-    for name, value in line.items():
-        if not math.isfinite(value):
-            raise HifaError(
-                f"step {line['step']}: {name} is {value}; lower --rate or --weight-global "
-                f"(the last checkpoint in {out} is kept)"
-            )
 
 
 class _Stop:

@@ -21,6 +21,7 @@ from hifa_cli.batches import Batch
 from hifa_cli.config import PRESETS, TrainConfig
 from hifa_cli.data import Collection, find_images, find_shapes
 from hifa_cli.errors import HifaError, Stopped
+from hifa_cli.optimise import learning_rate
 from hifa_cli.talk import SILENT, Talk
 from tests.conftest import write_photos, write_views
 
@@ -235,7 +236,7 @@ def test_every_preset_names_fields_of_the_configuration() -> None:
 
 def test_the_learning_rate_decays_as_its_source_says() -> None:
     config = replace(TINY, rate=0.01, warmup=0, steps=100)
-    assert stage.learning_rate(config, 0) == pytest.approx(0.01)
-    assert stage.learning_rate(config, 50) == pytest.approx(0.01 / 6**0.75)
+    assert learning_rate(config, 0) == pytest.approx(0.01)
+    assert learning_rate(config, 50) == pytest.approx(0.01 / 6**0.75)
     warm = replace(config, warmup=10)
-    assert stage.learning_rate(warm, 0) == pytest.approx(0.001)
+    assert learning_rate(warm, 0) == pytest.approx(0.001)
