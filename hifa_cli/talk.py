@@ -19,6 +19,9 @@ class Talk:
     def warn(self, message: str) -> None:
         """Say that something went wrong which did not stop the work."""
 
+    def status(self, message: str) -> None:
+        """Say how the work at hand is doing, beside its progress; replaced by the next one."""
+
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Yield ``items``, showing how many of ``total`` are done under ``label``."""
         yield from items

@@ -25,7 +25,7 @@ from hifa_cli.checkpoints import (
     save_checkpoint,
     write_settings,
 )
-from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig, TrainConfig
+from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, Freeze, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.distributed import any_wants, averaged, barrier, world
 from hifa_cli.errors import HifaError, Stopped
@@ -41,6 +41,9 @@ from hifa_cli.weights import build_network
 
 Steps = Callable[[int], Batch]
 LOG_EVERY_ON_GPU = 10  # reading a loss makes the host wait for the device
+SYMBOLS = {  # the paper's names of the terms
+    "classification": "L_C", "mutual_information": "λL_MI", "global": "βL_G", "local": "γL_L",
+}  # fmt: skip
 FREE = ("workers", "checkpoint")  # what may change when a run goes on: no bit of the weights depends on it
 
 
@@ -202,14 +205,18 @@ def _by_content(shapes: Collection) -> list[tuple[Path, ...]]:
     return [item.views for item in sorted(shapes.items, key=key)]
 
 
+def resolved_freeze(config: TrainConfig, device: torch.device) -> Freeze:
+    """What ``auto`` means on a device: training a whole trunk takes days on a CPU."""
+    if config.freeze != "auto":
+        return config.freeze
+    return "trunk" if device.type == "cpu" else "none"
+
+
 def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.device) -> TrainConfig:
     """The configuration with every ``auto`` resolved and batches no larger than the data."""
-    freeze = config.freeze
-    if freeze == "auto":
-        freeze = "trunk" if device.type == "cpu" else "none"
     return replace(
         config,
-        freeze=freeze,
+        freeze=resolved_freeze(config, device),
         shapes=min(config.shapes, max(len(views) - len(views) % world().size, world().size)),
         views=min(config.views, min((len(v) for v in views), default=1)),
     )
@@ -338,6 +345,7 @@ def _loop(
                 last = _line(run.objective, terms, step, learning_rate(config, step), device)
                 stop_unless_finite(last, out)
                 watch(last)
+                talk.status("  ".join(f"{SYMBOLS.get(name, name)} {last[name]:.3g}" for name in terms))
                 if validate and judged:
                     last["accuracy_held_out"] = validate()
                     if config.keep == "best" and leads:

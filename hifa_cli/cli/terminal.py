@@ -26,6 +26,7 @@ class TerminalTalk(Talk):
     def __init__(self, *, verbose: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.verbose = verbose
+        self.progress: Progress | None = None
 
     def note(self, message: str) -> None:
         """Print ``message`` on stderr."""
@@ -36,6 +37,11 @@ class TerminalTalk(Talk):
         self.console.print("[yellow]warning:[/]", end=" ")
         self.console.print(message, markup=False)
 
+    def status(self, message: str) -> None:
+        """Show ``message`` behind the bar that is running."""
+        if self.progress is not None and self.progress.tasks:
+            self.progress.update(self.progress.tasks[0].id, status=message)
+
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Show a bar while ``items`` pass; a plain line at the end where nobody watches."""
         progress = Progress(
@@ -45,16 +51,19 @@ class TerminalTalk(Talk):
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[status]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
+        outer, self.progress = self.progress, progress
         with progress:
-            task = progress.add_task(label, total=total, rate="")
+            task = progress.add_task(label, total=total, rate="", status="")
             for item in items:
                 yield item
                 progress.advance(task)
                 if speed := progress.tasks[0].speed:
                     progress.update(task, rate=f"{speed:.1f}/s")
+        self.progress = outer
         if not self.console.is_terminal:
             done = int(progress.tasks[0].completed)
             self.note(f"{label}: {done} in {progress.tasks[0].finished_time or 0:.0f} s" if done else label)

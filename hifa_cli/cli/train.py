@@ -1,15 +1,24 @@
 """``hifa train``."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.table import Table
 
 from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import PRESETS, Freeze, Method, Preset, TrainConfig
+from hifa_cli.talk import Talk
 
+if TYPE_CHECKING:
+    import torch
+
+    from hifa_cli.data import Collection
+
+Keep = Literal["last", "best"]
 Number = float | None
 Count = int | None
 _BY_PRESET = "Default: what the preset says."
@@ -57,7 +66,28 @@ def train(
         bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
     ] = False,
     seed: Seed = 0,
+    validation: Annotated[
+        Number, typer.Option(min=0, max=0.9, help="Share of the photos held out and classified as it runs.")
+    ] = None,
+    keep: Annotated[
+        Keep | None, typer.Option(help="Which weights: the last, or best on the held-out photos.")
+    ] = None,
+    chunk: Annotated[
+        Count,
+        typer.Option(min=0, help="Pictures whose activations are held at once (0: all); saves memory."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other number of the run, e.g. momentum=0.8."),
+    ] = None,
     feature_cache: Features = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard scalars into the run's folder as well.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -71,10 +101,10 @@ def train(
 
     [dim]hifa train --images photos --shapes views --out run[/]
     """
-    from hifa_cli import train as stage
     from hifa_cli.checkpoints import CHECKPOINT
     from hifa_cli.data import Collection, find_images, find_shapes
     from hifa_cli.device import pick_device
+    from hifa_cli.distributed import joined
     from hifa_cli.errors import HifaError
 
     given: dict[str, Any] = {
@@ -82,40 +112,84 @@ def train(
         "shapes": shapes_per_step, "views": views, "rate": rate, "weight_mutual": weight_mutual,
         "weight_global": weight_global, "weight_local": weight_local, "radius": radius,
         "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
+        "validation": validation, "keep": keep, "chunk": chunk,
     }  # fmt: skip
     chosen: dict[str, Any] = {
         **PRESETS[preset],
         **{name: value for name, value in given.items() if value is not None},
+        **_assigned(assignments or []),
     }
     settings = TrainConfig(method=method, preset=preset, **chosen)
     if shapes is None and method != "source-only":
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
+    talk = talk_for(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)
     targets = find_shapes(shapes, split=split) if shapes else Collection((), ())
-    photos.tell(talk)
-    targets.tell(talk)
+    if leads:
+        photos.tell(talk)
+        targets.tell(talk)
     talk.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
-    where = pick_device(device)
-    report = stage.train(
-        photos,
-        targets,
-        out,
-        settings,
-        seed=seed,
-        device=where,
-        force=force,
-        talk=talk,
-        features=feature_cache,
-    )
+    with joined(pick_device(device)) as where:
+        if dry_run:
+            _show_estimate(photos, targets, settings, seed, where, talk, as_json=as_json)
+            return
+        _train(
+            photos, targets, out, settings, seed=seed, device=where, force=force, talk=talk,
+            features=feature_cache, tensorboard=tensorboard, as_json=as_json and leads,
+        )  # fmt: skip
+
+
+def _assigned(texts: list[str]) -> dict[str, Any]:
+    from hifa_cli.compare.arms import pairs, typed
+
+    try:
+        return typed(TrainConfig, dict(pairs(texts)), sealed=("method", "preset"))
+    except ValueError as error:
+        raise typer.BadParameter(f"--set: {error}") from error
+
+
+def _train(
+    photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, talk: Talk, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    from hifa_cli.train import train as stage
+
+    talk.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
+    report = stage(photos, shapes, out, config, talk=talk, **options)
     document = {
-        "out": str(out), "method": method, "steps": report.steps, "seconds": report.seconds,
-        "model": report.digest, "last": report.last, "config": asdict(settings),
+        "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
+        "model": report.digest, "last": report.last, "config": asdict(config),
     }  # fmt: skip
     if as_json:
         print_json(document)
     else:
-        talk.note(f"trained {method}: {report.steps} steps in {report.seconds} s, model {report.digest[:12]}")
+        talk.note(
+            f"trained {config.method}: {report.steps} steps in {report.seconds} s, model {report.digest[:12]}"
+        )
         talk.note(f"next: hifa export --model {out} --images PHOTOS --shapes VIEWS --out EMB.h5")
+
+
+def _show_estimate(
+    photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
+    talk: Talk, *, as_json: bool,
+) -> None:  # fmt: skip
+    from hifa_cli.rehearsal import rehearse
+    from hifa_cli.train import prepare
+
+    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device), talk)
+    document = {**asdict(estimate), "config": asdict(config)}
+    if as_json:
+        print_json(document)
+        return
+    table = Table("what", "measured on this machine", box=None)
+    for name, count in estimate.parameters.items():
+        table.add_row(f"parameters: {name}", f"{count:,}")
+    table.add_row("pictures a step", f"{estimate.pictures_a_step:,}")
+    table.add_row("seconds a step", f"{estimate.seconds_a_step:.3g}")
+    table.add_row("looking at every picture once", f"{estimate.seconds_looking:,.0f} s")
+    table.add_row(f"{estimate.steps:,} steps in all", f"{estimate.seconds_in_all:,.0f} s")
+    table.add_row(f"peak memory of the {estimate.memory_of}", f"{estimate.memory_gb:.2f} GB")
+    print_result(table)
