@@ -26,11 +26,12 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its name, its values by column, and intervals of some of them."""
+    """A line of a table: its name, its values by column, and intervals or deviations of some of them."""
 
     name: str
     values: Mapping[str, Value]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Table:
     note: str = ""
 
     def cell(self, row: Row, column: str) -> str:
-        """A value as it is printed: three digits, with its interval where there is one."""
+        """A value as it is printed: three digits, with its deviation or interval where there is one."""
         value = row.values.get(column)
         if value is None:
             return ""
@@ -64,7 +65,8 @@ class Table:
             return f"<{10**-DIGITS:.{DIGITS}f}"  # never nought
         interval = row.intervals.get(column)
         bounds = f" [{interval.low:.{DIGITS}f}, {interval.high:.{DIGITS}f}]" if interval else ""
-        return f"{value:.{DIGITS}f}{bounds}"
+        spread = f" ± {row.deviations[column]:.{DIGITS}f}" if column in row.deviations else ""
+        return f"{value:.{DIGITS}f}{spread}{bounds}"
 
     def best(self, column: str) -> str | None:
         """The printed value of a column's best row, without its interval; None where none is set in bold."""
@@ -144,12 +146,17 @@ def to_csv(tables: Sequence[Table]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     for number, table in enumerate(tables):
         bounded = [column for column in table.columns if any(column in row.intervals for row in table.rows)]
+        spread = [column for column in table.columns if any(column in row.deviations for row in table.rows)]
         if number:
             writer.writerow([])
         edges = [f"{column}_{edge}" for column in bounded for edge in ("low", "high")]
+        edges += [f"{column}_deviation" for column in spread]
         writer.writerow([table.head, *table.columns, *edges])
         for row in table.rows:
-            bounds = [edge for column in bounded for edge in row.intervals.get(column, ("", ""))]
+            bounds: list[float | str] = [
+                edge for column in bounded for edge in row.intervals.get(column, ("", ""))
+            ]
+            bounds += [row.deviations.get(column, "") for column in spread]
             values = [row.values.get(column) for column in table.columns]
             writer.writerow([row.name, *("" if value is None else value for value in values), *bounds])
     return out.getvalue()
@@ -184,7 +191,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 def _latex(table: Table) -> str:
     def escaped(text: str) -> str:
-        return text.translate(_LATEX).replace("−", "--")
+        return text.translate(_LATEX).replace("−", "--").replace("±", r"$\pm$").replace("†", r"$^\dagger$")
 
     def cell(row: Row, column: str) -> str:
         text = escaped(table.cell(row, column))

@@ -1,0 +1,158 @@
+"""The rows of a comparison as they are written on the command line.
+
+    hifa                              a training method
+    hifa(weight_mutual=0,radius=30)   the same with settings of its own
+    package.module:Class              a training method of the user's
+    frozen                            the comparison's own backbone, pretrained and never trained
+    frozen:resnet50(weights=FILE)     any other backbone
+    jgsa, jgsa(dimension=30):hifa     a shallow method on the embeddings of a row (source-only)
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+FROZEN = "frozen"
+SHALLOW = ("jgsa", "meda")
+BASE = "source-only"  # the paper adapts the features of this network
+Kind = Literal["trained", "frozen", "adapted"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A row of the table.
+
+    Attributes:
+        name: as written, without spaces.
+        kind: trained, frozen, or adapted from another row's embeddings.
+        method: of training, ``frozen``, or the shallow method.
+        overrides: settings of its own, as text by name.
+        backbone: of a frozen row; '' is the comparison's.
+        base: the row whose embeddings are adapted.
+    """
+
+    name: str
+    kind: Kind
+    method: str
+    overrides: tuple[tuple[str, str], ...] = ()
+    backbone: str = ""
+    base: "Arm | None" = None
+
+
+def parse_arms(text: str) -> tuple[Arm, ...]:
+    """The rows in a list separated by commas; one written twice counts once.
+
+    Raises:
+        ValueError: a row that cannot be read; the message says which and why.
+    """
+    parts = _split(text)
+    if not parts:
+        raise ValueError("no methods: name at least one, e.g. source-only,hifa")
+    return tuple({arm.name: arm for arm in map(parse_arm, parts)}.values())
+
+
+def parse_arm(text: str) -> Arm:
+    """One row.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    text = re.sub(r"\s+", "", text)
+    head, own, rest = _parted(text)
+    if head.partition(":")[0] == FROZEN:
+        if rest:
+            raise ValueError(f"'{text}': write frozen:BACKBONE(key=value)")
+        return Arm(text, "frozen", FROZEN, own, backbone=head.partition(":")[2])
+    if head in SHALLOW:
+        base = parse_arm(rest or BASE)
+        if base.kind == "adapted":
+            raise ValueError(f"'{text}': {head} adapts a trained or frozen row, not {base.name}")
+        return Arm(text, "adapted", head, own, base=base)
+    if rest:
+        raise ValueError(f"'{text}': nothing may follow the settings of {head}")
+    return Arm(text, "trained", head, own)
+
+
+def _parted(text: str) -> tuple[str, tuple[tuple[str, str], ...], str]:
+    """``NAME(k=v,…):REST`` as name, settings, rest."""
+    opened = text.find("(")
+    if opened < 0:
+        if ")" in text or not text:
+            raise ValueError(f"'{text}' is no method")
+        head, _, rest = text.partition(":") if text.partition(":")[0] in SHALLOW else (text, "", "")
+        return head, (), rest
+    head = text[:opened]
+    if head.partition(":")[0] in SHALLOW and ":" in head:  # the settings are those of the base
+        head, _, rest = text.partition(":")
+        return head, (), rest
+    closed = text.find(")", opened)
+    if closed < 0 or not head or (text[closed + 1 :] and text[closed + 1] != ":"):
+        raise ValueError(f"'{text}': write METHOD(key=value,key=value)")
+    return head, pairs(text[opened + 1 : closed].split(",")), text[closed + 2 :]
+
+
+def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """``key=value`` texts as pairs; a later one of the same key wins.
+
+    Raises:
+        ValueError: one has no '=' or no key.
+    """
+    found: dict[str, str] = {}
+    for one in texts:
+        key, equals, value = one.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"'{one}' is no setting: write key=value")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return tuple(found.items())
+
+
+def _split(text: str) -> list[str]:
+    """Parts between the commas that stand in no parentheses."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part for part in parts if part.strip()]
+
+
+def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -> dict[str, Any]:
+    """Values of a configuration's fields from text, each by the field's own type.
+
+    Args:
+        kind: a dataclass of ``config.py``.
+        texts: by name of the field.
+        sealed: fields that may not be set so.
+
+    Raises:
+        ValueError: there is no such field, or the text is no value of it.
+    """
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind) if field.name not in sealed]
+    values = {}
+    for key, text in texts.items():
+        if key not in known:
+            raise ValueError(f"there is no setting '{key}' here; there are {', '.join(known)}")
+        values[key] = _value(key, text, hints[key])
+    return values
+
+
+def _value(key: str, text: str, kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise ValueError(f"{key} is one of {', '.join(map(str, get_args(kind)))}, not '{text}'")
+        return text
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{key} is true or false, not '{text}'")
+        return text.lower() == "true"
+    if kind not in (int, float, str):
+        raise ValueError(f"{key} cannot be set from a line of text")
+    try:
+        return kind(text)
+    except ValueError as error:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{key} is {what}, not '{text}'") from error
