@@ -1,5 +1,6 @@
 """Training methods: each owns the network and returns the loss terms of a batch by name, weighted."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -172,7 +173,9 @@ class Hifa(Objective):
         """The critic's logits for every view of every item, in float32."""
         if self.critic is None:
             raise RuntimeError("this method has no critic")
-        with torch.autocast(low.device.type, enabled=False):
+        kind = low.device.type
+        available = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if available else contextlib.nullcontext():
             logits: tuple[Tensor, ...] = self.critic(
                 *(losses.at_least_float32(part.flatten(0, 1)) for part in (low, *highs))
             )
