@@ -28,7 +28,6 @@ class RenderConfig:
     memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 
 
-Method = Literal["source-only", "hifa-g", "hifa-gl", "hifa"]
 Preset = Literal["stable", "paper", "lab"]
 Fit = Literal["squash", "crop", "pad"]
 Freeze = Literal["auto", "none", "trunk"]
@@ -63,7 +62,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class TrainConfig:
     """One training run. The defaults are the preset ``stable``; ``PRESETS`` holds what the others change."""
 
-    method: Method = "hifa"
+    method: str = "hifa"  # a name of methods.METHODS, or package.module:Class
     preset: Preset = "stable"
     backbone: str = "efficientnet_lite0"
     weights: str = "imagenet"
@@ -174,6 +173,18 @@ class EvaluateConfig:
     profile: MetricProfile = "mi3dor"
     bootstrap: int = 0  # resamples of the confidence intervals; 0 means none
     resamples: int = 10_000  # of a comparison with another export
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """A comparison of methods over seeds (tables 1 to 3)."""
+
+    # table 3; the fourth builds the term of the fifth and lets it act on nothing: the placebo
+    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa"
+    seeds: str = "5"  # so many from 0, or a list
+    train_split: str = "train"
+    test_split: str = "test"
+    jobs: int = 0  # processes side by side; 0 is what fits
 
 
 @dataclass(frozen=True)

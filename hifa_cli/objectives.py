@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -199,17 +198,3 @@ def build_critic(network: Network, seed: int) -> Critic:
         network.train(training)
         torch.manual_seed(derive(seed, "initialise", "critic"))
         return Critic(low.shape[2], low.shape[-1], network.dimension)
-
-
-def build_objective(network: Network, config: TrainConfig, seed: int) -> Objective:
-    """The objective called ``config.method``."""
-    kind, options = METHODS[config.method]
-    return kind(network, config, seed, **options)
-
-
-METHODS: dict[str, tuple[type[Objective], dict[str, Any]]] = {
-    "source-only": (SourceOnly, {}),
-    "hifa-g": (Hifa, {"mutual": False, "local": False}),
-    "hifa-gl": (Hifa, {"mutual": False}),
-    "hifa": (Hifa, {}),
-}

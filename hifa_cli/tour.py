@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hifa_cli.atomic import written_file
 from hifa_cli.build import build_gallery
-from hifa_cli.config import DemoConfig, IndexConfig, Method, RenderConfig, TrainConfig, WorldConfig
+from hifa_cli.config import DemoConfig, IndexConfig, RenderConfig, TrainConfig, WorldConfig
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.demo.world import make_world
 from hifa_cli.errors import HifaError
@@ -27,7 +27,7 @@ from hifa_cli.train import train
 if TYPE_CHECKING:
     import torch
 
-METHODS: tuple[Method, ...] = ("source-only", "hifa")
+METHODS: tuple[str, ...] = ("source-only", "hifa")
 MARK = "demo.json"
 
 

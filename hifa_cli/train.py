@@ -31,8 +31,9 @@ from hifa_cli.distributed import any_wants, averaged, barrier, world
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.features import FeatureCache, gather_features, look
 from hifa_cli.health import Watch, stop_unless_finite, warn_if_stiff
+from hifa_cli.methods import build_objective
 from hifa_cli.model import Network, TrunkFeatures, digest, save_network
-from hifa_cli.objectives import Objective, build_objective
+from hifa_cli.objectives import Objective
 from hifa_cli.optimise import Stepper, learning_rate
 from hifa_cli.streams import torch_stream
 from hifa_cli.talk import SILENT, Talk

@@ -16,8 +16,8 @@ from hifa_cli.batches import Batch
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.distributed import ALONE, World, gathered, world
 from hifa_cli.errors import HifaError
+from hifa_cli.methods import METHODS, build_objective
 from hifa_cli.model import Network, TrunkFeatures
-from hifa_cli.objectives import METHODS, build_objective
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, SHAPES, VIEWS, CLASSES = 6, 4, 3, 3

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Seed, Verbose
 from hifa_cli.cli.terminal import print_json, print_result, talk_for
-from hifa_cli.config import PRESETS, Freeze, Method, Preset, TrainConfig
+from hifa_cli.config import PRESETS, Freeze, Preset, TrainConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.methods import METHODS, check_method, find_method
 from hifa_cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -24,6 +26,14 @@ Count = int | None
 _BY_PRESET = "Default: what the preset says."
 
 
+def _known_method(name: str) -> str:
+    try:
+        check_method(name)
+    except HifaError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
 def train(
     images: Annotated[Path, typer.Option(help="Labelled photos: a folder a class.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: weights, configuration, log.")],
@@ -31,7 +41,12 @@ def train(
         Path | None, typer.Option(help="Rendered shapes ('hifa render'). Their folders' names are not read.")
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="The method, or an ablation of table 3.")
+        str,
+        typer.Option(
+            metavar="METHOD",
+            callback=_known_method,
+            help=f"{', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
+        ),
     ] = TrainConfig.method,
     preset: Annotated[
         Preset,
@@ -105,7 +120,6 @@ def train(
     from hifa_cli.data import Collection, find_images, find_shapes
     from hifa_cli.device import pick_device
     from hifa_cli.distributed import joined
-    from hifa_cli.errors import HifaError
 
     given: dict[str, Any] = {
         "backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps, "images": images_per_step,
@@ -120,7 +134,7 @@ def train(
         **_assigned(assignments or []),
     }
     settings = TrainConfig(method=method, preset=preset, **chosen)
-    if shapes is None and method != "source-only":
+    if shapes is None and find_method(method)[0].sees_shapes:
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
