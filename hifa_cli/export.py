@@ -1,7 +1,7 @@
 """A model's embeddings of photos and shapes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import ModelConfig
+from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.errors import HifaError
 from hifa_cli.features import FeatureCache, look
@@ -56,14 +56,44 @@ class Encoder:
         return vectors
 
 
-def frozen_encoder(device: torch.device) -> Encoder:
-    """The pretrained encoder that the install brought, with no training at all."""
-    config = ModelConfig(embedding=0)
-    network = build_network(config, "imagenet", torch_stream(0, "initialise", "head"))
+def frozen_encoder(
+    device: torch.device, config: ModelConfig | None = None, weights: str = "imagenet"
+) -> Encoder:
+    """A pretrained encoder with no training at all: by default the one that the install brought.
+
+    Args:
+        device: where it runs.
+        config: another backbone's (``untrained``).
+        weights: ``imagenet``, a file, or ``none`` for a random one.
+
+    Raises:
+        HifaError: the weights cannot be had or do not fit.
+    """
+    network = build_network(
+        config or untrained(ModelConfig.backbone), weights, torch_stream(0, "initialise", "head")
+    )
     with torch.no_grad():  # there is no class to tell apart; what is not used must not change the digest
         for parameter in network.classifier.parameters():
             parameter.zero_()
     return Encoder(network, FROZEN, device)
+
+
+def untrained(backbone: str) -> ModelConfig:
+    """A backbone without a bottleneck, its pictures prepared as its pretraining did."""
+    config = ModelConfig(backbone=backbone, embedding=0)
+    if backbone == ModelConfig.backbone:
+        return config
+    config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    if backbone == "alexnet":
+        return config
+    import timm
+
+    known = timm.get_pretrained_cfg(backbone)
+    if known is None:
+        return config  # building it says what is wrong with the name
+    side = int(known.input_size[-1])
+    (r, g, b), (sr, sg, sb) = known.mean, known.std
+    return replace(config, size=side, resize=side, mean=(r, g, b), std=(sr, sg, sb))
 
 
 def load_encoder(folder: Path | None, device: torch.device) -> Encoder:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.atomic import written_file
 from hifa_cli.errors import HifaError
-from hifa_cli.metrics import Curve
+from hifa_cli.metrics import LOWER_IS_BETTER, Curve
 from hifa_cli.ranking import normalised
 from hifa_cli.store import Embeddings, Export
 
@@ -241,6 +241,41 @@ def _write_shares(axis: "Axes", matrix: NDArray[np.float64]) -> None:
         share = matrix[row, column]
         colour = "white" if share > 0.5 else "black"
         axis.text(column, row, f"{share * 100:.0f}", ha="center", va="center", color=colour, fontsize=5.5)
+
+
+def seeds_figure(
+    rows: Sequence[tuple[str, Mapping[str, Sequence[float]]]], metrics: Sequence[str]
+) -> "Figure":
+    """Every seed of every method as a dot and their mean as a bar, a panel a metric.
+
+    Args:
+        rows: a method's name and its values by metric, top to bottom; one without values stays empty.
+        metrics: of the panels.
+    """
+    columns = 3
+    lines = -(-len(metrics) // columns)
+    figure, axes = _panels(lines, columns, height=0.7 + 0.2 * len(rows))
+    for number, axis in enumerate(axes.flat):
+        if number >= len(metrics):
+            axis.set_visible(False)
+            continue
+        _draw_seeds(axis, [values.get(metrics[number], ()) for _, values in rows])
+        names = [name for name, _ in rows] if number % columns == 0 else []
+        axis.set_yticks(range(len(rows)), names or [""] * len(rows))
+        axis.set_title(metrics[number] + (" (less is better)" if metrics[number] in LOWER_IS_BETTER else ""))
+    return figure
+
+
+def _draw_seeds(axis: "Axes", rows: Sequence[Sequence[float]]) -> None:
+    for number, values in enumerate(rows):
+        colour = _LINES[number % len(_LINES)]
+        axis.plot(values, [number] * len(values), "o", color=colour, markersize=3.5, alpha=0.6, linewidth=0)
+        if values:
+            axis.plot(
+                [float(np.mean(values))], [number], "|", color=colour, markersize=11, markeredgewidth=1.6
+            )
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.grid(axis="x", linewidth=0.3, alpha=0.6)
 
 
 def _panels(rows: int, columns: int, *, height: float, width: float = _WIDTH) -> tuple["Figure", Any]:

@@ -50,9 +50,13 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
     defaults = {
         name: _defaults_for(table, name, group.commands[name].params) for name, table in tables.items()
     }
+    context.meta[TABLES] = defaults
     mine = defaults if context.command is group else defaults.get(str(context.info_name), {})
     context.default_map = {**(context.default_map or {}), **mine}
     return path
+
+
+TABLES = "hifa_cli.tables"  # of a configuration file, for a verb that runs others: in the context's meta
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]

@@ -1,11 +1,11 @@
 """The rows of a comparison as they are written on the command line.
 
-    hifa                              a training method
-    hifa(weight_mutual=0,radius=30)   the same with settings of its own
-    package.module:Class              a training method of the user's
-    frozen                            the comparison's own backbone, pretrained and never trained
-    frozen:resnet50(weights=FILE)     any other backbone
-    jgsa, jgsa(dimension=30):hifa     a shallow method on the embeddings of a row (source-only)
+hifa                              a training method
+hifa(weight_mutual=0,radius=30)   the same with settings of its own
+package.module:Class              a training method of the user's
+frozen                            the comparison's own backbone, pretrained and never trained
+frozen:resnet50(weights=FILE)     any other backbone
+jgsa, jgsa(dimension=30):hifa     a shallow method on the embeddings of a row (source-only)
 """
 
 import re

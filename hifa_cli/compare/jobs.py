@@ -1,9 +1,9 @@
 """One row at one seed: train, export, adapt, evaluate; what is done already is taken as it is.
 
-    FOLDER/run/          the training run ('hifa train' wrote it)
-    FOLDER/test.h5       embeddings of the test split
-    FOLDER/train.h5      of the training split, where a shallow method is to be fitted on them
-    FOLDER/scores.json   written last: with it, the job is done
+FOLDER/run/          the training run ('hifa train' wrote it)
+FOLDER/test.h5       embeddings of the test split
+FOLDER/train.h5      of the training split, where a shallow method is to be fitted on them
+FOLDER/scores.json   written last: with it, the job is done
 """
 
 import json

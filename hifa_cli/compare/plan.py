@@ -3,20 +3,20 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hifa_cli.compare.arms import BASE, Arm, typed
+from hifa_cli.compare.arms import Arm, typed
 from hifa_cli.compare.jobs import Job
-from hifa_cli.config import ModelConfig, TrainConfig
+from hifa_cli.config import TrainConfig
 
 SEALED = ("method", "preset")  # a row's method is its name; a preset changes many settings at once
 # What decides how much a row may learn, or from what: a row that changes it is not compared like for like.
 SHARED = (
-    "backbone", "weights", "freeze", "embedding", "steps", "images", "shapes", "views", "size", "resize", "fit",
-    "augment", "balanced", "rate", "validation", "keep",
+    "backbone", "weights", "freeze", "embedding", "steps", "images", "shapes", "views", "size", "resize",
+    "fit", "augment", "balanced", "rate", "validation", "keep",
 )  # fmt: skip
 
 
@@ -60,7 +60,14 @@ def plan(
             named = {**settings, "train_data": train_data, "device": device, "kind": arm.kind, "base": base}
             folder = out / "arms" / _slug(arm.name, named) / ("once" if seed is None else f"seed-{seed}")
             jobs[arm.name, seed] = Job(
-                str(folder), arm.name, arm.kind, arm.method, seed, **settings, base=base, fits=arm.name in fitted
+                str(folder),
+                arm.name,
+                arm.kind,
+                arm.method,
+                seed,
+                **settings,
+                base=base,
+                fits=arm.name in fitted,
             )
     unlike = {arm.name: found for arm in arms if (found := _unlike(arm, config))}
     return Plan(jobs, unlike)
@@ -120,3 +127,13 @@ def _slug(name: str, settings: Mapping[str, Any]) -> str:
     readable = re.sub(r"[^A-Za-z0-9.=]+", "-", name).strip("-.")[:60]
     text = json.dumps(settings, sort_keys=True)
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def checked(arms: Sequence[Arm], config: TrainConfig) -> None:
+    """Whether every row and every base asks for settings that there are.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for arm in (*arms, *(arm.base for arm in arms if arm.base is not None)):
+        _settings(arm, config)

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 
 PAPER_METRICS = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
 SOURCE = "Zhou et al., IJCAI 2020, tables 1 to 3"
-DCG_NOTE = (
-    "The paper's DCG fits the definition that ignores the first answer (DCG_legacy) and stands beside it here."
-)
+DCG_NOTE = "The paper's DCG fits the definition that ignores the first answer: DCG_legacy stands beside it."
 MISPRINT_NOTE = "†: cannot be pooled F at the NN and FT of its row; a misprint or another script."
 HIFA = "hifa"
 

@@ -17,16 +17,16 @@ class Spread(NamedTuple):
 
     mean: float
     deviation: float | None
-    count: int
+    seeds: int
 
 
 class Paired(NamedTuple):
-    """Differences seed by seed: their mean, its standard error, and in how many seeds the first was better."""
+    """Differences seed by seed: their mean, its standard error, and how often the first was better."""
 
     mean: float
     error: float | None
     wins: int
-    count: int
+    seeds: int
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -43,7 +43,9 @@ def paired(first: RunScores, second: RunScores, metric: str) -> Paired | None:
         None where they have no seed in common.
     """
     seeds = _common(first, second)
-    differences = [first.get(seed, first.get(None, 0.0)) - second.get(seed, second.get(None, 0.0)) for seed in seeds]
+    differences = [
+        first.get(seed, first.get(None, 0.0)) - second.get(seed, second.get(None, 0.0)) for seed in seeds
+    ]
     if not differences:
         return None
     sign = -1 if metric in LOWER_IS_BETTER else 1

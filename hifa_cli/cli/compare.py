@@ -1,0 +1,176 @@
+"""``hifa compare``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hifa_cli.cli.options import TABLES, Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
+
+if TYPE_CHECKING:
+    from hifa_cli.compare.arms import Arm
+
+_DEFAULT = CompareConfig()
+_BY_PRESET = "Default: what the preset says."
+_OF_TRAIN = {"images_per_step": "images", "shapes_per_step": "shapes"}  # the flags of 'hifa train' by field
+_PATHS = ("images", "shapes", "method", "preset")  # keys of [train] that mean something else there
+
+
+def compare(
+    context: typer.Context,
+    images: Annotated[Path, typer.Option(help="Labelled photos, with a train and a test split.")],
+    shapes: Annotated[Path, typer.Option(help="Rendered shapes ('hifa render'), with the same splits.")],
+    out: Annotated[Path, typer.Option(help="Folder of the comparison: runs, exports, scores, tables.")],
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD,METHOD,…",
+            help="Rows: a method of 'hifa train', METHOD(key=value,…) with settings of its own, frozen or "
+            "frozen:BACKBONE without any training, jgsa or meda (fitted on source-only's embeddings, or "
+            "on jgsa:METHOD's).",
+        ),
+    ] = _DEFAULT.methods,
+    seeds: Annotated[
+        str, typer.Option(metavar="COUNT | N,N,…", help="How many seeds from 0 on, or which.")
+    ] = _DEFAULT.seeds,
+    train_split: Annotated[str, typer.Option(help="Split to train on.")] = _DEFAULT.train_split,
+    test_split: Annotated[str, typer.Option(help="Split to score.")] = _DEFAULT.test_split,
+    preset: Annotated[Preset | None, typer.Option(help="Recipe of every row.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Of every row. " + _BY_PRESET)] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file of weights.")] = None,
+    freeze: Annotated[Freeze | None, typer.Option(help="As in 'hifa train'.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of every run.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other number of every run, e.g. momentum=0.8."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Row that all others are paired with. Default: the ablation's step before, and source-only."
+        ),
+    ] = None,
+    profile: Annotated[
+        MetricProfile, typer.Option(help="Whose definitions of the metrics: see docs/metrics.md.")
+    ] = EvaluateConfig.profile,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Runs side by side; 0: by cores and memory, one on a GPU.")
+    ] = _DEFAULT.jobs,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    force: Force = False,
+    config: Config = None,
+) -> None:
+    """Train and score methods over several seeds on the same data: the paper's tables.
+
+    All rows share data, backbone, budget and seeds. What is done is reused: the same command goes on where
+    it was interrupted, and more methods or seeds add to it. A [train] table in --config applies to every row.
+
+    [dim]hifa compare --images photos --shapes views --out table3 --seeds 5[/]
+    """
+    arms, chosen = _arms(methods), _seeds(seeds)
+    if reference is not None and reference not in [arm.name for arm in arms]:
+        raise typer.BadParameter(f"--reference {reference} is none of the rows")
+    given = {"backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps}
+    settings = _settings(context, preset, given, assignments or [])
+    from hifa_cli.compare.report import document, tables
+    from hifa_cli.compare.stage import compare as stage
+    from hifa_cli.compare.writing import write_results, write_text
+    from hifa_cli.device import pick_device
+    from hifa_cli.errors import HifaError
+    from hifa_cli.report import to_latex, to_markdown, to_terminal
+
+    _check(arms, settings)
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    done = stage(
+        images, shapes, out, arms, settings, seeds=chosen, train_split=train_split, test_split=test_split,
+        profile=profile, device=pick_device(device), jobs=jobs, force=force, talk=talk,
+    )  # fmt: skip
+    shown, whole = tables(done, reference), document(done, reference)
+    written = write_results(done, shown, whole)
+    for path, text in ((markdown, to_markdown), (latex, to_latex)):
+        if path is not None:
+            write_text(path, text(shown))
+    if as_json:
+        print_json(whole)
+    else:
+        print_result(*map(to_terminal, shown))
+    talk.note(f"written: {', '.join(path.name for path in written)} in {out}")
+    if done.failed:
+        raise HifaError(
+            f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"
+        )
+
+
+def _arms(text: str) -> "tuple[Arm, ...]":
+    from hifa_cli.compare.arms import parse_arms
+
+    try:
+        return parse_arms(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--methods: {error}") from error
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """``5`` is 0 to 4; ``3,`` is the seed 3 alone."""
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise typer.BadParameter(f"--seeds: '{text}' is neither a number nor a list of them") from error
+    if "," not in text and numbers:
+        numbers = list(range(numbers[0]))
+    if not numbers or min(numbers) < 0:
+        raise typer.BadParameter(f"--seeds: '{text}' names no seed of 0 or more")
+    return tuple(dict.fromkeys(numbers))
+
+
+def _settings(
+    context: typer.Context, preset: Preset | None, given: dict[str, Any], assignments: Sequence[str]
+) -> TrainConfig:
+    """The settings of every row: preset, then [train] of --config, then flags, then --set."""
+    from hifa_cli.compare.arms import pairs, typed
+
+    table = dict(context.meta.get(TABLES, {}).get("train", {}))
+    preset = preset or table.get("preset", TrainConfig.preset)
+    if preset not in PRESETS:
+        raise typer.BadParameter(f"there is no preset '{preset}': choose one of {', '.join(PRESETS)}")
+    known = {
+        field: str(value)
+        for key, value in table.items()
+        if key not in _PATHS and (field := _OF_TRAIN.get(key, key)) in TrainConfig.__dataclass_fields__
+    }
+    try:
+        chosen = {
+            **typed(TrainConfig, {**known, **dict(pairs(table.get("assignments") or []))}),
+            **{name: value for name, value in given.items() if value is not None},
+            **typed(TrainConfig, dict(pairs(assignments)), sealed=("method", "preset")),
+        }
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return TrainConfig(preset=preset, **{**PRESETS[preset], **chosen})
+
+
+def _check(arms: "Sequence[Arm]", settings: TrainConfig) -> None:
+    """Every row's method and settings exist."""
+    from hifa_cli.compare.arms import FROZEN, SHALLOW
+    from hifa_cli.compare.plan import checked
+    from hifa_cli.errors import HifaError
+    from hifa_cli.methods import check_method
+
+    try:
+        for arm in arms:
+            for one in (arm, arm.base):
+                if one is not None and one.kind == "trained":
+                    check_method(one.method)
+        checked(arms, settings)
+    except HifaError as error:
+        raise typer.BadParameter(f"--methods: {error}; or {', '.join((FROZEN, *SHALLOW))}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"--methods: {error}") from error
