@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from hifa_cli.errors import HifaError
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
+TORCHVISION = "torchvision/"  # before the name of a backbone
 
 
 class TrunkFeatures(NamedTuple):
@@ -93,7 +95,7 @@ class TimmTrunk(Trunk):
             self.net = timm.create_model(name, pretrained=False, num_classes=0)
         except RuntimeError as error:
             raise HifaError(
-                f"no backbone '{name}': use efficientnet_lite0, alexnet or a name of timm.list_models()"
+                f"no backbone '{name}': use efficientnet_lite0, alexnet, torchvision/NAME or a name of timm.list_models()"
             ) from error
         if not hasattr(self.net, "forward_intermediates"):
             raise HifaError(
@@ -107,6 +109,40 @@ class TimmTrunk(Trunk):
         return maps[0], self.net.forward_head(final, pre_logits=True)
 
 
+class TorchvisionTrunk(Trunk):
+    """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        from torchvision.models import get_model
+        from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+        try:
+            whole = get_model(name, weights=None).eval()
+        except ValueError as error:
+            raise HifaError(
+                f"no backbone '{TORCHVISION}{name}': see torchvision.models.list_models()"
+            ) from error
+        nodes = get_graph_node_names(whole)[1]
+        pooling = [at for at, node in enumerate(nodes) if "avgpool" in node or "avg_pool" in node]
+        self.tokens = "encoder.ln" in nodes  # a vision transformer: patches in a row behind the class token
+        last = [module for module in whole.modules() if isinstance(module, nn.Linear)]
+        if not last or not (pooling or self.tokens):
+            raise HifaError(f"backbone '{TORCHVISION}{name}' has no map that the critic could read")
+        low = "encoder.ln" if self.tokens else nodes[pooling[-1] - 1]
+        self.net = create_feature_extractor(whole, {low: "low", nodes[-2]: "high"})
+        self.width = last[-1].in_features
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        found = self.net(pixels)
+        low = found["low"]
+        if self.tokens:
+            side = math.isqrt(low.shape[1] - 1)
+            low = low[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        return low, found["high"]
+
+
 def build_trunk(backbone: str) -> Trunk:
     """The trunk called ``backbone``, with random weights.
 
@@ -115,6 +151,8 @@ def build_trunk(backbone: str) -> Trunk:
     """
     if backbone == "alexnet":
         return AlexNetTrunk()
+    if backbone.startswith(TORCHVISION):
+        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION))
     return TimmTrunk("tf_efficientnet_lite0" if backbone == "efficientnet_lite0" else backbone)
 
 

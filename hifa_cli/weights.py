@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.model import Network, Trunk
+from hifa_cli.model import TORCHVISION, Network, Trunk
 
 State = dict[str, Tensor]
 
@@ -58,7 +58,9 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     elif backbone == "efficientnet_lite0":
         _load_in_order(network.trunk, read_weights(packaged_lite0()))
     elif backbone == "alexnet":
-        _load_alexnet(network.trunk, _download_alexnet())
+        _load_alexnet(network.trunk, _download(backbone))
+    elif backbone.startswith(TORCHVISION):
+        _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
     else:
         _load_timm(network.trunk, backbone)
 
@@ -116,16 +118,17 @@ def _load_in_order(trunk: Trunk, state: State) -> None:
     trunk.net.load_state_dict(dict(zip(target, values, strict=True)))
 
 
-def _download_alexnet() -> State:
-    from torchvision.models import AlexNet_Weights
+def _download(name: str) -> State:
+    """Torchvision's ImageNet weights of a model, by its own mechanism and cache."""
+    from torchvision.models import get_model_weights
 
-    url = AlexNet_Weights.IMAGENET1K_V1.url
+    url = get_model_weights(name).DEFAULT.url
     try:
-        return torch.hub.load_state_dict_from_url(url, weights_only=True, check_hash=True)
+        return torch.hub.load_state_dict_from_url(url, weights_only=True, check_hash=True, map_location="cpu")
     except (OSError, RuntimeError) as error:
         target = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
         raise HifaError(
-            f"cannot download AlexNet's ImageNet weights; fetch {url} elsewhere, then put it at {target} "
+            f"cannot download the ImageNet weights of {name}; fetch {url} elsewhere, then put it at {target} "
             "or pass --weights FILE"
         ) from error
 
@@ -133,6 +136,11 @@ def _download_alexnet() -> State:
 def _load_alexnet(trunk: Trunk, state: State) -> None:
     mine = {name: value for name, value in state.items() if not name.startswith("classifier.6.")}
     trunk.load_state_dict(mine)
+
+
+def _load_torchvision(trunk: Trunk, state: State) -> None:
+    """All but the classifier, which the trunk does not have."""
+    trunk.net.load_state_dict({name: state[name] for name in trunk.net.state_dict()})
 
 
 def _load_timm(trunk: Trunk, backbone: str) -> None:

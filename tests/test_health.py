@@ -59,7 +59,8 @@ def test_stiffness_is_the_curvature_that_finite_differences_find() -> None:
         parameters = list(objective.network.head_parameters())
 
         def mean(part: TrunkFeatures = part) -> torch.Tensor:  # type: ignore[assignment]
-            return torch.linalg.vector_norm(objective.network(part).pooled, dim=1).mean()
+            norms: torch.Tensor = torch.linalg.vector_norm(objective.network(part).pooled, dim=1)
+            return norms.mean()
 
         gradient = torch.autograd.grad(mean(), parameters, allow_unused=True)
         before, small = float(mean().detach()), 1e-3

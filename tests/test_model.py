@@ -194,3 +194,49 @@ def test_a_forward_and_backward_pass_stays_on_the_device_it_is_given() -> None:
     features = network(torch.zeros(2, 3, 3, 64, 64, dtype=torch.uint8, device="meta"))
     features.logits.sum().backward()
     assert features.pooled.device.type == "meta"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
+def test_a_torchvision_trunk_is_the_library_s_own_model_without_its_last_layer(
+    name: str, tmp_path: Path
+) -> None:
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    whole = get_model(name, weights=None).eval()
+    torch.save(whole.state_dict(), tmp_path / "whole.pth")
+    config = replace(TINY, backbone=f"torchvision/{name}")
+    network = build_network(config, str(tmp_path / "whole.pth"), torch_stream(0, "initialise", "head")).eval()
+    pixels = torch.randn(2, 3, 64, 64)
+    low, high = network.trunk(pixels)
+    last = [module for module in whole.modules() if isinstance(module, torch.nn.Linear)][-1]
+    assert_close(last(high), whole(pixels))
+    assert high.shape == (2, network.trunk.width)
+
+    assert low.ndim == 4
+
+
+def test_a_vision_transformer_s_patches_are_its_map() -> None:
+    trunk = build_trunk("torchvision/vit_b_16")
+    low, high = trunk(torch.zeros(1, 3, 224, 224))
+    assert (low.shape, high.shape) == ((1, 768, 14, 14), (1, 768))
+
+
+@pytest.mark.parametrize("name", ["torchvision/nonsense", "nonsense"])
+def test_an_unknown_backbone_is_an_error_that_names_where_to_look(name: str) -> None:
+    with pytest.raises(HifaError, match=r"no backbone .*list_models"):
+        build_trunk(name)
+
+
+def test_without_a_network_the_weights_error_says_where_the_file_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    config = replace(TINY, backbone="torchvision/resnet18")
+    with pytest.raises(
+        HifaError, match=r"resnet18-\w+\.pth elsewhere, then put it at .*checkpoints.*--weights"
+    ):
+        build_network(config, "imagenet", torch_stream(0, "initialise", "head"))

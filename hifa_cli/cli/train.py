@@ -56,7 +56,7 @@ def train(
     ] = TrainConfig.preset,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. train.")] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="efficientnet_lite0, alexnet, or any timm model by name. " + _BY_PRESET)
+        str | None, typer.Option(help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model. " + _BY_PRESET)
     ] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file of weights.")] = None,
     freeze: Annotated[
