@@ -85,6 +85,23 @@ class TrainConfig:
     mutual_pairs: Literal["views", "pooled"] = "views"  # I_t and K_t are per view in the text
     mutual_views: int = 2  # views of a shape that the critic sees a step (0: all); its mean is unbiased
     critic_rate: float = 20.0  # the critic's own learning rate factor; 1 / lambda undoes lambda for it
+    # the rivals: each setting from its own source (docs/methods.md)
+    adversarial: float = 1.0  # weight of the domain loss; RevGrad's code for MI3DOR
+    adversarial_width: int = 1024  # of the discriminator's two hidden layers; RevGrad, MSTN
+    adversarial_dropout: float = 0.5  # in the discriminator; RevGrad, MSTN
+    adversarial_rate: float = 1.0  # the discriminator's learning rate factor; RevGrad: that of new layers
+    mstn_adversarial: float = 0.1  # weight of the domain loss in MSTN's code
+    mstn_semantic: float = 1.0  # weight of MSTN's centroid term, times gamma(p)
+    dlea_semantic: float = 1.0  # of the stand-in for DLEA, whose settings were not published
+    jan: float = 1.0  # weight of the JMMD; Xlearn's trade-off
+    jan_kernels: int = 5  # Gaussians on the embedding, bandwidths apart by factors of jan_factor; Xlearn
+    jan_factor: float = 2.0
+    jan_bandwidth: float = 1.68  # of the one Gaussian on the class probabilities; Xlearn
+    jan_estimator: Literal["full", "linear"] = "full"  # all pairs, or O(B); Xlearn has both
+    afn: float = 0.05  # weight of HAFN and SAFN; AFN's code on Office-31
+    afn_step: float = 1.0  # by how much SAFN wants each norm to grow; AFN's code
+    coral: float = 1.0  # weight; the paper only says that both losses should end alike
+    coral_layer: Literal["logits", "embedding"] = "logits"  # the paper: the last layer
     # the run
     steps: int = 600
     images: int = 42  # photos a step
@@ -154,12 +171,46 @@ PRESETS: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True)
+class AdaptConfig:
+    """A shallow method on embeddings. Greek letters are those of its paper."""
+
+    method: Literal["jgsa", "meda"] = "jgsa"
+    dimension: int = 0  # of the common subspace; 0 is the method's own, ``ADAPT_DIMENSIONS``
+    iterations: int = 10  # T of pseudo-labels; the codes of both
+    # JGSA: the authors' demo
+    alpha: float = 1.0  # closeness of the two maps
+    beta: float = 0.1  # separation of the photos' classes
+    mu: float = 1.0  # variance of the shapes
+    prepare: Literal["unit", "zscore", "none"] = "unit"  # vectors first; the demo z-scores each domain
+    # MEDA: the paper and the code's header
+    lambda_: float = 10.0  # alignment of the distributions
+    rho: float = 1.0  # smoothness on the graph
+    eta: float = 0.1  # size of the function
+    neighbours: int = 10  # p of the graph
+    output: Literal["scores", "manifold"] = "scores"  # what is retrieved with; the paper does not say
+    landmarks: int = 0  # Nyström points instead of an (n_s + n_t)^2 kernel; 0 is the whole kernel
+    # retrieval sets negative values to zero: keep them as positive values of further coordinates
+    split_signs: bool = True
+    seed: int = 0  # of the choice of landmarks
+
+
+ADAPT_DIMENSIONS = {"jgsa": 30, "meda": 20}  # the authors' codes
+
+
+@dataclass(frozen=True)
 class IndexConfig:
     """How a gallery is searched."""
 
     factory: str = "auto"  # a FAISS factory string, or by size
     exact_floats: int = 100_000_000  # beyond that many numbers exact search is no longer quick
-    probes: int = 16  # inverted lists visited, where there are any
+    compact_bytes: int = 8_000_000_000  # beyond that an index of one byte a number is too large for memory
+    recall: float = 0.95  # of the ten nearest, that the search is tuned to
+    recall_at: int = 10
+    sample: int = 400  # queries that it is tuned with
+    train_each: int = 40  # shapes an inverted list that the lists are learned from; FAISS asks for 39
+    retrain: float = 2.0  # lists learned from a gallery that was so many times smaller or larger are too old
+    views: Literal["auto", "keep", "drop"] = "auto"  # each view's own vector, which tells the direction
+    view_numbers: int = 400_000_000  # beyond that many (0.8 GB) auto drops them
     top: int = 10  # shapes shown for a query
 
 
