@@ -1,18 +1,28 @@
 """``hifa export``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.config import TrainConfig
 
 
 def export(
     out: Annotated[Path, typer.Option(help="HDF5 file to write.")],
     model: Annotated[
         Path | None, typer.Option(help="Run of 'hifa train'. Default: the pretrained encoder, untrained.")
+    ] = None,
+    method: Annotated[
+        Literal["frozen"] | None, typer.Option(help="frozen: a pretrained backbone, untrained; the default.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Of a frozen encoder: alexnet or any timm model by name.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of a frozen encoder: imagenet, none, or a file of weights.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Photos: a folder a class, or none.")] = None,
     shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
@@ -31,11 +41,13 @@ def export(
     """
     if images is None and shapes is None:
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
+    if model is not None and (method or backbone or weights):
+        raise typer.BadParameter("--model has its own backbone and weights: leave one out")
     from hifa_cli.data import find_images, find_shapes
     from hifa_cli.device import pick_device
     from hifa_cli.errors import HifaError
     from hifa_cli.export import export as stage
-    from hifa_cli.export import load_encoder
+    from hifa_cli.export import frozen_encoder, load_encoder, untrained
     from hifa_cli.store import write_export
 
     if out.exists() and not force:
@@ -46,9 +58,15 @@ def export(
     for found in (photos, views):
         if found is not None:
             found.tell(talk)
-    encoder = load_encoder(model, pick_device(device))
+    where = pick_device(device)
+    if model is not None:
+        encoder = load_encoder(model, where)
+    else:
+        prepared = untrained(backbone or TrainConfig.backbone)
+        encoder = frozen_encoder(where, prepared, weights or TrainConfig.weights)
     about = {
         "run": _absolute(model),
+        "weights": None if model else weights or TrainConfig.weights,
         "images": _absolute(images),
         "shapes": _absolute(shapes),
         "split": split,

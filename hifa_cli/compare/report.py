@@ -103,7 +103,7 @@ def _gains(done: Comparison) -> Table | None:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.2f} %"
+    return "" if value is None else f"{100 * value + 0.0:+.2f} %".replace("-0.00", "+0.00").replace("-", "−")
 
 
 def relative_gains(means: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
