@@ -5,6 +5,8 @@ in, constants stand in ``config.py``.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -140,3 +142,142 @@ def other_items(vectors: Tensor, shift: int) -> Tensor:
         Zhou et al., IJCAI 2020, section 3.2: "high-level features obtained from another image/shape".
     """
     return vectors.roll(shift, dims=0)
+
+
+class _Reverse(torch.autograd.Function):
+    """The identity; backwards, minus ``scale`` times the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, scale: float) -> Tensor:
+        ctx.scale = scale
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.scale * gradient, None
+
+
+def reverse_gradient(features: Tensor, scale: float) -> Tensor:
+    """``features`` themselves, whose gradient is turned round and multiplied by ``scale``.
+
+    What follows descends its loss; what lies before climbs it.
+
+    References:
+        Ganin and Lempitsky, ICML 2015, eq. 7 and 8.
+    """
+    reversed_: Tensor = _Reverse.apply(features, scale)
+    return reversed_
+
+
+def domain_classification(source: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy of the discriminator: photos are 1, shapes 0; the sum of both means.
+
+    Args:
+        source: (B,) logits of the photos.
+        target: (B',) logits of the shapes.
+
+    References:
+        Ganin and Lempitsky, ICML 2015; the sum as in the RevGrad code published with MI3DOR.
+    """
+    return F.softplus(-at_least_float32(source)).mean() + F.softplus(at_least_float32(target)).mean()
+
+
+def stepwise_norm(features: Tensor, step: float) -> Tensor:
+    """SAFN: E (‖f‖₂ − (‖f‖₂ held fixed + Δr))²: each norm is asked to grow by Δr.
+
+    Args:
+        features: (B, D) descriptors of one domain.
+        step: Δr.
+
+    References:
+        Xu et al., ICCV 2019, eq. 7. The value is Δr² whatever the features; only the gradient matters.
+    """
+    norms = torch.linalg.vector_norm(at_least_float32(features), dim=1)
+    growth: Tensor = norms - (norms.detach() + step)
+    return growth.square().mean()
+
+
+def coral(source: Tensor, target: Tensor) -> Tensor:
+    """‖cov(S) − cov(T)‖²_F / (4 d²), the distance of the second moments.
+
+    Args:
+        source: (B, d) of the photos.
+        target: (B', d) of the shapes.
+
+    Returns:
+        A scalar; zero where a domain has fewer than two items, hence no covariance.
+
+    References:
+        Sun and Saenko, ECCV 2016 workshops (Deep CORAL), eq. 1 to 3.
+    """
+    if min(len(source), len(target)) < 2:
+        return (source.sum() + target.sum()) * 0
+    difference = _covariance(at_least_float32(source)) - _covariance(at_least_float32(target))
+    return difference.square().sum() / (4 * source.shape[1] ** 2)
+
+
+def _covariance(items: Tensor) -> Tensor:
+    centred = items - items.mean(dim=0)
+    return centred.T @ centred / (len(items) - 1)
+
+
+class Kernel(NamedTuple):
+    """A sum of Gaussians exp(−d² / b_i) on one layer, b_i = b · factor^(i − ⌊G / 2⌋), i = 0 … G − 1.
+
+    Attributes:
+        gaussians: how many.
+        factor: between neighbouring bandwidths.
+        bandwidth: b, or None for the mean squared distance of all pairs of the batch.
+    """
+
+    gaussians: int
+    factor: float
+    bandwidth: float | None
+
+
+def kernel_matrix(items: Tensor, kernel: Kernel) -> Tensor:
+    """(n, D) items to the (n, n) kernel of all pairs; no gradient flows through the bandwidth.
+
+    References:
+        Long et al., ICML 2017 (JAN), section 5 and the code Xlearn.
+    """
+    items = at_least_float32(items)
+    items = items - items.mean(dim=0).detach()  # distances stay, rounding errors shrink
+    squares = items.square().sum(dim=1)
+    distances = (squares[:, None] + squares[None] - 2 * items @ items.T).clamp(min=0)
+    pairs = max(len(items) * (len(items) - 1), 1)
+    base = distances.detach().sum() / pairs if kernel.bandwidth is None else kernel.bandwidth
+    tiny = torch.finfo(distances.dtype).tiny  # all items equal: every distance is zero and the kernel one
+    bandwidths = [base * kernel.factor ** (i - kernel.gaussians // 2) for i in range(kernel.gaussians)]
+    return torch.stack([torch.exp(-distances / (width + tiny)) for width in bandwidths]).sum(dim=0)
+
+
+def joint_discrepancy(
+    source: Sequence[Tensor], target: Sequence[Tensor], kernels: Sequence[Kernel], *, estimator: str
+) -> Tensor:
+    """JMMD: the maximum mean discrepancy under the product of the layers' kernels.
+
+    Args:
+        source: a (B, D_l) tensor a layer, of the photos.
+        target: a (B', D_l) tensor a layer, of the shapes.
+        kernels: one a layer.
+        estimator: ``full``: E k(s, s') + E k(t, t') − 2 E k(s, t) over all pairs (biased); ``linear``: the
+            mean of k(s_i, s_j) + k(t_i, t_j) − k(s_i, t_j) − k(s_j, t_i) over i and its successor j, on
+            the first min(B, B') items.
+
+    References:
+        Long et al., ICML 2017, eq. 8 and 9 (JAN); both estimators as in the code Xlearn.
+    """
+    if estimator == "linear":
+        least = min(len(source[0]), len(target[0]))
+        source, target = [part[:least] for part in source], [part[:least] for part in target]
+    joint: Tensor | float = 1.0
+    for of_source, of_target, kernel in zip(source, target, kernels, strict=True):
+        joint = joint * kernel_matrix(torch.cat((of_source, of_target)), kernel)
+    matrix, count = torch.as_tensor(joint), len(source[0])
+    within, across, back = matrix[:count, :count], matrix[:count, count:], matrix[count:, count:]
+    if estimator == "full":
+        return within.mean() + back.mean() - 2 * across.mean()
+    i = torch.arange(count, device=matrix.device)
+    j = (i + 1) % count
+    return (within[i, j] + back[i, j] - across[i, j] - across[j, i]).mean()

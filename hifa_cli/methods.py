@@ -37,6 +37,15 @@ METHODS: Mapping[str, Method] = {
     "hifa-g": Method(_HIFA, "global alignment: equation 4", {"mutual": False, "local": False}),
     "hifa-gl": Method(_HIFA, "global and local alignment: equations 4 and 6", {"mutual": False}),
     "hifa": Method(_HIFA, "all of equation 7"),
+    "dann": Method("hifa_cli.rivals:Dann", "gradient reversal (the row RevGrad)"),
+    "jan": Method("hifa_cli.rivals:Jan", "joint maximum mean discrepancy"),
+    "dlea": Method(
+        "hifa_cli.rivals:Dlea", "DLEA-style: gradient reversal and class centroids, not DLEA itself"
+    ),
+    "mstn": Method("hifa_cli.rivals:Mstn", "gradient reversal at a tenth and moving class centroids"),
+    "afn": Method("hifa_cli.rivals:Afn", "feature norms (HAFN): equation 4 alone"),
+    "safn": Method("hifa_cli.rivals:Safn", "feature norms that grow stepwise"),
+    "coral": Method("hifa_cli.rivals:Coral", "equal covariances (Deep CORAL)"),
 }
 
 

@@ -71,6 +71,11 @@ class Objective(nn.Module):
         """Parameters of the method's own networks."""
         yield from ()
 
+    @property
+    def critic_rate(self) -> float:
+        """The learning rate factor of those."""
+        return self.config.critic_rate
+
 
 class SourceOnly(Objective):
     """The table's row "AlexNet": equation 5 alone. The shapes are never looked at."""

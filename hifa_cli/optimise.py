@@ -33,7 +33,7 @@ def build_optimiser(objective: Objective, config: TrainConfig) -> torch.optim.SG
     else:
         network.trunk.requires_grad_(False)
     if critic := list(objective.critic_parameters()):
-        groups.append({"params": critic, "factor": config.critic_rate})
+        groups.append({"params": critic, "factor": objective.critic_rate})
     return torch.optim.SGD(
         groups,
         lr=config.rate,
