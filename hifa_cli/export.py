@@ -84,7 +84,7 @@ def untrained(backbone: str) -> ModelConfig:
     if backbone == ModelConfig.backbone:
         return config
     config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    if backbone == "alexnet":
+    if backbone == "alexnet" or "/" in backbone:  # torchvision's were all pretrained so
         return config
     import timm
 
