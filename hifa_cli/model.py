@@ -95,7 +95,8 @@ class TimmTrunk(Trunk):
             self.net = timm.create_model(name, pretrained=False, num_classes=0)
         except RuntimeError as error:
             raise HifaError(
-                f"no backbone '{name}': use efficientnet_lite0, alexnet, torchvision/NAME or a name of timm.list_models()"
+                f"no backbone '{name}': use efficientnet_lite0, alexnet, {TORCHVISION}NAME or a name of "
+                "timm.list_models()"
             ) from error
         if not hasattr(self.net, "forward_intermediates"):
             raise HifaError(
@@ -124,7 +125,9 @@ class TorchvisionTrunk(Trunk):
                 f"no backbone '{TORCHVISION}{name}': see torchvision.models.list_models()"
             ) from error
         nodes = get_graph_node_names(whole)[1]
-        pooling = [at for at, node in enumerate(nodes) if "avgpool" in node or "avg_pool" in node]
+        pooling = [
+            at for at, node in enumerate(nodes) if "avgpool" in node or "avg_pool" in node or node == "mean"
+        ]
         self.tokens = "encoder.ln" in nodes  # a vision transformer: patches in a row behind the class token
         last = [module for module in whole.modules() if isinstance(module, nn.Linear)]
         if not last or not (pooling or self.tokens):
