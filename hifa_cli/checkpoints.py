@@ -145,8 +145,9 @@ class Log:
         kept = [line for line in self._lines() if line["step"] < step] if step else []
         with written_file(self.path) as path:
             path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        writer = summary_writer() if tensorboard else None
+        self.scalars = writer(str(folder / "tensorboard"), purge_step=step) if writer else None
         self.file = self.path.open("a", encoding="utf-8")
-        self.scalars = _scalar_writer(folder / "tensorboard", step) if tensorboard else None
 
     def _lines(self) -> list[dict[str, Any]]:
         lines = []
@@ -176,9 +177,14 @@ class Log:
             self.scalars.close()
 
 
-def _scalar_writer(folder: Path, step: int) -> Any:
+def summary_writer() -> Any:
+    """TensorBoard's writer of scalars, imported when it is wanted.
+
+    Raises:
+        HifaError: it is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise HifaError("--tensorboard needs TensorBoard: pip install 'hifa-cli[tensorboard]'") from error
-    return SummaryWriter(str(folder), purge_step=step)
+    return SummaryWriter

@@ -23,6 +23,7 @@ from hifa_cli.checkpoints import (
     load_checkpoint,
     read_settings,
     save_checkpoint,
+    summary_writer,
     write_settings,
 )
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, Freeze, ModelConfig, TrainConfig
@@ -111,6 +112,8 @@ def train(
         HifaError: unusable data, another run in ``out``, or a loss that is no number.
         Stopped: the user interrupted; a checkpoint was written.
     """
+    if tensorboard:
+        summary_writer()  # missing, it should be known before the first picture is read
     run = prepare(photos, shapes, config, seed=seed, device=device)
     settings = _settings(run)
     if force and world().leads:

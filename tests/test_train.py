@@ -240,3 +240,49 @@ def test_the_learning_rate_decays_as_its_source_says() -> None:
     assert learning_rate(config, 50) == pytest.approx(0.01 / 6**0.75)
     warm = replace(config, warmup=10)
     assert learning_rate(warm, 0) == pytest.approx(0.001)
+
+
+def test_tensorboard_gets_every_number_of_the_log(photos: Path, views: Path, tmp_path: Path) -> None:
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="NO TENSORBOARD: pip install tensorboard",
+    )
+    known, shapes = find_images(photos), find_shapes(views)
+    stage.train(
+        known, shapes, tmp_path / "run", TINY, seed=0, device=CPU, force=False, talk=SILENT, tensorboard=True
+    )
+    events = event_accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    for name in ("classification", "global", "local", "mutual_information"):
+        scalars = events.Scalars(name)
+        assert [scalar.step for scalar in scalars] == list(range(6))
+        assert [scalar.value for scalar in scalars] == pytest.approx([line[name] for line in lines])
+
+
+def test_tensorboard_that_is_not_installed_is_named_with_its_remedy(
+    photos: Path, views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    known, shapes = find_images(photos), find_shapes(views)
+    with pytest.raises(HifaError, match=r"pip install 'hifa-cli\[tensorboard\]'"):
+        stage.train(
+            known,
+            shapes,
+            tmp_path / "run",
+            TINY,
+            seed=0,
+            device=CPU,
+            force=False,
+            talk=SILENT,
+            tensorboard=True,
+        )
+
+
+def test_what_changes_no_bit_may_change_when_a_run_goes_on(photos: Path, views: Path, tmp_path: Path) -> None:
+    whole = run(photos, views, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(photos, views, tmp_path / "cut", talk=StopAt(3, signal.SIGINT))
+    assert same(whole, run(photos, views, tmp_path / "cut", workers=3, checkpoint=1))
+    with pytest.raises(HifaError, match="other settings"):
+        run(photos, views, tmp_path / "cut", chunk=2)
