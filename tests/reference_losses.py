@@ -58,3 +58,70 @@ def binary_cross_entropy(real: Vector, fake: Vector) -> float:
 def gamma(progress: float) -> float:
     """Below equation 7."""
     return 2 / (1 + math.exp(-10 * progress)) - 1
+
+
+def domain_cross_entropy(photos: Vector, shapes: Vector) -> float:
+    """The discriminator's loss: photos are 1 and shapes 0, the mean of each domain, summed."""
+    of_photos = -sum(math.log(1 / (1 + math.exp(-x))) for x in photos) / len(photos)
+    of_shapes = -sum(math.log(1 - 1 / (1 + math.exp(-x))) for x in shapes) / len(shapes)
+    return of_photos + of_shapes
+
+
+def covariance(items: list[Vector]) -> list[Vector]:
+    """Entry by entry, over n − 1."""
+    n, d = len(items), len(items[0])
+    mean = [sum(x[k] for x in items) / n for k in range(d)]
+    return [
+        [sum((x[a] - mean[a]) * (x[b] - mean[b]) for x in items) / (n - 1) for b in range(d)]
+        for a in range(d)
+    ]
+
+
+def coral(source: list[Vector], target: list[Vector]) -> float:
+    """Deep CORAL: the squared Frobenius distance of the covariances over 4 d²."""
+    s, t, d = covariance(source), covariance(target), len(source[0])
+    return sum((s[a][b] - t[a][b]) ** 2 for a in range(d) for b in range(d)) / (4 * d * d)
+
+
+def squared_distance(a: Vector, b: Vector) -> float:
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+
+
+def gaussians(x: Vector, y: Vector, widths: list[float]) -> float:
+    return sum(math.exp(-squared_distance(x, y) / width) for width in widths)
+
+
+def bandwidths(batch: list[Vector], count: int, factor: float) -> list[float]:
+    """Around the mean squared distance of all ordered pairs of different items."""
+    n = len(batch)
+    mean = sum(squared_distance(a, b) for a in batch for b in batch) / (n * (n - 1))
+    return [mean / factor ** (count // 2) * factor**i for i in range(count)]
+
+
+Item = tuple[Vector, Vector]  # an embedding and class probabilities
+
+
+def joint_kernel(a: Item, b: Item, wide: list[float], fixed: float) -> float:
+    return gaussians(a[0], b[0], wide) * gaussians(a[1], b[1], [fixed])
+
+
+def joint_discrepancy(source: list[Item], target: list[Item], wide: list[float], fixed: float) -> float:
+    """JMMD over all pairs."""
+
+    def mean(left: list[Item], right: list[Item]) -> float:
+        total = sum(joint_kernel(a, b, wide, fixed) for a in left for b in right)
+        return total / (len(left) * len(right))
+
+    return mean(source, source) + mean(target, target) - 2 * mean(source, target)
+
+
+def linear_discrepancy(source: list[Item], target: list[Item], wide: list[float], fixed: float) -> float:
+    """JMMD over each item and its successor."""
+    n, total = len(source), 0.0
+    for i in range(n):
+        j = (i + 1) % n
+        total += joint_kernel(source[i], source[j], wide, fixed)
+        total += joint_kernel(target[i], target[j], wide, fixed)
+        total -= joint_kernel(source[i], target[j], wide, fixed)
+        total -= joint_kernel(source[j], target[i], wide, fixed)
+    return total / n
