@@ -59,16 +59,13 @@ def plan(
             base = jobs[arm.base.name, seed].folder if arm.base else ""
             named = {**settings, "train_data": train_data, "device": device, "kind": arm.kind, "base": base}
             folder = out / "arms" / _slug(arm.name, named) / ("once" if seed is None else f"seed-{seed}")
-            jobs[arm.name, seed] = Job(
-                str(folder),
-                arm.name,
-                arm.kind,
-                arm.method,
-                seed,
-                **settings,
-                base=base,
-                fits=arm.name in fitted,
-            )
+            job = Job(
+                folder=str(folder), name=arm.name, kind=arm.kind, method=arm.method, seed=seed, base=base,
+                fits=arm.name in fitted, **settings,
+            )  # fmt: skip
+            if arm.kind == "adapted":  # a seed chooses the landmarks, where there are any
+                job = replace(job, adapt={**job.adapt, "seed": seed or 0})
+            jobs[arm.name, seed] = job
     unlike = {arm.name: found for arm in arms if (found := _unlike(arm, config))}
     return Plan(jobs, unlike)
 
@@ -108,7 +105,7 @@ def _adaptation(arm: Arm) -> dict[str, Any]:
     from hifa_cli.config import AdaptConfig
 
     try:
-        own = typed(AdaptConfig, dict(arm.overrides), sealed=("method",))
+        own = typed(AdaptConfig, dict(arm.overrides), sealed=("method", "seed"))
         return asdict(AdaptConfig(method=arm.method, **own))
     except ValueError as error:
         raise ValueError(f"{arm.name}: {error}") from error
