@@ -27,7 +27,19 @@ HEAVY = (
     "matplotlib",
     "sklearn",
 )
-VERBS = ("render", "train", "export", "index", "query", "evaluate", "plot", "demo", "doctor", "data")
+VERBS = (
+    "render",
+    "train",
+    "export",
+    "index",
+    "query",
+    "evaluate",
+    "compare",
+    "plot",
+    "demo",
+    "doctor",
+    "data",
+)
 
 
 def hifa(*words: object) -> tuple[int, str, str]:
