@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hifa_cli.compare.arms import Arm, parse_arm, parse_arms, typed
 from hifa_cli.compare.published import MISPRINTED, PAPER_METRICS, published
 from hifa_cli.compare.report import relative_gains
-from hifa_cli.compare.summary import gain, paired, reference_pairs, spread
+from hifa_cli.compare.summary import RunScores, gain, paired, reference_pairs, spread
 from hifa_cli.config import TrainConfig
 
 
@@ -75,7 +75,8 @@ def test_mean_and_sample_deviation_of_a_worked_case() -> None:
 
 
 def test_paired_differences_of_a_worked_case() -> None:
-    first, second = {0: 0.5, 1: 0.7, 2: 0.6, 9: 0.1}, {0: 0.4, 1: 0.4, 2: 0.7}
+    first: RunScores = {0: 0.5, 1: 0.7, 2: 0.6, 9: 0.1}
+    second: RunScores = {0: 0.4, 1: 0.4, 2: 0.7}
     # differences 0.1, 0.3, −0.1: mean 0.1, deviation sqrt((0 + 0.04 + 0.04) / 2) = 0.2, error 0.2 / sqrt 3
     assert paired(first, second, "FT") == pytest.approx((0.1, 0.2 / math.sqrt(3), 2, 3))
     assert paired(first, second, "ANMRR") == pytest.approx((0.1, 0.2 / math.sqrt(3), 1, 3))
@@ -84,7 +85,8 @@ def test_paired_differences_of_a_worked_case() -> None:
 
 
 def test_a_row_that_no_seed_changes_meets_every_seed() -> None:
-    seeded, constant = {0: 0.5, 3: 0.7}, {None: 0.4}
+    seeded: RunScores = {0: 0.5, 3: 0.7}
+    constant: RunScores = {None: 0.4}
     there, back = paired(seeded, constant, "FT"), paired(constant, seeded, "FT")
     assert there == pytest.approx((0.2, 0.1, 2, 2))
     assert back == pytest.approx((-0.2, 0.1, 0, 2))
@@ -94,7 +96,9 @@ def test_a_row_that_no_seed_changes_meets_every_seed() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=8))
 def test_paired_differences_are_numpys(pairs: list[tuple[float, float]]) -> None:
     a, b = np.array(pairs).T
-    found = paired(dict(enumerate(a.tolist())), dict(enumerate(b.tolist())), "FT")
+    first: RunScores = dict(enumerate(a.tolist()))
+    second: RunScores = dict(enumerate(b.tolist()))
+    found = paired(first, second, "FT")
     assert found is not None
     assert found.error is not None
     assert found.mean == pytest.approx(float((a - b).mean()), abs=1e-12)

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from hifa_cli.config import AdaptConfig
+
 FROZEN = "frozen"
-SHALLOW = ("jgsa", "meda")
+SHALLOW: tuple[str, ...] = get_args(get_type_hints(AdaptConfig)["method"])
 BASE = "source-only"  # the paper adapts the features of this network
 Kind = Literal["trained", "frozen", "adapted"]
 

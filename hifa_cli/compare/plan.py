@@ -86,7 +86,7 @@ def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
     except ValueError as error:
         raise ValueError(f"{arm.name}: {error}") from error
     if arm.kind == "trained":
-        return replace(config, method=arm.method, **own)  # type: ignore[arg-type]
+        return replace(config, method=arm.method, **own)
     other = {"backbone": arm.backbone, "weights": TrainConfig.weights} if arm.backbone else {}
     return replace(config, method=TrainConfig.method, **{**other, **own})
 
@@ -106,7 +106,7 @@ def _adaptation(arm: Arm) -> dict[str, Any]:
 
     try:
         own = typed(AdaptConfig, dict(arm.overrides), sealed=("method", "seed"))
-        return asdict(AdaptConfig(method=arm.method, **own))
+        return asdict(AdaptConfig(**{"method": arm.method, **own}))
     except ValueError as error:
         raise ValueError(f"{arm.name}: {error}") from error
 
