@@ -14,11 +14,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item, read_picture
+from hifa_cli.data.fitting import Pixels, squared, to_pixels
 from hifa_cli.distributed import world
 from hifa_cli.errors import HifaError
 from hifa_cli.model import TrunkFeatures
@@ -27,7 +27,6 @@ from hifa_cli.talk import Talk
 
 T = TypeVar("T")
 R = TypeVar("R")
-Pixels = NDArray[np.uint8]
 
 
 class Batch(NamedTuple):
@@ -78,30 +77,6 @@ def ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Itera
             yield done
 
 
-def squared(picture: Image.Image, side: int, fit: str) -> Image.Image:
-    """Make a picture ``side`` x ``side``.
-
-    Args:
-        picture: of any shape.
-        side: pixels.
-        fit: ``squash`` ignores the aspect ratio (MSTN's recipe), ``crop`` keeps the middle (the lab's),
-            ``pad`` keeps everything on a white ground.
-    """
-    if picture.size == (side, side):
-        return picture
-    if fit != "squash":
-        width, height = picture.size
-        edge = min(width, height) if fit == "crop" else max(width, height)
-        left, top = (width - edge) // 2, (height - edge) // 2
-        if fit == "pad":
-            ground = Image.new("RGB", (edge, edge), "white")
-            ground.paste(picture, (-left, -top))
-            picture = ground
-        else:
-            picture = picture.crop((left, top, left + edge, top + edge))
-    return picture.resize((side, side), Image.Resampling.BICUBIC)
-
-
 def plain_pixels(path: Path, model: ModelConfig) -> Pixels:
     """(3, size, size) uint8 pixels of a picture as the network sees it when it does not learn.
 
@@ -109,14 +84,6 @@ def plain_pixels(path: Path, model: ModelConfig) -> Pixels:
         HifaError: the picture cannot be read.
     """
     return to_pixels(read_picture(path), model)
-
-
-def to_pixels(picture: Image.Image, model: ModelConfig) -> Pixels:
-    """(3, size, size) uint8 pixels of an RGB picture: fitted, then the middle cut out."""
-    picture = squared(picture, model.resize, model.fit)
-    margin = (model.resize - model.size) // 2
-    box = (margin, margin, margin + model.size, margin + model.size)
-    return np.ascontiguousarray(np.asarray(picture.crop(box) if margin else picture).transpose(2, 0, 1))
 
 
 def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.random.Generator) -> Pixels:
