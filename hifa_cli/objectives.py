@@ -16,6 +16,45 @@ from hifa_cli.streams import derive, torch_stream
 Terms = dict[str, Tensor]
 
 
+def full_precision(like: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Switch autocast off on the tensor's device: centroids, kernels and critics need float32 products."""
+    kind = like.device.type
+    if torch.amp.is_autocast_available(kind):
+        return torch.autocast(kind, enabled=False)
+    return contextlib.nullcontext()
+
+
+class Centroids(nn.Module):
+    """Class centroids of one domain.
+
+    Args:
+        classes: C.
+        dimension: D.
+        keep: share of the old centroid, as in MSTN; absent classes keep theirs. None for the batch's own.
+    """
+
+    centroids: Tensor
+    seen: Tensor
+
+    def __init__(self, classes: int, dimension: int, keep: float | None) -> None:
+        super().__init__()
+        self.register_buffer("centroids", torch.zeros(classes, dimension))
+        self.register_buffer("seen", torch.zeros(classes, dtype=torch.bool))
+        self.keep = keep
+
+    def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(C, D) centroids after this batch, with gradients through it, and (C,) which are known."""
+        sums, counts = losses.class_sums(losses.at_least_float32(features), labels, len(self.seen))
+        if self.keep is None:
+            return losses.moving_centroids(
+                torch.zeros_like(self.centroids), torch.zeros_like(self.seen), sums, counts, 0.0
+            )
+        now, known = losses.moving_centroids(self.centroids, self.seen, sums, counts, self.keep)
+        if self.training:
+            self.centroids, self.seen = now.detach(), known
+        return now, known
+
+
 class Objective(nn.Module):
     """A training method. Its critics and moving centroids are its parameters and buffers.
 
@@ -94,11 +133,6 @@ class Hifa(Objective):
     an ablation.
     """
 
-    source_centroids: Tensor
-    target_centroids: Tensor
-    source_seen: Tensor
-    target_seen: Tensor
-
     def __init__(
         self, network: Network, config: TrainConfig, seed: int, *, mutual: bool = True, local: bool = True
     ) -> None:
@@ -107,9 +141,9 @@ class Hifa(Objective):
         self.local, self.reads_maps = local, mutual
         self.critic = build_critic(network, seed) if mutual else None
         if local:
-            for domain in ("source", "target"):
-                self.register_buffer(f"{domain}_centroids", torch.zeros(classes, dimension))
-                self.register_buffer(f"{domain}_seen", torch.zeros(classes, dtype=torch.bool))
+            keep = config.centroid_keep if config.centroids == "moving" else None
+            self.source_centroids = Centroids(classes, dimension, keep)
+            self.target_centroids = Centroids(classes, dimension, keep)
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
         """The terms of equation 7 after the first."""
@@ -131,22 +165,12 @@ class Hifa(Objective):
 
     def local_term(self, source: Features, target: Features, labels: Tensor) -> Tensor:
         """Equation 6; shapes are labelled by the classifier's arg-max, all pseudo-labels used together."""
-        source_now, source_seen = self._move("source", source.pooled, labels)
-        target_now, target_seen = self._move("target", target.pooled, target.logits.argmax(dim=1))
-        return losses.centroid_distance(
-            source_now, target_now, source_seen & target_seen, scale=self.config.local_scale
-        )
-
-    def _move(self, domain: str, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        old, seen = getattr(self, f"{domain}_centroids"), getattr(self, f"{domain}_seen")
-        sums, counts = losses.class_sums(losses.at_least_float32(features), labels, old.shape[0])
-        if self.config.centroids == "batch":
-            old, seen = torch.zeros_like(old), torch.zeros_like(seen)
-        now, known = losses.moving_centroids(old, seen, sums, counts, self.config.centroid_keep)
-        if self.training:
-            setattr(self, f"{domain}_centroids", now.detach())
-            setattr(self, f"{domain}_seen", known)
-        return now, known
+        with full_precision(source.pooled):
+            of_source, source_known = self.source_centroids(source.pooled, labels)
+            of_target, target_known = self.target_centroids(target.pooled, target.logits.argmax(dim=1))
+            return losses.centroid_distance(
+                of_source, of_target, source_known & target_known, scale=self.config.local_scale
+            )
 
     def mutual_term(self, source: Features, target: Features, step: int) -> Tensor:
         """Section 3.2: one critic for both domains; the sum over the domains of their means."""
@@ -177,9 +201,7 @@ class Hifa(Objective):
         """The critic's logits for every view of every item, in float32."""
         if self.critic is None:
             raise RuntimeError("this method has no critic")
-        kind = low.device.type
-        available = torch.amp.is_autocast_available(kind)
-        with torch.autocast(kind, enabled=False) if available else contextlib.nullcontext():
+        with full_precision(low):
             logits: tuple[Tensor, ...] = self.critic(
                 *(losses.at_least_float32(part.flatten(0, 1)) for part in (low, *highs))
             )

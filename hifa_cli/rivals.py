@@ -4,7 +4,6 @@ All see the same batches through the same network; each adds the terms of its ow
 settings where it gives them (docs/methods.md lists what differs from what was published).
 """
 
-import contextlib
 from collections.abc import Iterator
 
 import torch
@@ -15,16 +14,8 @@ from hifa_cli import losses
 from hifa_cli.batches import Batch
 from hifa_cli.config import TrainConfig
 from hifa_cli.model import Features, Network
-from hifa_cli.objectives import Objective, Terms
+from hifa_cli.objectives import Centroids, Objective, Terms, full_precision
 from hifa_cli.streams import derive, torch_stream
-
-
-def full_precision(like: Tensor) -> contextlib.AbstractContextManager[object]:
-    """Switch autocast off on the tensor's device: kernels, covariances and critics need float32 products."""
-    kind = like.device.type
-    if torch.amp.is_autocast_available(kind):
-        return torch.autocast(kind, enabled=False)
-    return contextlib.nullcontext()
 
 
 class Discriminator(nn.Module):
@@ -95,27 +86,6 @@ class Dann(Objective):
     def critic_parameters(self) -> Iterator[nn.Parameter]:
         """The discriminator's parameters."""
         yield from self.discriminator.parameters()
-
-
-class Centroids(nn.Module):
-    """Moving class centroids of one domain, as MSTN keeps them; absent classes keep theirs."""
-
-    centroids: Tensor
-    seen: Tensor
-
-    def __init__(self, classes: int, dimension: int, keep: float) -> None:
-        super().__init__()
-        self.register_buffer("centroids", torch.zeros(classes, dimension))
-        self.register_buffer("seen", torch.zeros(classes, dtype=torch.bool))
-        self.keep = keep
-
-    def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(C, D) centroids after this batch, with gradients through it, and (C,) which are known."""
-        sums, counts = losses.class_sums(losses.at_least_float32(features), labels, len(self.seen))
-        now, known = losses.moving_centroids(self.centroids, self.seen, sums, counts, self.keep)
-        if self.training:
-            self.centroids, self.seen = now.detach(), known
-        return now, known
 
 
 class Mstn(Dann):
