@@ -183,8 +183,8 @@ class AdaptConfig:
     mu: float = 1.0  # variance of the shapes
     prepare: Literal["unit", "zscore", "none"] = "unit"  # vectors first; the demo z-scores each domain
     # MEDA: the paper and the code's header
-    lambda_: float = 10.0  # alignment of the distributions
-    rho: float = 1.0  # smoothness on the graph
+    alignment: float = 10.0  # lambda: of the distributions
+    rho: float = 1.0  # smoothness on the graph of neighbours
     eta: float = 0.1  # size of the function
     neighbours: int = 10  # p of the graph
     output: Literal["scores", "manifold"] = "scores"  # what is retrieved with; the paper does not say

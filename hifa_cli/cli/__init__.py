@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from hifa_cli import __version__
+from hifa_cli.cli.adapt import adapt
 from hifa_cli.cli.compare import compare
 from hifa_cli.cli.data import data
 from hifa_cli.cli.demo import demo
@@ -63,7 +64,7 @@ def hifa(
     """Show it a photo; it finds the 3D shape."""
 
 
-for _verb in (render, train, export, index, query, evaluate, compare, plot):
+for _verb in (render, train, export, adapt, index, query, evaluate, compare, plot):
     app.command(no_args_is_help=True)(_verb)
 app.add_typer(data)
 app.command()(demo)
