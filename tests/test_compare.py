@@ -210,8 +210,11 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     rows = "suicides:Killed,suicides:Wrong,hifa(weights=nowhere.pt),frozen:test_vit(weights=none),source-only"
-    code, out, err = hifa(*words(world, tmp_path / "out", rows, "--json", "--seeds", "1", "--jobs", 1))
+    more = ("--json", "--seeds", "1", "--jobs", 1, "--feature-cache", tmp_path / "kept")
+    code, out, err = hifa(*words(world, tmp_path / "out", rows, *more))
     assert code == 1
+    assert (tmp_path / "kept").is_dir()
+    assert not (tmp_path / "out" / "features").exists()
     assert "error: 3 of 5 jobs failed" in err
     found = {arm["name"]: arm for arm in json.loads(out)["arms"]}
     reasons = [found[name]["failed"][0]["reason"] for name in list(found)[:3]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import TABLES, Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import TABLES, Config, Device, Features, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
 
@@ -61,6 +61,7 @@ def compare(
     ] = _DEFAULT.jobs,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
+    feature_cache: Features = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -92,6 +93,7 @@ def compare(
     done = stage(
         images, shapes, out, arms, settings, seeds=chosen, train_split=train_split, test_split=test_split,
         profile=profile, device=pick_device(device), jobs=jobs, force=force, talk=talk,
+        features=feature_cache,
     )  # fmt: skip
     shown, whole = tables(done, reference), document(done, reference)
     written = write_results(done, shown, whole)

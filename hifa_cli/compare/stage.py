@@ -85,6 +85,7 @@ def compare(
     jobs: int,
     force: bool,
     talk: Talk,
+    features: Path | None = None,
 ) -> Comparison:
     """Train, export and score every row at every seed; go on where an interrupted comparison stopped.
 
@@ -104,6 +105,7 @@ def compare(
         jobs: processes side by side; 0 is what fits.
         force: do again what is done.
         talk: notes and progress.
+        features: folder of the frozen trunks' features; by default one in ``out``.
 
     Raises:
         HifaError: unusable data, or ``out`` is something else.
@@ -115,7 +117,7 @@ def compare(
     _claim(out)
     places = {"images": str(images), "shapes": str(shapes)}
     shared = Shared(**places, train_split=train_split, test_split=test_split, profile=profile,
-                    device=str(device), features=str(out / FEATURES), test_data="")  # fmt: skip
+                    device=str(device), features=str(features or out / FEATURES), test_data="")  # fmt: skip
     train, test = found(shared, train_split), found(shared, test_split)
     for part in (*train, *test):
         part.tell(talk)
