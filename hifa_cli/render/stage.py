@@ -18,7 +18,7 @@ from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.choice import choose
-from hifa_cli.render.library import Failure, MeshFile, find_meshes, mesh_digest
+from hifa_cli.render.finding import Failure, MeshFile, find_meshes, mesh_digest
 from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.pictures import read_mark
 from hifa_cli.render.shading import PRESETS

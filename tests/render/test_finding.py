@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hifa_cli.render.library import find_meshes, mesh_digest
+from hifa_cli.render.finding import find_meshes, mesh_digest
 from tests.render.shapes import box, write_off
 
 
