@@ -253,9 +253,9 @@ def test_jan_compares_embeddings_and_class_probabilities(estimator: Any) -> None
     found = method(seen, 0, 0.5)["discrepancy"].item()
     source, target = described(method, seen)
     wide = reference.bandwidths(torch.cat((source.pooled, target.pooled)).tolist(), 5, 2.0)
-    pairs = [as_pairs((part.pooled, part.logits.softmax(dim=1))) for part in (source, target)]
+    photos, shapes = (as_pairs((part.pooled, part.logits.softmax(dim=1))) for part in (source, target))
     how = reference.joint_discrepancy if estimator == "full" else reference.linear_discrepancy
-    assert found == pytest.approx(0.7 * how(*pairs, wide, 1.68), rel=1e-9, abs=1e-12)
+    assert found == pytest.approx(0.7 * how(photos, shapes, wide, 1.68), rel=1e-9, abs=1e-12)
 
 
 def test_afn_is_hifas_equation_4_with_its_own_weight() -> None:
@@ -269,7 +269,7 @@ def test_safn_and_coral_weigh_their_losses() -> None:
     safn = objective("safn", config=config)(seen, 0, 0.5)["norm"].item()
     assert safn == pytest.approx(CONFIG.afn * (4.0 + 4.0))
     for layer in ("logits", "embedding"):
-        method = objective("coral", config=replace(config, coral_layer=layer))  # type: ignore[arg-type]
+        method = objective("coral", config=replace(config, coral_layer=layer))
         pairs = [
             (part.logits if layer == "logits" else part.pooled).tolist() for part in described(method, seen)
         ]
@@ -339,7 +339,9 @@ def test_building_a_discriminator_draws_nothing_from_the_global_stream() -> None
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    one, two, other = (Dann(net, CONFIG, seed).discriminator.layers[0].weight for seed in (0, 0, 1))
+    one, two, other = (
+        Dann(net, CONFIG, seed).discriminator.layers[0].get_parameter("weight") for seed in (0, 0, 1)
+    )
     assert torch.equal(torch.rand(3), wanted)
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
@@ -347,15 +349,15 @@ def test_building_a_discriminator_draws_nothing_from_the_global_stream() -> None
 
 def test_dropout_is_a_function_of_the_generator_and_keeps_the_mean() -> None:
     judge = Discriminator(4, 4_000, 0.5).train()
-    torch.nn.init.ones_(judge.layers[0].weight)
+    torch.nn.init.ones_(judge.layers[0].get_parameter("weight"))
     features = torch.ones(1, 4)
     first, again = (judge(features, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, judge(features, torch.Generator().manual_seed(4)))
     assert torch.equal(judge.eval()(features, torch.Generator()), judge(features, torch.Generator()))
-    torch.nn.init.constant_(judge.layers[1].weight, 1 / 4_000)
-    torch.nn.init.constant_(judge.layers[2].weight, 1 / 4_000)
-    torch.nn.init.zeros_(judge.layers[1].bias)
+    torch.nn.init.constant_(judge.layers[1].get_parameter("weight"), 1 / 4_000)
+    torch.nn.init.constant_(judge.layers[2].get_parameter("weight"), 1 / 4_000)
+    torch.nn.init.zeros_(judge.layers[1].get_parameter("bias"))
     dropped = judge.train()(features, torch.Generator().manual_seed(0)).item()
     assert dropped == pytest.approx(judge.eval()(features, torch.Generator()).item(), rel=0.1)
 
