@@ -1,25 +1,50 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RenderConfig
-from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
+from hifa_cli.embedding import Embedder
 from hifa_cli.errors import HifaError
-from hifa_cli.export import FROZEN, Encoder, export, frozen_encoder, load_encoder
-from hifa_cli.gallery import MAIN_FILE, VIEWS, write_gallery
+from hifa_cli.export import FROZEN, Encoder, frozen_encoder, load_encoder
+from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
+from hifa_cli.generation import Making, Plan, write_generation
+from hifa_cli.graph import write_graph
+from hifa_cli.lock import LOCK_FILE, sole_writer
 from hifa_cli.model import CONFIG_FILE, read_about, save_network
-from hifa_cli.render.library import Failure
-from hifa_cli.render.stage import SETTINGS, render
-from hifa_cli.store import Export, read_export
+from hifa_cli.sources import Source, export_source, holds_meshes, meshes_source, views_source
+from hifa_cli.store import read_shapes_heading, sample_images
 from hifa_cli.talk import Talk
 
-COVER = 1  # the view that stands for a shape: 30° round from the front, where most objects show most
+SHARDS = ".embedded"  # what a killed run had embedded
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a source is read.
+
+    Attributes:
+        render: how meshes are drawn.
+        workers: processes that render; None means all cores.
+        device: where the network runs, and FAISS where it can.
+        split: use only this split of views or meshes.
+        force: draw again what is there.
+    """
+
+    render: RenderConfig = field(default_factory=RenderConfig)
+    workers: int | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    split: str | None = None
+    force: bool = False
 
 
 def build_gallery(
@@ -35,11 +60,12 @@ def build_gallery(
     force: bool,
     talk: Talk,
 ) -> dict[str, Any]:
-    """Make the gallery ``out`` of ``source``.
+    """Make the gallery ``out`` of ``source``, whatever it held before.
 
     Args:
         source: an HDF5 export, a folder of rendered views, or a folder of meshes (or one mesh).
-        out: the gallery; meshes are rendered into it, so that a second call renders only what changed.
+        out: the gallery; meshes are rendered into it, so that a second call renders and embeds only what
+            changed.
         model: a run of ``hifa train``; None means the export's own, or the pretrained encoder.
         split: use only this split of views or meshes.
         index_config: how it is searched.
@@ -53,50 +79,137 @@ def build_gallery(
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
 
     Raises:
-        HifaError: nothing usable at ``source``, or ``out`` is taken.
+        HifaError: nothing usable at ``source``, ``out`` is taken, or somebody else is writing there.
     """
     if not source.exists():
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     _refuse_strange(out)
-    failed: list[Failure] = []
-    with TemporaryDirectory() as scratch:
-        if source.is_file() and source.suffix.lower() not in MESH_SUFFIXES:
-            _refuse_taken(out, force)
-            made = read_export(source)
-            folder = model or _model_of(made, Path(scratch), talk)
-            _check_model(made, folder)
-            thumbnails = _covers(_views_of(made, talk), made)
-        else:
-            views = source
-            if _holds_meshes(source):
-                views = out / VIEWS
-                failed = _render(source, views, render_config, workers=workers, force=force, talk=talk)
-            else:
-                _refuse_taken(out, force)
-            shapes = find_shapes(views, split=split)
-            shapes.tell(talk)
-            encoder = load_encoder(model, device)
-            about = {"source": str(source.resolve()), "shapes": str(views.resolve())}
-            made = export(encoder, None, shapes, about=about, talk=talk)
-            folder = model or _saved(encoder, Path(scratch))
-            thumbnails = _covers(shapes, made)
-        document = write_gallery(out, made, index_config, model=folder, thumbnails=thumbnails)
-    return {
-        **{key: document[key] for key in ("shapes", "dimension", "factory", "model", "method")},
-        "failed": [{"path": str(failure.path), "reason": failure.reason} for failure in failed],
-    }
-
-
-def _render(
-    source: Path, views: Path, config: RenderConfig, *, workers: int | None, force: bool, talk: Talk
-) -> list[Failure]:
-    """Draw the meshes into the gallery's own folder of views; name those that could not be drawn."""
-    report = render([source], views, config, workers=workers or os.cpu_count() or 1, force=force, talk=talk)
-    if not report.rendered and not report.skipped:
-        raise HifaError(
-            f"none of the {len(report.failed)} meshes in {source} could be drawn; see the warnings"
+    work = Work(render_config, workers, device, split, force)
+    if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
+        raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
+    with TemporaryDirectory() as scratch, writing(out):
+        old = _old(out, talk)
+        offered, making, embedder = open_source(
+            source, out, origins_of(old), model, work, Path(scratch), talk
         )
-    return list(report.failed)
+        kept, fresh = unchanged(old if old and old.model == making.model else None, offered)
+        document = write_generation(
+            out, Plan(old, kept, [(offered, fresh)], making, index_config, _photos(source, index_config),
+            str(device), talk),
+        )  # fmt: skip
+        if embedder is not None:
+            embedder.forget()
+        if (folder := model_folder(out, making.model)).is_dir():
+            write_graph(folder, talk)
+    return {**summary(document), "failed": failures(offered)}
+
+
+def summary(document: dict[str, Any]) -> dict[str, Any]:
+    """What is worth saying of a gallery that was written."""
+    said = {key: document[key] for key in ("shapes", "dimension", "factory", "model", "method")}
+    effort = document["effort"]
+    return {**said, "recall": {key: effort[key] for key in ("recall", "target", "at", "sample", "queries")}
+            if effort else {"recall": 1.0, "target": 1.0}}  # fmt: skip
+
+
+def failures(source: Source) -> list[dict[str, str]]:
+    """Meshes that could not be drawn, for the report."""
+    return [{"path": str(failure.path), "reason": failure.reason} for failure in source.failed]
+
+
+def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[int]]:
+    """Rows of ``old`` that the source offers just so, ascending, and the offers that are new."""
+    if old is None:
+        return np.zeros(0, dtype=np.int64), list(range(len(source.offers)))
+    digests = np.asarray(old.digests)
+    known = {name: (row, digests[row].tobytes()) for row, name in enumerate(old.ids)}
+    kept, fresh = [], []
+    for number, offer in enumerate(source.offers):
+        row, digest = known.get(offer.id, (-1, b""))
+        if digest == offer.digest and old.class_of(row) == offer.class_name and old.paths[row] == offer.path:
+            kept.append(row)
+        else:
+            fresh.append(number)
+    return np.array(sorted(kept), dtype=np.int64), fresh
+
+
+def open_source(
+    place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
+    talk: Talk,
+) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
+    """What ``place`` offers, the model that makes vectors of it, and what embeds it.
+
+    Raises:
+        HifaError: there is nothing usable, or the model is not that of an export.
+    """
+    if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
+        offered = export_source(place, talk)
+        return offered, _export_making(place, model, scratch, talk), None
+    encoder = load_encoder(model, work.device)
+    embedder = Embedder(encoder, out / SHARDS, talk=talk)
+    making = Making(encoder.digest, encoder.method, model or _saved(encoder, scratch))
+    if holds_meshes(place):
+        views = out / VIEWS / views_name(origins, place)
+        workers = work.workers or os.cpu_count() or 1
+        source: Source = meshes_source(
+            place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
+            talk=talk,
+        )  # fmt: skip
+    else:
+        source = views_source(place, split=work.split, embedder=embedder, talk=talk)
+    return source, making, embedder
+
+
+def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:
+    """Where a gallery's shapes came from."""
+    return list(gallery.document["origins"]) if gallery else []
+
+
+def views_name(origins: Sequence[dict[str, Any]], place: Path) -> str:
+    """The folder below ``views/`` for the meshes at ``place``: their own, or a new one."""
+    mine = next((one.get("views") for one in origins if one["path"] == str(place.resolve())), None)
+    taken = [int(one["views"]) for one in origins if str(one.get("views")).isdigit()]
+    return str(mine) if mine is not None else str(max(taken, default=-1) + 1)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Hold ``out`` against other writers; what fails at once leaves no empty folder behind.
+
+    Raises:
+        HifaError: somebody else is writing there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HifaError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    with sole_writer(out):
+        try:
+            yield
+        finally:
+            if [path.name for path in out.iterdir()] == [LOCK_FILE]:
+                with suppress(OSError):
+                    (out / LOCK_FILE).unlink()
+                    out.rmdir()
+
+
+def _old(out: Path, talk: Talk) -> Gallery | None:
+    """The gallery that is there; None where there is none, or one that cannot be opened any more."""
+    if not (out / MAIN_FILE).exists():
+        return None
+    try:
+        return read_gallery(out)
+    except HifaError as error:
+        talk.warn(f"nothing of the old gallery is used again: {error}")
+        return None
+
+
+def _photos(source: Path, config: IndexConfig) -> Any:
+    """Photos of the same export, to tune the search with what it will be asked."""
+    if not source.is_file() or holds_meshes(source) or source.suffix.lower() in (".csv", ".json", ".txt"):
+        return None
+    found = sample_images(source, config.sample)
+    return None if found is None else unit(found)
 
 
 def _saved(encoder: Encoder, folder: Path) -> Path:
@@ -105,62 +218,33 @@ def _saved(encoder: Encoder, folder: Path) -> Path:
     return folder
 
 
-def _model_of(made: Export, scratch: Path, talk: Talk) -> Path | None:
-    """The folder of the model that made an export, where it is still to be had."""
-    named = made.config.get("run")
+def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
+    """The model that made an export, where it is still to be had.
+
+    Raises:
+        HifaError: ``model`` is another one.
+    """
+    heading = read_shapes_heading(path)
+    if model is not None and heading.model and read_about(model).get("digest") != heading.model:
+        raise HifaError(f"the export was not made by the model in {model}: give the run that made it")
+    if model is not None:
+        return Making(str(read_about(model)["digest"]), heading.method, model)
+    named = heading.config.get("run")
     if isinstance(named, str) and (Path(named) / CONFIG_FILE).is_file():
-        return Path(named) if read_about(Path(named)).get("digest") == made.model else None
-    if made.method == FROZEN:
+        if read_about(Path(named)).get("digest") == heading.model:
+            return Making(heading.model, heading.method, Path(named))
+    elif heading.method == FROZEN:
         encoder = frozen_encoder(torch.device("cpu"))
-        if encoder.digest == made.model:
-            return _saved(encoder, scratch)
+        if encoder.digest == heading.model:
+            return Making(heading.model, heading.method, _saved(encoder, scratch))
     talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
-    return None
-
-
-def _check_model(made: Export, folder: Path | None) -> None:
-    if folder is not None and made.model and read_about(folder).get("digest") != made.model:
-        raise HifaError(f"the export was not made by the model in {folder}: give the run that made it")
-
-
-def _views_of(made: Export, talk: Talk) -> Collection:
-    """The views that an export was made of, where they are still there: they give the thumbnails."""
-    named = made.config.get("shapes")
-    if isinstance(named, str) and Path(named).is_dir():
-        try:
-            return find_shapes(Path(named))
-        except HifaError:
-            pass
-    talk.note("the views of this export are not to be found: the gallery has no thumbnails")
-    return Collection((), ())
-
-
-def _covers(shapes: Collection, made: Export) -> dict[str, Path]:
-    """One picture for each shape of the export."""
-    wanted = set(made.shapes.ids) if made.shapes else set()
-    return {
-        item.id: item.views[min(COVER, len(item.views) - 1)] for item in shapes.items if item.id in wanted
-    }
-
-
-def _holds_meshes(source: Path) -> bool:
-    """Whether ``source`` is a mesh, or a folder with meshes in it and no rendered views at its root."""
-    if source.is_file():
-        return True
-    if (source / SETTINGS).is_file():
-        return False
-    return any(path.suffix.lower() in MESH_SUFFIXES for path in source.rglob("*"))
+    return Making(heading.model, heading.method)
 
 
 def _refuse_strange(out: Path) -> None:
     """Never build a gallery into a folder that holds something else."""
     if out.exists() and not out.is_dir():
         raise HifaError(f"{out} is a file: choose another --out")
-    ours = (MAIN_FILE, VIEWS)
+    ours = (MAIN_FILE, VIEWS, LOCK_FILE)
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
         raise HifaError(f"{out} exists and is no gallery: choose another --out")
-
-
-def _refuse_taken(out: Path, force: bool) -> None:
-    if (out / MAIN_FILE).exists() and not force:
-        raise HifaError(f"{out} is a gallery already: choose another --out or give --force")

@@ -55,6 +55,16 @@ class Encoder:
         vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).views.float().cpu().numpy()
         return vectors
 
+    @property
+    def config(self) -> ModelConfig:
+        """How pictures are prepared, and the rest of the network's configuration."""
+        return self.network.config
+
+    @torch.inference_mode()
+    def each_picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed (N, 3, S, S) uint8 pixels, each picture by itself: (N, D) float32."""
+        return self.each_view(torch.from_numpy(pixels).unsqueeze(1))[:, 0]
+
 
 def frozen_encoder(
     device: torch.device, config: ModelConfig | None = None, weights: str = "imagenet"

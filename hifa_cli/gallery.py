@@ -1,178 +1,261 @@
 """A gallery: shapes that a photo can be held against, with all that this needs, in one folder.
 
-    gallery.json    schema, counts, which generation is in force
-    <generation>/   shapes.h5 (ids, classes, vectors), index.faiss
-    model/          the model that made the vectors (absent where only vectors are known)
-    thumbnails/     a picture a shape, where there are views
+    gallery.json    schema, counts, which generation and which model are in force
+    generation-N/   a column a file: ids, paths, labels, digests, origins, vectors, views; an index
+    models/         the model that made the vectors (absent where only vectors are known)
+    thumbnails/     a picture a shape, named by the digest of what the shape was made of
     views/          the twelve views, where the gallery was built straight from meshes
 
-A generation is written whole before ``gallery.json`` names it, so a reader never sees half of one.
+A generation is written whole before ``gallery.json`` names it, so a reader never sees half of one, and
+what it has opened stays readable when the next generation takes over.
 """
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli import __version__, index
-from hifa_cli.atomic import written_file, written_folder
-from hifa_cli.config import IndexConfig
+from hifa_cli import index
+from hifa_cli.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.errors import HifaError
+from hifa_cli.exact import Rows, Scores
 from hifa_cli.ranking import normalised
-from hifa_cli.store import Embeddings, Export, read_export, write_export
+from hifa_cli.search import Effort, Searcher
+from hifa_cli.talk import SILENT, Talk
 
-SCHEMA = 1
-MAIN_FILE, MODEL, THUMBNAILS, VIEWS = "gallery.json", "model", "thumbnails", "views"
+SCHEMA = 2
+MAIN_FILE, MODELS, THUMBNAILS, VIEWS = "gallery.json", "models", "thumbnails", "views"
+INDEX_FILE, SAMPLE_FILE = "index.faiss", "sample.npy"
+DIGEST_BYTES = 16
+_ATTEMPTS = 20  # at opening while others replace one generation after the other
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """An open gallery."""
+    """An open gallery: n shapes, their columns mapped into memory.
+
+    Attributes:
+        folder: where it is.
+        document: what ``gallery.json`` says.
+        ids: (n) of the shapes.
+        labels: (n,) int32 index into the classes, −1 where the class is not known.
+        digests: (n, 16) bytes: of the mesh or the views or the vector that the shape was made of.
+        origins: (n,) int32 index into ``document["origins"]``.
+        paths: (n) of the mesh or the folder of views, relative to its origin; "" for an export's.
+        vectors: (n, D) float32, clamped at zero and of unit length.
+        views: (n, V, D) float16, each view's vector likewise; None where they are not kept.
+    """
 
     folder: Path
-    shapes: Embeddings
-    classes: tuple[str, ...]
-    model: str  # digest of the model that made the vectors
-    method: str
-    index: index.Index
+    document: dict[str, Any]
+    ids: Texts
+    labels: NDArray[np.int32]
+    digests: NDArray[np.uint8]
+    origins: NDArray[np.int32]
+    paths: Texts
+    vectors: NDArray[np.float32]
+    views: NDArray[np.float16] | None
+    device: str = "cpu"
+    talk: Talk = SILENT
+
+    def __len__(self) -> int:
+        """How many shapes."""
+        return len(self.ids)
+
+    @property
+    def place(self) -> Path:
+        """The folder of the generation that was opened."""
+        return self.folder / str(self.document["generation"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by label."""
+        return tuple(self.document["classes"])
+
+    @property
+    def model(self) -> str:
+        """Digest of the model that made the vectors."""
+        return str(self.document["model"])
+
+    @property
+    def method(self) -> str:
+        """The training method of that model."""
+        return str(self.document["method"])
 
     @property
     def model_folder(self) -> Path | None:
         """The model's folder, or None where only vectors are known."""
-        folder = self.folder / MODEL
-        return folder if folder.is_dir() else None
+        folder = model_folder(self.folder, self.model)
+        return folder if self.model and folder.is_dir() else None
 
     def class_of(self, row: int) -> str | None:
         """The class of a shape, or None where it is not known."""
-        label = int(self.shapes.labels[row])
+        label = int(self.labels[row])
         return self.classes[label] if label >= 0 else None
+
+    def origin(self, row: int) -> dict[str, Any]:
+        """What a shape came from: ``kind`` (meshes, views, export), ``path`` and how it was read."""
+        found: dict[str, Any] = self.document["origins"][int(self.origins[row])]
+        return found
+
+    def source(self, row: int) -> Path | None:
+        """The mesh (or folder of views) that a shape was made of, where it was when it was indexed."""
+        path = self.paths[row]
+        return Path(self.origin(row)["root"]) / path if path else None
 
     def thumbnail(self, row: int) -> Path | None:
         """A picture of a shape, or None where there is none."""
-        path = self.folder / THUMBNAILS / f"{self.shapes.ids[row]}.png"
+        path = thumbnail_path(self.folder, self.digests[row])
         return path if path.is_file() else None
 
-    def search(self, vectors: NDArray[np.float32], top: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The ``top`` nearest shapes of (q, D) raw query vectors: (q, k) cosines and rows.
+    @cached_property
+    def searcher(self) -> Searcher:
+        """What searches the vectors."""
+        found = None
+        if (self.place / INDEX_FILE).exists() or self.document["factory"] != index.EXACT:
+            found = index.read(self.place / INDEX_FILE, *self.vectors.shape)
+        effort = Effort(**self.document["effort"]) if self.document["effort"] else None
+        return Searcher(self.vectors, found, effort, device=self.device, talk=self.talk)
+
+    def search(
+        self, vectors: NDArray[np.floating[Any]], top: int, *, among: Rows | None = None
+    ) -> tuple[Scores, Rows]:
+        """The ``top`` nearest shapes of (q, D) raw query vectors: (q, k) cosines and rows, best first.
+
+        Args:
+            vectors: as they leave the network.
+            top: how many; a row of −1 means that no more was found.
+            among: (m,) only these rows, ascending.
 
         Raises:
             HifaError: the vectors are of another length than the gallery's.
         """
-        if vectors.shape[1] != self.shapes.vectors.shape[1]:
-            mine, theirs = self.shapes.vectors.shape[1], vectors.shape[1]
+        self.check_width(vectors)
+        scores, rows = self.searcher.search(unit(vectors), top, among=among)
+        return scores, rows
+
+    def check_width(self, vectors: NDArray[np.floating[Any]]) -> None:
+        """Refuse vectors that are not as long as the gallery's.
+
+        Raises:
+            HifaError: they are not.
+        """
+        if vectors.shape[1] != self.vectors.shape[1]:
             raise HifaError(
-                f"the gallery {self.folder} holds {mine} numbers a shape and the query has {theirs}: "
-                "they are of different models; build the gallery with this one"
+                f"the gallery {self.folder} holds {self.vectors.shape[1]} numbers a shape and the query has "
+                f"{vectors.shape[1]}: they are of different models; build the gallery with this one"
             )
-        return index.search(self.index, _unit(vectors), top)
+
+    def best_views(self, vector: NDArray[np.floating[Any]], rows: Rows) -> NDArray[np.int64] | None:
+        """For each of (k,) shapes the view whose own vector is nearest to one raw (D,) query vector.
+
+        Returns:
+            (k,) numbers of views, −1 where a shape has none; or None where the gallery keeps none.
+        """
+        if self.views is None:
+            return None
+        query = unit(vector[None])[0]
+        scores = np.asarray(self.views[rows], dtype=np.float32) @ query  # (k, V)
+        best: NDArray[np.int64] = np.where(scores.max(axis=1) > 0, scores.argmax(axis=1), -1)
+        return best
+
+    def direction(self, row: int, view: int) -> tuple[float, float] | None:
+        """Azimuth and elevation in degrees that a view was drawn from, where that is known."""
+        rig = self.origin(row).get("rig")
+        if not rig or view >= len(rig["azimuths"]):
+            return None
+        return float(rig["azimuths"][view]), float(rig["elevation"])
 
 
-def write_gallery(
-    folder: Path, export: Export, config: IndexConfig, *, model: Path | None, thumbnails: dict[str, Path]
-) -> dict[str, Any]:
-    """Write a gallery of the shapes of ``export``, or replace what ``folder`` holds.
+def model_folder(folder: Path, digest: str) -> Path:
+    """Where a gallery keeps the model with this digest."""
+    return folder / MODELS / digest[:16]
+
+
+def thumbnail_path(folder: Path, digest: NDArray[np.uint8]) -> Path:
+    """Where the thumbnail of a shape with this digest lies."""
+    name = bytes(digest).hex()
+    return folder / THUMBNAILS / name[:2] / f"{name}.png"
+
+
+def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> Gallery:
+    """Open a gallery; another process may replace it at any time, before, during or after.
 
     Args:
         folder: the gallery.
-        export: embeddings with shapes.
-        config: what kind of index.
-        model: folder of the model that made the vectors, copied into the gallery.
-        thumbnails: a picture for each id that has one.
-
-    Returns:
-        What ``gallery.json`` says.
-
-    Raises:
-        HifaError: there are no shapes, or the folder cannot be written.
-    """
-    if export.shapes is None or not export.shapes.ids:
-        raise HifaError("there are no shapes to index: export some with --shapes VIEWS")
-    folder.mkdir(parents=True, exist_ok=True)
-    if model is not None and model.resolve() != (folder / MODEL).resolve():
-        with written_folder(folder / MODEL) as path:
-            for name in ("model.safetensors", "model.json"):
-                shutil.copyfile(model / name, path / name)
-    for name, picture in thumbnails.items():
-        _put(picture, folder / THUMBNAILS / f"{name}.png")
-    built = index.build(_unit(export.shapes.vectors), config)
-    before = _read_main(folder) if (folder / MAIN_FILE).exists() else None
-    generation = f"generation-{int(before['generation'].rsplit('-', 1)[1]) + 1 if before else 1}"
-    with written_folder(folder / generation) as path:
-        write_export(path / "shapes.h5", _shapes_only(export))
-        index.write(built, path / "index.faiss")
-    document = {
-        "schema": SCHEMA,
-        "generation": generation,
-        "shapes": len(export.shapes.ids),
-        "dimension": export.shapes.vectors.shape[1],
-        "classes": len(export.classes),
-        "factory": index.factory_for(len(export.shapes.ids), export.shapes.vectors.shape[1], config),
-        "model": export.model,
-        "method": export.method,
-        "hifa_version": __version__,
-        "made_from": export.config,
-    }
-    with written_file(folder / MAIN_FILE) as path:
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    for old in folder.glob("generation-*"):
-        if old.name != generation:
-            shutil.rmtree(old, ignore_errors=True)
-    return document
-
-
-def read_gallery(folder: Path) -> Gallery:
-    """Open a gallery.
+        device: where an index is searched: ``cpu``, or ``cuda`` where FAISS can.
+        talk: says where a GPU was asked for in vain.
 
     Raises:
         HifaError: there is none, or its files are damaged or of another schema.
     """
-    document = _read_main(folder)
-    place = folder / str(document["generation"])
-    export = read_export(place / "shapes.h5")
-    if export.shapes is None:
-        raise HifaError(f"the gallery {folder} is damaged: it holds no shapes; build it again")
-    found = index.read(place / "index.faiss", *export.shapes.vectors.shape)
-    return Gallery(folder, export.shapes, export.classes, export.model, export.method, found)
+    for _ in range(_ATTEMPTS):
+        document = read_main(folder)
+        try:
+            gallery = _opened(folder, document, device, talk)
+            gallery.searcher  # noqa: B018 - opens the index while it is there
+            return gallery
+        except FileNotFoundError as error:
+            if read_main(folder)["generation"] == document["generation"]:
+                raise HifaError(
+                    f"the gallery {folder} is damaged: {error.filename or error} is gone; build it again"
+                ) from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise damaged(folder / MAIN_FILE) from error
+    raise HifaError(f"the gallery {folder} changes too often to be opened: try again")
 
 
-def _read_main(folder: Path) -> dict[str, Any]:
+def _opened(folder: Path, document: dict[str, Any], device: str, talk: Talk) -> Gallery:
+    place, count, width = folder / document["generation"], int(document["shapes"]), document["dimension"]
+    views = None
+    if document["views"]:
+        views = read_table(place / "views.f16", np.float16, (count, int(document["views"]), int(width)))
+    labels = read_numbers(place, "labels", np.int32, (count,))
+    origins = read_numbers(place, "origins", np.int32, (count,))
+    if count and not (labels.min() >= -1 and labels.max() < len(document["classes"])):
+        raise damaged(place / "labels.npy")
+    if count and not (origins.min() >= 0 and origins.max() < len(document["origins"])):
+        raise damaged(place / "origins.npy")
+    return Gallery(
+        folder,
+        document,
+        ids=read_texts(place, "ids", count),
+        labels=labels,
+        digests=read_numbers(place, "digests", np.uint8, (count, DIGEST_BYTES)),
+        origins=origins,
+        paths=read_texts(place, "paths", count),
+        vectors=read_table(place / "vectors.f32", np.float32, (count, int(width))),
+        views=views,
+        device=device,
+        talk=talk,
+    )
+
+
+def read_main(folder: Path) -> dict[str, Any]:
+    """What ``gallery.json`` says.
+
+    Raises:
+        HifaError: there is none, or it is damaged or of another schema.
+    """
     path = folder / MAIN_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise HifaError(f"no gallery at {folder}: make one with 'hifa index … --out {folder}'") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"cannot read {path}: damaged; build the gallery again") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise HifaError(f"{path} is of another schema; build the gallery again with this version of hifa")
     name = str(document.get("generation"))
     if not name.startswith("generation-") or not name.rsplit("-", 1)[1].isdigit():
-        raise HifaError(f"{path} is damaged; build the gallery again")
+        raise damaged(path)
     return document
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Clamped and normalised as the benchmark does, in the precision that FAISS works in."""
+def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Clamped and normalised as the benchmark does, in the precision that is stored."""
     return np.ascontiguousarray(normalised(vectors), dtype=np.float32)
-
-
-def _shapes_only(export: Export) -> Export:
-    return Export(
-        None, export.shapes, export.classes, export.hifa_version, export.method, export.model, export.config
-    )
-
-
-def _put(source: Path, target: Path) -> None:
-    """Link or copy a picture to its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with written_file(target) as path:
-        path.unlink()
-        try:
-            os.link(source, path)
-        except OSError:
-            shutil.copyfile(source, path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from hifa_cli.atomic import written_file
-from hifa_cli.data import read_picture
+from hifa_cli.data import MESH_SUFFIXES, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.retrieve import Match, Ranking
@@ -24,7 +24,7 @@ def query_sheet(
 
     Args:
         gallery: where they were searched.
-        rankings: one row each; the query's name is the path of its picture.
+        rankings: one row each.
         out: the picture, PNG or JPEG by its ending.
         truth: the class of each query where it is known; hits are then framed blue, misses orange and
             dashed.
@@ -42,7 +42,7 @@ def query_sheet(
     for number, ranking in enumerate(rows):
         top = GAP + number * (CELL + CAPTION + GAP)
         caption = ("/".join(Path(ranking.query).parts[-2:]), "query")
-        _cell(sheet, draw, (GAP, top), _query_picture(ranking.query), caption, INK)
+        _cell(sheet, draw, (GAP, top), _query_picture(ranking), caption, INK)
         for match in ranking.matches:
             left = 2 * GAP + match.rank * (CELL + GAP)
             caption = (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}")
@@ -53,8 +53,9 @@ def query_sheet(
         sheet.save(path, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else out.suffix[1:].upper())
 
 
-def _query_picture(query: str) -> Path | None:
-    return Path(query) if Path(query).is_file() else None
+def _query_picture(ranking: Ranking) -> Path | None:
+    shown = [path for path in ranking.pictures if path.suffix.lower() not in MESH_SUFFIXES]
+    return shown[0] if shown and shown[0].is_file() else None
 
 
 def _frame(match: Match, ranking: Ranking, truth: Mapping[str, str] | None) -> str:

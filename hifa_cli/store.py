@@ -5,7 +5,8 @@ a file, so reading trusts nothing in it: neither lengths nor types nor links.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,18 @@ def read_export(path: Path) -> Export:
             schema says; the message names the column.
     """
     path = Path(path)
+    with _opened(path) as file:
+        return _export(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, open; whatever a broken one makes h5py stumble over becomes a HifaError."""
     if not path.is_file():
         raise HifaError(f"there is no embeddings file {path}: make one with 'hifa export'")
     try:
         with h5py.File(path, "r") as file:
-            return _export(file, path)
+            yield file
     except HifaError:
         raise
     except MemoryError as error:
@@ -157,15 +165,21 @@ def _check_schema(file: Any, path: Path) -> None:
 
 
 def _embeddings(file: Any, name: str, path: Path) -> Embeddings:
-    group = _linked(file, name, h5py.Group, path)
-    columns = {key: _linked(group, key, h5py.Dataset, path) for key in ("ids", "labels", "vectors")}
-    _check_columns(columns, f"{path}: /{name}")
+    columns = _columns(file, name, path)
     place = f"{path}: /{name}"
     return Embeddings(
         ids=_strings(columns["ids"][()], f"{place}/ids"),
         labels=_labels(columns["labels"], place),
         vectors=_vectors(columns["vectors"], place),
     )
+
+
+def _columns(file: Any, name: str, path: Path) -> dict[str, Any]:
+    """The columns of a domain, checked but for what they hold."""
+    group = _linked(file, name, h5py.Group, path)
+    columns = {key: _linked(group, key, h5py.Dataset, path) for key in ("ids", "labels", "vectors")}
+    _check_columns(columns, f"{path}: /{name}")
+    return columns
 
 
 def _linked(parent: Any, key: str, kind: type, path: Path) -> Any:
@@ -231,8 +245,8 @@ def _labels(column: Any, place: str) -> NDArray[np.int64]:
     return np.ascontiguousarray(raw, dtype=np.int64)
 
 
-def _vectors(column: Any, place: str) -> NDArray[np.float32]:
-    raw = column[()]
+def _vectors(column: Any, place: str, rows: Any = ()) -> NDArray[np.float32]:
+    raw = column[rows]
     with np.errstate(over="ignore", under="ignore"):
         vectors: NDArray[np.float32] = np.ascontiguousarray(raw, dtype=np.float32)
     if not np.isfinite(vectors).all():
@@ -280,3 +294,67 @@ def _config(file: Any, path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise HifaError(f"{path}: the attribute 'config' is no JSON object; leave it out or write one")
     return config
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Everything of an export's shapes but their vectors, and what made them."""
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    width: int
+    classes: tuple[str, ...]
+    method: str
+    model: str
+    config: dict[str, Any]
+
+    def __len__(self) -> int:
+        """How many shapes."""
+        return len(self.ids)
+
+
+def read_shapes_heading(path: Path) -> Heading:
+    """What an export's shapes are; their vectors stay on disk, however many there are.
+
+    Raises:
+        HifaError: as ``read_export``, or there are no shapes.
+    """
+    with _opened(path) as file:
+        _check_schema(file, path)
+        if "shapes" not in file:
+            raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
+        columns = _columns(file, "shapes", path)
+        place = f"{path}: /shapes"
+        ids, labels = _strings(columns["ids"][()], f"{place}/ids"), _labels(columns["labels"], place)
+        width = int(columns["vectors"].shape[1])
+        known = Embeddings(ids, labels, np.empty((0, width), dtype=np.float32))
+        return Heading(
+            ids, labels, width, _classes(file, {"shapes": known}, path),
+            _text_attribute(file, "method"), _text_attribute(file, "model"), _config(file, path),
+        )  # fmt: skip
+
+
+def shape_blocks(path: Path, size: int) -> Iterator[NDArray[np.float32]]:
+    """An export's shape vectors in order, ``size`` rows at a time.
+
+    Raises:
+        HifaError: as ``read_export``.
+    """
+    with _opened(path) as file:
+        column = _columns(file, "shapes", path)["vectors"]
+        for start in range(0, column.shape[0], size):
+            yield _vectors(column, f"{path}: /shapes", slice(start, start + size))
+
+
+def sample_images(path: Path, count: int) -> NDArray[np.float32] | None:
+    """Up to ``count`` photo vectors of an export, spread over all; None where there are no photos.
+
+    Raises:
+        HifaError: as ``read_export``.
+    """
+    with _opened(path) as file:
+        if "images" not in file:
+            return None
+        column = _columns(file, "images", path)["vectors"]
+        rows = np.unique(np.linspace(0, column.shape[0] - 1, min(count, column.shape[0])).astype(np.int64))
+        return _vectors(column, f"{path}: /images", rows) if len(rows) else None

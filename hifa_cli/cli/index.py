@@ -1,20 +1,55 @@
 """``hifa index``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig, RenderConfig, Up
+
+if TYPE_CHECKING:
+    from hifa_cli.talk import Talk
+
+CHANGES, LOOKS = "Change a gallery", "Look it over"
 
 
 def index(
+    out: Annotated[Path, typer.Option("--out", "--gallery", "-g", help="Folder of the gallery.")],
     source: Annotated[
-        Path, typer.Argument(help="An export (HDF5), a folder of rendered views, or a folder of meshes.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the gallery.")],
+        Path | None,
+        typer.Argument(
+            help="An export (HDF5), a folder of rendered views, or a folder of meshes.", show_default=False
+        ),
+    ] = None,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SOURCE", help="Add the shapes of SOURCE. Repeatable.", rich_help_panel=CHANGES),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID|PATTERN",
+            help="Remove shapes by id or pattern, e.g. 'chair/*'. Repeatable.",
+            rich_help_panel=CHANGES,
+        ),
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Follow the sources: new, changed and vanished shapes; the rest is left as it is.",
+            rich_help_panel=CHANGES,
+        ),
+    ] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Check all of it; exit 1 with a line a fault.", rich_help_panel=LOOKS),
+    ] = False,
     model: Annotated[
         Path | None,
         typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
@@ -25,6 +60,14 @@ def index(
     factory: Annotated[
         str, typer.Option(help="FAISS factory string; auto goes by size.")
     ] = IndexConfig.factory,
+    recall: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Of the ten nearest, that an inexact search is tuned to."),
+    ] = IndexConfig.recall,
+    views: Annotated[
+        Literal["auto", "keep", "drop"],
+        typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
+    ] = IndexConfig.views,
     up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
@@ -36,31 +79,104 @@ def index(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Make a gallery that photos can be held against.
+    """Make a gallery that photos can be held against, or change one.
 
     [dim]hifa index meshes/ --out gallery[/]
+
+    [dim]hifa index --add more/ --remove 'old/*' --out gallery[/]
 
     A folder of meshes is rendered, embedded and indexed in one go; given again, only what is new or has
     changed is rendered.
     """
-    from hifa_cli import build
+    _check_usage(source, add, remove, update=update, stats=stats, verify=verify)
+    talk = talk_for(quiet=quiet, verbose=verbose)
+    if stats or verify:
+        _look(out, talk, stats=stats, as_json=as_json)
+        return
+    from hifa_cli import build, curate
     from hifa_cli.device import pick_device
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
-    report = build.build_gallery(
-        source,
-        out,
-        model=model,
-        split=split,
-        index_config=IndexConfig(factory=factory),
-        render_config=RenderConfig(up=up),
-        workers=workers,
-        device=pick_device(device),
-        force=force,
-        talk=talk,
-    )
+    settings = IndexConfig(factory=factory, recall=recall, views=views)
+    if source is not None:
+        report = build.build_gallery(
+            source, out, model=model, split=split, index_config=settings, render_config=RenderConfig(up=up),
+            workers=workers, device=pick_device(device), force=force, talk=talk,
+        )  # fmt: skip
+        _say({"out": str(out), **report}, talk, as_json=as_json)
+        return
+    work = build.Work(RenderConfig(up=up), workers, pick_device(device), split, force)
+    changes = []
+    if update:
+        changes.append(curate.update(out, settings, work, model=model, talk=talk))
+    if remove:
+        changes.append(curate.remove(out, remove, settings, talk=talk))
+    if add:
+        changes.append(curate.add(out, add, settings, work, model=model, talk=talk))
+    _say({"out": str(out), **curate.joined(changes)}, talk, as_json=as_json)
+
+
+def _check_usage(
+    source: Path | None, add: Any, remove: Any, *, update: bool, stats: bool, verify: bool
+) -> None:
+    changes, looks = bool(add or remove or update), stats or verify
+    if sum((source is not None, changes, looks)) != 1 or (stats and verify):
+        raise typer.BadParameter(
+            "give either a SOURCE, or changes (--update, --remove, --add), or one of --stats and --verify"
+        )
+
+
+def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool) -> None:
     if as_json:
-        print_json({"out": str(out), **report})
+        print_json(report)
+        return
+    if "added" in report:
+        counts = ("added", "changed", "removed", "unchanged")
+        talk.note(", ".join(f"{report[name]} {name}" for name in counts))
+    if report["failed"]:
+        talk.note(f"{len(report['failed'])} could not be taken; see the warnings")
+    recall = report["recall"]
+    how = f"recall@{recall['at']} {recall['recall']:.3f}" if "at" in recall else "exact"
+    talk.note(f"{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
+    talk.note(f"next: hifa query PHOTO -g {report['out']}")
+
+
+def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
+    from hifa_cli import audit
+
+    if stats:
+        found = audit.stats(out)
+        if as_json:
+            print_json(found)
+        else:
+            print_result(*_tables(found))
+        return
+    faults = audit.verify(out, talk)
+    if as_json:
+        print_json({"gallery": str(out), "faults": faults})
     else:
-        talk.note(f"{report['shapes']} shapes in {out} ({report['factory']})")
-        talk.note(f"next: hifa query PHOTO -g {out}")
+        for fault in faults:
+            typer.echo(fault)
+    if faults:
+        talk.warn(f"{out}: {len(faults)} faults; build the gallery again, or mend what is named")
+        raise typer.Exit(1)
+    talk.note(f"{out} is right")
+
+
+def _tables(found: dict[str, Any]) -> list[Any]:
+    from rich.table import Table
+
+    facts = Table(show_header=False)
+    for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
+        facts.add_row(key, str(found[key]))
+    if found["effort"]:
+        effort = found["effort"]
+        facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")
+    for name, size in found["bytes"].items():
+        facts.add_row(f"{name} on disk", f"{size / 1e6:.1f} MB")
+    origins = Table("kind", "source", "shapes")
+    for origin in found["origins"]:
+        origins.add_row(origin["kind"], origin["path"], str(origin["shapes"]))
+    classes = Table("class", "shapes")
+    for name, count in found["classes"].items():
+        classes.add_row(name, str(count))
+    return [facts, origins, classes] if found["classes"] else [facts, origins]

@@ -1,5 +1,8 @@
 """``hifa query``."""
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,21 +14,46 @@ from hifa_cli.config import IndexConfig
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
-    from hifa_cli.retrieve import Ranking
+    from hifa_cli.retrieve import Match, Ranking
+    from hifa_cli.talk import Talk
+
+COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
 
 
 def query(
-    images: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, or meshes.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE…",
+            help="Photos, folders of photos, patterns ('*.jpg'), lists (@list.txt), meshes, or - for stdin.",
+        ),
+    ],
     gallery: Annotated[Path, typer.Option("--gallery", "-g", help="Folder of 'hifa index'.")],
     top: Annotated[
         int, typer.Option(min=1, help="How many shapes to show for each query.")
     ] = IndexConfig.top,
+    threshold: Annotated[
+        float, typer.Option(min=-1.0, max=1.0, help="Show only shapes of at least this score.")
+    ] = -1.0,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Only shapes of this class. Repeatable.")
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="Look at this part of each photo only (pixels).")
+    ] = None,
+    fuse: Annotated[
+        bool, typer.Option("--fuse", help="All photos show one object: rank once for all of them.")
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
     ] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a picture: queries down, ranked shapes across.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page that works offline, the shapes turning in 3D.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A line a match on stdout.")] = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -37,42 +65,114 @@ def query(
 
     [dim]hifa query photo.jpg -g gallery --top 5[/]
     """
-    from hifa_cli.device import pick_device
-    from hifa_cli.errors import HifaError
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    from tempfile import TemporaryDirectory
+
     from hifa_cli.gallery import read_gallery
-    from hifa_cli.retrieve import encoder_for, query_paths
+    from hifa_cli.queries import find_queries
+    from hifa_cli.retrieve import Wanted, encoder_for, rank
 
-    talk = talk_for(quiet=quiet or as_json, verbose=verbose)
-    if sheet is not None and sheet.exists() and not force:
-        raise HifaError(f"{sheet} exists: choose another --sheet or give --force")
-    opened = read_gallery(gallery)
-    encoder = encoder_for(opened, model, pick_device(device))
-    rankings = query_paths(encoder, opened, images, top=top, talk=talk)
-    if sheet is not None:
-        from hifa_cli.sheet import query_sheet
-
-        query_sheet(opened, rankings, sheet)
-        talk.note(f"picture: {sheet}")
+    talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
+    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse)
+    _refuse_taken([sheet, html], force=force)
+    with TemporaryDirectory() as scratch:
+        opened = read_gallery(gallery, device=device, talk=talk)
+        queries = find_queries(images, Path(scratch), talk)
+        rankings, vectors = rank(encoder_for(opened, model, device), opened, queries, wanted, talk=talk)
+        if sheet is not None:
+            _write_sheet(opened, rankings, sheet, talk)
+        if html is not None:
+            _write_page(opened, rankings, html, talk)
+    metrics = _metrics(opened, rankings, vectors, talk)
     if as_json:
-        print_json({"gallery": str(gallery), "results": [_document(opened, ranking) for ranking in rankings]})
+        print_json(_document(opened, rankings, metrics))
+    elif as_csv:
+        typer.echo(_csv(opened, rankings), nl=False)
     else:
         print_result(*(part for ranking in rankings for part in (ranking.query, _table(ranking))))
+        if metrics:
+            print_result(_metrics_table(metrics))
 
 
-def _document(gallery: "Gallery", ranking: "Ranking") -> dict[str, Any]:
-    matches = []
-    for match in ranking.matches:
-        thumbnail = gallery.thumbnail(match.row)
-        matches.append(
-            {
-                "rank": match.rank,
-                "shape": match.shape,
-                "class": match.class_name,
-                "score": match.score,
-                "thumbnail": str(thumbnail) if thumbnail else None,
-            }
-        )
-    return {"query": ranking.query, "matches": matches}
+def _box(crop: str | None) -> Any:
+    from hifa_cli.queries import parse_box
+
+    try:
+        return parse_box(crop) if crop else None
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--crop takes x,y,w,h in pixels, such as 120,40,300,300, not '{crop}'"
+        ) from error
+
+
+def _refuse_taken(files: Sequence[Path | None], *, force: bool) -> None:
+    from hifa_cli.errors import HifaError
+
+    for path in files:
+        if path is not None and path.exists() and not force:
+            raise HifaError(f"{path} exists: choose another name or give --force")
+
+
+def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path, talk: "Talk") -> None:
+    from hifa_cli.sheet import query_sheet
+
+    truth = {one.query: one.class_name for one in rankings if one.class_name is not None}
+    query_sheet(gallery, rankings, sheet, truth=truth or None)
+    talk.note(f"picture: {sheet}")
+
+
+def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path, talk: "Talk") -> None:
+    from hifa_cli.page import write_page
+
+    report = write_page(gallery, rankings, html, talk=talk)
+    talk.note(
+        f"page: {html} ({report.size / 1e6:.1f} MB, {report.meshes} meshes of {report.faces} faces in all)"
+    )
+
+
+def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, talk: "Talk") -> dict[str, Any]:
+    """The batch's scores where the queries' classes are known and the gallery has them."""
+    if not any(one.class_name in gallery.classes for one in rankings):
+        return {}
+    from hifa_cli.scoring import batch_scores
+
+    return batch_scores(gallery, rankings, vectors, talk)
+
+
+def _document(gallery: "Gallery", rankings: Sequence["Ranking"], metrics: dict[str, Any]) -> dict[str, Any]:
+    results = []
+    for ranking in rankings:
+        known = {"class": ranking.class_name} if ranking.class_name is not None else {}
+        matches = [_match(gallery, match) for match in ranking.matches]
+        results.append({"query": ranking.query, **known, "matches": matches})
+    document: dict[str, Any] = {"gallery": str(gallery.folder), "results": results}
+    return {**document, "metrics": metrics} if metrics else document
+
+
+def _match(gallery: "Gallery", match: "Match") -> dict[str, Any]:
+    thumbnail, source = gallery.thumbnail(match.row), gallery.source(match.row)
+    return {
+        "rank": match.rank,
+        "shape": match.shape,
+        "class": match.class_name,
+        "score": match.score,
+        "view": match.view,
+        "azimuth": match.azimuth,
+        "elevation": match.elevation,
+        "source": str(source) if source else None,
+        "thumbnail": str(thumbnail) if thumbnail else None,
+    }
+
+
+def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for ranking in rankings:
+        for match in ranking.matches:
+            writer.writerow({"query": ranking.query, **_match(gallery, match)})
+    return text.getvalue()
 
 
 def _table(ranking: "Ranking") -> Any:
@@ -83,6 +183,25 @@ def _table(ranking: "Ranking") -> Any:
     table.add_column("shape", overflow="fold")
     table.add_column("class")
     table.add_column("score", justify="right")
+    seen = any(match.view is not None for match in ranking.matches)
+    if seen:
+        table.add_column("seen from", justify="right")
     for match in ranking.matches:
-        table.add_row(str(match.rank), match.shape, match.class_name or "–", f"{match.score:.3f}")
+        row = [str(match.rank), match.shape, match.class_name or "–", f"{match.score:.3f}"]
+        table.add_row(*row, *([_direction(match)] if seen else []))
+    return table
+
+
+def _direction(match: "Match") -> str:
+    if match.view is None:
+        return "–"
+    return f"{match.azimuth:.0f}°" if match.azimuth is not None else f"view {match.view}"
+
+
+def _metrics_table(metrics: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    names = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
+    table = Table(*names, title=f"{metrics['queries']} queries whose class is known")
+    table.add_row(*(f"{metrics[name]:.3f}" for name in names))
     return table

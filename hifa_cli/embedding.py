@@ -1,0 +1,152 @@
+"""Embedding many shapes, in shards that a killed run leaves for the next one."""
+
+import hashlib
+import io
+import shutil
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hifa_cli.atomic import written_file
+from hifa_cli.data import Item
+from hifa_cli.export import Encoder
+from hifa_cli.features import look
+from hifa_cli.gallery import unit
+from hifa_cli.model import TrunkFeatures
+from hifa_cli.talk import SILENT, Talk
+
+SHARD = 256  # shapes embedded between two files
+
+
+class Embedded(NamedTuple):
+    """Some shapes' vectors.
+
+    Attributes:
+        rows: (b,) their places in what was asked for.
+        vectors: (b, D) float32, as they leave the network.
+        views: (b, V, D) float16, each view's vector clamped and of unit length; None where not known.
+    """
+
+    rows: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    views: NDArray[np.float16] | None
+
+
+class _Warnings(Talk):
+    """Passes warnings on, and no progress: the bar counts over all shards."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.warn = talk.warn  # type: ignore[method-assign]
+
+
+class Embedder:
+    """Embeds shapes and keeps what is done.
+
+    Args:
+        encoder: the model.
+        folder: for the shards, safe to share; ``forget`` removes it.
+        workers: threads that read pictures.
+        talk: warnings and progress.
+    """
+
+    def __init__(self, encoder: Encoder, folder: Path, *, workers: int = 2, talk: Talk = SILENT) -> None:
+        self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
+
+    def embedded(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Embedded]:
+        """The vectors of every readable item and its views, in order, a shard at a time.
+
+        Args:
+            items: rendered shapes.
+            digests: of what their pictures hold.
+        """
+        done: deque[Embedded] = deque()
+        steps = self._steps(items, digests, done)
+        for _ in self.talk.track(steps, "embedding shapes", total=len(items)):
+            while done:
+                yield done.popleft()
+        yield from done
+
+    def forget(self) -> None:
+        """Remove the shards, once what they were for is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _steps(
+        self, items: Sequence[Item], digests: Sequence[bytes], done: deque[Embedded]
+    ) -> Iterator[None]:
+        """One step an item; shards that are whole are put into ``done``."""
+        for start in range(0, len(items), SHARD):
+            part = items[start : start + SHARD]
+            key = hashlib.blake2b(self.encoder.digest.encode(), digest_size=16)
+            for digest in digests[start : start + SHARD]:
+                key.update(digest)
+            path = self.folder / f"{key.hexdigest()}.npz"
+            shard = _read_shard(path, len(part))
+            if shard is None:
+                parts: list[Embedded] = []
+                for block in self._blocks(part):
+                    parts.append(block)
+                    yield from (None for _ in block.rows)
+                if not parts:
+                    continue
+                shard = _joined(parts)
+                _write_shard(path, shard)
+            else:
+                yield from (None for _ in shard.rows)
+            done.append(shard._replace(rows=shard.rows + start))
+
+    @torch.inference_mode()
+    def _blocks(self, items: Sequence[Item]) -> Iterator[Embedded]:
+        network, device = self.encoder.network, self.encoder.device
+        looked = look(
+            network, items, maps=False, device=device, label="", workers=self.workers,
+            talk=_Warnings(self.talk),
+        )  # fmt: skip
+        for rows, features in looked:
+            found = network(TrunkFeatures(*(part.to(device) for part in features)))
+            vectors: NDArray[np.float32] = found.pooled.float().cpu().numpy()
+            views = found.views.float().cpu().numpy()
+            flat = unit(views.reshape(-1, views.shape[-1])).astype(np.float16)
+            yield Embedded(np.asarray(rows, dtype=np.int64), vectors, flat.reshape(views.shape))
+
+
+def _joined(parts: Sequence[Embedded]) -> Embedded:
+    """Blocks as one, in the order of their rows; views of unequal number are filled up with zeros."""
+    rows = np.concatenate([part.rows for part in parts])
+    order = np.argsort(rows)
+    views = filled_up([part.views for part in parts if part.views is not None])
+    return Embedded(
+        rows[order], np.concatenate([part.vectors for part in parts])[order], np.concatenate(views)[order]
+    )
+
+
+def filled_up(blocks: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float16]]:
+    """Blocks of (b, V, D) views made equal in V: a view of zeros is nobody's best."""
+    most = max((block.shape[1] for block in blocks), default=0)
+    return [np.pad(block, ((0, 0), (0, most - block.shape[1]), (0, 0))) for block in blocks]
+
+
+def _write_shard(path: Path, shard: Embedded) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    columns: dict[str, Any] = {"rows": shard.rows, "vectors": shard.vectors, "views": shard.views}
+    np.savez(content, **columns)
+    with written_file(path) as beside:
+        beside.write_bytes(content.getbuffer())
+
+
+def _read_shard(path: Path, count: int) -> Embedded | None:
+    """A shard of up to ``count`` shapes, or None where there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            shard = Embedded(file["rows"], file["vectors"], file["views"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    fits = len(shard.rows) == len(shard.vectors) and bool((shard.rows < count).all())
+    return shard if fits else None

@@ -1,0 +1,281 @@
+"""What a gallery can be made of: an export, rendered views, or the meshes themselves.
+
+A source says what it offers before anything is embedded, so that only what is new has to be.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.config import RenderConfig
+from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
+from hifa_cli.embedding import Embedded, Embedder
+from hifa_cli.errors import HifaError
+from hifa_cli.gallery import DIGEST_BYTES
+from hifa_cli.render.finding import Failure, find_meshes
+from hifa_cli.render.pictures import read_mark
+from hifa_cli.render.stage import SETTINGS, render
+from hifa_cli.store import read_shapes_heading, shape_blocks
+from hifa_cli.talk import Talk
+
+COVER = 1  # the view that stands for a shape: 30° round from the front, where most objects show most
+_BLOCK = 65_536  # vectors of an export read at once
+_READERS = 8  # threads that hash views
+
+
+class Offer(NamedTuple):
+    """A shape that a source has."""
+
+    id: str
+    class_name: str | None
+    digest: bytes  # of all that its vector is made from
+    path: str  # below the origin's folder; "" for an export's
+
+
+class Source(Protocol):
+    """Somewhere that shapes come from.
+
+    Attributes:
+        origin: what ``gallery.json`` says of it, enough to read it again.
+        offers: the shapes, in order.
+        failed: meshes that could not be drawn.
+        views: a shape's, at most; 0 where it has vectors only.
+    """
+
+    @property
+    def origin(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def offers(self) -> Sequence[Offer]: ...  # noqa: D102
+    @property
+    def failed(self) -> Sequence[Failure]: ...  # noqa: D102
+    @property
+    def views(self) -> int: ...  # noqa: D102
+
+    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
+        """The vectors of some offers, in order, in blocks; ``Embedded.rows`` are rows of the offers."""
+
+    def cover(self, row: int) -> Path | None:
+        """A picture of a shape, or None."""
+
+
+@dataclass
+class ExportSource:
+    """The shapes of an HDF5 export, read in blocks."""
+
+    path: Path
+    origin: dict[str, Any]
+    offers: list[Offer]
+    covers: dict[str, Path]
+    failed: list[Failure] = field(default_factory=list)
+    views: int = 0
+
+    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
+        """The vectors of some offers; an export holds no vectors of views."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        for number, block in enumerate(shape_blocks(self.path, _BLOCK)):
+            start = number * _BLOCK
+            mine = wanted[(wanted >= start) & (wanted < start + len(block))]
+            if len(mine):
+                yield Embedded(mine, block[mine - start], None)
+
+    def cover(self, row: int) -> Path | None:
+        """The cover among the views that the export was made of."""
+        return self.covers.get(self.offers[row].id)
+
+
+@dataclass
+class ViewsSource:
+    """Rendered shapes, embedded when they are asked for."""
+
+    origin: dict[str, Any]
+    offers: list[Offer]
+    shapes: Collection
+    embedder: Embedder
+    failed: list[Failure] = field(default_factory=list)
+
+    @property
+    def views(self) -> int:
+        """Of the shape that has most."""
+        return max((len(item.views) for item in self.shapes.items), default=0)
+
+    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
+        """The vectors of some offers and of their views; what cannot be read is warned of and left out."""
+        items = [self.shapes.items[row] for row in rows]
+        numbers = np.asarray(rows, dtype=np.int64)
+        for block in self.embedder.embedded(items, [self.offers[row].digest for row in rows]):
+            yield block._replace(rows=numbers[block.rows])
+
+    def cover(self, row: int) -> Path | None:
+        """One of the shape's views."""
+        return cover_of(self.shapes.items[row].views)
+
+
+def cover_of(views: Sequence[Path]) -> Path:
+    """The view that stands for a shape."""
+    return views[min(COVER, len(views) - 1)]
+
+
+def export_source(path: Path, talk: Talk) -> ExportSource:
+    """The shapes of an export, with thumbnails where the views that it was made of are still there.
+
+    Raises:
+        HifaError: it is no export, or has no shapes.
+    """
+    heading = read_shapes_heading(path)
+    if not len(heading):
+        raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
+    digests = [_short(row.tobytes()) for block in shape_blocks(path, _BLOCK) for row in block]
+    names = [heading.classes[label] if label >= 0 else None for label in heading.labels.tolist()]
+    offers = [
+        Offer(name, kind, digest, "") for name, kind, digest in zip(heading.ids, names, digests, strict=True)
+    ]
+    views = _views_of(heading.config, talk)
+    wanted = set(heading.ids)
+    covers = {item.id: cover_of(item.views) for item in views.items if item.id in wanted}
+    return ExportSource(path, _origin("export", path), offers, covers)
+
+
+def _views_of(config: dict[str, Any], talk: Talk) -> Collection:
+    """The views that an export was made of, where they are still there: they give the thumbnails."""
+    named = config.get("shapes")
+    if isinstance(named, str) and Path(named).is_dir():
+        try:
+            return find_shapes(Path(named))
+        except HifaError:
+            pass
+    talk.note("the views of this export are not to be found: the gallery has no thumbnails")
+    return Collection((), ())
+
+
+def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: Talk) -> ViewsSource:
+    """The shapes whose rendered views lie under a folder.
+
+    Raises:
+        HifaError: there are none.
+    """
+    shapes = find_shapes(folder, split=split)
+    shapes.tell(talk)
+
+    def digest(views: tuple[Path, ...]) -> bytes:
+        try:
+            return _short(b"".join(_short(path.read_bytes()) for path in views))
+        except OSError:
+            return _short(repr(views).encode())  # embedding says what is wrong with it
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        digests = list(readers.map(digest, [item.views for item in shapes.items]))
+    root = _root(folder)
+    offers = [
+        Offer(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
+        for item, digest in zip(shapes.items, digests, strict=True)
+    ]
+    origin = {**_origin("views", folder), "split": split, "rig": _rig(folder)}
+    return ViewsSource(origin, offers, shapes, embedder)
+
+
+def meshes_source(
+    place: Path, views: Path, config: RenderConfig, *, split: str | None, embedder: Embedder, workers: int,
+    force: bool, talk: Talk,
+) -> ViewsSource:  # fmt: skip
+    """Meshes, drawn into ``views``; those that are there and current are not drawn again.
+
+    Raises:
+        HifaError: there are no meshes, or none of them could be drawn.
+    """
+    report = render([place], views, config, workers=workers, force=force, talk=talk)
+    if not report.shapes:
+        raise HifaError(
+            f"none of the {len(report.failed)} meshes in {place} could be drawn; see the warnings"
+        )
+    root = _root(place)
+    paths = {mesh.id: _below(mesh.path, root) for mesh in find_meshes([place])[0]}
+    drawn = {folder: name for name, folder in report.shapes}
+    shapes = find_shapes(views, split=split)
+    shapes = Collection(
+        tuple(item for item in shapes.items if item.views[0].parent in drawn), shapes.classes, shapes.problems
+    )
+    offers = []
+    for item in shapes.items:
+        folder = item.views[0].parent
+        mark = read_mark(folder, config.views) or ""
+        offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
+    origin = {
+        **_origin("meshes", place), "split": split, "views": views.name, "render": asdict(config),
+        "rig": _rig(views),
+    }  # fmt: skip
+    return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
+
+
+def render_config(origin: dict[str, Any]) -> RenderConfig:
+    """How an origin's meshes were drawn.
+
+    Raises:
+        HifaError: the gallery says what no version of hifa wrote.
+    """
+    known = {one.name for one in fields(RenderConfig)}
+    settings = origin.get("render", {})
+    if not isinstance(settings, dict) or not set(settings) <= known:
+        raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
+    return RenderConfig(**settings)
+
+
+def holds_meshes(source: Path) -> bool:
+    """Whether ``source`` is a mesh, or a folder with meshes in it and no rendered views at its root."""
+    if source.is_file():
+        return source.suffix.lower() in MESH_SUFFIXES
+    if (source / SETTINGS).is_file():
+        return False
+    return any(path.suffix.lower() in MESH_SUFFIXES for path in source.rglob("*"))
+
+
+def _origin(kind: str, place: Path) -> dict[str, Any]:
+    return {"kind": kind, "path": str(place.resolve()), "root": str(_root(place))}
+
+
+def _root(place: Path) -> Path:
+    """The folder that paths are relative to."""
+    return place.resolve() if place.is_dir() else place.resolve().parent
+
+
+def _class(shapes: Collection, label: int) -> str | None:
+    return shapes.classes[label] if label >= 0 else None
+
+
+def _below(path: Path, root: Path) -> str:
+    """The path below ``root``, or whole where it lies elsewhere (behind a link, or named by a list)."""
+    try:
+        return path.absolute().relative_to(root).as_posix()
+    except ValueError:
+        try:
+            return path.resolve().relative_to(root).as_posix()
+        except ValueError:
+            return str(path.resolve())
+
+
+def _rig(views: Path) -> dict[str, Any] | None:
+    """Where hifa's cameras stood, as the root of its views says; None for views of another make."""
+    try:
+        document = json.loads((views / SETTINGS).read_text(encoding="utf-8"))
+        return {
+            "azimuths": [float(one) for one in document["azimuths"]],
+            "elevation": float(document["elevation"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _short(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def row_digests(offers: Sequence[Offer]) -> NDArray[np.uint8]:
+    """(n, 16) bytes."""
+    joined = b"".join(offer.digest for offer in offers)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(offers), DIGEST_BYTES)
