@@ -113,7 +113,9 @@ def fit_meda(
         balance.append(estimated_balance(plain[:count], labels, plain[count:], guesses))
         directions, weights = mean_differences(labels, guesses, balance[-1])
         beta = solved(problem, directions, config.alignment * weights)
-        guesses = classes[(problem.kernel[count:] @ beta).argmax(axis=1)]
+        before, guesses = guesses, classes[(problem.kernel[count:] @ beta).argmax(axis=1)]
+        if np.array_equal(before, guesses):
+            break  # every further round would solve the same system
     points = features if problem.points is None else features[problem.points]
     return Meda(projection, points, beta, np.array([width]), np.array(balance))
 
