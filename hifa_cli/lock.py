@@ -34,7 +34,7 @@ def sole_output(target: Path) -> Iterator[None]:
     Raises:
         HifaError: somebody else is writing it, or the place cannot be written to.
     """
-    target = Path(os.path.abspath(target))  # "." has no name; links stay, so that all see the same place
+    target = target.resolve()  # one lock, whatever it is called
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,7 +55,9 @@ def _held(path: Path, doing: str) -> int:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise HifaError(f"cannot write in {path.parent}: {error.strerror}; choose another --out") from error
+            raise HifaError(
+                f"cannot write in {path.parent}: {error.strerror}; choose another --out"
+            ) from error
         if not _taken(handle):
             who = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(handle)

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from hifa_cli import __version__
+from hifa_cli.atomic import sweep
 from hifa_cli.batches import Batch, CachedSteps, PixelSteps, ahead
 from hifa_cli.checkpoints import (
     CHECKPOINT,
+    RUN_FILE,
     Best,
     Log,
     load_checkpoint,
@@ -32,6 +34,7 @@ from hifa_cli.distributed import any_wants, averaged, barrier, world
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.features import FeatureCache, gather_features, look
 from hifa_cli.health import Watch, stop_unless_finite, warn_if_stiff
+from hifa_cli.lock import sole_output
 from hifa_cli.methods import build_objective
 from hifa_cli.model import Network, TrunkFeatures, digest, save_network
 from hifa_cli.objectives import Objective
@@ -109,24 +112,36 @@ def train(
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
 
     Raises:
-        HifaError: unusable data, another run in ``out``, or a loss that is no number.
+        HifaError: unusable data, another run or another writer in ``out``, or a loss that is no number.
         Stopped: the user interrupted; a checkpoint was written.
     """
     if tensorboard:
         summary_writer()  # missing, it should be known before the first picture is read
     run = prepare(photos, shapes, config, seed=seed, device=device)
+    with sole_output(out) if world().leads else contextlib.nullcontext():
+        return _train(run, out, force=force, talk=talk, features=features, tensorboard=tensorboard)
+
+
+def _train(
+    run: Run, out: Path, *, force: bool, talk: Talk, features: Path | None, tensorboard: bool
+) -> TrainReport:
+    """Train what is prepared into ``out``, which is ours alone."""
     settings = _settings(run)
-    if force and world().leads:
-        _clear(out)
+    if world().leads:
+        sweep(out)
+        if force:
+            _clear(out)
     barrier()
     if (done := _finished(out, settings)) is not None:
         talk.note(f"{out} is trained already with these settings; --force trains it again")
+        if world().leads:
+            _tidy(out)
         return done
     barrier()
     if world().leads:
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out, {**settings, "finished": None})
-    stepper = Stepper(run.objective, run.config, device)
+    stepper = Stepper(run.objective, run.config, run.device)
     start = load_checkpoint(out, run.objective, stepper.optimiser)
     if start:
         talk.note(f"going on after step {start} of {run.config.steps}")
@@ -138,10 +153,9 @@ def train(
         Best(out).load(run.network)
     report = {"steps": run.config.steps, "seconds": seconds, "digest": digest(run.network), "last": last}
     if world().leads:
-        save_network(run.network, out, method=run.config.method, hifa_version=__version__, seed=seed)
+        save_network(run.network, out, method=run.config.method, hifa_version=__version__, seed=run.seed)
         write_settings(out, {**settings, "finished": report})
-        (out / CHECKPOINT).unlink(missing_ok=True)
-        Best(out).clear()
+        _tidy(out)
     barrier()
     return TrainReport(out, run.config.steps, seconds, str(report["digest"]), last)
 
@@ -241,10 +255,22 @@ def _settings(run: Run) -> dict[str, Any]:
     }
 
 
+def _tidy(out: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    Best(out).clear()
+
+
 def _clear(out: Path) -> None:
     """Throw away the run in ``out``; nothing that is no run."""
-    if out.exists() and read_settings(out) is not None:
-        shutil.rmtree(out)
+    if not out.exists() or read_settings(out) is None:
+        return
+    for path in out.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != RUN_FILE:  # goes last: killed before, this is still a run that may be cleared
+            path.unlink()
+    shutil.rmtree(out)
 
 
 def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:

@@ -48,6 +48,7 @@ def export(
     from hifa_cli.errors import HifaError
     from hifa_cli.export import export as stage
     from hifa_cli.export import frozen_encoder, load_encoder, untrained
+    from hifa_cli.lock import sole_output
     from hifa_cli.store import write_export
 
     if out.exists() and not force:
@@ -71,8 +72,9 @@ def export(
         "shapes": _absolute(shapes),
         "split": split,
     }
-    done = stage(encoder, photos, views, about=about, talk=talk, features=feature_cache)
-    write_export(out, done)
+    with sole_output(out):
+        done = stage(encoder, photos, views, about=about, talk=talk, features=feature_cache)
+        write_export(out, done)
     counts = {
         name: len(part.ids) if part else 0
         for name, part in (("images", done.images), ("shapes", done.shapes))

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hifa_cli import __version__
-from hifa_cli.atomic import written_file
+from hifa_cli.atomic import sweep, written_file
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.lock import sole_output
 from hifa_cli.render import cameras
 from hifa_cli.render.choice import choose
 from hifa_cli.render.finding import Failure, MeshFile, find_meshes, mesh_digest
@@ -59,7 +60,8 @@ def render(
     unless ``force``. A mesh that cannot be drawn is listed with its reason and costs nothing else.
 
     Raises:
-        HifaError: there are no meshes, ``out`` cannot be written to, or no renderer starts.
+        HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
+            process, or no renderer starts.
     """
     found, failed = find_meshes(meshes)
     if not found and not failed:
@@ -69,6 +71,27 @@ def render(
         raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
     config = _with_renderer(config, talk)
     _note_up(found, config, talk)
+    with sole_output(out):
+        folders = {out, *((out / mesh.id).parent for mesh in found)}
+        for folder in folders:
+            sweep(folder)
+        report = _draw(found, failed, out, config, workers, force=force, talk=talk)
+        for folder in folders:  # a worker whose parent was killed may have ended only now
+            sweep(folder)
+    return report
+
+
+def _draw(
+    found: list[MeshFile],
+    failed: list[Failure],
+    out: Path,
+    config: RenderConfig,
+    workers: int,
+    *,
+    force: bool,
+    talk: Talk,
+) -> RenderReport:
+    """Draw what is not there yet."""
     _warn_of_mixture(found, out, config, talk)
     write_settings(out, config)
     report = RenderReport(failed=failed, renderer=config.renderer)

@@ -29,6 +29,7 @@ PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty
 SLOW_START = 4.0  # seconds after which a start is worth a word
 COMPILING = "compiling the renderer: this takes some seconds, the first time only"
 GLANCE = 0.2  # seconds between two looks at the workers' time and memory
+GRACE = 5.0  # seconds that a worker may go on drawing after its parent was killed
 MACHINE_SHARE = 0.8  # of the machine's memory for all workers together
 
 
@@ -269,9 +270,18 @@ def resident_memory(pid: int) -> float:
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
+def _outlive_nobody(parent: int) -> None:
+    """End this process soon after its parent, which can no longer end what takes too long."""
+    while os.getppid() == parent:
+        time.sleep(GLANCE)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
 def main() -> None:
     """Be a worker: answer every line until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
