@@ -214,6 +214,18 @@ class IndexConfig:
     top: int = 10  # shapes shown for a query
 
 
+@dataclass(frozen=True)
+class PageConfig:
+    """How large a page of rankings may become."""
+
+    queries: int = 200
+    meshes: int = 300  # shapes that turn; the rest are pictures
+    faces: int = 4_000  # a mesh
+    all_faces: int = 400_000  # of all meshes: some 5 MB
+    picture: int = 480  # pixels of a query's longer side
+    thumbnail: int = 160  # pixels of a shape's
+
+
 MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001", "oscar"]
 
 

@@ -112,6 +112,16 @@ class Gallery:
         path = thumbnail_path(self.folder, self.digests[row])
         return path if path.is_file() else None
 
+    def view_picture(self, row: int, view: int) -> Path | None:
+        """The picture of one of a shape's views, where the gallery or its source still has it."""
+        origin, path = self.origin(row), self.paths[row]
+        if origin["kind"] == "meshes":
+            folder = self.folder / VIEWS / str(origin["views"]) / Path(path).with_suffix("")
+        else:
+            folder = Path(origin["root"]) / path
+        picture = folder / f"{view:02d}.png"
+        return picture if path and picture.is_file() else None
+
     @cached_property
     def searcher(self) -> Searcher:
         """What searches the vectors."""
