@@ -14,21 +14,24 @@ from typing import Any
 
 import pytest
 
+from hifa_cli.adapters import adapt
 from hifa_cli.compare import stage
 from hifa_cli.compare.arms import parse_arms
 from hifa_cli.compare.jobs import Shared, finished
 from hifa_cli.compare.plan import plan
 from hifa_cli.compare.report import document, tables
-from hifa_cli.config import TrainConfig
+from hifa_cli.config import AdaptConfig, TrainConfig
 from hifa_cli.data.mi3dor import MI3DOR_CLASSES
 from hifa_cli.errors import HifaError
+from hifa_cli.evaluate import evaluate
 from hifa_cli.metrics import METRICS
 from hifa_cli.report import to_latex, to_markdown
+from hifa_cli.store import read_export
 from tests.conftest import write_photos, write_views
 from tests.test_cli import hifa
 from tests.trees import picture, views
 
-ROWS = "source-only,hifa-gl,hifa(weight_mutual=0),hifa,frozen"
+ROWS = "source-only,hifa-gl,hifa(weight_mutual=0),hifa,jgsa(dimension=4),frozen"
 TINY = (
     "--backbone", "test_resnet", "--weights", "none", "--freeze", "trunk", "--steps", "6",
     "--set", "embedding=8", "--set", "size=32", "--set", "warmup=0", "--set", "checkpoint=2",
@@ -78,7 +81,7 @@ def test_every_row_has_every_seed_and_the_document_is_as_described(
     assert (found["settings"]["steps"], found["settings"]["embedding"]) == (6, 8)
     assert (found["benchmark"], found["published"]) == (None, None)
     assert [arm["name"] for arm in found["arms"]] == ROWS.split(",")
-    assert [[run["seed"] for run in arm["runs"]] for arm in found["arms"]] == [[0, 1]] * 4 + [[None]]
+    assert [[run["seed"] for run in arm["runs"]] for arm in found["arms"]] == [[0, 1]] * 5 + [[None]]
     for arm in found["arms"]:
         assert set(arm) == {"name", "runs", "mean", "deviation", "failed", "differs_in"}
         assert set(arm["mean"]) == set(arm["deviation"]) == set(METRICS)
@@ -120,6 +123,21 @@ def test_the_placebo_is_hifa_gl_to_the_bit(compared: tuple[Path, dict[str, Any]]
     for seed in (0, 1):
         assert found["hifa(weight_mutual=0)", seed] == found["hifa-gl", seed]
         assert found["hifa", seed]["model"] != found["hifa-gl", seed]["model"]
+
+
+def test_a_shallow_row_adapts_its_bases_embeddings_fitted_on_the_training_split(
+    compared: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, found = compared
+    config = AdaptConfig(method="jgsa", dimension=4)
+    base, row = (next(folder.glob(f"arms/{name}/seed-1")) for name in ("source-only-*", "jgsa-dimension=4-*"))
+    test, fit = read_export(base / "test.h5"), read_export(base / "train.h5")
+    assert test.images is not None
+    assert fit.images is not None
+    assert not set(test.images.ids) & set(fit.images.ids)
+    by_hand, ours = evaluate(adapt(test, fit, config)).values(), scores(found)["jgsa(dimension=4)", 1]
+    assert {name: ours[name] for name in METRICS} == {name: by_hand[name] for name in METRICS}
+    assert (row / "test.h5").is_file()
 
 
 def test_tables_and_figures_are_written(compared: tuple[Path, dict[str, Any]]) -> None:
@@ -264,7 +282,7 @@ def test_other_settings_data_or_seeds_have_other_folders() -> None:
 
 
 def test_scores_of_other_test_data_or_definitions_are_not_taken(
-    compared: tuple[Path, dict[str, Any]],
+    compared: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, _ = compared
     path = next(folder.glob("arms/hifa-gl*/seed-0"))
@@ -276,6 +294,10 @@ def test_scores_of_other_test_data_or_definitions_are_not_taken(
     assert finished(job, replace(shared, test_data="other")) is None
     assert finished(replace(job, fits=True), shared) is None
     assert finished(replace(job, folder=str(path.parent)), shared) is None
+    damaged = tmp_path / "seed-0"
+    shutil.copytree(path, damaged)
+    (damaged / "scores.json").write_text('{"schema": 1, "test_data"')
+    assert finished(replace(job, folder=str(damaged)), shared) is None
 
 
 def test_mi3dor_is_known_by_its_classes_and_stands_beside_the_published_numbers(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hifa_cli.compare.arms import Kind
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, find_images, find_shapes
 from hifa_cli.errors import HifaError
+from hifa_cli.metrics import METRICS
 from hifa_cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -98,14 +99,19 @@ class Job:
 
 def finished(job: Job, shared: Shared) -> dict[str, Any] | None:
     """The scores of a job that was done before on the same test data by the same definitions."""
+    document = _read_scores(job.folder)
+    if document is None or not job.test.is_file() or (job.fits and not _train_file(job.folder).is_file()):
+        return None
+    same = document.get("test_data") == shared.test_data and document.get("profile") == shared.profile
+    return document if same and set(METRICS) <= set(document) else None
+
+
+def _read_scores(folder: str) -> dict[str, Any] | None:
     try:
-        document = json.loads((Path(job.folder) / SCORES_FILE).read_text(encoding="utf-8"))
-        key = document["schema"], document["test_data"], document["profile"]
-    except (OSError, ValueError, KeyError, TypeError):
+        document = json.loads((Path(folder) / SCORES_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
-    if key != (SCHEMA, shared.test_data, shared.profile) or not job.test.is_file():
-        return None
-    return document if not job.fits or _train_file(job.folder).is_file() else None
+    return document if isinstance(document, dict) and document.get("schema") == SCHEMA else None
 
 
 class Runner:
@@ -124,7 +130,7 @@ class Runner:
         from hifa_cli.evaluate import evaluate
 
         started = time.monotonic()
-        export, seconds = self._adapted(job) if job.kind == "adapted" else self._embedded(job, talk)
+        export, seconds = self._adapted(job, talk) if job.kind == "adapted" else self._embedded(job, talk)
         scores = evaluate(export, profile=self.shared.profile, name=str(job.test))
         document = {
             "schema": SCHEMA,
@@ -186,17 +192,20 @@ class Runner:
         write_export(out, done)
         return done
 
-    def _adapted(self, job: Job) -> tuple["Export", float]:
+    def _adapted(self, job: Job, talk: Talk) -> tuple["Export", float]:
         """The base's embeddings of the test split, adapted by what was fitted on the training split."""
         from hifa_cli.adapters import adapt
         from hifa_cli.config import AdaptConfig
         from hifa_cli.store import read_export, write_export
 
         base, started = Path(job.base), time.monotonic()
-        if not (base / SCORES_FILE).is_file():
+        if (_read_scores(job.base) or {}).get("test_data") != self.shared.test_data:
             raise HifaError(f"its base has not been done: see the row of {base.parent.name}")
         done = adapt(
-            read_export(base / "test.h5"), read_export(_train_file(job.base)), AdaptConfig(**job.adapt)
+            read_export(base / "test.h5"),
+            read_export(_train_file(job.base)),
+            AdaptConfig(**job.adapt),
+            talk,
         )
         write_export(job.test, done)
         return done, round(time.monotonic() - started, 1)
