@@ -226,6 +226,16 @@ class PageConfig:
     thumbnail: int = 160  # pixels of a shape's
 
 
+@dataclass(frozen=True)
+class ServeConfig:
+    """The page on this machine."""
+
+    host: str = "127.0.0.1"
+    port: int = 8321
+    upload: int = 50_000_000  # bytes of a photo
+    most: int = 100  # shapes a query may ask for
+
+
 MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001", "oscar"]
 
 

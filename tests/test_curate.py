@@ -286,8 +286,8 @@ def test_verify_sees_an_index_of_other_vectors(tmp_path: Path) -> None:
         write_export(tmp_path / f"{name}.h5", Export(None, shapes, ("x",), "0", "", "", {}))
         build_gallery(
             tmp_path / f"{name}.h5", tmp_path / name, model=None, split=None,
-            index_config=IndexConfig(factory="IVF16,SQ8"), render_config=RenderConfig(), workers=1, device=CPU,
-            force=False, talk=SILENT,
+            index_config=IndexConfig(factory="IVF16,SQ8"), render_config=RenderConfig(), workers=1,
+            device=CPU, force=False, talk=SILENT,
         )  # fmt: skip
     folder = tmp_path / "one"
     assert audit.verify(folder) == []

@@ -19,6 +19,7 @@ from hifa_cli.cli.options import Config
 from hifa_cli.cli.plot import plot
 from hifa_cli.cli.query import query
 from hifa_cli.cli.render import render
+from hifa_cli.cli.serve import serve
 from hifa_cli.cli.train import train
 from hifa_cli.errors import HifaError
 
@@ -64,7 +65,7 @@ def hifa(
     """Show it a photo; it finds the 3D shape."""
 
 
-for _verb in (render, train, export, adapt, index, query, evaluate, compare, plot):
+for _verb in (render, train, export, adapt, index, query, serve, evaluate, compare, plot):
     app.command(no_args_is_help=True)(_verb)
 app.add_typer(data)
 app.command()(demo)
