@@ -13,12 +13,15 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 CLUSTERS, LATENT, BLOCK = 400, 24, 50_000
 QUERIES = 1_000
@@ -40,7 +43,7 @@ def draw(
         for kind in np.unique(kinds):
             mine = kinds == kind
             block[mine] += 0.8 * latent[mine] @ sheets[kind]
-        yield block
+        yield block.astype(np.float32)
 
 
 def write(path: Path, shapes: int, width: int) -> None:
@@ -124,7 +127,7 @@ def search(export: Path, gallery: Path) -> dict[str, float]:
     }
 
 
-def _timed(work):  # type: ignore[no-untyped-def]
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
     began = time.process_time()
     result = work()
     return result, time.process_time() - began
