@@ -22,7 +22,7 @@ from hifa_cli.gallery import unit
 from hifa_cli.model import TrunkFeatures
 from hifa_cli.talk import SILENT, Talk
 
-SHARD = 256  # shapes embedded between two files
+SHARD = 64  # shapes embedded between two files
 
 
 class Embedded(NamedTuple):
