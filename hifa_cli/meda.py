@@ -231,12 +231,22 @@ def proxy_distance(source: Floats, target: Floats) -> float:
     inputs = np.concatenate((inputs, np.ones((len(inputs), 1))), axis=1)
     sides = np.concatenate((np.ones(len(source)), -np.ones(len(target))))
 
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        slack = np.maximum(1 - sides * (inputs @ weights), 0)
-        kept = np.append(weights[:-1], 0.0)  # the offset is not penalised
-        value = kept @ kept / 2 + slack @ slack
-        return value / len(sides), (kept - 2 * inputs.T @ (sides * slack)) / len(sides)
-
-    found = optimize.minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B")
+    found = optimize.minimize(
+        hinge, np.zeros(inputs.shape[1]), args=(inputs, sides), jac=True, method="L-BFGS-B"
+    )
     errors = np.mean(np.where(inputs @ found.x >= 0, 1.0, -1.0) != sides)
     return max(2 * (1 - 2 * float(errors)), 0.0)
+
+
+def hinge(weights: Floats, inputs: Floats, sides: Floats) -> tuple[float, Floats]:
+    """(‖w‖² / 2 + Σ max(0, 1 − y wᵀx)²) / n and its gradient; the last weight, the offset, is not penalised.
+
+    Args:
+        weights: (F + 1,).
+        inputs: (n, F + 1), the last column one.
+        sides: (n,) 1 or −1.
+    """
+    slack = np.maximum(1 - sides * (inputs @ weights), 0)
+    kept = np.append(weights[:-1], 0.0)
+    value = float(kept @ kept / 2 + slack @ slack) / len(sides)
+    return value, (kept - 2 * inputs.T @ (sides * slack)) / len(sides)

@@ -14,6 +14,7 @@ from hifa_cli.meda import (
     estimated_balance,
     fit_meda,
     gaussian,
+    hinge,
     mean_differences,
     memory_needed,
     pose,
@@ -119,6 +120,20 @@ def test_domains_that_are_one_have_no_distance_and_far_ones_the_largest(seed: in
     assert proxy_distance(here, here) == 0
     assert proxy_distance(here, here + 50) == 2
     assert 0 <= proxy_distance(here, draw.normal(size=(20, 3))) <= 2
+
+
+def test_the_hinge_loss_by_hand_and_its_gradient_by_differences() -> None:
+    inputs, sides = np.array([[2.0, 1.0], [-1.0, 1.0]]), np.array([1.0, -1.0])
+    # w = (0.5, 1): outputs 2 and 0.5, slacks 0 and 1.5; (0.25 / 2 + 2.25) / 2, the offset is free
+    assert hinge(np.array([0.5, 1.0]), inputs, sides)[0] == pytest.approx(1.1875)
+    draw = np.random.default_rng(0)
+    for _ in range(5):
+        at, inputs, sides = draw.normal(size=4), draw.normal(size=(9, 4)), draw.choice([-1.0, 1.0], 9)
+        differences = [
+            (hinge(at + 1e-6 * one, inputs, sides)[0] - hinge(at - 1e-6 * one, inputs, sides)[0]) / 2e-6
+            for one in np.eye(4)
+        ]
+        assert_allclose(hinge(at, inputs, sides)[1], differences, atol=1e-7)
 
 
 def test_the_balance_leans_to_what_differs() -> None:
