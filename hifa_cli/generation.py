@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,20 +14,16 @@ from numpy.typing import NDArray
 
 from hifa_cli import __version__, index
 from hifa_cli.atomic import written_file, written_folder
+from hifa_cli.belongings import put_model, put_thumbnails, sweep
 from hifa_cli.columns import read_table, write_texts
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import (
     INDEX_FILE,
     MAIN_FILE,
-    MODELS,
     SAMPLE_FILE,
     SCHEMA,
-    THUMBNAILS,
-    VIEWS,
     Gallery,
-    model_folder,
-    thumbnail_path,
     unit,
 )
 from hifa_cli.search import sample_queries, tune
@@ -116,8 +111,8 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         _write_columns(place, columns, classes)
         searched = _write_index(place, columns, plan)
         _settle(place)
-    _put_model(folder, plan.making)
-    _put_thumbnails(folder, plan)
+    put_model(folder, plan.making.model, plan.making.folder)
+    put_thumbnails(folder, plan.fresh)
     document = {
         "schema": SCHEMA,
         "generation": f"generation-{number}",
@@ -279,55 +274,3 @@ def _settle(place: Path) -> None:
     for path in place.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def _put_model(folder: Path, making: Making) -> None:
-    """Copy the model into the gallery, under its digest: an old gallery.json goes on finding its own."""
-    target = model_folder(folder, making.model)
-    if making.folder is None or not making.model or making.folder.resolve() == target.resolve():
-        return
-    with written_folder(target) as path:
-        for name in ("model.safetensors", "model.json"):
-            shutil.copyfile(making.folder / name, path / name)
-
-
-def _put_thumbnails(folder: Path, plan: Plan) -> None:
-    for source, rows in plan.fresh:
-        for row in rows:
-            target = thumbnail_path(folder, np.frombuffer(source.offers[row].digest, dtype=np.uint8))
-            if (picture := source.cover(row)) is not None and not target.is_file():
-                _put(picture, target)
-
-
-def _put(source: Path, target: Path) -> None:
-    """Copy a picture to its place; a million of them cannot each wait for the disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f"{target.name}.part")
-    with suppress(FileNotFoundError):
-        shutil.copyfile(source, beside)
-        os.replace(beside, target)
-
-
-def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) -> None:
-    """Remove what the gallery no longer names: other generations and models, thumbnails, half-written files.
-
-    Args:
-        folder: the gallery; the caller holds its lock.
-        document: what ``gallery.json`` says.
-        digests: (n, 16) of the shapes.
-    """
-    for old in (*folder.glob("generation-*"), *folder.glob(".*.part"), *folder.glob(".*.old")):
-        if old.name != document["generation"]:
-            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
-    for old in (folder / MODELS).glob("*"):
-        if old.name != document["model"][:16]:
-            shutil.rmtree(old, ignore_errors=True)
-    drawn = {origin.get("views") for origin in document["origins"]}
-    for old in (folder / VIEWS).glob("*"):
-        if old.name not in drawn:
-            shutil.rmtree(old, ignore_errors=True)
-    named = {row.tobytes().hex() for row in digests}
-    for old in (folder / THUMBNAILS).glob("*/*"):
-        if old.stem not in named:
-            with suppress(OSError):
-                old.unlink()
