@@ -24,6 +24,7 @@ from hifa_cli.config import AdaptConfig, TrainConfig
 from hifa_cli.data.mi3dor import MI3DOR_CLASSES
 from hifa_cli.errors import HifaError
 from hifa_cli.evaluate import evaluate
+from hifa_cli.lock import sole_output
 from hifa_cli.metrics import METRICS
 from hifa_cli.report import to_latex, to_markdown
 from hifa_cli.store import read_export
@@ -358,10 +359,16 @@ def test_wrong_usage_is_told_before_anything_is_made(
 def test_the_splits_must_be_two_and_the_folder_free(world: Path, tmp_path: Path) -> None:
     code, _, err = hifa(*words(world, tmp_path / "out", "hifa", "--test-split", "train"))
     assert (code, "both splits" in err) == (1, True)
-    (tmp_path / "out").mkdir(exist_ok=True)
+    code, _, err = hifa(*words(tmp_path, tmp_path / "out", "hifa"))  # no photos there
+    assert code == 1
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("1")
     code, _, err = hifa(*words(world, tmp_path / "out", "hifa"))
     assert (code, "is no comparison" in err) == (1, True)
+    with sole_output(tmp_path / "other"):
+        code, _, err = hifa(*words(world, tmp_path / "other", "hifa"))
+    assert (code, "another hifa" in err) == (1, True)
 
 
 def test_settings_come_from_the_train_table_flags_and_set_in_this_order(

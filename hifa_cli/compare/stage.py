@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from hifa_cli.config import TrainConfig
 from hifa_cli.data import Collection
 from hifa_cli.data.checks import check
 from hifa_cli.errors import HifaError, Stopped
+from hifa_cli.lock import sole_output
 from hifa_cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -114,21 +115,24 @@ def compare(
     """
     if train_split == test_split:
         raise HifaError(f"both splits are '{test_split}': a network is not tested on what it was trained on")
-    _claim(out)
-    places = {"images": str(images), "shapes": str(shapes)}
-    shared = Shared(**places, train_split=train_split, test_split=test_split, profile=profile,
-                    device=str(device), features=str(features or out / FEATURES), test_data="")  # fmt: skip
+    places = {"images": str(images), "shapes": str(shapes), "features": str(features or out / FEATURES)}
+    shared = Shared(
+        **places, train_split=train_split, test_split=test_split, profile=profile, device=str(device),
+        test_data="",
+    )  # fmt: skip
     train, test = found(shared, train_split), found(shared, test_split)
     for part in (*train, *test):
         part.tell(talk)
-    shared = Shared(**{**asdict(shared), "test_data": data_digest(*test)})
+    shared = replace(shared, test_data=data_digest(*test))
     planned = plan(arms, seeds, config, out, train_data=data_digest(*train), device=device.type)
     counts = {train_split: _counts(train), test_split: _counts(test)}
     done = Comparison(out, tuple(arms), tuple(seeds), config, planned, shared, device.type, counts)
     done.benchmark, done.differences = _benchmark(images, shapes)
-    _take_finished(done, talk, force=force)
-    if missing := {key: job for key, job in planned.jobs.items() if key not in done.scores}:
-        _work(done, missing, train, test, jobs, device, talk)
+    with sole_output(out):
+        _claim(out)
+        _take_finished(done, talk, force=force)
+        if missing := {key: job for key, job in planned.jobs.items() if key not in done.scores}:
+            _work(done, missing, train, test, jobs, device, talk)
     return done
 
 
