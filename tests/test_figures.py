@@ -18,6 +18,7 @@ from hifa_cli.figures import (
     confusion_figure,
     curves_figure,
     save,
+    seeds_figure,
     style,
     tsne,
     tsne_figure,
@@ -162,3 +163,19 @@ def test_the_two_colours_differ_in_lightness_too() -> None:
         return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
     assert (luminance(RED) + 0.05) / (luminance(BLUE) + 0.05) > 2
+
+
+def test_every_seed_is_a_dot_and_their_mean_a_bar() -> None:
+    rows = [("one", {"NN": [0.2, 0.4], "ANMRR": [0.5, 0.5]}), ("failed", {}), ("two", {"NN": [0.9]})]
+    with style():
+        figure = seeds_figure(rows, ("NN", "ANMRR"))
+    nn, anmrr, spare = figure.axes
+    drawn = [(line.get_marker(), *map(list, line.get_data())) for line in nn.lines]
+    assert drawn == [
+        ("o", [0.2, 0.4], [0, 0]), ("|", [pytest.approx(0.3)], [0]), ("o", [], []),
+        ("o", [0.9], [2]), ("|", [0.9], [2]),
+    ]  # fmt: skip
+    assert [label.get_text() for label in nn.get_yticklabels()] == ["one", "failed", "two"]
+    assert nn.yaxis_inverted()  # the first row on top
+    assert "less is better" in anmrr.get_title()
+    assert not spare.get_visible()

@@ -114,3 +114,10 @@ def test_the_terminal_shows_names_as_they_are(width: int) -> None:
     assert "[bold]x[/]" in out.getvalue()
     assert "ANMRR ↓" in out.getvalue()
     assert "a note" in out.getvalue()
+
+
+def test_deviations_stand_behind_their_means_and_in_columns_of_their_own() -> None:
+    spread = Table("method", ("NN",), (Row("one", {"NN": 0.5}, deviations={"NN": 0.0123}),))
+    assert "| one | 0.500 ± 0.012 |" in to_markdown([spread])
+    assert r"0.500 $\pm$ 0.01" in to_latex([spread])
+    assert to_csv([spread]).splitlines() == ["method,NN,NN_deviation", "one,0.5,0.0123"]
