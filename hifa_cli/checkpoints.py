@@ -32,7 +32,7 @@ def read_settings(folder: Path) -> Settings | None:
         settings = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"cannot read {folder / RUN_FILE}: damaged; train again with --force") from error
     if not isinstance(settings, dict):
         raise HifaError(f"cannot read {folder / RUN_FILE}: damaged; train again with --force")
@@ -155,7 +155,7 @@ class Log:
             for text in self.path.read_text(encoding="utf-8").splitlines():
                 try:
                     lines.append(json.loads(text))
-                except ValueError:  # the line that a kill cut short
+                except (ValueError, RecursionError):  # the line that a kill cut short
                     continue
         return lines
 

@@ -295,7 +295,7 @@ def read_about(folder: Path) -> dict[str, object]:
     """
     try:
         document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"no model in {folder}: give the --out folder of 'hifa train'") from error
     if not isinstance(document, dict) or document.get("schema") != 1:
         raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")

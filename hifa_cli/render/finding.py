@@ -1,13 +1,12 @@
 """Meshes on disk: which files there are and what their shapes are called."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
+from hifa_cli.render.guarding import gltf_buffers
 from hifa_cli.render.meshes import MESH_SUFFIXES
 
 
@@ -91,19 +90,8 @@ def _folders_of_others(ids: dict[str, MeshFile]) -> set[str]:
 def mesh_digest(path: Path) -> str:
     """A digest of everything that a mesh is read from: its bytes, and the buffers that a glTF names."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (path, *_gltf_buffers(path)):
+    for part in (path, *gltf_buffers(path)):
         with part.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _gltf_buffers(path: Path) -> list[Path]:
-    if path.suffix.lower() != ".gltf":
-        return []
-    try:
-        buffers = json.loads(path.read_bytes())["buffers"]
-        names = [unquote(buffer["uri"]) for buffer in buffers if not buffer["uri"].startswith("data:")]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
-    return [path.parent / name for name in names if (path.parent / name).is_file()]

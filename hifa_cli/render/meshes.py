@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render import parsing
+from hifa_cli.render import guarding, parsing
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.polygons import triangles
 
@@ -45,6 +45,7 @@ def read_mesh(path: Path) -> Mesh:
         with path.open("rb") as file:
             if not file.read(1):
                 raise HifaError("is empty: the file has no bytes")
+        guarding.check(path)
         return sanitised(*reader(path))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
@@ -96,14 +97,17 @@ def _read_other(path: Path) -> Arrays:
     """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
     import trimesh
 
-    options = {}
+    own: Any = guarding.OwnFolder(path)
+    options: dict[str, Any] = {}
+    if path.suffix.lower() in (".gltf", ".glb"):
+        options = {"skip_materials": True}
     if path.suffix.lower() in (".step", ".stp"):
         _want_step_reader()
         options = STEP_TOLERANCE
     try:
-        scene = trimesh.load_scene(path, process=False, **options)
+        scene = trimesh.load_scene(path, process=False, resolver=own, **options)
         meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
-    except MemoryError:
+    except (MemoryError, HifaError):
         raise
     except FileNotFoundError as error:  # a file that it names, or STEP's reader wrote none
         raise HifaError(

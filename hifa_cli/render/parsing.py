@@ -78,6 +78,9 @@ def parse_stl_text(text: Bytes) -> NDArray[np.float64]:
     stl_corners(text, _POWERS, vertices)
     if len(vertices) % 3:
         raise HifaError(f"is cut off or damaged: {len(vertices)} corners are no whole number of triangles")
+    tail = text[-4096:].tobytes().lower()
+    if len(vertices) and b"endsolid" not in tail and not tail.rstrip().endswith(b"endfacet"):
+        raise HifaError("is cut off: it ends within a face")
     return vertices
 
 

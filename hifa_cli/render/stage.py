@@ -139,7 +139,7 @@ def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig
         now = json.loads(json.dumps(picture_settings(config)))
         if all(old.get(key) == value for key, value in now.items()):
             return
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return
     ours = {mesh.id for mesh in meshes}
     others = {first.parent.relative_to(out).as_posix() for first in out.rglob("00.png")} - ours

@@ -1,0 +1,195 @@
+"""What is looked at before a stranger's mesh is handed to a general reader: references, bombs, circles.
+
+Grey views need geometry alone. So no material or texture is opened, and the only other file that a mesh
+may name is a glTF's buffer in its own folder or below.
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from hifa_cli.errors import HifaError
+
+MOST_EXPANSION = 200  # of an archive as a whole; the XML of real meshes packs 5 to 20 times
+FREE_EXPANSION = 1 << 28  # bytes that an archive may hold without such a question
+MOST_DEPTH = 2_000  # of a scene's nodes: what reads them takes quadratic time
+_BLOCK = 1 << 20
+_DOCTYPE = re.compile(
+    rb"<!(DOCTYPE|ENTITY)|<\0!\0(D\0O\0C|E\0N\0T)|\0<\0!(\0D\0O\0C|\0E\0N\0T)", re.IGNORECASE
+)
+_OVERLAP = 32  # bytes of the block before, where the word may begin
+
+
+def check(path: Path) -> None:
+    """Refuse a mesh that could fill the memory, run in circles or have other files read.
+
+    Raises:
+        HifaError: it is one.
+        OSError: it cannot be read.
+    """
+    looks: dict[str, Callable[[Path], None]] = {
+        ".3mf": _check_archive, ".dae": _check_xml, ".gltf": _check_gltf, ".glb": _check_gltf,
+        ".ply": _check_ply,
+    }  # fmt: skip
+    if look := looks.get(path.suffix.lower()):
+        look(path)
+
+
+class OwnFolder:
+    """Gives a reader the files that a mesh may name: buffers in its folder or below, nothing else.
+
+    Links are followed, as those to meshes are: whoever may put links there may put files there.
+
+    Args:
+        path: of the mesh.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, name: str) -> bytes:
+        """The content of a buffer that the mesh names.
+
+        Raises:
+            HifaError: it is elsewhere, or gone.
+        """
+        place = own_file(self.path, name)
+        if place is None:
+            raise HifaError(
+                f"names a file outside its folder ({name[:80]}), which is not opened: save it as GLB"
+            )
+        if not place.is_file():
+            raise HifaError("is damaged, or a file that it needs is gone")
+        return place.read_bytes()
+
+    __getitem__ = get
+
+    def keys(self) -> list[str]:
+        """No list of what is there."""
+        return []
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the mesh may have it."""
+        return own_file(self.path, name) is not None
+
+
+def own_file(path: Path, name: str) -> Path | None:
+    """Where a file lies that the mesh at ``path`` names by a relative URI; None outside its own folder."""
+    inside = PurePosixPath(unquote(name))
+    strange = inside.is_absolute() or ".." in inside.parts or any(sign in str(inside) for sign in ":\\\0")
+    return None if strange else path.parent / inside
+
+
+def gltf_buffers(path: Path) -> list[Path]:
+    """The files beside a glTF that its geometry is in."""
+    if path.suffix.lower() != ".gltf":
+        return []
+    try:
+        buffers = json.loads(path.read_bytes())["buffers"]
+        names = [str(buffer["uri"]) for buffer in buffers if not buffer["uri"].startswith("data:")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+    places = [own_file(path, name) for name in names]
+    return [place for place in places if place is not None and place.is_file()]
+
+
+def _check_archive(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            size, stored = sum(member.file_size for member in members), path.stat().st_size
+            if size > max(FREE_EXPANSION, MOST_EXPANSION * stored):
+                raise HifaError(
+                    f"is {stored / 2**20:.1f} MiB and would unpack to {size / 2**20:.0f}: no mesh, a bomb"
+                )
+            for member in members:
+                if member.filename.lower().endswith((".model", ".rels", ".xml")):
+                    with archive.open(member) as file:
+                        _refuse_doctype(iter(lambda: file.read(_BLOCK), b""))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise HifaError(f"cannot be read as .3mf: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        if type(error).__name__ != "error":  # zlib's and lzma's
+            raise
+        raise HifaError(f"cannot be read as .3mf: it is damaged ({error})") from error
+
+
+def _check_xml(path: Path) -> None:
+    with path.open("rb") as file:
+        _refuse_doctype(iter(lambda: file.read(_BLOCK), b""))
+
+
+def _refuse_doctype(blocks: Iterator[bytes]) -> None:
+    """XML of meshes needs no document type; one that comes defines entities to blow up or look around."""
+    tail = b""
+    for block in blocks:
+        if _DOCTYPE.search(tail + block):
+            raise HifaError("brings an XML document type or entities, which no mesh needs: remove them")
+        tail = block[-_OVERLAP:]
+
+
+def _check_gltf(path: Path) -> None:
+    """Refuse scenes that go round in circles or too deep; what is no glTF is left to its reader."""
+    try:
+        document = json.loads(_gltf_json(path))
+    except (ValueError, RecursionError):
+        return
+    nodes = document.get("nodes") if isinstance(document, dict) else None
+    if isinstance(nodes, list) and _depth([_children(node, len(nodes)) for node in nodes]) > MOST_DEPTH:
+        raise HifaError(f"has nodes in a circle, or nested deeper than {MOST_DEPTH}: flatten the scene")
+
+
+def _gltf_json(path: Path) -> bytes:
+    with path.open("rb") as file:
+        if path.suffix.lower() == ".gltf":
+            return file.read()
+        head = file.read(20)
+        return file.read(int.from_bytes(head[12:16], "little"))
+
+
+def _children(node: Any, count: int) -> list[int]:
+    named = node.get("children") if isinstance(node, dict) else None
+    named = named if isinstance(named, list) else []
+    return [child for child in named if isinstance(child, int) and 0 <= child < count]
+
+
+def _depth(children: list[list[int]]) -> float:
+    """How deep the deepest node lies; infinite where there is a circle. Every edge is walked once."""
+    parents = [0] * len(children)
+    for named in children:
+        for child in named:
+            parents[child] += 1
+    waiting = [node for node, count in enumerate(parents) if count == 0]
+    depth, done = [1] * len(children), 0
+    while waiting:
+        node = waiting.pop()
+        done += 1
+        for child in children[node]:
+            depth[child] = max(depth[child], depth[node] + 1)
+            parents[child] -= 1
+            if parents[child] == 0:
+                waiting.append(child)
+    return float("inf") if done < len(children) else max(depth, default=0)
+
+
+def _check_ply(path: Path) -> None:
+    """Refuse a text PLY with fewer lines than its header announces; a binary one its reader refuses."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+        begin = head.find(b"end_header")
+        if begin < 0 or not re.search(rb"^format\s+ascii", head[:begin], re.MULTILINE):
+            return
+        announced = sum(
+            int(count) for count in re.findall(rb"^element\s+\w+\s+(\d{1,20})\s*$", head[:begin], re.M)
+        )
+        file.seek(begin)
+        lines, last = -1, b""
+        while block := file.read(_BLOCK):
+            lines += block.count(b"\n") or block.count(b"\r")
+            last = block[-1:]
+        if lines + (last not in (b"\n", b"\r")) < announced:
+            raise HifaError(f"is cut off: it announces {announced} lines and has {max(lines, 0)}")
