@@ -170,10 +170,10 @@ def test_every_seed_is_a_dot_and_their_mean_a_bar() -> None:
     with style():
         figure = seeds_figure(rows, ("NN", "ANMRR"))
     nn, anmrr, spare = figure.axes
-    drawn = [(line.get_marker(), *map(list, line.get_data())) for line in nn.lines]
+    drawn = [(str(line.get_marker()), np.asarray(line.get_data()).round(9).tolist()) for line in nn.lines]
     assert drawn == [
-        ("o", [0.2, 0.4], [0, 0]), ("|", [pytest.approx(0.3)], [0]), ("o", [], []),
-        ("o", [0.9], [2]), ("|", [0.9], [2]),
+        ("o", [[0.2, 0.4], [0, 0]]), ("|", [[0.3], [0]]), ("o", [[], []]),
+        ("o", [[0.9], [2]]), ("|", [[0.9], [2]]),
     ]  # fmt: skip
     assert [label.get_text() for label in nn.get_yticklabels()] == ["one", "failed", "two"]
     assert nn.yaxis_inverted()  # the first row on top
