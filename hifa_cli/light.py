@@ -54,7 +54,7 @@ def light_encoder(folder: Path) -> LightEncoder | None:
         if not set(values) <= known:
             return None
         session = open_session(content)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return None if session is None else LightEncoder(session, str(model["digest"]), ModelConfig(**values))
 
