@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 PICTURES = 24  # embedded at once
+MANY = 500  # queries from which loading torch for a GPU pays
 READERS = 4  # threads that read pictures
 
 

@@ -71,14 +71,17 @@ def query(
 
     from hifa_cli.gallery import read_gallery
     from hifa_cli.queries import find_queries
-    from hifa_cli.retrieve import Wanted, encoder_for, rank
+    from hifa_cli.retrieve import MANY, Wanted, encoder_for, rank
 
     talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse)
     _refuse_taken([sheet, html], force=force)
+    device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device, talk=talk)
         queries = find_queries(images, Path(scratch), talk)
+        if device == "auto" and len(queries) >= MANY:
+            device = _picked(device, even_auto=True)
         rankings, vectors = rank(encoder_for(opened, model, device), opened, queries, wanted, talk=talk)
         if sheet is not None:
             _write_sheet(opened, rankings, sheet, talk)
@@ -93,6 +96,18 @@ def query(
         print_result(*(part for ranking in rankings for part in (ranking.query, _table(ranking))))
         if metrics:
             print_result(_metrics_table(metrics))
+
+
+def _picked(device: str, *, even_auto: bool = False) -> str:
+    """The device by its own name; ``auto`` and ``cpu`` are left, since they may do without torch.
+
+    Torch must be loaded before FAISS where both use CUDA: the other order crashed with two CUDA versions.
+    """
+    if device in ("auto", "cpu") and not even_auto:
+        return device
+    from hifa_cli.device import pick_device
+
+    return str(pick_device(device))
 
 
 def _box(crop: str | None) -> Any:
