@@ -214,7 +214,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
                 raise HifaError(
                     f"the gallery {folder} is damaged: {error.filename or error} is gone; build it again"
                 ) from error
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise damaged(folder / MAIN_FILE) from error
     raise HifaError(f"the gallery {folder} changes too often to be opened: try again")
 

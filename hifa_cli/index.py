@@ -6,6 +6,7 @@ a score is the same whatever the index.
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ Vectors = NDArray[np.float32]
 EXACT = "Flat"  # needs no index: the stored vectors are multiplied
 _BLOCK = 65_536  # vectors added at once
 _LEAST_TRAINING = 50_000  # vectors: codes need some, however few lists there are
+_SLACK = 1 << 20  # bytes on top of a file's size that a part of it may claim
 _EFFORTS = [16 << power for power in range(8)]  # neighbours that a graph keeps in mind
 
 
@@ -119,12 +121,16 @@ def read(path: Path, count: int, dimension: int, *, mapped: bool = True) -> Inde
     faiss = _faiss()
     if not path.is_file():
         raise FileNotFoundError(path)
+    with suppress(AttributeError):  # older ones know no limit; no part of a file is longer than the file
+        faiss.set_deserialization_vector_byte_limit(path.stat().st_size + _SLACK)
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP if mapped else 0)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise HifaError(f"cannot read the index {path}: damaged; build the gallery again") from error
     if index.ntotal != count or index.d != dimension:
         raise HifaError(f"the index {path} does not fit its gallery; build the gallery again")
+    if (graph := _graph(index)) is not None:  # as much memory is taken as it says
+        graph.efSearch = max(1, min(graph.efSearch, count))
     return index
 
 
@@ -154,8 +160,17 @@ def _graph(index: Index) -> Any:
 
 
 def propose(index: Index, queries: Vectors, depth: int) -> NDArray[np.int64]:
-    """(q, depth) rows that may be nearest, −1 where there are no more."""
-    rows: NDArray[np.int64] = index.search(np.ascontiguousarray(queries), min(depth, index.ntotal))[1]
+    """(q, depth) rows that may be nearest, −1 where there are no more.
+
+    Raises:
+        HifaError: the index breaks, or names rows that it does not have.
+    """
+    try:
+        rows: NDArray[np.int64] = index.search(np.ascontiguousarray(queries), min(depth, index.ntotal))[1]
+    except (RuntimeError, MemoryError, AssertionError) as error:
+        raise HifaError("the gallery's index is damaged; build the gallery again") from error
+    if rows.size and not (rows.min() >= -1 and rows.max() < index.ntotal):
+        raise HifaError("the gallery's index is damaged: it names rows that are not there; build it again")
     return rows
 
 
