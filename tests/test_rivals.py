@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch.testing import assert_close
 
 from hifa_cli import losses
 from hifa_cli.batches import Batch
+from hifa_cli.checkpoints import load_checkpoint, save_checkpoint
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.methods import METHODS, build_objective
 from hifa_cli.model import Features, Network, TrunkFeatures
@@ -391,6 +393,25 @@ def test_every_rival_trains_on_two_domains(name: str) -> None:
     first, last = history[0]["classification"].item(), history[-1]["classification"].item()
     assert last < 0.4 * first
     assert all(bool(torch.isfinite(p).all()) for p in method.parameters())
+
+
+@pytest.mark.parametrize("name", ["dann", "mstn", "jan"])
+def test_a_run_that_goes_on_from_its_checkpoint_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, method=name, freeze="trunk", adversarial_dropout=0.5)
+
+    def begun() -> Stepper:
+        return Stepper(build_objective(network().float(), config, 0).train(), config, torch.device("cpu"))
+
+    whole, first, second = begun(), begun(), begun()
+    for step in range(6):
+        whole(two_domains(step), step)
+    for step in range(3):
+        first(two_domains(step), step)
+    save_checkpoint(tmp_path, first.objective, first.optimiser, 3)
+    for step in range(load_checkpoint(tmp_path, second.objective, second.optimiser), 6):
+        second(two_domains(step), step)
+    for key, value in whole.objective.state_dict().items():
+        assert torch.equal(second.objective.state_dict()[key], value), key
 
 
 @pytest.mark.parametrize(

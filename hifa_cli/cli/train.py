@@ -56,7 +56,8 @@ def train(
     ] = TrainConfig.preset,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. train.")] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model. " + _BY_PRESET)
+        str | None,
+        typer.Option(help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model. " + _BY_PRESET),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file of weights.")] = None,
     freeze: Annotated[
@@ -134,7 +135,7 @@ def train(
         **_assigned(assignments or []),
     }
     settings = TrainConfig(method=method, preset=preset, **chosen)
-    if shapes is None and find_method(method)[0].sees_shapes:
+    if find_method(method)[0].sees_shapes and shapes is None:  # a class that is not there is said first
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
