@@ -396,3 +396,24 @@ def test_many_killed_changes_leave_a_gallery_that_is_right(
     library: Path, model: Path, tmp_path: Path
 ) -> None:
     assert storm(library, model, tmp_path / "storm", attempts=45) >= 20
+
+
+@pytest.mark.real
+def test_real_meshes_are_added_removed_and_followed(real_data: Path, model: Path, tmp_path: Path) -> None:
+    for kind in ("cup", "fish"):
+        meshes = sorted((real_data / "meshes" / kind).iterdir())[:4]
+        for mesh in meshes:
+            (tmp_path / kind / kind).mkdir(parents=True, exist_ok=True)
+            shutil.copy(mesh, tmp_path / kind / kind)
+    gallery = tmp_path / "gallery"
+    build_gallery(
+        tmp_path / "cup", gallery, model=model, split=None, index_config=CONFIG, render_config=RenderConfig(),
+        workers=1, device=CPU, force=False, talk=SILENT,
+    )  # fmt: skip
+    assert added(tmp_path, tmp_path / "fish").added == 4
+    assert read_gallery(gallery).classes == ("cup", "fish")
+    assert audit.verify(gallery) == []
+    assert len(curate.remove(gallery, ["cup/*"], CONFIG).removed) == 4
+    assert audit.verify(gallery) == []
+    assert updated(tmp_path).added == 0  # the folder of cups is no origin any more
+    assert read_gallery(gallery).classes == ("fish",)
