@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hifa_cli.adapters import adapt
+from hifa_cli.shallow.adapters import adapt
 from hifa_cli.compare import stage
 from hifa_cli.compare.arms import parse_arms
 from hifa_cli.compare.jobs import Shared, finished

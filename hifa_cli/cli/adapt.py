@@ -60,8 +60,8 @@ def adapt(
         **_assigned(assignments or []),
     }  # fmt: skip
     settings = AdaptConfig(method=method, **chosen)
-    from hifa_cli.adapters import apply_maps, fit_maps, load_maps, save_maps
     from hifa_cli.errors import HifaError
+    from hifa_cli.shallow.adapters import apply_maps, fit_maps, load_maps, save_maps
     from hifa_cli.store import read_export, write_export
 
     for place in (out, *([maps] if maps else [])):

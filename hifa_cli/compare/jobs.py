@@ -194,8 +194,8 @@ class Runner:
 
     def _adapted(self, job: Job, talk: Talk) -> tuple["Export", float]:
         """The base's embeddings of the test split, adapted by what was fitted on the training split."""
-        from hifa_cli.adapters import adapt
         from hifa_cli.config import AdaptConfig
+        from hifa_cli.shallow.adapters import adapt
         from hifa_cli.store import read_export, write_export
 
         base, started = Path(job.base), time.monotonic()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from hifa_cli.config import AdaptConfig
-from hifa_cli.neighbours import Floats, Labels, nearest_labels, unit_rows
+from hifa_cli.shallow.neighbours import Floats, Labels, nearest_labels, unit_rows
 
 _RIDGE = 1e-9  # added to S_min's diagonal, as in the authors' code
 

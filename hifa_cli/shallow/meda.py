@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize, sparse
 
 from hifa_cli.config import AdaptConfig
-from hifa_cli.geodesic import geodesic_map, principal_axes
-from hifa_cli.neighbours import (
+from hifa_cli.shallow.geodesic import geodesic_map, principal_axes
+from hifa_cli.shallow.neighbours import (
     Floats,
     Labels,
     blocks,

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from hifa_cli import neighbours
-from tests import reference_shallow as reference
+from hifa_cli.shallow import neighbours
 from tests.domains import random_domains
+from tests.shallow import reference
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 9))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from hifa_cli.config import AdaptConfig
-from hifa_cli.meda import (
+from hifa_cli.shallow.meda import (
     Meda,
     estimated_balance,
     fit_meda,
@@ -21,9 +21,9 @@ from hifa_cli.meda import (
     proxy_distance,
     solved,
 )
-from hifa_cli.neighbours import cosine_graph, laplacian, nearest_labels, unit_rows
-from tests import reference_shallow as reference
+from hifa_cli.shallow.neighbours import cosine_graph, laplacian, nearest_labels, unit_rows
 from tests.domains import Floats, Labels, accuracy, random_domains, turned_domains
+from tests.shallow import reference
 
 CONFIG = AdaptConfig(method="meda", iterations=3)
 

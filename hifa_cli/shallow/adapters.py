@@ -17,9 +17,9 @@ from hifa_cli import __version__
 from hifa_cli.atomic import written_file
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.jgsa import Jgsa, fit_jgsa
-from hifa_cli.meda import Meda, fit_meda, memory_needed
 from hifa_cli.render.workers import machine_memory
+from hifa_cli.shallow.jgsa import Jgsa, fit_jgsa
+from hifa_cli.shallow.meda import Meda, fit_meda, memory_needed
 from hifa_cli.store import GROUPS, Embeddings, Export
 from hifa_cli.streams import numpy_stream
 from hifa_cli.talk import SILENT, Talk

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from hifa_cli.geodesic import geodesic_map, principal_axes
-from tests import reference_shallow as reference
+from hifa_cli.shallow.geodesic import geodesic_map, principal_axes
 from tests.domains import Floats
+from tests.shallow import reference
 
 
 def subspace(seed: int, dimension: int, count: int) -> Floats:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import linalg
 
-from hifa_cli.neighbours import Floats
+from hifa_cli.shallow.neighbours import Floats
 
 
 def principal_axes(vectors: Floats, count: int) -> Floats:

@@ -11,12 +11,12 @@ from numpy.testing import assert_array_equal
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from hifa_cli import adapters
-from hifa_cli.adapters import Maps, adapt, apply_maps, fit_maps, load_maps, save_maps
 from hifa_cli.cli import app
 from hifa_cli.config import AdaptConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.evaluate import evaluate
+from hifa_cli.shallow import adapters
+from hifa_cli.shallow.adapters import Maps, adapt, apply_maps, fit_maps, load_maps, save_maps
 from hifa_cli.store import Embeddings, Export, read_export, write_export
 from hifa_cli.talk import Talk
 from tests.domains import turned_domains

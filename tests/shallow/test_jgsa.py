@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from hifa_cli.config import AdaptConfig
-from hifa_cli.jgsa import _RIDGE, fit_jgsa, jgsa_matrices, largest
-from hifa_cli.neighbours import nearest_labels, unit_rows
-from tests import reference_shallow as reference
+from hifa_cli.shallow.jgsa import _RIDGE, fit_jgsa, jgsa_matrices, largest
+from hifa_cli.shallow.neighbours import nearest_labels, unit_rows
 from tests.domains import Floats, accuracy, random_domains, turned_domains
+from tests.shallow import reference
 
 PLAIN = AdaptConfig(prepare="none")
 
