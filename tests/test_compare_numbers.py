@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hifa_cli.compare.arms import Arm, parse_arm, parse_arms, typed
+from hifa_cli.compare.arms import Arm, parse_arm, parse_arms
 from hifa_cli.compare.published import MISPRINTED, PAPER_METRICS, published
 from hifa_cli.compare.report import relative_gains
 from hifa_cli.compare.summary import RunScores, gain, paired, reference_pairs, spread
 from hifa_cli.config import TrainConfig
+from hifa_cli.settings import typed
 
 
 def test_rows_are_read_as_they_are_written() -> None:

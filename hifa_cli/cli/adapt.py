@@ -86,7 +86,7 @@ def adapt(
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:
-    from hifa_cli.compare.arms import pairs, typed
+    from hifa_cli.settings import pairs, typed
 
     try:
         return typed(AdaptConfig, dict(pairs(texts)), sealed=("method",))

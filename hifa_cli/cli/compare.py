@@ -137,7 +137,7 @@ def _settings(
     context: typer.Context, preset: Preset | None, given: dict[str, Any], assignments: Sequence[str]
 ) -> TrainConfig:
     """The settings of every row: preset, then [train] of --config, then flags, then --set."""
-    from hifa_cli.compare.arms import pairs, typed
+    from hifa_cli.settings import pairs, typed
 
     table = dict(context.meta.get(TABLES, {}).get("train", {}))
     preset = preset or table.get("preset", TrainConfig.preset)

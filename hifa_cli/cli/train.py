@@ -158,7 +158,7 @@ def train(
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:
-    from hifa_cli.compare.arms import pairs, typed
+    from hifa_cli.settings import pairs, typed
 
     try:
         return typed(TrainConfig, dict(pairs(texts)), sealed=("method", "preset"))

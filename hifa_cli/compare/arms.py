@@ -9,11 +9,11 @@ jgsa, jgsa(dimension=30):hifa     a shallow method on the embeddings of a row (s
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
 
 from hifa_cli.config import AdaptConfig
+from hifa_cli.settings import pairs
 
 FROZEN = "frozen"
 SHALLOW: tuple[str, ...] = get_args(get_type_hints(AdaptConfig)["method"])
@@ -94,21 +94,6 @@ def _parted(text: str) -> tuple[str, tuple[tuple[str, str], ...], str]:
     return head, pairs(text[opened + 1 : closed].split(",")), text[closed + 2 :]
 
 
-def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """``key=value`` texts as pairs; a later one of the same key wins.
-
-    Raises:
-        ValueError: one has no '=' or no key.
-    """
-    found: dict[str, str] = {}
-    for one in texts:
-        key, equals, value = one.partition("=")
-        if not equals or not key.strip():
-            raise ValueError(f"'{one}' is no setting: write key=value")
-        found[key.strip().replace("-", "_")] = value.strip()
-    return tuple(found.items())
-
-
 def _split(text: str) -> list[str]:
     """Parts between the commas that stand in no parentheses."""
     parts, depth = [""], 0
@@ -119,42 +104,3 @@ def _split(text: str) -> list[str]:
         else:
             parts[-1] += letter
     return [part for part in parts if part.strip()]
-
-
-def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -> dict[str, Any]:
-    """Values of a configuration's fields from text, each by the field's own type.
-
-    Args:
-        kind: a dataclass of ``config.py``.
-        texts: by name of the field.
-        sealed: fields that may not be set so.
-
-    Raises:
-        ValueError: there is no such field, or the text is no value of it.
-    """
-    hints = get_type_hints(kind)
-    known = [field.name for field in fields(kind) if field.name not in sealed]
-    values = {}
-    for key, text in texts.items():
-        if key not in known:
-            raise ValueError(f"there is no setting '{key}' here; there are {', '.join(known)}")
-        values[key] = _value(key, text, hints[key])
-    return values
-
-
-def _value(key: str, text: str, kind: Any) -> Any:
-    if get_origin(kind) is Literal:
-        if text not in get_args(kind):
-            raise ValueError(f"{key} is one of {', '.join(map(str, get_args(kind)))}, not '{text}'")
-        return text
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"{key} is true or false, not '{text}'")
-        return text.lower() == "true"
-    if kind not in (int, float, str):
-        raise ValueError(f"{key} cannot be set from a line of text")
-    try:
-        return kind(text)
-    except ValueError as error:
-        what = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{key} is {what}, not '{text}'") from error

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hifa_cli.compare.arms import Arm, typed
+from hifa_cli.compare.arms import Arm
 from hifa_cli.compare.jobs import Job
 from hifa_cli.config import TrainConfig
+from hifa_cli.settings import typed
 
 SEALED = ("method", "preset")  # a row's method is its name; a preset changes many settings at once
 # What decides how much a row may learn, or from what: a row that changes it is not compared like for like.
