@@ -32,8 +32,8 @@ from hifa_cli.data import find_images, find_shapes
 from hifa_cli.features import gather_features, look
 from hifa_cli.model import Critic, Network, TrunkFeatures
 from hifa_cli.optimise import Stepper
+from hifa_cli.runs import Run, prepare
 from hifa_cli.talk import SILENT
-from hifa_cli.train import Run, prepare
 
 CPU = torch.device("cpu")
 CLASSES, EACH_PHOTO, EACH_SHAPE = 10, 8, 4

@@ -12,8 +12,8 @@ from hifa_cli.batches import Batch, CachedSteps, PixelSteps, ahead
 from hifa_cli.features import gather_features, look
 from hifa_cli.model import TrunkFeatures
 from hifa_cli.optimise import Stepper
+from hifa_cli.runs import Run
 from hifa_cli.talk import Talk
-from hifa_cli.train import Run
 
 WARM, TIMED = 2, 4  # steps before the clock runs, and while it does
 LOOKED_AT = 24  # pictures of each domain that a frozen trunk is timed on

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from hifa_cli.cli import app
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.rehearsal import rehearse
+from hifa_cli.runs import prepare
 from hifa_cli.talk import SILENT
-from hifa_cli.train import prepare
 from tests.test_train import CPU, TINY
 
 

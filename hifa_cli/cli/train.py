@@ -192,7 +192,7 @@ def _show_estimate(
     talk: Talk, *, as_json: bool,
 ) -> None:  # fmt: skip
     from hifa_cli.rehearsal import rehearse
-    from hifa_cli.train import prepare
+    from hifa_cli.runs import prepare
 
     estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device), talk)
     document = {**asdict(estimate), "config": asdict(config)}

@@ -258,7 +258,7 @@ def frozen_model(job: Job, config: TrainConfig, device: "torch.device") -> Model
     pretraining did, in the size that the row asks for.
     """
     from hifa_cli.export import untrained
-    from hifa_cli.train import model_config, resolved_freeze
+    from hifa_cli.runs import model_config, resolved_freeze
 
     if not job.own_input:
         known = replace(config, freeze=resolved_freeze(config, device))

@@ -15,9 +15,9 @@ from hifa_cli.features import FeatureCache, look, trunk_digest
 from hifa_cli.methods import build_objective
 from hifa_cli.model import Network
 from hifa_cli.render.workers import machine_memory
+from hifa_cli.runs import model_config, resolved_freeze
 from hifa_cli.streams import torch_stream
 from hifa_cli.talk import Talk
-from hifa_cli.train import model_config, resolved_freeze
 from hifa_cli.weights import build_network
 
 PROCESS = 1.5e9  # bytes that a process takes before it holds any feature: 1.1 measured, and room to step
