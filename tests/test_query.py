@@ -1,9 +1,11 @@
 """Whatever a query is made of, it is answered as the network would answer it."""
 
+import base64
 import csv
 import http.client
 import io
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,10 +28,11 @@ from hifa_cli.light import light_encoder
 from hifa_cli.model import save_network
 from hifa_cli.queries import Query, find_queries, parse_box
 from hifa_cli.retrieve import Wanted, encoder_for, rank
-from hifa_cli.serve import Desk, make_server
+from hifa_cli.serve import Desk, Handler, make_server
 from hifa_cli.talk import SILENT
 from tests.conftest import PATTERNS, write_photos, write_views
 from tests.test_cli import hifa, one_line
+from tests.test_page import BROWSERS
 
 CPU = torch.device("cpu")
 
@@ -306,8 +309,6 @@ def test_the_server_refuses_what_is_no_photo_for_it(
 
 
 def test_the_server_follows_a_gallery_that_changes(world: Path, tmp_path: Path) -> None:
-    import shutil
-
     from hifa_cli import curate
 
     shutil.copytree(world / "gallery", tmp_path / "g")
@@ -326,3 +327,46 @@ def test_encoders_of_other_models_are_refused(world: Path, tmp_path: Path) -> No
     save_network(network, tmp_path, method="hifa", hifa_version="0")
     with pytest.raises(HifaError, match="made by another model"):
         encoder_for(read_gallery(world / "gallery"), tmp_path, "auto")
+
+
+def test_a_real_browser_is_shown_what_a_dropped_photo_finds(world: Path, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"NO BROWSER ({', '.join(BROWSERS)}): the served page is not opened")
+    content = base64.b64encode(photo(world).read_bytes()).decode()
+    probe = f"""
+    const bytes = Uint8Array.from(atob("{content}"), (letter) => letter.charCodeAt(0));
+    ask(new File([bytes], "first.png")).then(() => ask(new File(["no picture"], "second.png"))).then(() => {{
+      document.title = JSON.stringify({{cards: document.querySelectorAll(".card").length,
+        first: document.querySelector(".card").textContent, said: $("state").textContent,
+        names: [...document.querySelectorAll("option")].map((one) => one.textContent)}});
+    }});
+    </script>\n</body>"""
+
+    class Probed(Handler):
+        def _send(self, status: Any, content: Any, kind: str = "application/json") -> None:
+            if isinstance(content, bytes):
+                content = content.replace(b"</script>\n</body>", probe.encode())
+            super()._send(status, content, kind)
+
+    desk = Desk(world / "gallery", None, "cpu", ServeConfig(port=0))
+    with make_server(desk) as server:
+        server.RequestHandlerClass = type("ProbedDesk", (Probed,), {"desk": desk})
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        done = subprocess.run(
+            [
+                browser, "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--dump-dom",
+                f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000",
+                f"http://127.0.0.1:{server.server_address[1]}/",
+            ],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        server.shutdown()
+        thread.join()
+    found = json.loads(done.stdout.partition("<title>")[2].partition("</title>")[0])
+    shape, score = ranked(world, photo(world))[0]
+    assert found["cards"] == 9
+    assert found["first"].startswith(f"1. {shape}{score:.3f}")
+    assert found["names"] == ["first.png"]
+    assert "cannot be read as a picture" in found["said"]
