@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hifa_cli.atomic import written_file
-from hifa_cli.build import build_gallery
 from hifa_cli.config import DemoConfig, IndexConfig, RenderConfig, TrainConfig, WorldConfig
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.demo.world import make_world
@@ -17,6 +16,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.evaluate import Scores, evaluate
 from hifa_cli.export import export, load_encoder
 from hifa_cli.gallery import read_gallery
+from hifa_cli.gallery.build import build_gallery
 from hifa_cli.render.stage import render
 from hifa_cli.retrieve import encoder_for, query
 from hifa_cli.sheet import query_sheet

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from hifa_cli.shallow.adapters import adapt
 from hifa_cli.compare import stage
 from hifa_cli.compare.arms import parse_arms
 from hifa_cli.compare.jobs import Shared, finished
@@ -27,6 +26,7 @@ from hifa_cli.evaluate import evaluate
 from hifa_cli.lock import sole_output
 from hifa_cli.metrics import METRICS
 from hifa_cli.report import to_latex, to_markdown
+from hifa_cli.shallow.adapters import adapt
 from hifa_cli.store import read_export
 from tests.conftest import write_photos, write_views
 from tests.test_cli import hifa

@@ -17,13 +17,12 @@ import pytest
 import torch
 import trimesh
 
-from hifa_cli import audit, curate
-from hifa_cli.build import Work, build_gallery
 from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig
-from hifa_cli.embedding import Embedder
 from hifa_cli.errors import HifaError
 from hifa_cli.export import frozen_encoder
-from hifa_cli.gallery import Gallery, read_gallery
+from hifa_cli.gallery import Gallery, audit, curate, read_gallery
+from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.model import save_network
 from hifa_cli.store import Embeddings, Export, write_export
 from hifa_cli.talk import SILENT, Talk

@@ -56,7 +56,7 @@ class Trunk(torch.nn.Module):
 def gradients(method: str) -> dict[str, torch.Tensor]:
     """Gradients, terms and centroids after two steps' losses on this process's part of the batch."""
     torch.manual_seed(0)
-    config = TrainConfig(method=method, dropout=0.0, mutual_views=0)  # type: ignore[arg-type]
+    config = TrainConfig(method=method, dropout=0.0, mutual_views=0)
     model = ModelConfig(backbone="test_resnet", classes=("a", "b", "c"), embedding=8, dropout=0.0, size=32)
     network = Network(model)
     network.trunk = Trunk()  # type: ignore[assignment]

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hifa_cli import index, search
-from hifa_cli.build import build_gallery
+from hifa_cli import index
 from hifa_cli.config import IndexConfig, RenderConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.exact import exact_search, recall
-from hifa_cli.gallery import Gallery, read_gallery
+from hifa_cli.gallery import Gallery, read_gallery, search
+from hifa_cli.gallery.build import build_gallery
+from hifa_cli.gallery.exact import exact_search, recall
 from hifa_cli.lock import sole_writer
 from hifa_cli.store import Embeddings, Export, write_export
 from hifa_cli.talk import SILENT, Talk
@@ -95,8 +95,8 @@ def test_exact_search_is_a_sort_of_all_products(
     allowed = np.arange(count) if among is None else among
     products = asked.astype(np.float64) @ vectors[allowed].astype(np.float64).T
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hifa_cli.exact.TILE", 17)
-        patch.setattr("hifa_cli.exact.QUERIES", 3)
+        patch.setattr("hifa_cli.gallery.exact.TILE", 17)
+        patch.setattr("hifa_cli.gallery.exact.QUERIES", 3)
         scores, rows = exact_search(vectors, asked, top, among=among)
     order = np.argsort(-products, axis=1, kind="stable")[:, :top]
     np.testing.assert_array_equal(rows, allowed[order] if len(allowed) else np.zeros((queries, 0)))
@@ -181,7 +181,7 @@ def test_a_gallery_is_replaced_in_one_stroke(tmp_path: Path, monkeypatch: pytest
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hifa_cli.generation._write_columns", fail)
+    monkeypatch.setattr("hifa_cli.gallery.generation._write_columns", fail)
     with pytest.raises(KeyboardInterrupt):
         written(folder, np.eye(5))
     assert list(read_gallery(folder).ids) == ["kind/000", "kind/001", "kind/002"]

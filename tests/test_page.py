@@ -120,9 +120,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[Ranking]]
     """A gallery of three shapes, and two queries of it."""
     import torch
 
-    from hifa_cli.build import build_gallery
     from hifa_cli.config import IndexConfig, ModelConfig
     from hifa_cli.export import frozen_encoder
+    from hifa_cli.gallery.build import build_gallery
     from hifa_cli.model import save_network
     from hifa_cli.talk import SILENT
     from tests.test_curate import write_mesh

@@ -18,12 +18,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hifa_cli.build import build_gallery
 from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig, ServeConfig
 from hifa_cli.data import Item, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.export import embed, frozen_encoder, load_encoder
 from hifa_cli.gallery import read_gallery
+from hifa_cli.gallery.build import build_gallery
 from hifa_cli.light import light_encoder
 from hifa_cli.model import save_network
 from hifa_cli.queries import Query, find_queries, parse_box
@@ -309,7 +309,7 @@ def test_the_server_refuses_what_is_no_photo_for_it(
 
 
 def test_the_server_follows_a_gallery_that_changes(world: Path, tmp_path: Path) -> None:
-    from hifa_cli import curate
+    from hifa_cli.gallery import curate
 
     shutil.copytree(world / "gallery", tmp_path / "g")
     desk = Desk(tmp_path / "g", None, "cpu", ServeConfig())

@@ -93,8 +93,8 @@ def index(
     if stats or verify:
         _look(out, talk, stats=stats, as_json=as_json)
         return
-    from hifa_cli import build, curate
     from hifa_cli.device import pick_device
+    from hifa_cli.gallery import build, curate
 
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     if source is not None:
@@ -141,7 +141,7 @@ def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool) -> None:
 
 
 def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
-    from hifa_cli import audit
+    from hifa_cli.gallery import audit
 
     if stats:
         found = audit.stats(out)

@@ -11,8 +11,8 @@ from hifa_cli.config import PageConfig
 from hifa_cli.data import MESH_SUFFIXES, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
+from hifa_cli.gallery.sources import render_config
 from hifa_cli.retrieve import Match, Ranking
-from hifa_cli.sources import render_config
 from hifa_cli.talk import Talk
 
 

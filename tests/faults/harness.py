@@ -154,7 +154,8 @@ def digest(verb: Verb, out: Path) -> str:
     total = hashlib.sha256()
     files = {path for pattern in verb.same for path in ([out] if pattern == "." else out.glob(pattern))}
     for path in sorted(path for path in files if path.is_file()):
-        total.update(f"{path.relative_to(out.parent)}\0".encode() + path.read_bytes())
+        name = re.sub(r"generation-\d+", "generation", str(path.relative_to(out.parent)))  # a running number
+        total.update(f"{name}\0".encode() + path.read_bytes())
     return total.hexdigest() if files else "nothing"
 
 
@@ -366,11 +367,11 @@ def _load_everything() -> None:
     """Have the forks begin with everything imported."""
     import timm  # noqa: F401
 
-    import hifa_cli.build
     import hifa_cli.cli
     import hifa_cli.evaluate
     import hifa_cli.export
     import hifa_cli.figures
+    import hifa_cli.gallery.build
     import hifa_cli.render.stage
     import hifa_cli.train  # noqa: F401
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hifa_cli.build import build_gallery
 from hifa_cli.config import IndexConfig, RenderConfig
+from hifa_cli.gallery.build import build_gallery
 from hifa_cli.store import Embeddings, Export, write_export
 from hifa_cli.talk import SILENT
 from tests.faults.corpus import OUTSIDE, Case

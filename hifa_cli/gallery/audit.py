@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.errors import HifaError
-from hifa_cli.exact import exact_search
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
+from hifa_cli.gallery.exact import exact_search
 from hifa_cli.talk import SILENT, Talk
 
 _BLOCK = 65_536  # rows looked at at once

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.build import Work, failures, open_source, origins_of, summary, unchanged, writing
 from hifa_cli.config import IndexConfig
-from hifa_cli.embedding import Embedder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import VIEWS, Gallery, read_gallery
-from hifa_cli.generation import Making, Plan, write_generation
-from hifa_cli.sources import Source, render_config
+from hifa_cli.gallery.build import Work, failures, open_source, origins_of, summary, unchanged, writing
+from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.generation import Making, Plan, write_generation
+from hifa_cli.gallery.sources import Source, render_config
 from hifa_cli.talk import SILENT, Talk
 
 Rows = NDArray[np.int64]

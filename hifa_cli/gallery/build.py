@@ -13,15 +13,15 @@ import torch
 
 from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RenderConfig
-from hifa_cli.embedding import Embedder
 from hifa_cli.errors import HifaError
 from hifa_cli.export import FROZEN, Encoder, frozen_encoder, load_encoder
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
-from hifa_cli.generation import Making, Plan, write_generation
+from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.generation import Making, Plan, write_generation
+from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.graph import write_graph
 from hifa_cli.lock import LOCK_FILE, sole_writer
 from hifa_cli.model import CONFIG_FILE, read_about, save_network
-from hifa_cli.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.store import read_shapes_heading, sample_images
 from hifa_cli.talk import Talk
 

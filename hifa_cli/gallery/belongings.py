@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.atomic import written_folder
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, model_folder, thumbnail_path
-from hifa_cli.sources import Source
+from hifa_cli.gallery.sources import Source
 
 
 def put_model(folder: Path, digest: str, model: Path | None) -> None:

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import index
-from hifa_cli.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.errors import HifaError
-from hifa_cli.exact import Rows, Scores
+from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
+from hifa_cli.gallery.exact import Rows, Scores
+from hifa_cli.gallery.search import Effort, Searcher
 from hifa_cli.ranking import normalised
-from hifa_cli.search import Effort, Searcher
 from hifa_cli.talk import SILENT, Talk
 
 SCHEMA = 2

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hifa_cli import index as room
 from hifa_cli.config import IndexConfig
-from hifa_cli.exact import Rows, Scores, Vectors, exact_search, recall, rescored
+from hifa_cli.gallery.exact import Rows, Scores, Vectors, exact_search, recall, rescored
 from hifa_cli.talk import SILENT, Talk
 
 DEPTHS = (4, 16, 64, 256)  # candidates whose cosines are computed, for each answer asked for

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
-from hifa_cli.embedding import Embedded, Embedder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
+from hifa_cli.gallery.embedding import Embedded, Embedder
 from hifa_cli.render.finding import Failure, find_meshes
 from hifa_cli.render.pictures import read_mark
 from hifa_cli.render.stage import SETTINGS, render

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from hifa_cli import __version__, index
 from hifa_cli.atomic import written_file, written_folder
-from hifa_cli.belongings import put_model, put_thumbnails, sweep
-from hifa_cli.columns import read_table, write_texts
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import (
@@ -26,8 +24,10 @@ from hifa_cli.gallery import (
     Gallery,
     unit,
 )
-from hifa_cli.search import sample_queries, tune
-from hifa_cli.sources import Source, row_digests
+from hifa_cli.gallery.belongings import put_model, put_thumbnails, sweep
+from hifa_cli.gallery.columns import read_table, write_texts
+from hifa_cli.gallery.search import sample_queries, tune
+from hifa_cli.gallery.sources import Source, row_digests
 from hifa_cli.talk import SILENT, Talk
 
 _BLOCK = 16_384  # rows copied at once
