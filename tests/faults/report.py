@@ -171,8 +171,9 @@ def _rows(rows: Sequence["Row"]) -> list[str]:
         "## Faults",
         "",
         "Each trial breaks the verb at a random moment, then gives the same command again. Right is: it",
-        "finishes, its result is the undisturbed one to the byte (weights, embeddings, views, columns, tables,",
-        "figures), no half-written file or lock stays, and nothing that was there is lost; and no traceback.",
+        "finishes, its result is the undisturbed one to the byte (weights, embeddings, views, columns,",
+        "tables, figures), no half-written file or lock stays, nothing that was there is lost, and no",
+        "traceback is shown.",
         "",
         "| verb | fault | tried | wrong | what |",
         "|---|---|---:|---:|---|",
@@ -187,8 +188,9 @@ def _files(files: Sequence[Tried]) -> list[str]:
     lines = [
         "## Hostile files",
         "",
-        f"Read in a process watched from outside: at most {PATIENCE:g} s and {FREE / 1e6:g} MB a file, no other",
-        "file opened, nothing written, run or connected to, and one line where the file is refused. Seconds",
+        f"Read in a process watched from outside: at most {PATIENCE:g} s and {FREE / 1e6:g} MB a file,",
+        "no other file opened, nothing written, run or connected to, and one line where the file is",
+        "refused. Seconds",
         "count the start of that process where a file is its first.",
         "",
         "| files | tried | read | refused | wrong | longest (s) | most memory (MB) | what |",
@@ -198,8 +200,8 @@ def _files(files: Sequence[Tried]) -> list[str]:
         counts = one.outcomes
         what = "; ".join(one.wrong).replace("|", "/").replace("\n", " ")[:300]
         lines.append(
-            f"| {one.kind} | {sum(counts.values())} | {counts['read']} | {counts['refused']} | {len(one.wrong)} "
-            f"| {one.seconds:.1f} | {one.grown / 1e6:.0f} | {what} |"
+            f"| {one.kind} | {sum(counts.values())} | {counts['read']} | {counts['refused']} "
+            f"| {len(one.wrong)} | {one.seconds:.1f} | {one.grown / 1e6:.0f} | {what} |"
         )
     return [*lines, ""]
 
@@ -219,7 +221,8 @@ def _limits(limits: Sequence[Limit]) -> list[str]:
         )
     beyond = [
         "",
-        "Beyond: a mesh that takes more than `--timeout` or `--memory` in `hifa render` costs itself and a line.",
+        "Beyond: a mesh that takes more than `--timeout` or `--memory` in `hifa render` costs itself, with",
+        "a line that says so.",
         "Galleries larger than memory are opened by memory map; none of a stranger's size was tried here.",
     ]
     return [*lines, *beyond, ""]

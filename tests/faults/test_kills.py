@@ -1,4 +1,4 @@
-"""A sample of ``scripts/faults``: a verb that is killed, stopped or starved is finished by the same command."""
+"""A sample of ``scripts/faults``: a verb that is killed or starved is finished by the same command."""
 
 import os
 import subprocess
