@@ -352,7 +352,11 @@ def killed_after(words: list[str], seconds: float) -> bool:
 
 
 def storm(library: Path, model: Path, root: Path, attempts: int) -> int:
-    """Kill changes at random moments; after each the gallery must be what it was, or what it was to be."""
+    """Kill changes at random moments; after each the gallery must be what it was, or what it was to be.
+
+    The moments are shares of what the first change took. Where others slow the machine meanwhile, a change
+    may end before its moment comes: the next ones are then killed sooner.
+    """
     copied(library, root)
     write_mesh(root / "more" / "ball" / "1.off", 3.0)
     gallery = root / "gallery"
@@ -370,7 +374,10 @@ def storm(library: Path, model: Path, root: Path, attempts: int) -> int:
         kind = ("remove", "index", "add")[attempt % 3]
         before = set(read_gallery(gallery).ids)
         words, more, fewer = changes.get(kind, ([*build, "--force"], set(), {"ball/1"}))
-        kills += killed_after(words, generator.uniform(0.3, 1.0) * whole)
+        if killed_after(words, generator.uniform(0.3, 1.0) * whole):
+            kills += 1
+        else:
+            whole *= 0.7
         after = set(read_gallery(gallery).ids)
         assert after in (before, (before | more) - fewer)
         assert everything <= after
@@ -386,7 +393,7 @@ def storm(library: Path, model: Path, root: Path, attempts: int) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 on Windows")
 def test_a_killed_change_leaves_a_gallery_that_is_right(library: Path, model: Path, tmp_path: Path) -> None:
-    assert storm(library, model, tmp_path / "storm", attempts=2) >= 1
+    assert storm(library, model, tmp_path / "storm", attempts=4) >= 1
 
 
 @pytest.mark.slow

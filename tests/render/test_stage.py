@@ -257,7 +257,7 @@ def test_an_axis_that_was_assumed_is_told(meshes: Path, tmp_path: Path) -> None:
     ear = Ear()
     config = RenderConfig(views=3, size=48, renderer="builtin", up="y")
     render([meshes], tmp_path / "v", config, workers=1, talk=ear)
-    assert ear.notes == []
+    assert not any("--up" in note for note in ear.notes)  # it may still say that it compiles
 
 
 def test_a_contact_sheet_shows_what_was_drawn_and_what_was_there(meshes: Path, tmp_path: Path) -> None:
