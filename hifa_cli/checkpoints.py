@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hifa_cli.atomic import written_file
 from hifa_cli.errors import HifaError
+from hifa_cli.model import write_tensors
 from hifa_cli.objectives import Objective
 
 RUN_FILE, LOG_FILE, CHECKPOINT, BEST = "run.json", "log.jsonl", "checkpoint.safetensors", "best.safetensors"
@@ -41,15 +42,13 @@ def read_settings(folder: Path) -> Settings | None:
 
 def save_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.SGD, step: int) -> None:
     """Write weights, optimiser state and the number of finished steps as one file, whole or not at all."""
-    from safetensors.torch import save_file
-
     tensors = {f"{WEIGHT}{name}": tensor for name, tensor in objective.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         if state.get("momentum_buffer") is not None:
             tensors[f"{MOMENTUM}{index}"] = state["momentum_buffer"]
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_file(folder / CHECKPOINT) as path:
-        save_file(tensors, path, metadata={"schema": "1", "step": str(step)})
+        write_tensors(tensors, path, {"schema": "1", "step": str(step)})
 
 
 def load_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.SGD) -> int:
@@ -92,13 +91,11 @@ class Best:
 
     def offer(self, network: nn.Module, score: float, step: int) -> None:
         """Keep the weights if their score is above what is kept."""
-        from safetensors.torch import save_file
-
         if self.path.exists() and score <= self._kept():
             return
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
         with written_file(self.path) as path:
-            save_file(tensors, path, metadata={"score": repr(score), "step": str(step)})
+            write_tensors(tensors, path, {"score": repr(score), "step": str(step)})
 
     def load(self, network: nn.Module) -> None:
         """Take up the weights that are kept.

@@ -20,7 +20,7 @@ from hifa_cli.atomic import written_file
 from hifa_cli.batches import in_order, one_by_one
 from hifa_cli.data import Item
 from hifa_cli.errors import HifaError
-from hifa_cli.model import Network, TrunkFeatures
+from hifa_cli.model import Network, TrunkFeatures, write_tensors
 from hifa_cli.talk import Talk
 
 VIEWS_AT_ONCE = 24  # larger batches outgrow the caches and gain nothing, measured on a CPU
@@ -81,14 +81,12 @@ class FeatureCache:
 
     def write(self, key: str | None, features: TrunkFeatures, *, maps: bool) -> None:
         """Keep an item's (1, V, …) features."""
-        from safetensors.torch import save_file
-
         parts = {"high": features.high[0], **({"maps": features.low[0]} if maps else {})}
         for name, part in parts.items() if key is not None else ():
             path = self._path(str(key), name)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_file(path) as beside:
-                save_file({name: part.contiguous().clone()}, beside)
+                write_tensors({name: part.contiguous().clone()}, beside)
 
     def _path(self, key: str, part: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}-{part}.safetensors"

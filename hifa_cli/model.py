@@ -275,13 +275,28 @@ def digest(network: Network) -> str:
     return total.hexdigest()
 
 
-def save_network(network: Network, folder: Path, **about: object) -> None:
-    """Write the weights (safetensors) and the configuration (JSON) into ``folder``."""
+def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        HifaError: it cannot be written: the disk is full, for one.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        raise HifaError(
+            f"cannot write weights in {path.parent}: {error}; make room or choose another --out"
+        ) from error
+
+
+def save_network(network: Network, folder: Path, **about: object) -> None:
+    """Write the weights (safetensors) and the configuration (JSON) into ``folder``."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with written_file(folder / WEIGHTS_FILE) as path:
-        save_file(tensors, path)
+        write_tensors(tensors, path)
     document = {"schema": 1, "digest": digest(network), "model": asdict(network.config), **about}
     with written_file(folder / CONFIG_FILE) as path:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """The verbs: options, help, messages and exit codes. Heavy imports stand inside command bodies."""
 
+import errno
 import signal
 import sys
 from typing import Annotated, Any
@@ -24,6 +25,8 @@ from hifa_cli.cli.serve import serve
 from hifa_cli.cli.train import train
 from hifa_cli.errors import HifaError
 
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # no more may be written
+
 
 class HifaGroup(TyperGroup):
     """Turns a HifaError into one line on stderr and exit code 1."""
@@ -35,6 +38,11 @@ class HifaGroup(TyperGroup):
         except HifaError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            typer.echo(f"error: {error.strerror}: make room, then give the same command again", err=True)
+            raise typer.Exit(1) from error
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None
@@ -73,17 +81,23 @@ app.command()(demo)
 app.command()(doctor)
 
 
-def _end(number: int, frame: object) -> None:
-    """End by SIGTERM as by Ctrl-C: nothing half-written stays."""
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _end)
+    ended: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        """End by SIGTERM as by Ctrl-C: nothing half-written stays."""
+        ended.append(128 + number)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
     try:
         app(prog_name="hifa")
     except KeyboardInterrupt:  # before the verb began
         typer.echo("stopped", err=True)
         sys.exit(130)
+    except Exception:
+        if ended:  # came within an import, which may turn it into anything
+            sys.exit(ended[0])
+        raise
     sys.exit(0)
