@@ -187,8 +187,8 @@ def writing(out: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if [path.name for path in out.iterdir()] == [LOCK_FILE]:
-                with suppress(OSError):
+            with suppress(OSError):  # or somebody has taken the folder away
+                if [path.name for path in out.iterdir()] == [LOCK_FILE]:
                     (out / LOCK_FILE).unlink()
                     out.rmdir()
 
