@@ -14,6 +14,7 @@ from hifa_cli.render.polygons import triangles
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
 
+FARTHEST = 1e300  # beyond, sums of what the cameras see overflow
 
 Arrays = tuple[Any, Any]  # vertices and faces as a reader gives them
 
@@ -152,6 +153,8 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
     kept = kept[:many]
     if used < len(vertices):
         vertices, kept = vertices[places >= 0], renumbered(places)[kept]
+    if not max(-vertices.min(), vertices.max()) < FARTHEST:
+        raise HifaError(f"has coordinates beyond {FARTHEST:g}: scale it")
     return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
 
 

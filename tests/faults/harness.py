@@ -99,6 +99,7 @@ def make_world(world: Path) -> None:
 def start(verb: Verb, out: Path, said: Path, *, most_bytes: int = 0) -> int:
     """Start a verb in a fork; its process id."""
     sys.stdout.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the verb begins: the fork's first steps are not its
     pid = os.fork()
     if pid:
         return pid
@@ -115,7 +116,6 @@ def start(verb: Verb, out: Path, said: Path, *, most_bytes: int = 0) -> int:
             os.dup2(cat.stdin.fileno(), 2)
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.argv = ["hifa", *(part.replace("{out}", str(out)) for part in verb.arguments)]
         from hifa_cli.cli import main
 
@@ -385,6 +385,12 @@ def _load_everything() -> None:
     import hifa_cli.train  # noqa: F401
 
 
+def _said(arguments: Sequence[str]) -> list[str]:
+    """What was asked for, without where the report goes."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [one for before, one in pairs if "--report" not in (before, one) and one != "--append"]
+
+
 def main() -> None:
     """Run what is asked for, and write the report."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
@@ -410,7 +416,7 @@ def main() -> None:
         rows = break_all(Path(scratch), names, asked.kills, asked.others, asked.seed) if names else []
     files = report.try_files(asked.mutations, asked.seed) if asked.files else []
     limits = report.measure_limits() if asked.limits else []
-    text = report.written(rows, files, limits, sys.argv[1:], titled=not asked.append)
+    text = report.written(rows, files, limits, _said(sys.argv[1:]), titled=not asked.append)
     if asked.report:
         with asked.report.open("a" if asked.append else "w", encoding="utf-8") as file:
             file.write(text)

@@ -149,7 +149,7 @@ def written(
             "",
         ]
     where = f"{platform.system()}, Python {platform.python_version()}, commit {_commit()}"
-    lines += [f"By `scripts/faults {' '.join(said)}` on {where}:", ""]
+    lines += ["", f"By `scripts/faults {' '.join(said)}` on {where}:", ""]
     if rows:
         lines += _rows(rows)
     if files:
