@@ -14,7 +14,7 @@ from hifa_cli.render.polygons import triangles
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
 
-FARTHEST = 1e300  # beyond, sums of what the cameras see overflow
+FARTHEST = 1e200  # beyond, products of what the cameras see overflow
 
 Arrays = tuple[Any, Any]  # vertices and faces as a reader gives them
 
