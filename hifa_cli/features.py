@@ -23,7 +23,9 @@ from hifa_cli.errors import HifaError
 from hifa_cli.model import Network, TrunkFeatures, write_tensors
 from hifa_cli.talk import Talk
 
-VIEWS_AT_ONCE = 24  # larger batches outgrow the caches and gain nothing, measured on a CPU
+# Items are looked at one by one: in a batch the last bits of an item's features depend on its neighbours, and
+# then on which run looked first. A shape's views are a batch by themselves.
+VIEWS_AT_ONCE = 1
 SEEN_BY = (
     "backbone",
     "size",
