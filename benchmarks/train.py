@@ -154,8 +154,8 @@ def ours(run: Run) -> tuple[Callable[[], None], float]:
     else:
         features: list[TrunkFeatures] = []
         for items in (run.photos.items, tuple(run.photos.items[0]._replace(views=v) for v in run.views)):
-            blocks = look(run.network, items, maps=True, device=CPU, label="", workers=1, talk=SILENT)
-            features.append(gather_features(blocks, items)[0])
+            looked = look(run.network, items, maps=True, device=CPU, label="", workers=1, talk=SILENT)
+            features.append(gather_features(looked, items)[0])
         labels = np.array([item.label for item in run.photos.items])
         steps = CachedSteps(features[0], labels, features[1], config, run.seed)
     stepper = Stepper(run.objective, config, CPU)

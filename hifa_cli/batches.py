@@ -6,7 +6,6 @@ A step's batch is a pure function of (seed, step): nothing has to be remembered 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -100,18 +99,10 @@ def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Some items' pixels: ``rows`` are their places in the collection."""
-
-    rows: tuple[int, ...]
-    pixels: Tensor  # (B, V, 3, S, S) uint8
-
-
 def in_order(
-    items: Sequence[Item], model: ModelConfig, *, most: int, workers: int, talk: Talk
-) -> Iterator[Seen]:
-    """Every readable item once, in order, in batches of at most about ``most`` views.
+    items: Sequence[Item], model: ModelConfig, *, workers: int, talk: Talk
+) -> Iterator[tuple[int, Tensor]]:
+    """Every readable item once, in order: its row, and (1, V, 3, S, S) uint8 pixels.
 
     An item with a picture that cannot be read is named in a warning and left out.
     """
@@ -123,25 +114,9 @@ def in_order(
             talk.warn(f"left out {items[row].id}: {error}")
             return row, None
 
-    rows: list[int] = []
-    stack: list[Pixels] = []
     for row, pixels in ahead(read, range(len(items)), workers):
-        if pixels is None:
-            continue
-        if stack and (len(pixels) != len(stack[0]) or (len(stack) + 1) * len(pixels) > most):
-            yield Seen(tuple(rows), torch.from_numpy(np.stack(stack)))
-            rows, stack = [], []
-        rows.append(row)
-        stack.append(pixels)
-    if stack:
-        yield Seen(tuple(rows), torch.from_numpy(np.stack(stack)))
-
-
-def one_by_one(batches: Iterator[Seen]) -> Iterator[Seen | None]:
-    """Yield each batch once and None for every further item of it, so that a bar counts items."""
-    for seen in batches:
-        yield seen
-        yield from (None for _ in seen.rows[1:])
+        if pixels is not None:
+            yield row, torch.from_numpy(pixels).unsqueeze(0)
 
 
 def photo_rows(labels: NDArray[np.int64], step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:

@@ -138,12 +138,12 @@ def embed(
         HifaError: nothing could be read.
     """
     known: dict[int, NDArray[np.float32]] = {}
-    blocks = look(
+    looked = look(
         encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, talk=talk,
         cache=cache,
     )  # fmt: skip
-    for rows, features in blocks:
-        known.update(zip(rows, encoder.head(features), strict=True))
+    for row, features in looked:
+        known[row] = encoder.head(features)[0]
     if not known:
         raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
     order = sorted(known)

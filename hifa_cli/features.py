@@ -17,15 +17,12 @@ import torch
 from torch import Tensor
 
 from hifa_cli.atomic import written_file
-from hifa_cli.batches import in_order, one_by_one
+from hifa_cli.batches import in_order
 from hifa_cli.data import Item
 from hifa_cli.errors import HifaError
 from hifa_cli.model import Network, TrunkFeatures, write_tensors
 from hifa_cli.talk import Talk
 
-# Items are looked at one by one: in a batch the last bits of an item's features depend on its neighbours, and
-# then on which run looked first. A shape's views are a batch by themselves.
-VIEWS_AT_ONCE = 1
 SEEN_BY = (
     "backbone",
     "size",
@@ -37,10 +34,10 @@ SEEN_BY = (
 
 
 class Looked(NamedTuple):
-    """What the trunk made of some items: ``rows`` are their places in the sequence."""
+    """What the trunk made of an item."""
 
-    rows: tuple[int, ...]
-    features: TrunkFeatures  # B, V; without maps where none were asked for: (B, V, 0, 0, 0)
+    row: int  # its place in the sequence
+    features: TrunkFeatures  # (1, V, …); without maps where none were asked for: (1, V, 0, 0, 0)
 
 
 class FeatureCache:
@@ -73,11 +70,11 @@ class FeatureCache:
 
         if key is None:
             return None
-        try:
-            high = load_file(self._path(key, "high"))["high"].unsqueeze(0)
+        try:  # copied: numbers lie unaligned in a file, and sums of them differ in their last bits
+            high = load_file(self._path(key, "high"))["high"].unsqueeze(0).clone()
             if not maps:
                 return TrunkFeatures(_no_maps(high), high)
-            return TrunkFeatures(load_file(self._path(key, "maps"))["maps"].unsqueeze(0), high)
+            return TrunkFeatures(load_file(self._path(key, "maps"))["maps"].unsqueeze(0).clone(), high)
         except (OSError, KeyError, SafetensorError, RuntimeError, ValueError):
             return None
 
@@ -116,10 +113,11 @@ def look(
     talk: Talk,
     cache: FeatureCache | None = None,
 ) -> Iterator[Looked]:
-    """Run the trunk on every readable item once, in blocks; what ``cache`` has is not looked at again.
+    """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
 
-    A block is the same pictures whether it is kept or not, so that the numbers are the same to the bit.
-    Blocks that were kept come first. An item that cannot be read is named in a warning and left out.
+    Items are looked at one by one, the views of a shape together: in a larger batch the last bits of an
+    item's features would depend on its neighbours, and then on which run looked first. On a CPU it costs
+    nothing. An item that cannot be read is named in a warning and left out.
 
     Args:
         network: its trunk looks.
@@ -134,30 +132,27 @@ def look(
     network.eval()
     keys = {row: cache.key(item) for row, item in enumerate(items)} if cache else {}
     missing: list[int] = []
-    for block in _blocks(items):
-        kept = [cache.read(keys[row], maps=maps) for row in block] if cache else [None]
-        if any(part is None for part in kept):
-            missing += block
+    for row in range(len(items)):
+        kept = cache.read(keys[row], maps=maps) if cache else None
+        if kept is None:
+            missing.append(row)
         else:
-            yield Looked(tuple(block), _joined([part for part in kept if part is not None]))
+            yield Looked(row, kept)
     if not missing:
         return
     chosen = [items[row] for row in missing]
-    batches = in_order(chosen, network.config, most=VIEWS_AT_ONCE, workers=workers, talk=talk)
-    for seen in talk.track(one_by_one(batches), label, len(chosen)):
-        if seen is None:
-            continue
-        found = network.look(seen.pixels.to(device))
-        features = TrunkFeatures(found.low.cpu() if maps else _no_maps(found.high.cpu()), found.high.cpu())
-        rows = tuple(missing[place] for place in seen.rows)
-        for at, row in enumerate(rows) if cache else ():
-            one = TrunkFeatures(*(part[at : at + 1] for part in features))
-            cache.write(keys[row], one, maps=maps)  # type: ignore[union-attr]
-        yield Looked(rows, features)
+    pixels = in_order(chosen, network.config, workers=workers, talk=talk)
+    for place, seen in talk.track(pixels, label, len(chosen)):
+        found = network.look(seen.to(device))
+        high = found.high.cpu()
+        features = TrunkFeatures(found.low.cpu() if maps else _no_maps(high), high)
+        if cache:
+            cache.write(keys[missing[place]], features, maps=maps)
+        yield Looked(missing[place], features)
 
 
 def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[TrunkFeatures, list[int]]:
-    """All blocks as one, in the order of the items.
+    """All that was looked at as one, in the order of the items.
 
     Returns:
         Features of the n readable items, with as many views as the item that has fewest; and the n rows.
@@ -168,35 +163,17 @@ def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[Tr
     fewest = min((len(item.views) for item in items), default=0)
     low = high = torch.empty(0)
     known = np.zeros(len(items), dtype=bool)
-    for rows, features in looked:
+    for row, features in looked:
         if not known.any():  # filled in place: a list joined at the end would need the memory twice
             low = torch.empty(len(items), fewest, *features.low.shape[2:])
             high = torch.empty(len(items), fewest, *features.high.shape[2:])
-        at = torch.tensor(rows)
-        low[at], high[at] = features.low[:, :fewest].float(), features.high[:, :fewest].float()
-        known[list(rows)] = True
+        low[row], high[row] = features.low[0, :fewest], features.high[0, :fewest]
+        known[row] = True
     if not known.any():
         raise HifaError("none of the pictures can be read; check the folder with 'hifa data check'")
     if not known.all():
         low, high = low[torch.from_numpy(known)], high[torch.from_numpy(known)]
     return TrunkFeatures(low, high), [int(row) for row in np.flatnonzero(known)]
-
-
-def _blocks(items: Sequence[Item]) -> Iterator[list[int]]:
-    """Rows of the items that one batch of the network would hold, as ``batches.in_order`` fills it."""
-    block: list[int] = []
-    for row, item in enumerate(items):
-        views = len(item.views)
-        if block and (views != len(items[block[0]].views) or (len(block) + 1) * views > VIEWS_AT_ONCE):
-            yield block
-            block = []
-        block.append(row)
-    if block:
-        yield block
-
-
-def _joined(parts: list[TrunkFeatures]) -> TrunkFeatures:
-    return TrunkFeatures(torch.cat([part.low for part in parts]), torch.cat([part.high for part in parts]))
 
 
 def _no_maps(high: Tensor) -> Tensor:

@@ -78,11 +78,11 @@ def _feed(run: Run, talk: Talk) -> tuple[Callable[[int], Batch], float]:
             feeds.append(TrunkFeatures(*(part[:0] for part in feeds[0])))
             continue
         started = time.monotonic()
-        blocks = look(
+        looked = look(
             run.network, items, maps=run.objective.reads_maps, device=run.device, label="looking at a sample",
             workers=max(config.workers, 2), talk=talk,
         )  # fmt: skip
-        seen, _ = gather_features(blocks, items)
+        seen, _ = gather_features(looked, items)
         seconds += (time.monotonic() - started) * count / len(items)
         feeds.append(seen)
     labels = torch.tensor([item.label for item in photos]).numpy()

@@ -138,10 +138,10 @@ def feeds(run: Run, folder: Path | None, talk: Talk) -> tuple[Steps, Validate | 
         items: Sequence[Item], label: str, *, maps: bool, talk: Talk
     ) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
-        blocks = look(
+        each = look(
             network, items, maps=maps, device=run.device, label=label, workers=workers, talk=talk, cache=cache
         )
-        return gather_features(blocks, items)
+        return gather_features(each, items)
 
     def classified(talk: Talk = SILENT) -> tuple[TrunkFeatures, Tensor]:
         seen, rows = looked(run.held.items, "looking at the held-out photos", maps=False, talk=talk)

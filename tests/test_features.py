@@ -37,7 +37,7 @@ class Refusing(Network):
 def seen(
     network: Network, items: Sequence[Item], cache: FeatureCache | None, *, maps: bool = True
 ) -> TrunkFeatures:
-    blocks = look(
+    looked = look(
         network,
         items,
         maps=maps,
@@ -47,7 +47,7 @@ def seen(
         talk=SILENT,
         cache=cache,
     )
-    return gather_features(blocks, items)[0]
+    return gather_features(looked, items)[0]
 
 
 @pytest.mark.parametrize("maps", [True, False])
@@ -65,6 +65,19 @@ def test_what_was_kept_is_what_was_seen_and_nothing_is_looked_at_twice(
             assert torch.equal(a, b)
             assert torch.equal(a, c)
         assert (plain.low.numel() > 0) is maps
+
+
+def test_an_item_s_features_do_not_depend_on_what_else_is_looked_at(
+    network: Network, views: Path, tmp_path: Path
+) -> None:
+    """Or whoever shares a cache would depend, in its last bits, on who looked first."""
+    items = find_shapes(views).items
+    together, turned = seen(network, items, None), seen(network, items[::-1], None)
+    for row, item in enumerate(items):
+        alone = seen(network, [item], None)
+        for a, b, c in zip(together, turned, alone, strict=True):
+            assert torch.equal(a[row], c[0])
+            assert torch.equal(b[len(items) - 1 - row], c[0])
 
 
 def test_a_picture_that_moved_is_known_and_one_that_changed_is_not(
@@ -126,8 +139,8 @@ def test_an_unreadable_photo_is_left_out_and_no_photo_at_all_is_an_error(
     items[1].views[0].write_bytes(b"no picture")
     cache = FeatureCache(tmp_path / "kept", network, CPU)
     for _ in range(2):
-        blocks = look(network, items, maps=False, device=CPU, label="", workers=1, talk=SILENT, cache=cache)
-        features, rows = gather_features(blocks, items)
+        looked = look(network, items, maps=False, device=CPU, label="", workers=1, talk=SILENT, cache=cache)
+        features, rows = gather_features(looked, items)
         assert rows == [0, *range(2, len(items))]
         assert features.high.shape[0] == len(items) - 1
     with pytest.raises(HifaError, match="none of the pictures"):

@@ -90,9 +90,9 @@ class Embedder:
             shard = _read_shard(path, len(part))
             if shard is None:
                 parts: list[Embedded] = []
-                for block in self._blocks(part):
-                    parts.append(block)
-                    yield from (None for _ in block.rows)
+                for one in self._each(part):
+                    parts.append(one)
+                    yield
                 if not parts:
                     continue
                 shard = _joined(parts)
@@ -102,18 +102,18 @@ class Embedder:
             done.append(shard._replace(rows=shard.rows + start))
 
     @torch.inference_mode()
-    def _blocks(self, items: Sequence[Item]) -> Iterator[Embedded]:
+    def _each(self, items: Sequence[Item]) -> Iterator[Embedded]:
         network, device = self.encoder.network, self.encoder.device
         looked = look(
             network, items, maps=False, device=device, label="", workers=self.workers,
             talk=_Warnings(self.talk),
         )  # fmt: skip
-        for rows, features in looked:
+        for row, features in looked:
             found = network(TrunkFeatures(*(part.to(device) for part in features)))
             vectors: NDArray[np.float32] = found.pooled.float().cpu().numpy()
             views = found.views.float().cpu().numpy()
             flat = unit(views.reshape(-1, views.shape[-1])).astype(np.float16)
-            yield Embedded(np.asarray(rows, dtype=np.int64), vectors, flat.reshape(views.shape))
+            yield Embedded(np.array([row], dtype=np.int64), vectors, flat.reshape(views.shape))
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:
