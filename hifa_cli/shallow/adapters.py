@@ -190,11 +190,15 @@ def save_maps(path: Path, maps: Maps) -> None:
     Raises:
         HifaError: the place cannot be written to.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     about = {"schema": 1, "base": maps.base, "base_method": maps.base_method, "config": asdict(maps.config)}
     with written_file(path) as temporary:
-        save_file(_arrays(maps.fitted), temporary, metadata={"hifa_adapt": json.dumps(about)})
+        try:
+            save_file(_arrays(maps.fitted), temporary, metadata={"hifa_adapt": json.dumps(about)})
+        except SafetensorError as error:  # a full disk, for one
+            raise HifaError(f"cannot write {path}: {error}; make room or choose another --maps") from error
 
 
 def load_maps(path: Path) -> Maps:

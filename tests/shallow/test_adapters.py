@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
@@ -232,6 +233,22 @@ def test_damaged_maps_are_refused_in_one_line(damage: str, tmp_path: Path) -> No
         load_maps(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_maps_that_find_no_room_are_an_error_in_one_line_and_leave_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    path, maps = tmp_path / "maps", fit_maps(export(0), config("jgsa"))
+    save_maps(path, maps)
+    before = path.read_bytes()
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(HifaError, match=r"cannot write .*No space left.*make room"):
+        save_maps(path, maps)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["maps"]
 
 
 def run(*arguments: object) -> Any:
