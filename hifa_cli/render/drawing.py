@@ -32,7 +32,7 @@ class DrawShape:
             with written_folder(folder) as temporary:
                 write_views(temporary, pictures, mark)
         except HifaError as error:
-            return str(error)
+            return str(error).removeprefix(f"{path}: ")  # whoever hears the reason knows the path
         except MemoryError:
             return "needs more memory than there is"
         except Exception as error:

@@ -171,6 +171,7 @@ def test_bad_meshes_are_listed_with_their_reasons_and_the_rest_is_drawn(meshes: 
     reasons = {Path(failure["path"]).name: failure["reason"] for failure in report["failed"]}
     assert set(reasons) == {"empty.off", "points.obj", "ball.stl", "gone.off"}
     assert "empty" in reasons["empty.off"]
+    assert not any(name in reason for name, reason in reasons.items() if name != "ball.stl")  # named once
     assert "points but no faces" in reasons["points.obj"]
     assert "same id 'ball'" in reasons["ball.stl"]
     for name in reasons:
