@@ -3,10 +3,12 @@
 import errno
 import signal
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperGroup
+from typer.models import ParameterInfo
 
 from hifa_cli import __version__
 from hifa_cli.cli.adapt import adapt
@@ -74,8 +76,17 @@ def hifa(
     """Show it a photo; it finds the 3D shape."""
 
 
-for _verb in (render, train, export, adapt, index, query, serve, evaluate, compare, plot):
-    app.command(no_args_is_help=True)(_verb)
+def _verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave files that may not be read to their readers, who name them: they are no wrong usage."""
+    for hint in get_type_hints(function, include_extras=True).values():
+        for about in getattr(hint, "__metadata__", ()):
+            if isinstance(about, ParameterInfo):
+                about.readable = False
+    return function
+
+
+for _one in (render, train, export, adapt, index, query, serve, evaluate, compare, plot):
+    app.command(no_args_is_help=True)(_verb(_one))
 app.add_typer(data)
 app.command()(demo)
 app.command()(doctor)

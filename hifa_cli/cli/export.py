@@ -51,28 +51,28 @@ def export(
     from hifa_cli.lock import sole_output
     from hifa_cli.store import write_export
 
-    if out.exists() and not force:
-        raise HifaError(f"{out} exists: choose another --out or give --force")
     talk = talk_for(quiet=quiet, verbose=verbose)
-    photos = find_images(images, split=split) if images else None
-    views = find_shapes(shapes, split=split) if shapes else None
-    for found in (photos, views):
-        if found is not None:
-            found.tell(talk)
-    where = pick_device(device)
-    if model is not None:
-        encoder = load_encoder(model, where)
-    else:
-        prepared = untrained(backbone or TrainConfig.backbone)
-        encoder = frozen_encoder(where, prepared, weights or TrainConfig.weights)
-    about = {
-        "run": _absolute(model),
-        "weights": None if model else weights or TrainConfig.weights,
-        "images": _absolute(images),
-        "shapes": _absolute(shapes),
-        "split": split,
-    }
     with sole_output(out):
+        if out.exists() and not force:
+            raise HifaError(f"{out} exists: choose another --out or give --force")
+        photos = find_images(images, split=split) if images else None
+        views = find_shapes(shapes, split=split) if shapes else None
+        for found in (photos, views):
+            if found is not None:
+                found.tell(talk)
+        where = pick_device(device)
+        if model is not None:
+            encoder = load_encoder(model, where)
+        else:
+            prepared = untrained(backbone or TrainConfig.backbone)
+            encoder = frozen_encoder(where, prepared, weights or TrainConfig.weights)
+        about = {
+            "run": _absolute(model),
+            "weights": None if model else weights or TrainConfig.weights,
+            "images": _absolute(images),
+            "shapes": _absolute(shapes),
+            "split": split,
+        }
         done = stage(encoder, photos, views, about=about, talk=talk, features=feature_cache)
         write_export(out, done)
     counts = {

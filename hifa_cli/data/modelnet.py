@@ -39,7 +39,7 @@ def lay_out(modelnet: Path, out: Path, *, copy: bool = False, talk: Talk = SILEN
         talk: shows progress.
 
     Raises:
-        HifaError: ``modelnet`` has no such tree, or ``out`` cannot be written.
+        HifaError: ``modelnet`` has no such tree, a mesh cannot be read, or ``out`` cannot be written.
     """
     root = _root(modelnet)
     chosen = {
@@ -95,4 +95,8 @@ def _place(source: Path, target: Path, *, copy: bool) -> None:
             pass
         else:
             return
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise HifaError(f"cannot read {source}: {error.strerror}; a set without it is no such set") from error
     shutil.copyfile(source, target)

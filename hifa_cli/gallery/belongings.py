@@ -60,9 +60,7 @@ def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) ->
         document: what ``gallery.json`` says.
         digests: (n, 16) of the shapes.
     """
-    for old in (*folder.glob("generation-*"), *folder.glob(".*.part"), *folder.glob(".*.old")):
-        if old.name != document["generation"]:
-            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+    sweep_generations(folder, document["generation"])
     for old in (folder / MODELS).glob("*"):
         if old.name != document["model"][:16]:
             shutil.rmtree(old, ignore_errors=True)
@@ -75,3 +73,10 @@ def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) ->
         if old.stem not in named:
             with suppress(OSError):
                 old.unlink()
+
+
+def sweep_generations(folder: Path, current: str) -> None:
+    """Remove what a killed writer left: generations that the gallery does not name, half-written files."""
+    for old in (*folder.glob("generation-*"), *folder.glob(".*.part"), *folder.glob(".*.old")):
+        if old.name != current:
+            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)

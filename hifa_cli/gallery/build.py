@@ -16,6 +16,7 @@ from hifa_cli.config import IndexConfig, RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.export import FROZEN, Encoder, frozen_encoder, load_encoder
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
+from hifa_cli.gallery.belongings import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.generation import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
@@ -176,6 +177,8 @@ def views_name(origins: Sequence[dict[str, Any]], place: Path) -> str:
 def writing(out: Path) -> Iterator[None]:
     """Hold ``out`` against other writers; what fails at once leaves no empty folder behind.
 
+    What a killed writer left is removed first: a change that finds nothing to do would leave it for ever.
+
     Raises:
         HifaError: somebody else is writing there.
     """
@@ -185,6 +188,8 @@ def writing(out: Path) -> Iterator[None]:
         raise HifaError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     with sole_writer(out):
         try:
+            with suppress(HifaError):  # there is no gallery yet, or one that cannot be opened
+                sweep_generations(out, read_gallery(out).document["generation"])
             yield
         finally:
             with suppress(OSError):  # or somebody has taken the folder away

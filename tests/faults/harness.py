@@ -1,428 +1,251 @@
-"""Breaks every verb in every way that machines do, and says what became of it: see ``scripts/faults``.
-
-Verbs run in forks of this process, which has loaded everything, so that a hundred kills a verb are minutes
-and hit the work rather than the imports. A trial: run, break, look, run the same command again, compare.
-"""
+"""Breaks every verb in every way that machines do, and says what became of it: see ``scripts/faults``."""
 
 import argparse
-import contextlib
-import hashlib
+import json
 import os
-import re
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from tests.render.shapes import box, write_off
+from hifa_cli.atomic import written_file
+from tests.faults.breaking import (
+    FAULTS,
+    KILLED,
+    KILLED_AT,
+    Fault,
+    Outcome,
+    Trial,
+    killed,
+    killed_at,
+    may_mount,
+)
+from tests.faults.findings import TITLE, Row, commit, in_words, stamp
+from tests.faults.running import count_changes, load_everything, run
+from tests.faults.verbs import FEEDING, Verb, begin, digest, holds, make_world, verbs
 
-STRAY = re.compile(r"\..*\.(part|old|lock)$")
-SETTLING = 8.0  # seconds that a worker whose parent was killed may take to end
-PATIENCE = 300.0  # seconds that a run may take
 
+def break_all(scratch: Path, asked: argparse.Namespace) -> list[Row]:
+    """Every fault on every verb, ``asked.jobs`` verbs side by side, each in a world of its own.
 
-class Verb(NamedTuple):
-    """A command and what it must leave.
-
-    Attributes:
-        name: of the verb, and of its variant.
-        arguments: of ``hifa``; ``{out}`` is where it writes.
-        out: name of what it writes.
-        same: patterns of the files below ``out`` that must be the same to the byte.
+    What is done of a verb with the same settings stays in ``asked.keep``, with the commit that it was done
+    to, and is not done again.
     """
-
-    name: str
-    arguments: tuple[str, ...]
-    out: str
-    same: tuple[str, ...] = ()
-
-
-class Done(NamedTuple):
-    """How a run ended: its exit status (negative: by a signal), what it said, and how long it took."""
-
-    status: int
-    words: str
-    seconds: float
+    kept = {verb.name: asked.keep / f"{place(verb)}.json" for verb in verbs() if verb.name in asked.verbs}
+    missing = [verb for verb in verbs() if verb.name in kept and _rows(kept[verb.name], asked) is None]
+    if missing:
+        _break(missing, scratch, asked)
+    return [row for path in kept.values() for row in _rows(path, asked) or []]
 
 
-def verbs(world: Path) -> list[Verb]:
-    """All verbs, each fed by the undisturbed output of those before."""
-    photos, meshes = str(world / "photos"), str(world / "meshes")
-    made = {name: str(world / "made" / name) for name in ("views", "run", "emb.h5", "gallery")}
-    photo = next((world / "photos").rglob("*.png"))
-    small = ("--backbone", "test_resnet", "--weights", "none", "--device", "cpu")
-    return [
-        Verb("render", ("render", meshes, "--out", "{out}", "--size", "32", "--views", "4", "--workers", "1",
-             "--renderer", "builtin"), "views", ("**/*.png",)),
-        Verb("train", ("train", "--images", photos, "--shapes", made["views"], "--out", "{out}", *small,
-             "--steps", "12", "--checkpoint", "1", "--photos-per-step", "4", "--shapes-per-step", "2",
-             "--views", "2", "--embedding", "8", "--set", "size=32"),
-             "run", ("model.safetensors", "model.json")),
-        Verb("export", ("export", "--model", made["run"], "--images", photos, "--shapes", made["views"],
-             "--out", "{out}", "--device", "cpu"), "emb.h5", (".",)),
-        Verb("index", ("index", made["emb.h5"], "--out", "{out}", "--device", "cpu"), "gallery",
-             ("generation-*/ids.txt", "generation-*/vectors.f32", "generation-*/*.npy")),
-        Verb("query", ("query", str(photo), "-g", made["gallery"], "--sheet", "{out}", "--device", "cpu"),
-             "sheet.png", (".",)),
-        Verb("evaluate", ("evaluate", made["emb.h5"], "--csv", "--out", "{out}"), "scores.csv", (".",)),
-        Verb("plot", ("plot", made["emb.h5"], "--kind", "pr", "--out", "{out}"), "curves.png", (".",)),
-    ]  # fmt: skip
+def _rows(path: Path, asked: argparse.Namespace) -> list[Row] | None:
+    """What is kept of a verb, if it was broken in the way that is asked for."""
+    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if document.get("asked") != _way(asked):
+        return None
+    return [Row(**{**row, "wrong": Counter(row["wrong"])}) for row in document["rows"]]
 
 
-def make_world(world: Path) -> None:
-    """Meshes and photos of two kinds."""
-    generator = np.random.default_rng(0)
-    for kind in ("flat", "tall"):
-        for number in range(5):
-            x, y, z = generator.uniform(0.5, 1.5, 3)
-            write_off(
-                world / "meshes" / kind / f"{number}.off", box(x, y, z * (0.2 if kind == "flat" else 3))
-            )
-            picture = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            (world / "photos" / kind).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(world / "photos" / kind / f"{number}.png")
+def _way(asked: argparse.Namespace) -> dict[str, Any]:
+    """What decides what is done to a verb."""
+    names = ("kills", "points", "others", "seed")
+    return {name: getattr(asked, name) for name in names}
 
 
-# ---- running ----
+def _break(missing: Sequence[Verb], scratch: Path, asked: argparse.Namespace) -> None:
+    load_everything()
+    world = scratch / "world"
+    make_world(world)
+    (world / "made").mkdir()
+    for verb in (one for one in verbs() if one in missing or one.name in FEEDING):
+        begin(verb, world, world / "made" / verb.out)
+        first = run(verb, world, world / "made" / verb.out, scratch / "said.txt")
+        if first.status:
+            raise SystemExit(f"{verb.name} does not run undisturbed: {first.words[-2000:]}")
+    running: dict[int, Verb] = {}
+    for verb in sorted(
+        missing, key=lambda verb: not verb.slow
+    ):  # so that no slow one is left alone at the end
+        if len(running) == asked.jobs:
+            _finished(running)
+        running[_started(verb, scratch, asked)] = verb
+    while running:
+        _finished(running)
 
 
-def start(verb: Verb, out: Path, said: Path, *, most_bytes: int = 0) -> int:
-    """Start a verb in a fork; its process id."""
+def place(verb: Verb) -> str:
+    """A verb's name as a file's."""
+    return verb.name.replace(" ", "")
+
+
+def _started(verb: Verb, scratch: Path, asked: argparse.Namespace) -> int:
+    """Break a verb in a process of its own; its id."""
     sys.stdout.flush()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the verb begins: the fork's first steps are not its
     pid = os.fork()
     if pid:
         return pid
-    status = 99
+    status = 1
     try:
-        os.setsid()
-        with said.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        if most_bytes:  # what it says is no file that may not grow
-            cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-            assert cat.stdin is not None
-            os.dup2(cat.stdin.fileno(), 1)
-            os.dup2(cat.stdin.fileno(), 2)
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-        sys.argv = ["hifa", *(part.replace("{out}", str(out)) for part in verb.arguments)]
-        from hifa_cli.cli import main
-
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        main()
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        rows = [row._asdict() for row in break_one(verb, scratch, asked)]
+        with written_file(asked.keep / f"{place(verb)}.json") as path:
+            path.write_text(json.dumps({"asked": _way(asked), "rows": rows}, indent=1), encoding="utf-8")
+        status = 0
     except BaseException:
         import traceback
 
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        sys.stdout.flush()
         os._exit(status)
 
 
-def wait(pid: int, said: Path, began: float) -> Done:
-    """Wait for a run; one that never ends is killed and counts as hung."""
-    while True:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            break
-        if time.monotonic() - began > PATIENCE:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)
-    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    words = said.read_text(encoding="utf-8", errors="replace") if said.exists() else ""
-    return Done(code, words, time.monotonic() - began)
+def _finished(running: dict[int, Verb]) -> None:
+    pid, status = os.wait()
+    if status:
+        raise SystemExit(f"breaking {running[pid].name} failed")
+    del running[pid]
 
 
-def run(verb: Verb, out: Path, *, most_bytes: int = 0) -> Done:
-    """Run a verb to its end."""
-    said, began = out.parent.parent / "said.txt", time.monotonic()
-    done = wait(start(verb, out, said, most_bytes=most_bytes), said, began)
-    if most_bytes:
-        time.sleep(0.3)  # what it said passes through another process
-        done = done._replace(words=said.read_text(encoding="utf-8", errors="replace"))
-    return done
-
-
-def digest(verb: Verb, out: Path) -> str:
-    """Of everything that must be the same."""
-    total = hashlib.sha256()
-    files = {path for pattern in verb.same for path in ([out] if pattern == "." else out.glob(pattern))}
-    for path in sorted(path for path in files if path.is_file()):
-        name = re.sub(r"generation-\d+", "generation", str(path.relative_to(out.parent)))  # a running number
-        total.update(f"{name}\0".encode() + path.read_bytes())
-    return total.hexdigest() if files else "nothing"
-
-
-def strays(folder: Path) -> list[str]:
-    """Half-written things; a gallery's own lock file is none."""
-    found = [path for path in folder.rglob("*") if STRAY.match(path.name)]
-    return [path.name for path in found if not (path.name == ".lock" and path.parent != folder)]
-
-
-# ---- breaking ----
-
-
-class Trial(NamedTuple):
-    """A verb, where it may write, its undisturbed result, how long that took, and chance."""
-
-    verb: Verb
-    place: Path
-    good: str
-    seconds: float
-    chance: np.random.Generator
-
-    @property
-    def out(self) -> Path:
-        """Where it writes."""
-        return self.place / self.verb.out
-
-    def fresh(self) -> None:
-        """An empty folder with somebody else's file in it."""
-        shutil.rmtree(self.place, ignore_errors=True)
-        self.place.mkdir(parents=True)
-        (self.place / "theirs.txt").write_text("theirs", encoding="utf-8")
-
-    def interrupted(self, number: int) -> Done:
-        """Start, and send a signal at a random moment."""
-        said, began = self.place.parent / "said.txt", time.monotonic()
-        pid = start(self.verb, self.out, said)
-        time.sleep(float(self.chance.uniform(0.0, 1.0)) * self.seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        return wait(pid, said, began)
-
-    def mended(self) -> str:
-        """Give the same command again: what is wrong afterwards, or nothing."""
-        again = run(self.verb, self.out)
-        finished = again.status == 0 or (again.status == 1 and "--force" in again.words and self.out.exists())
-        if not finished:
-            return f"the same command fails: {_last(again.words)}"
-        return self.wrong()
-
-    def wrong(self) -> str:
-        """What is not as it should be after a finished run, or nothing."""
-        if digest(self.verb, self.out) != self.good:
-            return "the result differs from the undisturbed one"
-        return self.lost() or self.left()
-
-    def lost(self) -> str:
-        """Whether something that existed before is gone."""
-        theirs = self.place / "theirs.txt"
-        return "" if theirs.is_file() and theirs.read_text(encoding="utf-8") == "theirs" else "a file is lost"
-
-    def left(self) -> str:
-        """Half-written things that stay."""
-        until = time.monotonic() + SETTLING
-        while (found := strays(self.place)) and time.monotonic() < until:
-            time.sleep(0.2)
-        return f"left behind: {', '.join(found)}" if found else ""
-
-
-def _last(words: str) -> str:
-    lines = words.strip().splitlines()
-    return lines[-1][:200] if lines else "without a word"
-
-
-def killed(trial: Trial) -> str:
-    """SIGKILL at a random moment, into an empty place."""
+def break_one(verb: Verb, scratch: Path, asked: argparse.Namespace) -> Iterator[Row]:
+    """Every fault on one verb."""
+    own = scratch / place(verb)
+    shutil.copytree(scratch / "world", own / "world", symlinks=True)
+    chance = np.random.default_rng([asked.seed, *verb.name.encode()])
+    trial = Trial(verb, own / "world", own / "place" / "in", "", "", "nothing", [], 0, chance)
     trial.fresh()
-    trial.interrupted(signal.SIGKILL)
-    return trial.mended()
-
-
-def killed_over_old(trial: Trial) -> str:
-    """SIGKILL while an older result is replaced (``--force``): it is the old or the new one, whole."""
+    trial = replace(trial, before=digest(verb, trial.out))
+    done = trial.run()
+    good, content = digest(verb, trial.out), holds(verb, trial.out)
+    trial = replace(trial, good=good, content=content, pace=[done.seconds])
     trial.fresh()
-    if run(trial.verb, trial.out).status:
-        return "does not run"
-    forced = trial._replace(verb=trial.verb._replace(arguments=(*trial.verb.arguments, "--force")))
-    forced.interrupted(signal.SIGKILL)
-    if trial.verb.same == (".",) and digest(trial.verb, trial.out) != trial.good:
-        return "what was there is neither whole nor replaced"
-    return forced.mended()
+    trial = replace(trial, changes=count_changes(verb, trial.world, trial.out, trial.said()))
+    yield _killed(trial, asked.kills)
+    yield _killed_at_changes(trial, max(1, asked.points // 2) if verb.slow else asked.points)
+    for fault in (one for one in FAULTS if one.fits(verb)):
+        count = max(1, asked.others // 2) if verb.slow else asked.others
+        yield _tried(trial, fault, count)
 
 
-def _stopped(trial: Trial, number: int) -> str:
-    trial.fresh()
-    done = trial.interrupted(number)
-    if "Traceback" in done.words:
-        return f"a traceback: {_last(done.words)}"
-    if done.status not in (0, 1, 130, 128 + number, -number):
-        return f"ends with {done.status}"
-    return trial.lost() or (trial.left() if done.status != 0 else "") or trial.mended()
+def _killed(trial: Trial, kills: int) -> Row:
+    """SIGKILL until so many have hit; a machine that others slow down makes some miss."""
+    began, outcomes = time.monotonic(), list[Outcome]()
+    while sum(one.struck for one in outcomes) < kills and len(outcomes) < 2 * kills:
+        outcomes.append(killed(trial))
+    return _row(trial, KILLED, outcomes, began)
 
 
-def ctrl_c(trial: Trial) -> str:
-    """SIGINT at a random moment: one line, nothing left behind, and the same command finishes."""
-    return _stopped(trial, signal.SIGINT)
-
-
-def terminated(trial: Trial) -> str:
-    """SIGTERM at a random moment."""
-    return _stopped(trial, signal.SIGTERM)
-
-
-def disk_full(trial: Trial) -> str:
-    """No file may grow beyond some bytes, as on a full disk or under a quota; then it may again."""
-    trial.fresh()
-    done = run(trial.verb, trial.out, most_bytes=int(2 ** trial.chance.uniform(3, 12)))
-    if "Traceback" in done.words or done.status not in (0, 1):
-        return f"ends with {done.status}: {_last(done.words)}"
-    return trial.lost() or trial.left() or trial.mended()
-
-
-def folder_taken_away(trial: Trial) -> str:
-    """The folder that is written into is renamed under the verb's feet."""
-    trial.fresh()
-    said, began = trial.place.parent / "said.txt", time.monotonic()
-    pid = start(trial.verb, trial.out, said)
-    time.sleep(float(trial.chance.uniform(0.0, 1.0)) * trial.seconds)
-    elsewhere = trial.place.with_name("elsewhere")
-    shutil.rmtree(elsewhere, ignore_errors=True)
-    trial.place.rename(elsewhere)
-    done = wait(pid, said, began)
-    if "Traceback" in done.words or done.status not in (0, 1):
-        return f"ends with {done.status}: {_last(done.words)}"
-    if not (elsewhere / "theirs.txt").is_file():
-        return "a file is lost"
-    trial.fresh()
-    return trial.mended()
-
-
-def two_writers(trial: Trial) -> str:
-    """The same command twice at once: one finishes, the other too or says who is in its way."""
-    trial.fresh()
-    notes = [trial.place.parent / f"said-{k}.txt" for k in range(2)]
+def _killed_at_changes(trial: Trial, points: int) -> Row:
+    """SIGKILL before each change of files, or before so many of them."""
     began = time.monotonic()
-    pids = [start(trial.verb, trial.out, said) for said in notes]
-    done = [wait(pid, said, began) for pid, said in zip(pids, notes, strict=True)]
-    losers = [one for one in done if one.status]
-    if len(losers) > 1:
-        return f"neither finishes: {_last(losers[0].words)}"
-    if losers and not ("another hifa" in losers[0].words or "--force" in losers[0].words):
-        return f"the second says: {_last(losers[0].words)}"
-    return trial.wrong()
+    places = np.unique(np.linspace(1, trial.changes, min(points, trial.changes)).round().astype(int))
+    outcomes = [killed_at(trial, int(change)) for change in places]
+    return _row(trial, f"{KILLED_AT} ({len(places)} of {trial.changes})", outcomes, began)
 
 
-def no_place(trial: Trial) -> str:
-    """The output is to lie below a file."""
-    trial.fresh()
-    nowhere = trial._replace(place=trial.place / "theirs.txt")
-    said, began = trial.place.parent / "said.txt", time.monotonic()
-    done = wait(start(trial.verb, nowhere.out, said), said, began)
-    if done.status != 1 or "Traceback" in done.words:
-        return f"ends with {done.status}: {_last(done.words)}"
-    return trial.lost() or trial.left()
+def _tried(trial: Trial, fault: Fault, count: int) -> Row:
+    began = time.monotonic()
+    if fault.name == "disk full" and not may_mount():
+        return Row(
+            trial.verb.name,
+            f"{fault.name}: not tried, no right to mount a small disk",
+            0,
+            0,
+            0.0,
+            Counter(),
+            commit(),
+        )
+    return _row(trial, fault.name, [fault.inject(trial) for _ in range(count)], began)
 
 
-FAULTS: dict[str, Callable[[Trial], str]] = {
-    "killed": killed, "killed over an old result": killed_over_old, "Ctrl-C": ctrl_c, "SIGTERM": terminated,
-    "disk full": disk_full, "folder taken away": folder_taken_away, "two writers": two_writers,
-    "no place to write": no_place,
-}  # fmt: skip
-
-
-class Row(NamedTuple):
-    """What a fault did to a verb: how often it was tried, and what went wrong, with its count."""
-
-    verb: str
-    fault: str
-    tried: int
-    wrong: Counter[str]
-
-
-def break_all(world: Path, names: Sequence[str], kills: int, others: int, seed: int) -> list[Row]:
-    """Every fault on every verb: ``kills`` SIGKILLs, ``others`` of each other one."""
-    _load_everything()
-    make_world(world)
-    (world / "made").mkdir()
-    rows = []
-    for verb in verbs(world):
-        first = run(verb, world / "made" / verb.out)
-        if first.status:
-            raise SystemExit(f"{verb.name} does not run undisturbed: {first.words[-2000:]}")
-        if verb.name not in names:
-            continue
-        good = digest(verb, world / "made" / verb.out)
-        chance = np.random.default_rng([seed, *verb.name.encode()])
-        trial = Trial(verb, world / "place" / "in", good, first.seconds, chance)
-        for fault, inject in FAULTS.items():
-            count = kills if fault == "killed" else 1 if fault == "no place to write" else others
-            wrong = Counter(inject(trial) for _ in range(count))
-            del wrong[""]
-            rows.append(Row(verb.name, fault, count, wrong))
-            sys.stdout.write(
-                f"{verb.name:9} {fault:26} {count:4} tried, {sum(wrong.values())} wrong {dict(wrong)}\n"
-            )
-    return rows
-
-
-def _load_everything() -> None:
-    """Have the forks begin with everything imported."""
-    import timm  # noqa: F401
-
-    import hifa_cli.cli
-    import hifa_cli.evaluate
-    import hifa_cli.export
-    import hifa_cli.figures
-    import hifa_cli.gallery.build
-    import hifa_cli.render.stage
-    import hifa_cli.train  # noqa: F401
+def _row(trial: Trial, fault: str, outcomes: Sequence[Outcome], began: float) -> Row:
+    wrong = Counter(one.wrong for one in outcomes if one.wrong)
+    struck = sum(one.struck for one in outcomes)
+    row = Row(trial.verb.name, fault, len(outcomes), struck, time.monotonic() - began, wrong, commit())
+    sys.stdout.write(
+        f"{row.verb:15} {fault:45} {row.struck:4} of {row.tried:4} struck, {sum(wrong.values())} wrong, "
+        f"{row.seconds:.0f} s {dict(wrong) or ''}\n"
+    )
+    sys.stdout.flush()
+    return row
 
 
 def _said(arguments: Sequence[str]) -> list[str]:
-    """What was asked for, without where the report goes."""
+    """What was asked for, without where the report and the verbs' results go."""
     pairs = zip(["", *arguments], arguments, strict=False)
-    return [one for before, one in pairs if "--report" not in (before, one) and one != "--append"]
+    return [one for before, one in pairs if not {"--report", "--keep"} & {before, one}]
 
 
 def main() -> None:
     """Run what is asked for, and write the report."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
-    everything = "render,train,export,index,query,evaluate,plot"
-    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs a verb")
-    parser.add_argument("--others", type=int, default=5, help="of each other fault, a verb")
-    parser.add_argument("--mutations", type=int, default=200, help="a format")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--verbs", default=everything, help=f"of {everything}; none: only the files")
+    everything = ",".join(verb.name for verb in verbs())
+    on = argparse.BooleanOptionalAction
+    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs a verb at random moments")
     parser.add_argument(
-        "--files", action=argparse.BooleanOptionalAction, default=True, help="try hostile files"
+        "--points",
+        type=int,
+        default=100,
+        help="SIGKILLs a verb, each before a change of files; half for slow verbs",
     )
     parser.add_argument(
-        "--limits", action=argparse.BooleanOptionalAction, default=True, help="measure the limits"
+        "--others", type=int, default=6, help="of each other fault, a verb; half for slow verbs"
+    )
+    parser.add_argument("--mutations", type=int, default=200, help="of hostile files, a format")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="verbs side by side")
+    parser.add_argument("--verbs", default=everything, help=f"of {everything}; none: only the files")
+    parser.add_argument("--files", action=on, default=True, help="try hostile files")
+    parser.add_argument("--limits", action=on, default=True, help="measure the limits")
+    parser.add_argument(
+        "--keep", type=Path, help="folder that keeps what is done of the verbs, to go on from"
     )
     parser.add_argument("--report", type=Path, help="write the report here, e.g. docs/reliability.md")
-    parser.add_argument("--append", action="store_true", help="add to the report that is there")
     asked = parser.parse_args()
-    from tests.faults import report
-
-    names = [name for name in asked.verbs.split(",") if name != "none"]
+    asked.verbs = [name for name in asked.verbs.split(",") if name != "none"]
+    if unknown := set(asked.verbs) - set(everything.split(",")):
+        parser.error(f"no verb called {', '.join(unknown)}")
     with TemporaryDirectory() as scratch:
-        rows = break_all(Path(scratch), names, asked.kills, asked.others, asked.seed) if names else []
-    files = report.try_files(asked.mutations, asked.seed) if asked.files else []
-    limits = report.measure_limits() if asked.limits else []
-    text = report.written(rows, files, limits, _said(sys.argv[1:]), titled=not asked.append)
+        asked.keep = asked.keep or Path(scratch) / "kept"
+        asked.keep.mkdir(parents=True, exist_ok=True)
+        wrong = _all_parts(Path(scratch), asked)
+        text = TITLE + "\n".join(path.read_text(encoding="utf-8") for path in sorted(asked.keep.glob("*.md")))
     if asked.report:
-        with asked.report.open("a" if asked.append else "w", encoding="utf-8") as file:
-            file.write(text)
+        asked.report.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
-    wrong = sum(sum(row.wrong.values()) for row in rows) + sum(len(one.wrong) for one in files)
     sys.exit(1 if wrong else 0)
+
+
+def _all_parts(scratch: Path, asked: argparse.Namespace) -> int:
+    """Do what is asked for; each part of the report is kept with the command that made it; returns
+    how much is wrong."""
+    wrong = 0
+
+    def put(name: str, lines: Sequence[str]) -> None:
+        text = "\n".join([lines[0], "", stamp(_said(sys.argv[1:])), *lines[1:]])
+        (asked.keep / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+
+    if asked.verbs:
+        rows = break_all(scratch, asked)
+        put("1-faults.md", in_words(rows))
+        wrong += sum(sum(row.wrong.values()) for row in rows)
+    if asked.files:
+        from tests.faults import report
+
+        files = report.try_files(asked.mutations, asked.seed)
+        put("2-files.md", report.in_words(files))
+        wrong += sum(len(one.wrong) for one in files)
+    if asked.limits:
+        from tests.faults import limits
+
+        put("3-limits.md", limits.in_words(limits.measure_limits()))
+    return wrong
 
 
 if __name__ == "__main__":

@@ -1,24 +1,21 @@
-"""What ``docs/reliability.md`` says: written from what was run, never by hand."""
+"""Hostile files: read, and put into words."""
 
-import platform
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from tests.faults.corpus import OUTSIDE, Case, corpus, raw, write_good_export
-from tests.faults.fuzz import KINDS, mutants, reader_of
-from tests.faults.probe import FREE, PATIENCE, Probe, Verdict
+from tests.faults.fuzz import KINDS, mutants
+from tests.faults.probe import Probe, Verdict
+from tests.faults.readers import FREE, PATIENCE
+from tests.faults.spoilt import spoilt
 from tests.faults.stored import galleries
-
-if TYPE_CHECKING:
-    from tests.faults.harness import Row
 
 
 class Tried(NamedTuple):
@@ -130,61 +127,8 @@ def _classes(path: Path, classes: int, count: int) -> None:
         group["vectors"] = np.ones((count, 64), dtype=np.float32)
 
 
-def written(
-    rows: Sequence["Row"],
-    files: Sequence[Tried],
-    limits: Sequence[Limit],
-    said: Sequence[str],
-    *,
-    titled: bool = True,
-) -> str:
-    """The report, in Markdown."""
-    lines = []
-    if titled:
-        lines = [
-            "# Reliability",
-            "",
-            "Nothing here is typed: it is what `scripts/faults` found. How hifa guards itself is in",
-            "[SECURITY.md](../SECURITY.md).",
-            "",
-        ]
-    where = f"{platform.system()}, Python {platform.python_version()}, commit {_commit()}"
-    lines += ["", f"By `scripts/faults {' '.join(said)}` on {where}:", ""]
-    if rows:
-        lines += _rows(rows)
-    if files:
-        lines += _files(files)
-    if limits:
-        lines += _limits(limits)
-    return "\n".join(lines)
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def _rows(rows: Sequence["Row"]) -> list[str]:
-    lines = [
-        "## Faults",
-        "",
-        "Each trial breaks the verb at a random moment, then gives the same command again. Right is: it",
-        "finishes, its result is the undisturbed one to the byte (weights, embeddings, views, columns,",
-        "tables, figures), no half-written file or lock stays, nothing that was there is lost, and no",
-        "traceback is shown.",
-        "",
-        "| verb | fault | tried | wrong | what |",
-        "|---|---|---:|---:|---|",
-    ]
-    for row in rows:
-        what = "; ".join(f"{words} ({count})" for words, count in row.wrong.items()).replace("|", "/")
-        lines.append(f"| {row.verb} | {row.fault} | {row.tried} | {sum(row.wrong.values())} | {what} |")
-    return [*lines, ""]
-
-
-def _files(files: Sequence[Tried]) -> list[str]:
+def in_words(files: Sequence[Tried]) -> list[str]:
+    """The report's lines on them."""
     lines = [
         "## Hostile files",
         "",
