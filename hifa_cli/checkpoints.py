@@ -1,6 +1,7 @@
 """A run on disk: its configuration, its log, and checkpoints from which it goes on to the bit."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def save_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.S
         write_tensors(tensors, path, {"schema": "1", "step": str(step)})
 
 
-def load_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.SGD) -> int:
-    """Take up the checkpoint in ``folder``.
+def load_checkpoint(
+    folder: Path, objective: Objective, optimiser: torch.optim.SGD, *, most: float = math.inf
+) -> int:
+    """Take up the checkpoint in ``folder``, of at most ``most`` steps.
 
     Returns:
         The number of finished steps; 0 where there is no checkpoint.
@@ -69,12 +72,17 @@ def load_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.S
         with safe_open(path, "pt") as file:
             step = int(file.metadata()["step"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not 0 <= step <= most:
+            raise ValueError(f"step {step}")
         objective.load_state_dict(_under(WEIGHT, tensors))
-        momenta = _under(MOMENTUM, tensors)
+        momenta = {int(index): tensor for index, tensor in _under(MOMENTUM, tensors).items()}
+        shapes = [one.shape for group in optimiser.param_groups for one in group["params"]]
+        if any(tensor.shape != shapes[index] for index, tensor in momenta.items()):
+            raise ValueError("momenta of another network")
         state = optimiser.state_dict()
-        state["state"] = {int(index): {"momentum_buffer": tensor} for index, tensor in momenta.items()}
+        state["state"] = {index: {"momentum_buffer": tensor} for index, tensor in momenta.items()}
         optimiser.load_state_dict(state)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise HifaError(f"the checkpoint {path} is damaged; train again with --force") from error
     return step
 
@@ -149,11 +157,13 @@ class Log:
     def _lines(self) -> list[dict[str, Any]]:
         lines = []
         if self.path.exists():
-            for text in self.path.read_text(encoding="utf-8").splitlines():
+            for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
-                    lines.append(json.loads(text))
+                    line = json.loads(text)
                 except (ValueError, RecursionError):  # the line that a kill cut short
                     continue
+                if isinstance(line, dict) and isinstance(line.get("step"), int):
+                    lines.append(line)
         return lines
 
     def write(self, line: dict[str, Any]) -> None:

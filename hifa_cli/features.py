@@ -9,6 +9,7 @@ name or on a head. It can be deleted at any time.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path, network: Network, device: torch.device) -> None:
         self.folder = folder / trunk_digest(network, device)[:16]
+        self._network, self._device = network, device
 
     def key(self, item: Item) -> str | None:
         """SHA-256 of what the item's pictures hold, or None where they cannot be read."""
@@ -77,6 +79,20 @@ class FeatureCache:
             return TrunkFeatures(load_file(self._path(key, "maps"))["maps"].unsqueeze(0).clone(), high)
         except (OSError, KeyError, SafetensorError, RuntimeError, ValueError):
             return None
+
+    def fits(self, kept: TrunkFeatures, views: int) -> bool:
+        """Whether features are what the trunk could have made of an item of ``views`` views."""
+        low = (1, views, *(self._map if kept.low.numel() else (0, 0, 0)))
+        shapes = kept.low.shape == low and kept.high.shape == (1, views, self._network.trunk.width)
+        return shapes and kept.high.dtype == torch.float32 == kept.low.dtype and _finite(kept)
+
+    @cached_property
+    def _map(self) -> tuple[int, ...]:
+        """(c, h, w) of the trunk's maps, as one picture shows."""
+        side = self._network.config.size
+        with torch.inference_mode():
+            low, _ = self._network.trunk(torch.zeros((1, 3, side, side), device=self._device))
+        return tuple(low.shape[1:])
 
     def write(self, key: str | None, features: TrunkFeatures, *, maps: bool) -> None:
         """Keep an item's (1, V, …) features."""
@@ -134,7 +150,7 @@ def look(
     missing: list[int] = []
     for row in range(len(items)):
         kept = cache.read(keys[row], maps=maps) if cache else None
-        if kept is None:
+        if kept is None or (cache and not cache.fits(kept, len(items[row].views))):
             missing.append(row)
         else:
             yield Looked(row, kept)
@@ -174,6 +190,10 @@ def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[Tr
     if not known.all():
         low, high = low[torch.from_numpy(known)], high[torch.from_numpy(known)]
     return TrunkFeatures(low, high), [int(row) for row in np.flatnonzero(known)]
+
+
+def _finite(features: TrunkFeatures) -> bool:
+    return all(bool(torch.isfinite(part).all()) for part in features)
 
 
 def _no_maps(high: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,13 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.data.fitting import Pixels
+from hifa_cli.errors import HifaError
+from hifa_cli.settings import stored_model
 
 GRAPH_FILE, GRAPH_ABOUT = "graph.onnx", "graph.json"
 MODEL_ABOUT = "model.json"
 INPUT, OUTPUT = "pixels", "vectors"
+_DAMAGED = f"the model's {GRAPH_FILE} is damaged: delete it, or build the gallery again"
 
 
 class LightEncoder:
@@ -30,8 +32,21 @@ class LightEncoder:
         self._session, self.digest, self.config = session, digest, config
 
     def each_picture(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Embed (N, 3, S, S) uint8 pixels, each by itself: (N, D) float32, as they leave the network."""
-        vectors: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: pixels})[0]
+        """Embed (N, 3, S, S) uint8 pixels, each by itself: (N, D) float32, as they leave the network.
+
+        Raises:
+            HifaError: the graph breaks, or makes no vectors of pictures.
+        """
+        try:
+            vectors: NDArray[np.float32] = np.asarray(self._session.run([OUTPUT], {INPUT: pixels})[0])
+        except Exception as error:  # its exceptions have no common base but this
+            if not _is_runtimes(error):
+                raise
+            raise HifaError(_DAMAGED) from error
+        if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(pixels):
+            raise HifaError(_DAMAGED)
+        if not np.isfinite(vectors).all():
+            raise HifaError(_DAMAGED)
         return vectors
 
 
@@ -45,18 +60,13 @@ def light_encoder(folder: Path) -> LightEncoder | None:
         about = json.loads((folder / GRAPH_ABOUT).read_text(encoding="utf-8"))
         model = json.loads((folder / MODEL_ABOUT).read_text(encoding="utf-8"))
         content = (folder / GRAPH_FILE).read_bytes()
-        known = {field.name for field in fields(ModelConfig)}
         if about["model"] != model["digest"] or about["sha256"] != hashlib.sha256(content).hexdigest():
             return None
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in model["model"].items()
-        }
-        if not set(values) <= known:
-            return None
+        config = stored_model(model["model"])
         session = open_session(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return None if session is None else LightEncoder(session, str(model["digest"]), ModelConfig(**values))
+    return None if session is None else LightEncoder(session, str(model["digest"]), config)
 
 
 def open_session(content: bytes) -> Any:
@@ -70,6 +80,10 @@ def open_session(content: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base but this
-        if not type(error).__module__.startswith("onnxruntime"):
+        if not _is_runtimes(error):
             raise
         return None
+
+
+def _is_runtimes(error: Exception) -> bool:
+    return type(error).__module__.startswith("onnxruntime") or isinstance(error, ValueError | RuntimeError)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from hifa_cli.atomic import written_file
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.settings import stored_model
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
@@ -92,6 +93,8 @@ class TimmTrunk(Trunk):
         import timm
 
         try:
+            if ":" in name:  # timm would ask a hub, or read any folder
+                raise RuntimeError(name)
             self.net = timm.create_model(name, pretrained=False, num_classes=0)
         except RuntimeError as error:
             raise HifaError(
@@ -317,6 +320,24 @@ def read_about(folder: Path) -> dict[str, object]:
     return document
 
 
+def _check_head(config: ModelConfig, path: Path) -> None:
+    """Whether the head that is described is as large as the stored one, before memory is taken for it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    from safetensors import safe_open
+
+    wanted = {"classifier.weight": len(config.classes)}
+    if config.embedding:
+        wanted["bottleneck.weight"] = config.embedding
+    with safe_open(path, "pt") as file:
+        there = set(file.keys())
+        for name, rows in wanted.items():
+            if name not in there or file.get_slice(name).get_shape()[:1] != [rows]:
+                raise ValueError(f"no {name} of {rows} rows")
+
+
 def load_network(folder: Path) -> Network:
     """Read a network that ``save_network`` wrote, in evaluation mode on the CPU.
 
@@ -326,17 +347,21 @@ def load_network(folder: Path) -> Network:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    described = read_about(folder).get("model")
-    known = {field.name for field in fields(ModelConfig)}
-    if not isinstance(described, dict) or not set(described) <= known:
-        raise HifaError(f"{folder / CONFIG_FILE} describes no network that this version of hifa knows")
     try:
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
-        config = ModelConfig(**values)
+        config = stored_model(read_about(folder).get("model"))
+    except ValueError as error:
+        raise HifaError(
+            f"{folder / CONFIG_FILE} describes no network that this version of hifa knows ({error})"
+        ) from error
+    try:
+        _check_head(config, folder / WEIGHTS_FILE)
         network = Network(config)
-        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        state = load_file(folder / WEIGHTS_FILE)
+        if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+            raise ValueError("weights that are not finite")
+        network.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise HifaError(
             f"cannot load the model in {folder}: {reason}; train again or restore the file"
         ) from error

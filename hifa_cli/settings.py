@@ -1,8 +1,14 @@
 """Settings as they are written on a command line: NAME=VALUE for any field of a configuration."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from hifa_cli.config import ModelConfig
+
+MOST_SIDE = 4_096  # pixels a side that a stored network may want its pictures in
+MOST_NUMBERS = 65_536  # of an embedding
 
 
 def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -57,3 +63,51 @@ def _value(key: str, text: str, kind: Any) -> Any:
     except ValueError as error:
         what = "a whole number" if kind is int else "a number"
         raise ValueError(f"{key} is {what}, not '{text}'") from error
+
+
+def documented(kind: type, document: Any) -> dict[str, Any]:
+    """Values of a dataclass's fields as a JSON document has them, each of the field's own type.
+
+    Args:
+        kind: a dataclass whose fields are numbers, texts, choices and tuples of these.
+        document: what was read; a field that it lacks keeps its default.
+
+    Raises:
+        ValueError: it is no object, or knows a field that there is not, or one is of another type.
+    """
+    hints = get_type_hints(kind)
+    if not isinstance(document, dict) or not set(document) <= {field.name for field in fields(kind)}:
+        raise ValueError(f"no settings of a {kind.__name__}")
+    return {key: _documented(key, value, hints[key]) for key, value in document.items()}
+
+
+def _documented(key: str, value: Any, kind: Any) -> Any:
+    if get_origin(kind) is tuple and isinstance(value, list):
+        inner = get_args(kind)
+        inner = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        if len(inner) == len(value):
+            return tuple(_documented(key, one, each) for one, each in zip(value, inner, strict=True))
+    elif get_origin(kind) is Literal:
+        if isinstance(value, str) and value in get_args(kind):
+            return value
+    elif kind is float and type(value) in (int, float) and abs(value) <= 1e300:
+        return float(value)
+    elif kind in (int, bool, str) and type(value) is kind:
+        return value
+    raise ValueError(f"{key} cannot be {str(value)[:40]}")
+
+
+def stored_model(document: Any) -> ModelConfig:
+    """The network that ``model.json`` describes.
+
+    Raises:
+        ValueError: it describes none, or one that no picture or no memory could feed.
+    """
+    config = ModelConfig(**documented(ModelConfig, document))
+    if not 1 <= config.size <= config.resize <= MOST_SIDE:
+        raise ValueError(f"pictures of {config.resize} pixels, of which it sees {config.size}")
+    if not 0 <= config.embedding <= MOST_NUMBERS or not 0 <= config.dropout <= 1:
+        raise ValueError(f"an embedding of {config.embedding} numbers, a dropout of {config.dropout}")
+    if not all(math.isfinite(1 / one) if one else False for one in config.std):
+        raise ValueError(f"a deviation of {config.std}")
+    return config

@@ -5,6 +5,7 @@ a file, so reading trusts nothing in it: neither lengths nor types nor links.
 """
 
 import json
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ GROUPS = ("images", "shapes")
 _MOST_CLASSES = 1_000_000  # where a file names none and they are made up from its labels
 _MOST_EXPANSION = 1_100  # deflate cannot pack tighter than 1 : 1,032
 _FREE = 1 << 26  # bytes that may be read without such a question
+_HEAP = b"GCOL\1\0\0\0"  # how HDF5 begins a heap of strings; its size follows
 _ROOM = 1 << 20  # bytes of an export besides its columns
 _REMEDY = "write it with 'hifa export', or see 'Embeddings' in docs/metrics.md"
 
@@ -84,7 +86,7 @@ def write_export(path: Path, export: Export) -> None:
         file.attrs.create("classes", list(export.classes), (len(export.classes),), h5py.string_dtype())
         for name in ("hifa_version", "method", "model"):
             file.attrs[name] = getattr(export, name)
-        file.attrs["config"] = json.dumps(export.config, ensure_ascii=False)
+        _write_config(file, json.dumps(export.config, ensure_ascii=False), len(export.classes))
         for name, part in domains:
             group = file.create_group(name)
             group.create_dataset("ids", data=list(part.ids), shape=(len(part),), dtype=h5py.string_dtype())
@@ -101,6 +103,12 @@ def _new(path: Path, domains: Sequence[tuple[str, Embeddings]]) -> Any:
             os.posix_fallocate(file.fileno(), 0, size + _ROOM)
     # libver v108: attributes above 64 KB (thousands of class names) do not fit the oldest layout
     return h5py.File(path, "w", libver=("v108", "v108"))
+
+
+def _write_config(file: Any, config: str, classes: int) -> None:
+    """Write the configuration; apart from the texts of variable length where it would make theirs suspicious."""
+    apart = classes * len(config) > _FREE
+    file.attrs["config"] = np.bytes_(config.encode("utf-8")) if apart else config
 
 
 def _check_written(name: str, part: Embeddings, classes: int) -> None:
@@ -169,6 +177,7 @@ def _export(file: Any, path: Path) -> Export:
 def _check_schema(file: Any, path: Path) -> None:
     if "schema" not in file.attrs:
         raise HifaError(f"{path} is no embeddings file of hifa (no attribute 'schema'): {_REMEDY}")
+    _check_attribute(file, "schema", path)
     schema = np.asarray(file.attrs["schema"])
     if schema.size != 1 or schema.dtype.kind not in "iu" or int(schema.reshape(())) != SCHEMA:
         raise HifaError(
@@ -180,7 +189,7 @@ def _embeddings(file: Any, name: str, path: Path) -> Embeddings:
     columns = _columns(file, name, path)
     place = f"{path}: /{name}"
     return Embeddings(
-        ids=_strings(columns["ids"][()], f"{place}/ids"),
+        ids=_ids(columns["ids"], f"{place}/ids"),
         labels=_labels(columns["labels"], place),
         vectors=_vectors(columns["vectors"], place),
     )
@@ -242,6 +251,60 @@ def _check_size(columns: dict[str, Any], place: str) -> None:
             )
 
 
+def _ids(column: Any, place: str) -> tuple[str, ...]:
+    """A column of strings, in blocks that the memory holds even where all name one long text again."""
+    if column.dtype.kind != "O":
+        return _strings(column[()], place)
+    longest = max(_heaps(Path(column.file.filename)), default=0)
+    found: list[str] = []
+    size, most = 0, max(_FREE, Path(column.file.filename).stat().st_size)
+    step = max(1, _FREE // max(longest, 1))
+    for start in range(0, column.shape[0], step):
+        found += _strings(column[start : start + step], place)
+        size += sum(map(len, found[start:]))
+        if size > most:
+            raise HifaError(
+                f"{place} holds more text than the file: its entries name one text again and again"
+            )
+    return tuple(found)
+
+
+def _check_attribute(file: Any, name: str, path: Path) -> None:
+    """Refuse a list of texts that could be larger than what the file holds; attributes are read at once."""
+    shape = file.attrs.get_id(name).shape
+    count = int(np.prod(shape, dtype=object)) if shape else 1
+    most = max(_FREE, 4 * path.stat().st_size) // max(count, 1)
+    if max(_heaps(path), default=0) > most and max(_texts(path), default=0) > most:
+        raise HifaError(f"{path}: the attribute '{name}' could hold more text than the file: it is broken")
+
+
+def _heaps(path: Path) -> Iterator[int]:
+    """The sizes of the file's heaps, where strings of variable length lie: none is longer than its heap."""
+    for content, place in _heap_places(path):
+        yield min(int.from_bytes(content[place + 8 : place + 16], "little"), len(content))
+
+
+def _texts(path: Path) -> Iterator[int]:
+    """The sizes of everything in the file's heaps: slower, and exact where the heaps are well-formed."""
+    for content, place in _heap_places(path):
+        end = place + min(int.from_bytes(content[place + 8 : place + 16], "little"), len(content) - place)
+        place += 16
+        while place + 16 <= end:  # number, references and 4 bytes of nothing, then the size
+            size = int.from_bytes(content[place + 8 : place + 16], "little")
+            if content[place : place + 2] == b"\0\0":  # the space that is left
+                break
+            yield min(size, len(content))
+            place += 16 + size + -size % 8
+
+
+def _heap_places(path: Path) -> Iterator[tuple[mmap.mmap, int]]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        place = content.find(_HEAP)
+        while place >= 0:
+            yield content, place
+            place = content.find(_HEAP, place + len(_HEAP))
+
+
 def _strings(raw: Any, place: str) -> tuple[str, ...]:
     """Strings of fixed or variable length, UTF-8 whatever they are tagged."""
     try:
@@ -276,6 +339,7 @@ def _classes(file: Any, found: dict[str, Embeddings], path: Path) -> tuple[str, 
                 f"{path} has the label {most} and no attribute 'classes': number the classes from 0"
             )
         return tuple(str(label) for label in range(most + 1))
+    _check_attribute(file, "classes", path)
     raw = file.attrs["classes"]
     if isinstance(raw, str | bytes):
         raw = [raw]
@@ -290,6 +354,8 @@ def _classes(file: Any, found: dict[str, Embeddings], path: Path) -> tuple[str, 
 
 
 def _text_attribute(file: Any, name: str) -> str:
+    if name in file.attrs:
+        _check_attribute(file, name, Path(file.filename))
     value = file.attrs.get(name, "")
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
@@ -337,7 +403,7 @@ def read_shapes_heading(path: Path) -> Heading:
             raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
         columns = _columns(file, "shapes", path)
         place = f"{path}: /shapes"
-        ids, labels = _strings(columns["ids"][()], f"{place}/ids"), _labels(columns["labels"], place)
+        ids, labels = _ids(columns["ids"], f"{place}/ids"), _labels(columns["labels"], place)
         width = int(columns["vectors"].shape[1])
         known = Embeddings(ids, labels, np.empty((0, width), dtype=np.float32))
         return Heading(

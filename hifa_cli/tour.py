@@ -114,7 +114,7 @@ def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> N
     mark = folder / MARK
     document = json.dumps({"world": repr(world), "demo": repr(config), "seed": seed}, indent=2) + "\n"
     if mark.is_file():
-        if mark.read_text(encoding="utf-8") != document:
+        if mark.read_text(encoding="utf-8", errors="replace") != document:
             raise HifaError(
                 f"{folder} holds a demo of another seed or size: choose another --out or give --force"
             )

@@ -117,7 +117,7 @@ def _train(
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out, {**settings, "finished": None})
     stepper = Stepper(run.objective, run.config, run.device)
-    start = load_checkpoint(out, run.objective, stepper.optimiser)
+    start = load_checkpoint(out, run.objective, stepper.optimiser, most=run.config.steps)
     if start:
         talk.note(f"going on after step {start} of {run.config.steps}")
     steps, validate = feeds(run, features, talk)
@@ -188,7 +188,11 @@ def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
             )
     if finished is None:
         return None
-    return TrainReport(out, finished["steps"], finished["seconds"], finished["digest"], finished["last"])
+    try:
+        steps, seconds, made, last = (finished[key] for key in ("steps", "seconds", "digest", "last"))
+        return TrainReport(out, int(steps), float(seconds), str(made), dict(last))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise HifaError(f"cannot read {out / RUN_FILE}: damaged; train again with --force") from error
 
 
 def _fixed(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,8 +91,9 @@ def read_weights(path: Path) -> State:
 
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise HifaError(f"no weights at {path}: check --weights") from error
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
@@ -101,9 +103,22 @@ def read_weights(path: Path) -> State:
             f"{path} holds more than tensors and was not opened: save a plain state dict"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise HifaError(f"{path} is no state dict: save model.state_dict()")
+    for name, value in state.items():
+        if not _is_plain(value) or not torch.isfinite(value).all():
+            raise HifaError(f"{path}: {name[:80]!r} holds no plain, finite numbers: save model.state_dict()")
     return state
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it holds all of its numbers itself: not sparse, quantised, complex, stretched or without data."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
+    whole = tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+    return whole and not (tensor.is_quantized or tensor.is_complex())
 
 
 def _load_in_order(trunk: Trunk, state: State) -> None:

@@ -24,6 +24,7 @@ from hifa_cli.cli.plot import plot
 from hifa_cli.cli.query import query
 from hifa_cli.cli.render import render
 from hifa_cli.cli.serve import serve
+from hifa_cli.cli.terminal import plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import HifaError
 
@@ -38,7 +39,7 @@ class HifaGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except HifaError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
             if error.errno not in FULL:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig, RenderConfig, Up
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
         print_json({"gallery": str(out), "faults": faults})
     else:
         for fault in faults:
-            typer.echo(fault)
+            typer.echo(plain(fault))
     if faults:
         talk.warn(f"{out}: {len(faults)} faults; build the gallery again, or mend what is named")
         raise typer.Exit(1)
@@ -164,10 +164,11 @@ def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
 
 def _tables(found: dict[str, Any]) -> list[Any]:
     from rich.table import Table
+    from rich.text import Text
 
     facts = Table(show_header=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
-        facts.add_row(key, str(found[key]))
+        facts.add_row(key, Text(plain(str(found[key]))))
     if found["effort"]:
         effort = found["effort"]
         facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")
@@ -175,8 +176,8 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         facts.add_row(f"{name} on disk", f"{size / 1e6:.1f} MB")
     origins = Table("kind", "source", "shapes")
     for origin in found["origins"]:
-        origins.add_row(origin["kind"], origin["path"], str(origin["shapes"]))
+        origins.add_row(origin["kind"], Text(plain(origin["path"])), str(origin["shapes"]))
     classes = Table("class", "shapes")
     for name, count in found["classes"].items():
-        classes.add_row(name, str(count))
+        classes.add_row(Text(plain(name)), str(count))
     return [facts, origins, classes] if found["classes"] else [facts, origins]

@@ -34,8 +34,16 @@ def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
     for key, value in table.items():
         if (parameter_name := known.get(key.replace("-", "_"))) is None:
             raise typer.BadParameter(f"[{name}] does not know '{key}': see 'hifa {name} --help'")
+        if _holds_nul(value):
+            raise typer.BadParameter(f"[{name}] '{key}' holds a NUL character, which no path or name has")
         values[parameter_name] = value
     return values
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_holds_nul, (*value, *value.values()) if isinstance(value, dict) else value))
+    return isinstance(value, str) and "\0" in value
 
 
 def load_config(context: typer.Context, path: Path | None) -> Path | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def query(
     if as_json:
         print_json(_document(opened, rankings, metrics))
     elif as_csv:
-        typer.echo(_csv(opened, rankings), nl=False)
+        typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
-        print_result(*(part for ranking in rankings for part in (ranking.query, _table(ranking))))
+        print_result(*(part for ranking in rankings for part in (_cell(ranking.query), _table(ranking))))
         if metrics:
             print_result(_metrics_table(metrics))
 
@@ -202,9 +202,16 @@ def _table(ranking: "Ranking") -> Any:
     if seen:
         table.add_column("seen from", justify="right")
     for match in ranking.matches:
-        row = [str(match.rank), match.shape, match.class_name or "–", f"{match.score:.3f}"]
+        row = [str(match.rank), _cell(match.shape), _cell(match.class_name or "–"), f"{match.score:.3f}"]
         table.add_row(*row, *([_direction(match)] if seen else []))
     return table
+
+
+def _cell(name: str) -> Any:
+    """A name as it is: neither markup nor a terminal's commands."""
+    from rich.text import Text
+
+    return Text(plain(name))
 
 
 def _direction(match: "Match") -> str:

@@ -1,6 +1,7 @@
 """The terminal: talk goes to stderr, results to stdout."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from rich.progress import (
 from hifa_cli.talk import Talk
 
 T = TypeVar("T")
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # of terminals; not tab and newline
 
 
 class TerminalTalk(Talk):
@@ -30,12 +32,12 @@ class TerminalTalk(Talk):
 
     def note(self, message: str) -> None:
         """Print ``message`` on stderr."""
-        self.console.print(message, markup=False)
+        self.console.print(plain(message), markup=False)
 
     def warn(self, message: str) -> None:
         """Print ``message`` on stderr as a warning."""
         self.console.print("[yellow]warning:[/]", end=" ")
-        self.console.print(message, markup=False)
+        self.console.print(plain(message), markup=False)
 
     def status(self, message: str) -> None:
         """Show ``message`` behind the bar that is running."""
@@ -74,7 +76,9 @@ class QuietTalk(Talk):
 
     def warn(self, message: str) -> None:
         """Print ``message`` on stderr as a warning."""
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"warning: {message}", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"warning: {plain(message)}", markup=False
+        )
 
 
 def talk_for(*, quiet: bool, verbose: bool) -> Talk:
@@ -84,8 +88,18 @@ def talk_for(*, quiet: bool, verbose: bool) -> Talk:
 
 def print_json(document: Any) -> None:
     """Write one JSON document to stdout."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    sys.stdout.write(encodable(text) + "\n")
+
+
+def encodable(text: str) -> str:
+    """A text with what is no text (names of files need not be) written as JSON writes it: ``\\udcff``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def plain(text: str) -> str:
+    """A line that does nothing to a terminal: names come from strangers and may hold its commands."""
+    return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", encodable(text))
 
 
 def print_result(*renderables: Any) -> None:

@@ -7,6 +7,7 @@ FOLDER/scores.json   written last: with it, the job is done
 """
 
 import json
+import math
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -103,15 +104,22 @@ def finished(job: Job, shared: Shared) -> dict[str, Any] | None:
     if document is None or not job.test.is_file() or (job.fits and not _train_file(job.folder).is_file()):
         return None
     same = document.get("test_data") == shared.test_data and document.get("profile") == shared.profile
-    return document if same and set(METRICS) <= set(document) else None
+    return document if same and _is_whole(document) else None
 
 
 def _read_scores(folder: str) -> dict[str, Any] | None:
     try:
         document = json.loads((Path(folder) / SCORES_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) and document.get("schema") == SCHEMA else None
+
+
+def _is_whole(document: dict[str, Any]) -> bool:
+    """Whether every metric is there and a number; what is not is scored again."""
+    scores = [document.get(name) for name in METRICS]
+    numbers = all(isinstance(one, int | float) and abs(one) < math.inf for one in scores)
+    return numbers and isinstance(document.get("seconds"), dict)
 
 
 class Runner:

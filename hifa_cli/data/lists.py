@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ LIST_SUFFIXES = frozenset((".csv", ".tsv", ".json", ".txt", ".lst"))
 _PATHS = ("path", "file", "filename", "image", "photo", "view", "views", "paths")
 _CLASSES = ("class", "class_name", "category", "label", "synset")
 _IDS = ("id", "shape", "model", "instance", "name")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")  # a class by number
+_LONGEST = 4_096  # characters of a path; no system takes more
+_CONTROL = frozenset(map(chr, (*range(32), 127)))
 _SPLITS = ("split", "set", "subset", "partition")
 
 
@@ -63,10 +67,9 @@ def _from_lines(text: str, path: Path) -> list[Row]:
     rows = []
     for line in filter(None, map(str.strip, text.splitlines())):
         head, _, tail = line.rpartition(" ") if " " in line else line.rpartition("\t")
-        labelled = bool(head) and tail.strip().lstrip("+-").isdigit()
-        rows.append(
-            Row((head.strip() if labelled else line,), tail.strip() if labelled else None, None, None)
-        )
+        labelled = bool(head) and _WHOLE.fullmatch(tail.strip()) is not None
+        row = Row((head.strip() if labelled else line,), tail.strip() if labelled else None, None, None)
+        rows.append(_checked(row, path))
     return rows
 
 
@@ -105,12 +108,33 @@ def _row(fields: Mapping[str, Any], path: Path) -> Row:
     paths: list[Any] = found if isinstance(found, list) else [found]
     if not paths or not all(isinstance(one, str) and one and "\0" not in one for one in paths):
         raise HifaError(f"{path} has an entry without a path: {str(dict(fields))[:80]}")
-    return Row(tuple(paths), _text(values, _CLASSES), _text(values, _IDS), _text(values, _SPLITS))
+    return _checked(
+        Row(tuple(paths), _text(values, _CLASSES), _text(values, _IDS), _text(values, _SPLITS)), path
+    )
+
+
+def _checked(row: Row, path: Path) -> Row:
+    """The row, if systems could have such paths and people such names.
+
+    Raises:
+        HifaError: they could not.
+    """
+    for text in filter(None, (*row.paths, row.class_name, row.id, row.split)):
+        try:
+            text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise HifaError(f"{path} has a name that is no text: {text[:80]!r}") from error
+        if len(text) > _LONGEST or not _CONTROL.isdisjoint(text):
+            raise HifaError(f"{path} has a path or a name that no system has: {text[:80]!r}")
+    return row
 
 
 def _text(values: Mapping[str, Any], names: Iterable[str]) -> str | None:
     for name in names:
-        if isinstance(value := values.get(name), str | int) and str(value).strip():
+        value = values.get(name)
+        if isinstance(value, int) and abs(value) >= 10**18:
+            continue
+        if isinstance(value, str | int) and str(value).strip():
             return str(value).strip()
     return None
 
@@ -118,7 +142,7 @@ def _text(values: Mapping[str, Any], names: Iterable[str]) -> str | None:
 def _named(rows: list[Row]) -> list[Row]:
     """Numbers in place of class names become names."""
     labels = {row.class_name for row in rows if row.class_name is not None}
-    if not labels or not all(label.lstrip("+-").isdigit() for label in labels):
+    if not labels or not all(_WHOLE.fullmatch(label) for label in labels):
         return rows
     names = class_names({int(label) for label in labels})
     return [
@@ -143,10 +167,10 @@ class Finder:
         """The picture (or folder) and its name in the list; noted among the problems if there is none."""
         written = PurePosixPath(name.replace("\\", "/"))
         parts = [part for part in written.parts if part not in ("/", ".")]
-        if written.is_absolute() and Path(written).exists():
+        if written.is_absolute() and _exists(Path(written)):
             return Path(written), self._identity(Path(written), parts)
         for dropped in dict.fromkeys((self._dropped, *range(len(parts)))):
-            if (path := self.folder.joinpath(*parts[dropped:])).exists() and parts[dropped:]:
+            if parts[dropped:] and _exists(path := self.folder.joinpath(*parts[dropped:])):
                 self._dropped = dropped
                 return path, self._identity(path, parts)
         self.problems.append(Problem(name, f"listed but not there (looked beside {self.folder}); left out"))
@@ -158,3 +182,10 @@ class Finder:
             return path.relative_to(self.folder).as_posix()
         except ValueError:
             return "/".join(part for part in parts if part != ".." and not part.endswith(":"))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for any file
+        return False

@@ -93,7 +93,7 @@ def _claim(folder: Path, config: WorldConfig, seed: int) -> None:
 def _read_record(record: Path) -> object:
     try:
         return json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"cannot read {record}: {error}; choose another folder") from error
 
 

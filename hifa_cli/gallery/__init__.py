@@ -23,7 +23,8 @@ from hifa_cli import index
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.exact import Rows, Scores
-from hifa_cli.gallery.search import Effort, Searcher
+from hifa_cli.gallery.heading import check_heading, is_plain
+from hifa_cli.gallery.search import Searcher, effort_of
 from hifa_cli.ranking import normalised
 from hifa_cli.talk import SILENT, Talk
 
@@ -128,7 +129,7 @@ class Gallery:
         found = None
         if (self.place / INDEX_FILE).exists() or self.document["factory"] != index.EXACT:
             found = index.read(self.place / INDEX_FILE, *self.vectors.shape)
-        effort = Effort(**self.document["effort"]) if self.document["effort"] else None
+        effort = effort_of(self.document["effort"]) if self.document["effort"] else None
         return Searcher(self.vectors, found, effort, device=self.device, talk=self.talk)
 
     def search(
@@ -182,7 +183,13 @@ class Gallery:
 
 
 def model_folder(folder: Path, digest: str) -> Path:
-    """Where a gallery keeps the model with this digest."""
+    """Where a gallery keeps the model with this digest.
+
+    Raises:
+        HifaError: it is no digest, and could lead anywhere.
+    """
+    if not is_plain(digest):
+        raise HifaError(f"{digest[:80]!r} is no digest of a model: export or train again")
     return folder / MODELS / digest[:16]
 
 
@@ -220,6 +227,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
 
 
 def _opened(folder: Path, document: dict[str, Any], device: str, talk: Talk) -> Gallery:
+    check_heading(document)
     place, count, width = folder / document["generation"], int(document["shapes"]), document["dimension"]
     views = None
     if document["views"]:

@@ -144,9 +144,38 @@ def _write_shard(path: Path, shard: Embedded) -> None:
 def _read_shard(path: Path, count: int) -> Embedded | None:
     """A shard of up to ``count`` shapes, or None where there is none or it is damaged."""
     try:
+        with zipfile.ZipFile(path) as archive:  # stored as they are: nothing in it can unpack to more
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                return None
         with np.load(path, allow_pickle=False) as file:
             shard = Embedded(file["rows"], file["vectors"], file["views"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         return None
-    fits = len(shard.rows) == len(shard.vectors) and bool((shard.rows < count).all())
-    return shard if fits else None
+    return shard if _fits(shard, count) else None
+
+
+def _fits(shard: Embedded, count: int) -> bool:
+    """Whether the columns of a shard are of their kinds, of one length, and of rows that there are."""
+    rows, vectors, views = shard
+    kinds = rows.dtype == np.int64 and vectors.dtype == np.float32
+    if not kinds or views is None or views.dtype != np.float16:
+        return False
+    if (rows.ndim, vectors.ndim, views.ndim) != (1, 2, 3) or vectors.shape[1] != views.shape[2]:
+        return False
+    one_length = len(rows) == len(vectors) == len(views) and len(rows) > 0
+    finite = bool(np.isfinite(vectors).all() and np.isfinite(views).all())
+    return (
+        one_length
+        and finite
+        and len(set(rows.tolist())) == len(rows)
+        and 0 <= rows.min() <= rows.max() < count
+    )

@@ -263,8 +263,9 @@ def _sample(vectors: NDArray[np.float32], plan: Plan) -> tuple[NDArray[np.float3
     """Queries to tune with: the export's photos, those of the last generation, or blends of shapes."""
     photos = plan.photos
     if photos is None and plan.old is not None and (plan.old.place / SAMPLE_FILE).is_file():
-        with suppress(OSError, ValueError):
-            photos = np.load(plan.old.place / SAMPLE_FILE, allow_pickle=False)
+        with suppress(OSError, ValueError, EOFError):
+            found = np.load(plan.old.place / SAMPLE_FILE, mmap_mode="r", allow_pickle=False)
+            photos = found if found.dtype == np.float32 and np.isfinite(found).all() else None
     fits = photos is not None and photos.ndim == 2 and photos.shape[1] == vectors.shape[1]
     return sample_queries(vectors, photos if fits else None, plan.config)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hifa_cli import index as room
 from hifa_cli.config import IndexConfig
 from hifa_cli.gallery.exact import Rows, Scores, Vectors, exact_search, recall, rescored
+from hifa_cli.settings import documented
 from hifa_cli.talk import SILENT, Talk
 
 DEPTHS = (4, 16, 64, 256)  # candidates whose cosines are computed, for each answer asked for
@@ -41,6 +42,18 @@ class Effort:
     def document(self) -> dict[str, Any]:
         """For ``gallery.json``."""
         return asdict(self)
+
+
+def effort_of(document: Any) -> Effort:
+    """What ``Effort.document`` made, read again.
+
+    Raises:
+        ValueError: it is no such document.
+    """
+    effort = Effort(**documented(Effort, document))
+    if effort.effort < 0 or effort.depth < 1:
+        raise ValueError("no effort at all")
+    return effort
 
 
 class Searcher:

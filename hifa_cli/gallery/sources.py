@@ -267,7 +267,7 @@ def _rig(views: Path) -> dict[str, Any] | None:
             "azimuths": [float(one) for one in document["azimuths"]],
             "elevation": float(document["elevation"]),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -1,78 +1,169 @@
-"""Seeded mutations of well-formed files: flipped bits, cuts, splices, edited numbers."""
+"""Seeded mutations of everything that hifa reads: blind ones, and ones that keep a format's frame right."""
 
-import io
 import re
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from zipfile import ZIP_STORED
 
 import numpy as np
-from PIL import Image
 
-from tests.faults.corpus import mesh_bytes, write_good_export
+from tests.faults import made, shaped, stored
+from tests.faults.made import Files
+from tests.faults.shaped import Generator, Way
 
-Generator = np.random.Generator
+BLIND = 0.25  # share of mutations that know nothing of the format
 _NUMBER = re.compile(rb"-?\d+(\.\d+)?(e-?\d+)?")
-_NUMBERS = (
-    b"-1",
-    b"0",
-    b"1",
-    b"4294967295",
-    b"-9223372036854775808",
-    b"99999999999999999999",
-    b"1e308",
-    b"nan",
-    b"",
-)
+_NUMBERS = tuple(number.encode() for number in shaped.NUMBERS)
 _BYTES = (0, 1, 127, 128, 254, 255)
 
-KINDS = (
-    "off",
-    "obj",
-    "stl",
-    "ply",
-    "glb",
-    "gltf",
-    "3mf",
-    "dae",
-    "png",
-    "jpg",
-    "webp",
-    "tiff",
-    "gif",
-    "bmp",
-    "h5",
+
+class Kind(NamedTuple):
+    """Something to mutate.
+
+    Attributes:
+        reader: of the probe.
+        file: what the mutated file is called; below the folder that is read, where there is one.
+        sound: its content.
+        ways: that keep its frame.
+        around: the other files of that folder; none where the file itself is read.
+        fix: what makes the folder consistent again, as whoever means harm would.
+    """
+
+    reader: str
+    file: str
+    sound: Callable[[], bytes]
+    ways: tuple[Way, ...] = ()
+    around: Callable[[], Files] | None = None
+    fix: Callable[[Path], None] | None = None
+
+    def write(self, place: Path, content: bytes) -> Path:
+        """Write a mutant into the empty folder ``place``; what is to be read."""
+        if self.around is None:
+            (place / self.file).write_bytes(content)
+            return place / self.file
+        made.put({**self.around(), self.file: content}, place / "it")
+        if self.fix is not None:
+            self.fix(place / "it")
+        return place / "it"
+
+
+def _picture(ending: str, form: str, *ways: Way) -> tuple[str, Kind]:
+    return ending, Kind("picture", f"x.{ending}", lambda: made.picture(form), ways)
+
+
+def _mesh(ending: str, *ways: Way) -> tuple[str, Kind]:
+    return ending, Kind("mesh", f"x.{ending}", lambda: made.mesh(ending), ways)
+
+
+def _below(reader: str, around: Callable[[], Files], name: str, *ways: Way) -> Kind:
+    return Kind(reader, name, lambda: around()[name], ways, around)
+
+
+def _stored_below(name: str, *ways: Way) -> Kind:
+    return _below("gallery", lambda: stored.gallery_files("Flat"), f"generation-1/{name}", *ways)
+
+
+def _index(factory: str) -> Kind:
+    return _below(
+        "gallery", lambda: stored.gallery_files(factory), "generation-1/index.faiss", shaped.index_bytes
+    )
+
+
+def _list(ending: str, way: Way) -> Kind:
+    around = {"a/1.png": made.picture("PNG"), "b/2.png": made.picture("PNG")}
+    name = f"x.{ending}"
+    return Kind("list", name, lambda: made.listed(ending), (way,), None)._replace(
+        fix=lambda folder: made.put(around, folder)
+    )
+
+
+def _graph() -> str:
+    return next(name for name in made.gallery() if name.endswith(".onnx"))
+
+
+def _kinds() -> dict[str, Kind]:
+    """Every format and every file of hifa's own, by name."""
+    xml, document, table = shaped.xml_text, shaped.json_text, shaped.npy_head
+    found = dict([
+        _mesh("off", shaped.text_lines), _mesh("obj", shaped.text_lines), _mesh("stl", shaped.stl_binary),
+        _mesh("ply", shaped.ply_head), _mesh("glb", shaped.glb_chunks), _mesh("gltf", shaped.gltf_text),
+        _mesh("3mf", shaped.archive(xml, ".model")), _mesh("dae", xml),
+        _picture("png", "PNG", shaped.png_chunks), _picture("jpg", "JPEG", shaped.jpeg_segments),
+        _picture("webp", "WEBP"), _picture("tiff", "TIFF", shaped.tiff_entries), _picture("gif", "GIF"),
+        _picture("bmp", "BMP"), _picture("ppm", "PPM"), _picture("avif", "AVIF", shaped.boxes),
+    ])  # fmt: skip
+    found["stl text"] = Kind("mesh", "x.stl", stored.stl_text_bytes, (shaped.text_lines,))
+    found["ply text"] = Kind("mesh", "x.ply", stored.ply_text_bytes, (shaped.ply_head,))
+    if find_spec("cascadio"):
+        found |= [_mesh("step", shaped.text_lines)]
+    if find_spec("pillow_heif"):
+        found |= [_picture("heic", "HEIF", shaped.boxes)]
+    found |= {
+        "h5": Kind("export", "x.h5", made.export, (shaped.h5_columns,)),
+        "toml": Kind("config", "x.toml", made.settings, (shaped.toml_text,)),
+        "weights.safetensors": Kind(
+            "weights", "x.safetensors", lambda: made.model()["model.safetensors"], (shaped.safetensors_head,)
+        ),
+        "weights.pt": Kind("weights", "x.pt", made.torch_weights, (shaped.archive(shaped.flipped, ".pkl", ZIP_STORED),)),
+        "maps jgsa": Kind("maps", "x.maps", lambda: made.maps("jgsa"), (shaped.safetensors_head,)),
+        "maps meda": Kind("maps", "x.maps", lambda: made.maps("meda"), (shaped.safetensors_head,)),
+        "model.json": _below("model", made.model, "model.json", document),
+        "model.safetensors": _below(
+            "model", made.model, "model.safetensors", shaped.safetensors_head
+        )._replace(fix=stored.sealed_model),
+        "run.json": _below("checkpoint", made.run, "run.json", document),
+        "log.jsonl": _below("checkpoint", made.run, "log.jsonl", shaped.json_lines),
+        "checkpoint": _below("checkpoint", made.run, "checkpoint.safetensors", shaped.safetensors_head),
+        "best": _below("checkpoint", made.run, "best.safetensors", shaped.safetensors_head),
+        "views.json": _below("views", made.views, "views.json", document),
+        "label.txt": _below("views", made.views, "label.txt", shaped.text_lines),
+        "view 00.png": _below("views", made.views, "a/1/00.png", shaped.png_chunks),
+        "cached high": _below("features", made.features, "high.safetensors", shaped.safetensors_head),
+        "cached maps": _below("features", made.features, "maps.safetensors", shaped.safetensors_head),
+        "scores.json": _below("scores", made.scores, "scores.json", document),
+        "world.json": _below("demo", made.demo, "world.json", document),
+        "demo.json": _below("demo", made.demo, "demo.json", document),
+        "shard": Kind("shard", "x.npz", made.shard, (shaped.archive(table, ".npy", ZIP_STORED),)),
+        "sample.npy": _below("sample", stored.sample_files, "sample.npy", table),
+        "list csv": _list("csv", shaped.text_lines),
+        "list json": _list("json", document),
+        "list txt": _list("txt", shaped.text_lines),
+        "gallery.json": _below("query", made.gallery, "gallery.json", document),
+        "graph.onnx": Kind(
+            "query",
+            _graph(),
+            lambda: made.gallery()[_graph()],
+            (shaped.flipped,),
+            made.gallery,
+            stored.sealed_graph,
+        ),
+        "labels.npy": _stored_below("labels.npy", table),
+        "ids.npy": _stored_below("ids.npy", table),
+        "ids.txt": _stored_below("ids.txt"),
+        "vectors.f32": _stored_below("vectors.f32", shaped.floats),
+    }
+    return found | {f"index {factory}": _index(factory) for factory in stored.GALLERIES[1:]}
+
+
+KINDS = _kinds()
+MISSING = tuple(
+    f"{what} (no {name} here)"
+    for what, name in (("STEP", "cascadio"), ("HEIC", "pillow_heif"))
+    if find_spec(name) is None
 )
-PICTURES = ("png", "jpg", "webp", "tiff", "gif", "bmp")
 
 
-def reader_of(suffix: str) -> str:
-    """The probe's reader for an ending."""
-    return "export" if suffix == "h5" else "picture" if suffix in PICTURES else "mesh"
-
-
-def sound(suffix: str) -> bytes:
-    """A well-formed file."""
-    if suffix == "h5":
-        with TemporaryDirectory() as folder:
-            write_good_export(Path(folder) / "good.h5")
-            return (Path(folder) / "good.h5").read_bytes()
-    if suffix not in PICTURES:
-        return mesh_bytes(suffix)
-    file = io.BytesIO()
-    pixels = np.random.default_rng(1).integers(0, 256, (24, 20, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(file, {"jpg": "JPEG"}.get(suffix, suffix.upper()))
-    return file.getvalue()
-
-
-def mutants(suffix: str, count: int, seed: int) -> Iterator[bytes]:
+def mutants(name: str, count: int, seed: int) -> Iterator[bytes]:
     """``count`` mutations of a well-formed file, the same ones for the same seed."""
-    good = sound(suffix)
-    generator = np.random.default_rng([seed, *suffix.encode()])
+    good, ways = KINDS[name].sound(), KINDS[name].ways
+    generator = np.random.default_rng([seed, *name.encode()])
     for _ in range(count):
         content = good
-        for _ in range(int(generator.integers(1, 4))):
-            content = _WAYS[int(generator.integers(len(_WAYS)))](content, generator)
+        chosen = ways if ways and generator.random() > BLIND else _BLIND
+        for _ in range(min(int(generator.geometric(0.65)), 4)):
+            content = shaped.one_of(generator, chosen)(content, generator)
         yield content
 
 
@@ -107,11 +198,11 @@ def _splice(content: bytes, generator: Generator) -> bytes:
 
 
 def _number(content: bytes, generator: Generator) -> bytes:
-    found = list(_NUMBER.finditer(content))
+    found = list(_NUMBER.finditer(content[:20_000]))
     if not found:
         return content
     one = found[int(generator.integers(len(found)))]
     return content[: one.start()] + _NUMBERS[int(generator.integers(len(_NUMBERS)))] + content[one.end() :]
 
 
-_WAYS: tuple[Callable[[bytes, Generator], bytes], ...] = (_flip, _set, _cut, _splice, _number, _number)
+_BLIND: tuple[Way, ...] = (_flip, _set, _cut, _splice, _number, _number)

@@ -13,15 +13,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from tests.faults.readers import FREE, PATIENCE, READERS, WRITERS
+
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds a file may take
+CHANGES = ("os.remove", "os.rmdir", "os.rename", "os.symlink", "os.link", "shutil.rmtree")
 MEMORY = 2.5e9  # bytes that the process may hold
-FREE = 600e6  # bytes that reading any file may take on top of what is loaded
 
 
 class Verdict(NamedTuple):
@@ -140,117 +140,13 @@ def _resident(pid: int) -> float:
 # ---- the reading end ----
 
 
-def _mesh() -> Callable[[Path], object]:
-    from hifa_cli.config import RenderConfig
-    from hifa_cli.errors import HifaError
-    from hifa_cli.render.stage import mark_of
-    from hifa_cli.render.views import MeshViews
-    from tests.render.shapes import box, obj_text, off_text, stl_text
-
-    config = RenderConfig(views=2, size=32)
-    views = MeshViews(config)
-    views.warm_up()
-    with TemporaryDirectory() as folder:  # numba keeps what it compiled as pickles of its own
-        for suffix, content in (("off", off_text(box())), ("obj", obj_text(box())), ("stl", stl_text(box()))):
-            place = Path(folder) / f"warm.{suffix}"
-            place.write_text(content, encoding="utf-8")
-            views(place)
-        place.with_suffix(".obj").write_text("v 0 0 0\n", encoding="utf-8")
-        with suppress(HifaError):
-            views(place.with_suffix(".obj"))
-    return lambda path: (mark_of(path, config), views(path))
-
-
-def _picture() -> Callable[[Path], object]:
-    from hifa_cli.data.pictures import read_picture
-
-    return read_picture
-
-
-def _export() -> Callable[[Path], object]:
-    from hifa_cli.store import read_export
-
-    return read_export
-
-
-def _gallery() -> Callable[[Path], object]:
-    import numpy as np
-
-    from hifa_cli.gallery import read_gallery
-
-    def read(path: Path) -> object:
-        gallery = read_gallery(path)
-        scores, rows = gallery.search(np.ones((2, gallery.vectors.shape[1]), dtype=np.float32), 3)
-        named = [(gallery.ids[int(row)], gallery.class_of(int(row))) for row in rows.ravel() if row >= 0]
-        return scores, named
-
-    return read
-
-
-def _model() -> Callable[[Path], object]:
-    import torch
-
-    from hifa_cli.export import load_encoder
-
-    return lambda path: load_encoder(path, torch.device("cpu"))
-
-
-def _weights() -> Callable[[Path], object]:
-    from hifa_cli.weights import read_weights
-
-    return read_weights
-
-
-def _config() -> Callable[[Path], object]:
-    from typer.testing import CliRunner
-
-    from hifa_cli.cli import app
-    from hifa_cli.errors import HifaError
-
-    def read(path: Path) -> object:
-        done = CliRunner().invoke(app, ["evaluate", "--config", str(path), "/nowhere.h5"])
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        if done.exit_code == 2:
-            raise HifaError(" ".join(done.output.split()))
-        return done.exit_code
-
-    return read
-
-
-def _trouble() -> Callable[[Path], object]:
-    """Does what no reader may do, so that the tests can see that it is noticed."""
-
-    def read(path: Path) -> object:
-        if path.stem == "die":
-            os.kill(os.getpid(), 11)
-        if path.stem == "hang":
-            time.sleep(2 * PATIENCE)
-        if path.stem == "grow":
-            return len(bytearray(int(FREE) + (1 << 28)))
-        if path.stem == "look":
-            return (path.parent.parent / "outside.secret").read_bytes()
-        if path.stem == "write":
-            return path.with_suffix(".new").write_bytes(b"")
-        if path.stem == "run":
-            return subprocess.run(["true"], check=True)
-        raise ValueError(path.stem)
-
-    return read
-
-
-_READERS = {
-    "trouble": _trouble,
-    "mesh": _mesh, "picture": _picture, "export": _export, "gallery": _gallery, "model": _model,
-    "weights": _weights, "config": _config,
-}  # fmt: skip
-
-
 class Watch:
     """What the interpreter opens, runs and connects to while a file is read."""
 
     def __init__(self) -> None:
         self.own: Path | None = None
+        self.may_write = False
+        self.lock = ""
         self.seen: list[str] = []
         free = (
             sys.prefix,
@@ -276,15 +172,31 @@ class Watch:
             self.seen.append(f"{event} {arguments[:1]}")
         elif event in ("socket.connect", "socket.getaddrinfo", "urllib.Request"):
             self.seen.append(event)
+        elif event in CHANGES and not any(type(one) is int and one >= 0 for one in arguments[-2:]):
+            self._changed(
+                event, arguments[:2]
+            )  # what is named within an open folder was told with that folder
 
     def _opened(self, path: object, flags: object) -> None:
         if not isinstance(path, str | bytes) or self.own is None:
             return
         place = os.path.realpath(os.fsdecode(path))  # Path would open nothing more, but is slower here
-        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        mine = place.startswith(str(self.own))
-        if (writes and mine) or (not mine and not place.startswith(self.free)):
-            self.seen.append(f"{'wrote' if writes else 'opened'} {place}")
+        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            self._changed("wrote", (place,))
+        elif not self._mine(place) and not place.startswith(self.free):
+            self.seen.append(f"opened {place}")
+
+    def _mine(self, place: str) -> bool:
+        return f"{place}/".startswith(f"{self.own}/")
+
+    def _changed(self, event: str, places: tuple[Any, ...]) -> None:
+        for place in (
+            os.path.realpath(os.fsdecode(one)) for one in places if isinstance(one, str | bytes | Path)
+        ):
+            mine = self.may_write and (self._mine(place) or place.startswith(f"{self.lock}."))
+            free = place.startswith((tempfile.gettempdir(), "/dev/null")) or "__pycache__" in place
+            if not mine and not free:
+                self.seen.append(f"{event} {place}")
 
 
 def _answer(read: Callable[[Path], object], path: Path, watch: Watch) -> dict[str, Any]:
@@ -292,6 +204,7 @@ def _answer(read: Callable[[Path], object], path: Path, watch: Watch) -> dict[st
 
     held = _reset_peak()
     watch.own = path.resolve() if path.is_dir() else path.parent.resolve()
+    watch.lock = str(watch.own.with_name(f".{watch.own.name}"))
     watch.seen = []
     try:
         read(path)
@@ -330,7 +243,8 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["kind"] not in readers:
-            readers[asked["kind"]] = _READERS[asked["kind"]]()
+            readers[asked["kind"]] = READERS[asked["kind"]]()
+        watch.may_write = asked["kind"] in WRITERS
         out.write(json.dumps(_answer(readers[asked["kind"]], Path(asked["path"]), watch)) + "\n")
         out.flush()
 

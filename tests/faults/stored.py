@@ -1,5 +1,7 @@
 """Hostile forms of what hifa itself stores: galleries, models, weights; and pickles that would run."""
 
+import hashlib
+import io
 import json
 import os
 import pickle
@@ -15,22 +17,25 @@ import torch
 
 from hifa_cli.config import IndexConfig, RenderConfig
 from hifa_cli.gallery.build import build_gallery
+from hifa_cli.model import digest, load_network
 from hifa_cli.store import Embeddings, Export, write_export
 from hifa_cli.talk import SILENT
-from tests.faults.corpus import OUTSIDE, Case
+from tests.faults.corpus import OUTSIDE, Case, mesh_bytes
+from tests.render.shapes import box, stl_text
 
 GALLERIES = ("Flat", "HNSW8", "IVF4,SQ8", "PQ4x4", "IVF4,RaBitQ4")
 
 
 def write_gallery(folder: Path, factory: str) -> None:
     """A small, sound gallery of vectors, with an index of that kind."""
-    for name, content in _gallery_files(factory).items():
+    for name, content in gallery_files(factory).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
 
 
 @cache
-def _gallery_files(factory: str, count: int = 300) -> dict[str, bytes]:
+def gallery_files(factory: str, count: int = 300) -> dict[str, bytes]:
+    """The files of a small gallery of vectors."""
     vectors = np.random.default_rng(5).gamma(1.0, size=(count, 16)).astype(np.float32)
     ids = tuple(f"kind/{number:03d}" for number in range(count))
     shapes = Embeddings(ids, np.zeros(count, dtype=np.int64), vectors)
@@ -43,6 +48,41 @@ def _gallery_files(factory: str, count: int = 300) -> dict[str, bytes]:
         )  # fmt: skip
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def sample_files() -> dict[str, bytes]:
+    """The photos that a gallery's search was tuned with."""
+    content = io.BytesIO()
+    np.save(content, np.random.default_rng(0).random((5, 4)).astype(np.float32))
+    return {"sample.npy": content.getvalue()}
+
+
+def stl_text_bytes() -> bytes:
+    """STL in words."""
+    return stl_text(box()).encode()
+
+
+def ply_text_bytes() -> bytes:
+    """PLY in words."""
+    return mesh_bytes("ply", encoding="ascii")
+
+
+def sealed_graph(folder: Path) -> None:
+    """Write the digest of a gallery's graph anew, as whoever changed the graph would."""
+    graph = next((folder / "models").glob("*/graph.onnx"))
+    about = json.loads(graph.with_name("graph.json").read_text(encoding="utf-8"))
+    about["sha256"] = hashlib.sha256(graph.read_bytes()).hexdigest()
+    graph.with_name("graph.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def sealed_model(folder: Path) -> None:
+    """Write the digest of a model anew, as whoever changed its weights or its settings would."""
+    try:
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        about["digest"] = digest(load_network(folder))
+        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
+    except Exception:  # it fits no more, whatever it is called
+        return
 
 
 def generation(folder: Path) -> Path:

@@ -1,0 +1,69 @@
+"""What ``gallery.json`` may say: whoever wrote it, nothing in it names a folder of its own choice."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from hifa_cli.config import RenderConfig
+from hifa_cli.settings import documented
+
+KINDS = ("meshes", "views", "export")
+_PLAIN = re.compile(r"[\w-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The values of ``gallery.json`` that are plain."""
+
+    generation: str
+    shapes: int
+    dimension: int
+    views: int
+    classes: tuple[str, ...]
+    factory: str
+    wanted: str
+    learned_from: int
+    model: str
+    method: str
+    hifa_version: str
+
+
+def is_plain(name: str) -> bool:
+    """Whether a digest can name a folder: letters, digits and dashes, so that it leads nowhere else."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def check_heading(document: dict[str, Any]) -> None:
+    """Whether a gallery's document is what ``hifa index`` writes, in kind and in measure.
+
+    Raises:
+        ValueError: it is not.
+        KeyError: something is missing.
+        UnicodeEncodeError: a name is no text.
+    """
+    said = documented(_Texts, {name: document[name] for name in _Texts.__dataclass_fields__})
+    if said["shapes"] < 0 or said["dimension"] < 1 or said["views"] < 0 or not is_plain(said["model"]):
+        raise ValueError("counts or a digest that no gallery has")
+    "".join((*said["classes"], said["method"], said["hifa_version"])).encode("utf-8")
+    if not isinstance(document["origins"], list):
+        raise ValueError("no list of origins")
+    for origin in document["origins"]:
+        _check_origin(origin)
+
+
+def _check_origin(origin: Any) -> None:
+    """Where shapes came from; views are below the gallery's own folder, by a number."""
+    if not isinstance(origin, dict) or origin["kind"] not in KINDS:
+        raise ValueError("an origin of no kind")
+    if not all(isinstance(origin[name], str) and "\0" not in origin[name] for name in ("path", "root")):
+        raise ValueError("an origin of no place")
+    if origin["kind"] == "meshes" and not (isinstance(origin["views"], str) and origin["views"].isdecimal()):
+        raise ValueError("views without a number")
+    if origin.get("split") is not None and not isinstance(origin["split"], str):
+        raise ValueError("a split of no name")
+    documented(RenderConfig, origin.get("render", {}))
+    if origin.get("rig") is not None:
+        angles = [*origin["rig"]["azimuths"], origin["rig"]["elevation"]]
+        if not all(type(one) in (int, float) and math.isfinite(one) for one in angles):
+            raise ValueError("angles that are none")

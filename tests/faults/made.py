@@ -1,0 +1,319 @@
+"""Sound things of every kind that hifa reads, as small as can be: what is then spoilt."""
+
+import io
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from hifa_cli.checkpoints import Best, Log, save_checkpoint, write_settings
+from hifa_cli.config import AdaptConfig, IndexConfig, ModelConfig, RenderConfig, WorldConfig
+from hifa_cli.gallery.build import build_gallery
+from hifa_cli.gallery.embedding import Embedded, _write_shard
+from hifa_cli.metrics import METRICS
+from hifa_cli.model import Network, save_network
+from hifa_cli.render.pictures import write_views
+from hifa_cli.render.stage import write_settings as write_views_settings
+from hifa_cli.shallow.adapters import fit_maps, save_maps
+from hifa_cli.store import read_export
+from hifa_cli.talk import SILENT
+from tests.faults.corpus import mesh_bytes, write_good_export
+
+Files = dict[str, bytes]
+SIDE = 32  # pixels of the views and of what the network sees
+TINY = ModelConfig(backbone="test_resnet", embedding=4, classes=("a", "b"), size=SIDE, resize=SIDE)
+RENDERED = RenderConfig(views=2, size=SIDE)
+
+
+def put(files: Files, folder: Path) -> None:
+    """Write files below a folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def taken(folder: Path) -> Files:
+    """The files below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@cache
+def picture(form: str) -> bytes:
+    """A small photo."""
+    file = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+    made = Image.fromarray(pixels)
+    if form == "HEIF":
+        import pillow_heif
+
+        heif: Any = pillow_heif.from_pillow(made)
+        heif.save(file)
+    elif form == "JPEG":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        made.save(file, form, exif=exif)
+    else:
+        made.save(file, form)
+    return file.getvalue()
+
+
+@cache
+def export() -> bytes:
+    """Embeddings of both domains."""
+    with TemporaryDirectory() as folder:
+        write_good_export(Path(folder) / "good.h5")
+        return (Path(folder) / "good.h5").read_bytes()
+
+
+@cache
+def step() -> bytes:
+    """The smallest solid: a tetrahedron's shell as STEP AP214 has it."""
+    points = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    lines = [f"#{10 + k}=CARTESIAN_POINT('',({x}.,{y}.,{z}.));" for k, (x, y, z) in enumerate(points)]
+    lines += [f"#{20 + k}=VERTEX_POINT('',#{10 + k});" for k in range(4)]
+    number, faces = 100, []
+    edges: dict[tuple[int, int], int] = {}
+    for first in range(4):
+        for second in range(first + 1, 4):
+            way = np.subtract(points[second], points[first]).astype(float)
+            x, y, z = way / np.linalg.norm(way)
+            lines += [
+                f"#{number}=DIRECTION('',({x:.9f},{y:.9f},{z:.9f}));",
+                f"#{number + 1}=VECTOR('',#{number},{np.linalg.norm(way):.9f});",
+                f"#{number + 2}=LINE('',#{10 + first},#{number + 1});",
+                f"#{number + 3}=EDGE_CURVE('',#{20 + first},#{20 + second},#{number + 2},.T.);",
+            ]
+            edges[first, second] = number + 3
+            number += 4
+    for ring in ((0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3)):
+        normal = np.cross(
+            np.subtract(points[ring[1]], points[ring[0]]), np.subtract(points[ring[2]], points[ring[0]])
+        )
+        x, y, z = normal / np.linalg.norm(normal)
+        u, v, w = np.subtract(points[ring[1]], points[ring[0]]) / np.linalg.norm(
+            np.subtract(points[ring[1]], points[ring[0]])
+        )
+        oriented = []
+        for at in range(3):
+            first, second = ring[at], ring[(at + 1) % 3]
+            same = first < second
+            lines.append(
+                f"#{number}=ORIENTED_EDGE('',*,*,#{edges[min(first, second), max(first, second)]},.{'T' if same else 'F'}.);"
+            )
+            oriented.append(f"#{number}")
+            number += 1
+        lines += [
+            f"#{number}=EDGE_LOOP('',({','.join(oriented)}));",
+            f"#{number + 1}=FACE_OUTER_BOUND('',#{number},.T.);",
+            f"#{number + 2}=DIRECTION('',({x:.9f},{y:.9f},{z:.9f}));",
+            f"#{number + 3}=DIRECTION('',({u:.9f},{v:.9f},{w:.9f}));",
+            f"#{number + 4}=AXIS2_PLACEMENT_3D('',#{10 + ring[0]},#{number + 2},#{number + 3});",
+            f"#{number + 5}=PLANE('',#{number + 4});",
+            f"#{number + 6}=ADVANCED_FACE('',(#{number + 1}),#{number + 5},.T.);",
+        ]
+        faces.append(f"#{number + 6}")
+        number += 7
+    return "\n".join(
+        [*_STEP_HEAD, *lines, f"#50=CLOSED_SHELL('',({','.join(faces)}));", *_STEP_TAIL]
+    ).encode()
+
+
+_STEP_HEAD = (
+    "ISO-10303-21;", "HEADER;", "FILE_DESCRIPTION((''),'2;1');",
+    "FILE_NAME('t','2024-01-01T00:00:00',(''),(''),'','','');", "FILE_SCHEMA(('AUTOMOTIVE_DESIGN'));", "ENDSEC;",
+    "DATA;",
+)  # fmt: skip
+_STEP_TAIL = (
+    "#51=MANIFOLD_SOLID_BREP('',#50);",
+    "#60=(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT(.MILLI.,.METRE.));",
+    "#61=(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.));",
+    "#62=(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT());",
+    "#63=UNCERTAINTY_MEASURE_WITH_UNIT(LENGTH_MEASURE(1.E-07),#60,'','');",
+    "#64=(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNCERTAINTY_ASSIGNED_CONTEXT((#63))"
+    "GLOBAL_UNIT_ASSIGNED_CONTEXT((#60,#61,#62))REPRESENTATION_CONTEXT('',''));",
+    "#70=DIRECTION('',(0.,0.,1.));", "#71=DIRECTION('',(1.,0.,0.));", "#72=AXIS2_PLACEMENT_3D('',#10,#70,#71);",
+    "#73=ADVANCED_BREP_SHAPE_REPRESENTATION('',(#72,#51),#64);",
+    "#80=APPLICATION_CONTEXT('');", "#81=PRODUCT_CONTEXT('',#80,'mechanical');", "#82=PRODUCT('t','t','',(#81));",
+    "#83=PRODUCT_DEFINITION_FORMATION('','',#82);", "#84=PRODUCT_DEFINITION_CONTEXT('part definition',#80,'design');",
+    "#85=PRODUCT_DEFINITION('design','',#83,#84);", "#86=PRODUCT_DEFINITION_SHAPE('','',#85);",
+    "#87=SHAPE_DEFINITION_REPRESENTATION(#86,#73);", "ENDSEC;", "END-ISO-10303-21;",
+)  # fmt: skip
+
+
+@cache
+def model() -> Files:
+    """A model as ``hifa train`` leaves it."""
+    with TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        save_network(Network(TINY), Path(folder), method="hifa", hifa_version="0")
+        return taken(Path(folder))
+
+
+@cache
+def views() -> Files:
+    """Rendered views of four shapes in two classes, as ``hifa render`` leaves them, and a list of labels."""
+    generator = np.random.default_rng(2)
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "views"
+        for name in ("a/1", "a/2", "b/1", "b/2"):
+            (folder / name).mkdir(parents=True)
+            pictures = generator.integers(0, 256, (2, SIDE, SIDE), dtype=np.uint8)
+            write_views(folder / name, pictures, "0123456789abcdef 0123456789abcdef0123456789abcdef")
+        write_views_settings(folder, RENDERED)
+        (folder / "label.txt").write_text("x/views/a/1/00.png 0\nx/views/b/1/00.png 1\n")
+        return taken(folder)
+
+
+@cache
+def gallery() -> Files:
+    """A gallery of those views with its model, its graph and its thumbnails: photos can be held against it."""
+    with TemporaryDirectory() as scratch:
+        put(model(), Path(scratch) / "run")
+        put(views(), Path(scratch) / "views")
+        build_gallery(
+            Path(scratch) / "views", Path(scratch) / "gallery", model=Path(scratch) / "run", split=None,
+            index_config=IndexConfig(factory="HNSW8"), render_config=RENDERED, workers=1,
+            device=torch.device("cpu"), force=True, talk=SILENT,
+        )  # fmt: skip
+        return taken(Path(scratch) / "gallery")
+
+
+def network() -> nn.Module:
+    """What the checkpoints below are of."""
+    torch.manual_seed(0)
+    return nn.Linear(4, 3)
+
+
+@cache
+def run() -> Files:
+    """A training run that was stopped after its third step."""
+    torch.manual_seed(0)
+    with TemporaryDirectory() as scratch:
+        folder, made = Path(scratch), network()
+        optimiser = torch.optim.SGD(made.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(3):
+            made(torch.ones(2, 4)).square().sum().backward()
+            optimiser.step()
+        objective: Any = made
+        save_checkpoint(folder, objective, optimiser, 3)
+        Best(folder).offer(made, 0.5, 2)
+        log = Log(folder, 0)
+        for number in range(4):
+            log.write({"step": number, "rate": 0.1, "total": 1.5})
+        log.close()
+        finished = {"steps": 3, "seconds": 1.5, "digest": "x", "last": {"step": 2, "total": 1.5}}
+        parts: dict[str, Any] = {
+            "seed": 0,
+            "train": {},
+            "model": {},
+            "photos": {"count": 2},
+            "shapes": {"count": 2},
+        }
+        write_settings(folder, {"schema": 1, **parts, "finished": finished})
+        return taken(folder)
+
+
+@cache
+def maps(method: str) -> bytes:
+    """Fitted maps of ``hifa adapt``."""
+    kinds: dict[str, AdaptConfig] = {
+        "jgsa": AdaptConfig(method="jgsa", dimension=2, iterations=1),
+        "meda": AdaptConfig(method="meda", dimension=1, iterations=1, neighbours=2),
+    }
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "x"
+        path.write_bytes(export())
+        save_maps(path, fit_maps(read_export(path), kinds[method]))
+        return path.read_bytes()
+
+
+@cache
+def features() -> Files:
+    """What a trunk made of an item of two views."""
+    from safetensors.torch import save
+
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        seen = Network(TINY).eval().look(torch.zeros((1, 2, 3, SIDE, SIDE), dtype=torch.uint8))
+    parts = {"high": seen.high[0].clone(), "maps": seen.low[0].clone()}
+    return {f"{name}.safetensors": save({name: part}) for name, part in parts.items()}
+
+
+@cache
+def shard() -> bytes:
+    """Some embedded shapes that a killed 'hifa index' left."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "x.npz"
+        generator = np.random.default_rng(0)
+        vectors = generator.random((3, 4)).astype(np.float32)
+        _write_shard(path, Embedded(np.arange(3), vectors, generator.random((3, 2, 4)).astype(np.float16)))
+        return path.read_bytes()
+
+
+@cache
+def scores() -> Files:
+    """A finished job of a comparison."""
+    document = {"schema": 1, "arm": "x", "seed": 0, "test_data": "t", "profile": "mi3dor", "model": "m",
+                "hifa_version": "0", "seconds": {"train": 1.0, "all": 2.0}, "queries": 3}  # fmt: skip
+    said = {**document, **dict.fromkeys(METRICS, 0.5)}
+    return {"scores.json": json.dumps(said).encode(), "test.h5": export()}
+
+
+@cache
+def demo() -> Files:
+    """The marks of a demo's folder."""
+    world = {"seed": 0, **asdict(WorldConfig())}
+    return {
+        "world.json": json.dumps(world).encode(),
+        "demo.json": json.dumps({"world": "", "seed": 0}).encode(),
+    }
+
+
+def listed(ending: str) -> bytes:
+    """A list of photos that lie beside it."""
+    if ending == "json":
+        return json.dumps(
+            [{"path": "a/1.png", "class": "a", "id": "one"}, {"path": "b/2.png", "class": 1}]
+        ).encode()
+    if ending == "csv":
+        return b"path,class,id,split\na/1.png,a,one,train\nb/2.png,1,two,test\n"
+    return b"a/1.png 0\nb/2.png 1\nx/y/a/1.png 2\n"
+
+
+def torch_weights() -> bytes:
+    """A plain state dict by torch's own archive."""
+    content = io.BytesIO()
+    torch.save(network().state_dict(), content)
+    return content.getvalue()
+
+
+def settings() -> bytes:
+    """A configuration file with a table for every verb that reads files."""
+    tables: dict[str, dict[str, Any]] = {
+        "evaluate": {"profile": "mi3dor", "bootstrap": 0, "json": True},
+        "render": {"workers": 1, "size": 32, "up": "z", "timeout": 3.5},
+        "train": {"steps": 3, "method": "hifa", "images": "/nowhere", "set": ["size=32"], "seed": 1},
+        "index": {"factory": "Flat", "split": "train", "workers": 1},
+        "query": {"top": 3, "class": ["a"], "threshold": 0.5, "crop": "1,2,3,4"},
+        "adapt": {"method": "jgsa", "dimension": 2}, "plot": {"kind": "pr"}, "compare": {"seeds": "2", "jobs": 1},
+    }  # fmt: skip
+    lines = []
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines).encode()
+
+
+def mesh(suffix: str) -> bytes:
+    """A well-formed mesh."""
+    return step() if suffix == "step" else mesh_bytes(suffix)
