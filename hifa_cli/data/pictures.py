@@ -17,6 +17,8 @@ MAX_JPEG_PIXELS = 250_000_000  # a phone's largest photo has 200 million; decode
 # Decoders that are trusted with a stranger's file. Never EPS (runs Ghostscript) and the like.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
 _HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+MOST_SCANS = 200  # of a progressive JPEG; programs write 10
+_SCAN = b"\xff\xda"
 _WITH_ALPHA = frozenset(("LA", "PA", "RGBA", "RGBa"))
 _WHITE = (255, 255, 255, 255)
 
@@ -39,6 +41,7 @@ def read_picture(path: Path) -> Image.Image:
             warnings.filterwarnings("ignore", module=r"PIL\.|pillow_heif")
             with _opened(path) as picture:
                 _check_size(picture, path)
+                _check_scans(picture, path)
                 picture.load()
                 return _as_rgb(_upright(picture))
     except (HifaError, KeyboardInterrupt):
@@ -84,6 +87,12 @@ def _check_size(picture: Image.Image, path: Path) -> None:
         limit = MAX_JPEG_PIXELS if picture.format in ("JPEG", "MPO") and not progressive else MAX_PIXELS
         raise HifaError(_too_large(path, picture.size, limit))
     picture.draft(None, (picture.width // 2, picture.height // 2))
+
+
+def _check_scans(picture: Image.Image, path: Path) -> None:
+    """Refuse a JPEG that is drawn over and over: a scan is a few bytes and takes as long as the picture."""
+    if picture.info.get("progressive") and path.read_bytes().count(_SCAN) > MOST_SCANS:
+        raise HifaError(f"{path} is a JPEG of more than {MOST_SCANS} scans: save it again")
 
 
 def _too_large(path: Path, size: tuple[int, int], limit: int) -> str:

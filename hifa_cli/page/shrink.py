@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig
+from hifa_cli.render.apart import read_safely
 from hifa_cli.render.cameras import upright
-from hifa_cli.render.meshes import read_mesh
 from hifa_cli.render.views import up_axis
 
 _FINEST = 1 << 10  # cells along the longest side: finer than a screen shows
@@ -32,7 +32,7 @@ def page_mesh(path: Path, config: RenderConfig, faces: int) -> tuple[str, int]:
     Raises:
         HifaError: it cannot be read.
     """
-    mesh = read_mesh(path)
+    mesh = read_safely(path)
     corners = upright(np.asarray(mesh.vertices, dtype=np.float64), up_axis(path, config))
     low, high = corners.min(axis=0), corners.max(axis=0)
     corners = corners - (low + high) / 2

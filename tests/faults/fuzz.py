@@ -97,7 +97,7 @@ def _kinds() -> dict[str, Kind]:
     found["stl text"] = Kind("mesh", "x.stl", stored.stl_text_bytes, (shaped.text_lines,))
     found["ply text"] = Kind("mesh", "x.ply", stored.ply_text_bytes, (shaped.ply_head,))
     if find_spec("cascadio"):
-        found |= [_mesh("step", shaped.text_lines)]
+        found["step"] = Kind("step", "x.step", lambda: made.mesh("step"), (shaped.text_lines,))
     if find_spec("pillow_heif"):
         found |= [_picture("heic", "HEIF", shaped.boxes)]
     found |= {
@@ -106,7 +106,9 @@ def _kinds() -> dict[str, Kind]:
         "weights.safetensors": Kind(
             "weights", "x.safetensors", lambda: made.model()["model.safetensors"], (shaped.safetensors_head,)
         ),
-        "weights.pt": Kind("weights", "x.pt", made.torch_weights, (shaped.archive(shaped.flipped, ".pkl", ZIP_STORED),)),
+        "weights.pt": Kind(
+            "weights", "x.pt", made.torch_weights, (shaped.archive(shaped.flipped, ".pkl", ZIP_STORED),)
+        ),
         "maps jgsa": Kind("maps", "x.maps", lambda: made.maps("jgsa"), (shaped.safetensors_head,)),
         "maps meda": Kind("maps", "x.maps", lambda: made.maps("meda"), (shaped.safetensors_head,)),
         "model.json": _below("model", made.model, "model.json", document),

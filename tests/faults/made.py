@@ -25,6 +25,7 @@ from hifa_cli.shallow.adapters import fit_maps, save_maps
 from hifa_cli.store import read_export
 from hifa_cli.talk import SILENT
 from tests.faults.corpus import mesh_bytes, write_good_export
+from tests.render.stepfile import step_text
 
 Files = dict[str, bytes]
 SIDE = 32  # pixels of the views and of what the network sees
@@ -77,81 +78,6 @@ def export() -> bytes:
 
 
 @cache
-def step() -> bytes:
-    """The smallest solid: a tetrahedron's shell as STEP AP214 has it."""
-    points = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    lines = [f"#{10 + k}=CARTESIAN_POINT('',({x}.,{y}.,{z}.));" for k, (x, y, z) in enumerate(points)]
-    lines += [f"#{20 + k}=VERTEX_POINT('',#{10 + k});" for k in range(4)]
-    number, faces = 100, []
-    edges: dict[tuple[int, int], int] = {}
-    for first in range(4):
-        for second in range(first + 1, 4):
-            way = np.subtract(points[second], points[first]).astype(float)
-            x, y, z = way / np.linalg.norm(way)
-            lines += [
-                f"#{number}=DIRECTION('',({x:.9f},{y:.9f},{z:.9f}));",
-                f"#{number + 1}=VECTOR('',#{number},{np.linalg.norm(way):.9f});",
-                f"#{number + 2}=LINE('',#{10 + first},#{number + 1});",
-                f"#{number + 3}=EDGE_CURVE('',#{20 + first},#{20 + second},#{number + 2},.T.);",
-            ]
-            edges[first, second] = number + 3
-            number += 4
-    for ring in ((0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3)):
-        normal = np.cross(
-            np.subtract(points[ring[1]], points[ring[0]]), np.subtract(points[ring[2]], points[ring[0]])
-        )
-        x, y, z = normal / np.linalg.norm(normal)
-        u, v, w = np.subtract(points[ring[1]], points[ring[0]]) / np.linalg.norm(
-            np.subtract(points[ring[1]], points[ring[0]])
-        )
-        oriented = []
-        for at in range(3):
-            first, second = ring[at], ring[(at + 1) % 3]
-            same = first < second
-            lines.append(
-                f"#{number}=ORIENTED_EDGE('',*,*,#{edges[min(first, second), max(first, second)]},.{'T' if same else 'F'}.);"
-            )
-            oriented.append(f"#{number}")
-            number += 1
-        lines += [
-            f"#{number}=EDGE_LOOP('',({','.join(oriented)}));",
-            f"#{number + 1}=FACE_OUTER_BOUND('',#{number},.T.);",
-            f"#{number + 2}=DIRECTION('',({x:.9f},{y:.9f},{z:.9f}));",
-            f"#{number + 3}=DIRECTION('',({u:.9f},{v:.9f},{w:.9f}));",
-            f"#{number + 4}=AXIS2_PLACEMENT_3D('',#{10 + ring[0]},#{number + 2},#{number + 3});",
-            f"#{number + 5}=PLANE('',#{number + 4});",
-            f"#{number + 6}=ADVANCED_FACE('',(#{number + 1}),#{number + 5},.T.);",
-        ]
-        faces.append(f"#{number + 6}")
-        number += 7
-    return "\n".join(
-        [*_STEP_HEAD, *lines, f"#50=CLOSED_SHELL('',({','.join(faces)}));", *_STEP_TAIL]
-    ).encode()
-
-
-_STEP_HEAD = (
-    "ISO-10303-21;", "HEADER;", "FILE_DESCRIPTION((''),'2;1');",
-    "FILE_NAME('t','2024-01-01T00:00:00',(''),(''),'','','');", "FILE_SCHEMA(('AUTOMOTIVE_DESIGN'));", "ENDSEC;",
-    "DATA;",
-)  # fmt: skip
-_STEP_TAIL = (
-    "#51=MANIFOLD_SOLID_BREP('',#50);",
-    "#60=(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT(.MILLI.,.METRE.));",
-    "#61=(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.));",
-    "#62=(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT());",
-    "#63=UNCERTAINTY_MEASURE_WITH_UNIT(LENGTH_MEASURE(1.E-07),#60,'','');",
-    "#64=(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNCERTAINTY_ASSIGNED_CONTEXT((#63))"
-    "GLOBAL_UNIT_ASSIGNED_CONTEXT((#60,#61,#62))REPRESENTATION_CONTEXT('',''));",
-    "#70=DIRECTION('',(0.,0.,1.));", "#71=DIRECTION('',(1.,0.,0.));", "#72=AXIS2_PLACEMENT_3D('',#10,#70,#71);",
-    "#73=ADVANCED_BREP_SHAPE_REPRESENTATION('',(#72,#51),#64);",
-    "#80=APPLICATION_CONTEXT('');", "#81=PRODUCT_CONTEXT('',#80,'mechanical');", "#82=PRODUCT('t','t','',(#81));",
-    "#83=PRODUCT_DEFINITION_FORMATION('','',#82);", "#84=PRODUCT_DEFINITION_CONTEXT('part definition',#80,'design');",
-    "#85=PRODUCT_DEFINITION('design','',#83,#84);", "#86=PRODUCT_DEFINITION_SHAPE('','',#85);",
-    "#87=SHAPE_DEFINITION_REPRESENTATION(#86,#73);", "ENDSEC;", "END-ISO-10303-21;",
-)  # fmt: skip
-
-
-@cache
 def model() -> Files:
     """A model as ``hifa train`` leaves it."""
     with TemporaryDirectory() as folder:
@@ -177,7 +103,7 @@ def views() -> Files:
 
 @cache
 def gallery() -> Files:
-    """A gallery of those views with its model, its graph and its thumbnails: photos can be held against it."""
+    """A gallery of those views with its model, its graph and its thumbnails: it takes photos."""
     with TemporaryDirectory() as scratch:
         put(model(), Path(scratch) / "run")
         put(views(), Path(scratch) / "views")
@@ -306,7 +232,8 @@ def settings() -> bytes:
         "train": {"steps": 3, "method": "hifa", "images": "/nowhere", "set": ["size=32"], "seed": 1},
         "index": {"factory": "Flat", "split": "train", "workers": 1},
         "query": {"top": 3, "class": ["a"], "threshold": 0.5, "crop": "1,2,3,4"},
-        "adapt": {"method": "jgsa", "dimension": 2}, "plot": {"kind": "pr"}, "compare": {"seeds": "2", "jobs": 1},
+        "adapt": {"method": "jgsa", "dimension": 2}, "plot": {"kind": "pr"}, "compare": {"seeds": "2",
+        "jobs": 1},
     }  # fmt: skip
     lines = []
     for name, table in tables.items():
@@ -316,4 +243,4 @@ def settings() -> bytes:
 
 def mesh(suffix: str) -> bytes:
     """A well-formed mesh."""
-    return step() if suffix == "step" else mesh_bytes(suffix)
+    return step_text(1.0, 2.0, 3.0).encode() if suffix == "step" else mesh_bytes(suffix)

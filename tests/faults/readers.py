@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 Read = Callable[[Path], object]
-PATIENCE = 60.0  # seconds a file may take
+PATIENCE = 60.0  # seconds of work a file may take
 FREE = 600e6  # bytes that reading any file may take on top of what is loaded
 
 
@@ -36,6 +36,28 @@ def _mesh() -> Read:
         with suppress(HifaError):
             views(place.with_suffix(".obj"))
     return lambda path: (mark_of(path, config), views(path), page_mesh(path, config, 1000))
+
+
+def _step() -> Read:
+    """STEP, whose reader can crash: a worker of ``hifa render`` costs one mesh, and a page goes without."""
+    from hifa_cli.config import RenderConfig
+    from hifa_cli.errors import HifaError
+    from hifa_cli.page.shrink import page_mesh
+    from hifa_cli.render.workers import Job, Worker
+
+    config = RenderConfig(views=2, size=32)
+    worker = Worker(config, 2e9)
+    views = Path(mkdtemp()) / "views"
+
+    def read(path: Path) -> object:
+        if worker.process is None:
+            worker.start()
+        reason = worker.draw(Job("x", path, views, "mark")).reason
+        if reason is not None:
+            raise HifaError(f"{path}: {reason}")
+        return page_mesh(path, config, 1000)
+
+    return read
 
 
 def _picture() -> Read:
@@ -216,13 +238,11 @@ def _features() -> Read:
     """As a run takes up what another kept of an item of two views."""
     import torch
 
-    from hifa_cli.features import FeatureCache, gather_features, look
-    from tests.faults.made import picture
-
     from hifa_cli.data import Item
+    from hifa_cli.features import FeatureCache, gather_features, look
     from hifa_cli.model import Network
     from hifa_cli.talk import SILENT
-    from tests.faults.made import TINY
+    from tests.faults.made import TINY, picture
 
     torch.manual_seed(0)
     network = Network(TINY).eval()
@@ -236,7 +256,8 @@ def _features() -> Read:
             target = cache._path(str(cache.key(item)), part)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((path / f"{part}.safetensors").read_bytes())
-        looked = look(network, [item], maps=True, device=torch.device("cpu"), label="", workers=1, talk=SILENT,
+        looked = look(network, [item], maps=True, device=torch.device("cpu"), label="", workers=1,
+            talk=SILENT,
                       cache=cache)  # fmt: skip
         seen, _ = gather_features(looked, [item])
         return network(seen)
@@ -259,8 +280,8 @@ def _sample() -> Read:
     import numpy as np
 
     from hifa_cli.config import IndexConfig
-    from hifa_cli.gallery.generation import _sample as sample
     from hifa_cli.gallery.exact import exact_search
+    from hifa_cli.gallery.generation import _sample as sample
 
     vectors = np.eye(4, dtype=np.float32)
 
@@ -354,9 +375,11 @@ def _trouble() -> Read:
 
 
 READERS: dict[str, Callable[[], Read]] = {
-    "trouble": _trouble, "mesh": _mesh, "picture": _picture, "export": _export, "gallery": _gallery,
+    "trouble": _trouble, "mesh": _mesh, "step": _step, "picture": _picture, "export": _export,
+    "gallery": _gallery,
     "query": _query, "model": _model, "weights": _weights, "config": _config, "checkpoint": _checkpoint,
     "maps": _maps, "views": _views, "list": _list, "features": _features, "shard": _shard, "sample": _sample,
     "scores": _scores, "demo": _demo,
 }  # fmt: skip
+STARTERS = ("step",)  # what they read they read in processes of hifa's own
 WRITERS = ("checkpoint", "query", "demo")  # what they read they also go on with, in the same folder

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from tests.faults.bombs import more_meshes, more_pictures
 from tests.faults.corpus import OUTSIDE, Case, corpus
 from tests.faults.fuzz import KINDS, MISSING, mutants
 from tests.faults.probe import Probe, Verdict
@@ -33,13 +34,15 @@ def try_files(mutations: int, seed: int) -> list[Tried]:
         (Path(scratch) / OUTSIDE).write_text("3" * 1000)
         folder = Path(scratch) / "in"
         folder.mkdir()
-        cases = [*corpus(), *galleries(), *spoilt()]
+        cases = [*corpus(), *more_meshes(), *more_pictures(), *galleries(), *spoilt()]
         for kind in dict.fromkeys(case.kind for case in cases):
             mine = [case for case in cases if case.kind == kind]
             found.append(_tried(f"corpus: {kind}", [(case, _read(probe, case, folder)) for case in mine]))
             _tell(found[-1])
         for name in KINDS:
-            found.append(_tried(f"mutations: {name}", list(_mutants(probe, name, mutations, seed, Path(scratch)))))
+            found.append(
+                _tried(f"mutations: {name}", list(_mutants(probe, name, mutations, seed, Path(scratch))))
+            )
             _tell(found[-1])
     return found
 
@@ -86,11 +89,11 @@ def in_words(files: Sequence[Tried]) -> list[str]:
     lines = [
         "## Hostile files",
         "",
-        f"Read in a process watched from outside: at most {PATIENCE:g} s and {FREE / 1e6:g} MB a file,",
-        "no other file opened, nothing written or removed elsewhere, nothing run or connected to, and one line",
-        "where it is refused. One mutation in four is blind; the others keep checksums, lengths and digests",
-        "right, so that what lies behind them is reached. Seconds count the start of that process where a file is",
-        "its first.",
+        f"Read in a process watched from outside: at most {PATIENCE:g} s of work, {FREE / 1e6:g} MB a file,",
+        "no other file opened, nothing written or removed elsewhere, nothing run or connected to, and one",
+        "line where it is refused. One mutation in four is blind; the others keep checksums, lengths and",
+        "digests right, so that what lies behind them is reached. Seconds count the start of that process",
+        "where a file is its first.",
         "",
         *(f"Not tried here: {what}." for what in MISSING),
         "",

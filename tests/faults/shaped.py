@@ -236,7 +236,8 @@ def png_chunks(content: bytes, generator: Generator) -> bytes:
                 zlib.compress(rows[: one_of(generator, (None, None, -1, len(rows) // 2))]),
             )
     elif way == 3:
-        kind = one_of(generator, (b"tRNS", b"PLTE", b"gAMA", b"cHRM", b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"eXIf",
+        kind = one_of(generator, (b"tRNS", b"PLTE", b"gAMA", b"cHRM", b"iCCP", b"tEXt", b"zTXt", b"iTXt",
+            b"eXIf",
                                   b"acTL", b"fcTL", b"fdAT", b"sBIT", b"xxxx"))  # fmt: skip
         chunks.insert(max(place, 1), (kind, generator.bytes(int(generator.integers(0, 60)))))
     elif way == 4:
@@ -366,7 +367,7 @@ def stl_binary(content: bytes, generator: Generator) -> bytes:
     """A binary STL: a number of a face, or the count with so many faces behind it."""
     if generator.random() < 0.6 or len(content) < 84:
         return content[:84] + floats(content[84:], generator)
-    count = one_of(generator, (0, 1, 5, 1000, len(content)))
+    count: int = one_of(generator, (0, 1, 5, 1000, len(content)))
     body = (content[84:] * (50 * count // max(len(content) - 84, 1) + 1))[: 50 * count]
     return content[:80] + struct.pack("<I", count) + body
 
@@ -439,7 +440,7 @@ def npy_head(content: bytes, generator: Generator) -> bytes:
 
 
 def h5_columns(content: bytes, generator: Generator) -> bytes:
-    """An HDF5 file: a column of another type, shape or layout, values or attributes changed, by h5py itself."""
+    """An HDF5 file: a column of another type, shape or layout, values or attributes changed, by h5py."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.h5"
         path.write_bytes(content)

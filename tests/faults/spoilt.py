@@ -1,4 +1,4 @@
-"""Hostile forms of hifa's own files: models, runs, maps, lists, caches, marks, and galleries that take photos."""
+"""Hostile forms of hifa's own files: models, runs, lists, caches, marks, galleries that take photos."""
 
 import json
 from collections.abc import Callable
@@ -55,11 +55,14 @@ def models() -> list[Case]:
         "backbone-number": ("backbone", 7), "backbone-list": ("backbone", ["test_resnet"]),
         "embedding-huge": ("embedding", 10**8), "embedding-text": ("embedding", "4"),
         "embedding-negative": ("embedding", -4), "embedding-float": ("embedding", 4.0),
-        "classes-numbers": ("classes", [1, 2]), "classes-text": ("classes", "ab"), "classes-deep": ("classes", [["a"]]),
+        "classes-numbers": ("classes", [1, 2]), "classes-text": ("classes", "ab"),
+        "classes-deep": ("classes", [["a"]]),
         "size-huge": ("size", 10**6), "size-zero": ("size", 0), "size-float": ("size", 32.5),
         "resize-huge": ("resize", 10**6), "resize-less": ("resize", 16), "fit-unknown": ("fit", "x"),
-        "mean-short": ("mean", [0.5]), "mean-text": ("mean", ["a", "b", "c"]), "std-zero": ("std", [0.0, 0.0, 0.0]),
-        "std-nan": ("std", [float("nan")] * 3), "dropout-text": ("dropout", "x"), "dropout-5": ("dropout", 5.0),
+        "mean-short": ("mean", [0.5]), "mean-text": ("mean", ["a", "b", "c"]), "std-zero": ("std", [0.0,
+        0.0, 0.0]),
+        "std-nan": ("std", [float("nan")] * 3), "dropout-text": ("dropout", "x"), "dropout-5": ("dropout",
+        5.0),
         "head-unknown": ("head_init", "x"), "flag-text": ("freeze_norm", "no"),
     }  # fmt: skip
     cases = [Case("model", "good-model", "read", _of(made.model))]
@@ -92,7 +95,8 @@ def _weights() -> dict[str, Callable[[Path], None]]:
         "sparse.pt": {name: one.to_sparse() for name, one in state.items()},
         "meta.pt": {name: one.to("meta") for name, one in state.items()},
         "complex.pt": {name: one.to(torch.complex64) for name, one in state.items()},
-        "empty.pt": {}, "tensor.pt": torch.zeros(3), "list.pt": [torch.zeros(3)], "deep.pt": {"state_dict": 3},
+        "empty.pt": {}, "tensor.pt": torch.zeros(3), "list.pt": [torch.zeros(3)],
+        "deep.pt": {"state_dict": 3},
         "nan.pt": {name: one * float("nan") for name, one in state.items()},
     }  # fmt: skip
     return {name: partial(torch.save, what) for name, what in strange.items()}
@@ -102,18 +106,21 @@ def runs() -> list[Case]:
     """Training runs to go on with, the settings and scores of others, and fitted maps."""
     checkpoint = "checkpoint.safetensors"
     changes: dict[str, tuple[Change, str]] = {
-        "log-list": (_text("log.jsonl", "[1]\n"), "read"), "log-no-step": (_text("log.jsonl", "{}\n"), "read"),
+        "log-list": (_text("log.jsonl", "[1]\n"), "read"), "log-no-step": (_text("log.jsonl", "{}\n"),
+        "read"),
         "log-text-step": (_text("log.jsonl", '{"step": "x"}\n'), "read"),
         "log-not-utf8": (_text("log.jsonl", b"\xff\xfe\n"), "read"),
         "log-deep": (_text("log.jsonl", "[" * 100_000), "read"),
         "finished-list": (_set("run.json", "finished", to=[]), "refused"),
         "finished-empty": (_set("run.json", "finished", to={}), "refused"),
-        "finished-text": (_set("run.json", "finished", to={"steps": "x", "seconds": [], "digest": 3, "last": 7}),
+        "finished-text": (_set("run.json", "finished", to={"steps": "x", "seconds": [], "digest": 3,
+        "last": 7}),
                           "refused"),
         "settings-deep": (_text("run.json", "[" * 100_000), "refused"),
         "step-far": (_step("1000000000000"), "refused"), "step-before": (_step("-5"), "refused"),
         "step-none": (_step("x"), "refused"),
-        "momentum-wide": (_momentum((7, 7)), "refused"), "momentum-far": (_momentum((3, 4), "momentum/99"), "refused"),
+        "momentum-wide": (_momentum((7, 7)), "refused"), "momentum-far": (_momentum((3, 4), "momentum/99"),
+        "refused"),
         "momentum-text": (_momentum((3, 4), "momentum/x"), "refused"),
         "checkpoint-claims": (_text(checkpoint, (1 << 60).to_bytes(8, "little") + b"{}"), "refused"),
         "best-empty": (_text("best.safetensors", b""), "refused"),
@@ -183,7 +190,8 @@ def photo_galleries() -> list[Case]:
         "views-above": ("refused", _set(main, "origins", to=[{**origin, "views": "../.."}])),
         "views-absolute": ("refused", _set(main, "origins", to=[{**origin, "views": "/etc"}])),
         "rig-empty": ("refused", _set(main, "origins", 0, "rig", to={"x": 1})),
-        "rig-text": ("refused", _set(main, "origins", 0, "rig", to={"azimuths": ["x", "y"], "elevation": "z"})),
+        "rig-text": ("refused", _set(main, "origins", 0, "rig", to={"azimuths": ["x", "y"],
+        "elevation": "z"})),
         "render-unknown": ("refused", _set(main, "origins", to=[{**origin, "render": {"views": "x"}}])),
         "classes-numbers": ("refused", _set(main, "classes", to=[1, 2])),
         "classes-twice": ("either", _set(main, "classes", to=["a", "a"])),
@@ -208,7 +216,8 @@ def photo_galleries() -> list[Case]:
         "paths-above": ("either", _ids(b"../x", "paths")), "paths-nul": ("either", _ids(b"a\0/x", "paths")),
         "vectors-nan": ("either", _numbers("vectors.f32", np.nan)),
         "vectors-inf": ("either", _numbers("vectors.f32", np.inf)),
-        "thumbnail-text": ("either", lambda folder: [one.write_bytes(b"x") for one in folder.glob("thumbnails/*/*")]),
+        "thumbnail-text": ("either",
+        lambda folder: [one.write_bytes(b"x") for one in folder.glob("thumbnails/*/*")]),
     }  # fmt: skip
     cases = [Case("query", "good-photo-gallery", "read", _of(made.gallery))]
     return cases + [
@@ -251,11 +260,14 @@ def lists() -> list[Case]:
         "quote.csv": ("refused", 'path,class\n"a.png,a\n'), "surrogate.json": ("refused", '["\\ud800.png"]'),
         "surrogate-class.json": ("either", '[{"path": "a.png", "class": "\\ud800"}]'),
         "surrogate-id.json": ("either", '[{"path": "a.png", "id": "\\ud800"}]'),
-        "deep.json": ("refused", "[" * 100_000), "number.json": ("refused", "7"), "nested.json": ("refused", "[[[]]]"),
+        "deep.json": ("refused", "[" * 100_000), "number.json": ("refused", "7"),
+        "nested.json": ("refused", "[[[]]]"),
         "long-number.json": ("refused", '[{"path": "a.png", "class": ' + "9" * 10_000 + "}]"),
         "absolute.txt": ("read", "/etc/passwd 1"), "above.txt": ("either", f"../{OUTSIDE} 1"),
-        "not-utf8.txt": ("refused", b"\xff\xfe\xfd"), "utf16.csv": ("refused", "path\na.png".encode("utf-16")),
-        "self.txt": ("either", "self.txt"), "folder.txt": ("either", "."), "escape.txt": ("refused", "\x1b[31m.png"),
+        "not-utf8.txt": ("refused", b"\xff\xfe\xfd"), "utf16.csv": ("refused",
+        "path\na.png".encode("utf-16")),
+        "self.txt": ("either", "self.txt"), "folder.txt": ("either", "."), "escape.txt": ("refused",
+        "\x1b[31m.png"),
     }  # fmt: skip
 
     def beside(text: bytes | str) -> Callable[[Path], None]:
@@ -285,12 +297,14 @@ def caches() -> list[Case]:
         cases.append(Case("features", f"features-{name}", "read", _of(made.features, change)))
     for name, text in {
         "deep": "[" * 100_000, "list": "[]", "numbers": '{"azimuths": [1e400], "elevation": 1}',
-        "long": '{"azimuths": [' + "9" * 400 + '], "elevation": 1}', "text": '{"azimuths": "abc", "elevation": "x"}',
+        "long": '{"azimuths": [' + "9" * 400 + '], "elevation": 1}',
+        "text": '{"azimuths": "abc", "elevation": "x"}',
         "empty": "",
     }.items():  # fmt: skip
         cases.append(Case("views", f"views-{name}", "read", _of(made.views, _text("views.json", text))))
     for name, label in {
-        "long-number": "x/a/1/00.png " + "9" * 10_000, "signs": "a/1/00.png +-5", "long-path": "a/" * 100_000 + "x 1",
+        "long-number": "x/a/1/00.png " + "9" * 10_000, "signs": "a/1/00.png +-5",
+        "long-path": "a/" * 100_000 + "x 1",
     }.items():  # fmt: skip
         cases.append(Case("views", f"label-{name}", "either", _of(made.views, _text("label.txt", label))))
     return cases

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.bombs import more_meshes, more_pictures
 from tests.faults.corpus import OUTSIDE, Case, configs, exports, meshes, pictures
 from tests.faults.fuzz import KINDS, MISSING, mutants
 from tests.faults.probe import Probe, Verdict
@@ -16,8 +17,27 @@ from tests.faults.stored import galleries
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches through /proc")
 SAMPLE = 8  # mutations of a kind; scripts/faults runs as many as it is told
-SOUND = [meshes, pictures, exports, configs, galleries, models, runs, photo_galleries, lists, caches, swollen]
-NEVER_READ = ("world.json", "ids.npy", "model.safetensors", "weights.pt")  # held against another, or all in use
+SOUND = [
+    meshes,
+    pictures,
+    more_meshes,
+    more_pictures,
+    exports,
+    configs,
+    galleries,
+    models,
+    runs,
+    photo_galleries,
+    lists,
+    caches,
+    swollen,
+]
+NEVER_READ = (
+    "world.json",
+    "ids.npy",
+    "model.safetensors",
+    "weights.pt",
+)  # held against another, or all in use
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +103,7 @@ def test_every_format_is_tried(name: str) -> None:
 def test_what_no_reader_may_do_is_noticed(deed: str, outcome: str, strange: str, folder: Path) -> None:
     path = folder / f"{deed}.x"
     path.write_text("x")
-    with Probe(patience=5.0 if deed == "hang" else PATIENCE) as probe:
+    with Probe(patience=1.0 if deed == "hang" else PATIENCE) as probe:
         verdict = probe.read("trouble", path)
     assert verdict.outcome == outcome
     assert not verdict.fine
