@@ -14,13 +14,17 @@ class Advisory(NamedTuple):
     source: str
 
 
+# What touches what hifa does with files from strangers; each was looked up in the public record it names.
 ADVISORIES = (
+    Advisory("torch", "2.10.0", "a checkpoint can corrupt memory despite weights_only=True", "CVE-2026-24747"),
     Advisory("torch", "2.6.0", "torch.load(weights_only=True) can be made to run code", "CVE-2025-32434"),
+    Advisory("pillow", "13.0.0", "a picture can overflow buffers of its decoders", "CVE-2026-96639"),
+    Advisory("pillow", "13.0.0", "a JPEG can overflow the decoder's buffer", "CVE-2026-112403"),
     Advisory("pillow", "10.3.0", "a buffer overflow in its colour management", "CVE-2024-28219"),
-    Advisory("pillow", "10.2.0", "ImageMath runs text as code", "CVE-2023-50447"),
     Advisory("pillow", "10.0.1", "a WebP picture can overflow the heap", "CVE-2023-4863"),
-    Advisory("lxml", "4.9.1", "a crafted document crashes the parser", "CVE-2022-2309"),
-    Advisory("onnx", "1.16.0", "a model can read files outside its folder", "CVE-2024-27318"),
+    Advisory("pillow-heif", "1.3.0", "encoding a HEIF can read beyond its buffer", "CVE-2026-28231"),
+    Advisory("lxml", "6.1.0", "XML can have local files read (iterparse)", "CVE-2026-41066"),
+    Advisory("onnx", "1.21.0", "a model can read files outside its folder", "CVE-2026-27489"),
     Advisory("trimesh", "5.0.0", "a mesh can name files outside its folder", "trimesh 5.0, FilePathResolver"),
 )
 
