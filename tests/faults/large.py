@@ -1,0 +1,166 @@
+"""Large inputs, written without holding them twice: meshes, pictures, exports, and folders of many files."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hifa_cli.store import Embeddings, Export, write_export
+
+WIDTH = 128  # of the vectors
+_LINES = 100_000  # of a text mesh, written at once
+
+
+def surface(faces: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A wavy square of at least so many triangles: vertices (n, 3) and faces (m, 3), four bytes a number."""
+    side = int(np.ceil(np.sqrt(faces / 2)))
+    y, x = np.mgrid[0 : side + 1, 0 : side + 1].astype(np.float32)
+    vertices = np.stack([x, y, np.sin(x / 50) * 40 + np.cos(y / 70) * 30], axis=-1).reshape(-1, 3)
+    corner = (np.arange(side, dtype=np.int32)[:, None] * (side + 1) + np.arange(side, dtype=np.int32)).ravel()
+    halves = [(0, 1, side + 2), (0, side + 2, side + 1)]
+    made = np.stack([np.stack([corner + step for step in half], axis=1) for half in halves], axis=1)
+    return vertices, made.reshape(-1, 3)[:faces]
+
+
+def write_ply(path: Path, faces: int) -> None:
+    """Binary PLY."""
+    vertices, triangles = surface(faces)
+    rows = np.empty(len(triangles), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    rows["count"], rows["corners"] = 3, triangles
+    head = (
+        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\nproperty float x\n"
+        f"property float y\nproperty float z\nelement face {len(rows)}\n"
+        "property list uchar int vertex_indices\nend_header\n"
+    )
+    with path.open("wb") as file:
+        file.write(head.encode())
+        vertices.astype("<f4").tofile(file)
+        rows.tofile(file)
+
+
+def write_stl(path: Path, faces: int) -> None:
+    """Binary STL."""
+    vertices, triangles = surface(faces)
+    rows = np.zeros(
+        len(triangles), dtype=[("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")]
+    )
+    rows["corners"] = vertices[triangles]
+    with path.open("wb") as file:
+        file.write(bytes(80) + len(rows).to_bytes(4, "little"))
+        rows.tofile(file)
+
+
+def write_obj(path: Path, faces: int) -> None:
+    """OBJ, which is text."""
+    vertices, triangles = surface(faces)
+    with path.open("w", encoding="ascii") as file:
+        for line, rows in (("v %.4f %.4f %.4f\n", vertices), ("f %d %d %d\n", triangles + 1)):
+            for begin in range(0, len(rows), _LINES):
+                some = rows[begin : begin + _LINES]
+                file.write(line * len(some) % tuple(some.ravel().tolist()))
+
+
+def write_glb(path: Path, faces: int) -> None:
+    """GLB with one mesh, its numbers in the file."""
+    vertices, triangles = surface(faces)
+    sizes = vertices.nbytes, triangles.nbytes
+    document = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
+        "buffers": [{"byteLength": sum(sizes)}],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": 0, "byteLength": sizes[0]},
+            {"buffer": 0, "byteOffset": sizes[0], "byteLength": sizes[1]},
+        ],
+        "accessors": [
+            {
+                "bufferView": 0,
+                "componentType": 5126,
+                "count": len(vertices),
+                "type": "VEC3",
+                "min": vertices.min(axis=0).tolist(),
+                "max": vertices.max(axis=0).tolist(),
+            },
+            {"bufferView": 1, "componentType": 5125, "count": triangles.size, "type": "SCALAR"},
+        ],
+    }
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    with path.open("wb") as file:
+        file.write(b"glTF" + np.array([2, 12 + 8 + len(text) + 8 + sum(sizes)], dtype="<u4").tobytes())
+        file.write(len(text).to_bytes(4, "little") + b"JSON" + text)
+        file.write(sum(sizes).to_bytes(4, "little") + b"BIN\0")
+        vertices.astype("<f4").tofile(file)
+        triangles.astype("<u4").tofile(file)
+
+
+WRITERS: dict[str, Callable[[Path, int], None]] = {
+    "ply": write_ply,
+    "stl": write_stl,
+    "obj": write_obj,
+    "glb": write_glb,
+}
+
+
+def write_picture(path: Path, width: int, height: int) -> None:
+    """A picture in three colours that packs well, whatever its size."""
+    line = np.linspace(0, 255, width, dtype=np.uint8)
+    pixels = np.broadcast_to(np.stack([line, line[::-1], line], axis=-1), (height, width, 3))
+    options = {"compress_level": 1} if path.suffix == ".png" else {}
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, **options)
+
+
+def write_vectors(path: Path, shapes: int, *, photos: int = 0, classes: int = 10, prefix: str = "s") -> None:
+    """An export of random vectors in clusters, a cluster a class."""
+    chance = np.random.default_rng(shapes)
+    centres = chance.standard_normal((classes, WIDTH), dtype=np.float32)
+
+    def some(name: str, count: int) -> Embeddings:
+        labels = np.arange(count) % classes
+        vectors = chance.standard_normal((count, WIDTH), dtype=np.float32)
+        vectors += centres[labels]
+        return Embeddings(tuple(f"{name}/{number}" for number in range(count)), labels, vectors)
+
+    names = tuple(f"class {number}" for number in range(classes))
+    images = some("photo", photos) if photos else None
+    write_export(path, Export(images, some(prefix, shapes), names, method="made up"))
+
+
+def write_collection(folder: Path, classes: int, each: int, *, views: int = 1, side: int = 16) -> None:
+    """Photos and shapes of so many classes, a folder each; every picture is another name of one file."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(classes)
+    picture = folder / "picture.png"
+    Image.fromarray(chance.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(picture)
+    for number in range(classes):
+        photos, shapes = folder / "photos" / f"class {number}", folder / "views" / f"class {number}"
+        photos.mkdir(parents=True)
+        for one in range(each):
+            os.link(picture, photos / f"{one}.png")
+            (shapes / f"{one}").mkdir(parents=True)
+            for view in range(views):
+                os.link(picture, shapes / f"{one}" / f"{view:02}.png")
+
+
+def write_many(folder: Path, files: int, each: int) -> None:
+    """So many photos, ``each`` a class; every picture is another name of one of a few files.
+
+    File systems allow some tens of thousands of names a file.
+    """
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(files)
+    for number in range(files):
+        if number % 10_000 == 0:
+            picture = folder.parent / f"picture-{number}.png"
+            Image.fromarray(chance.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(picture)
+        kind = folder / f"class {number // each}"
+        if number % each == 0:
+            kind.mkdir()
+        os.link(picture, kind / f"{number}.png")
