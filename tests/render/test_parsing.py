@@ -1,6 +1,7 @@
 """Text formats against Python's own numbers, hand-written files and the oddities that libraries hold."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.render.parsing import Polygons, ended, number, parse_obj, parse_off, parse_stl_text
-from hifa_cli.render.polygons import triangles
+from hifa_cli.render.polygons import FEW, normal_of, same, triangles, turn
 from tests.render.shapes import box, obj_text, off_text, soup, stl_text
 
 _POWERS = np.array([10.0**power for power in range(23)])
@@ -264,6 +265,87 @@ def test_a_hole_bridged_to_the_rim_stays_a_hole() -> None:
     hole = [(1, 1), (1, 3), (3, 3), (3, 1), (1, 1)]
     found = one_polygon(np.array(square + hole, dtype=np.float64))
     assert area_of_triangles(found) == pytest.approx(12)
+
+
+def cut_slowly(found: Polygons) -> list[list[int]]:
+    """Ears cut off one after the other, every corner looked at for each: the rule as it is written."""
+    vertices, ring = found.vertices, found.corners.tolist()
+    normal = normal_of(vertices, found.corners)
+    faces, place, missed = [], 0, 0
+    while len(ring) > 3:
+        size = len(ring)
+        a, b, c = ring[place - 1], ring[place], ring[(place + 1) % size]
+        ear = turn(vertices, a, b, c, normal) > 0 and not any(
+            min(turn(vertices, *edge, point, normal) for edge in ((a, b), (b, c), (c, a))) >= 0
+            for point in ring
+            if not any(same(vertices, point, corner) for corner in (a, b, c))
+        )
+        if ear or missed >= size:
+            faces.append([a, b, c])
+            del ring[place]
+            place, missed = max(place - 1, 0), 0
+        else:
+            place, missed = (place + 1) % size, missed + 1
+    return [*faces, ring]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    corners=st.integers(FEW + 1, 3 * FEW),
+    crowded=st.booleans(),
+    crossing=st.booleans(),
+    bent=st.sampled_from([0.0, 0.01]),
+    offset=st.sampled_from([0.0, 1e6]),
+)
+@settings(max_examples=40, deadline=None)
+def test_many_corners_are_cut_as_by_looking_at_all_of_them(
+    seed: int, corners: int, crowded: bool, crossing: bool, bent: float, offset: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    angle = 2 * np.pi * np.arange(corners) / corners
+    radius = generator.uniform(0.2, 1, corners) ** (20 if crowded else 1)
+    ring = np.column_stack(
+        [radius * np.cos(angle), radius * np.sin(angle), bent * generator.normal(size=corners)]
+    )
+    if crossing:
+        swapped = generator.permutation(corners)[:4]
+        ring[swapped] = ring[np.sort(swapped)]
+    tilted = ring @ np.linalg.qr(generator.normal(size=(3, 3)))[0] + offset
+    found = Polygons(tilted, np.array([0, corners]), np.arange(corners))
+    assert triangles(found).tolist() == cut_slowly(found)
+
+
+def test_holes_bridged_to_a_rim_of_many_corners_stay_holes() -> None:
+    angle = 2 * np.pi * np.arange(60) / 60
+    rim = np.column_stack([np.cos(angle), np.sin(angle)])
+    hole = 0.5 * rim[::-1]
+    ring = np.concatenate([rim, rim[:1], hole[-1:], hole])  # to the hole, round it, and back
+    found = one_polygon(ring)
+    assert len(triangles(found)) == len(ring) - 2
+    assert area_of_triangles(found) == pytest.approx(0.75 * polygon_area(rim))
+
+
+def test_a_polygon_of_fifty_thousand_corners_is_cut_in_seconds() -> None:
+    corners = 50_000
+    angle = 2 * np.pi * np.arange(corners) / corners
+    radius = np.random.default_rng(1).uniform(0.5, 1, corners)
+    ring = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
+    began = time.process_time()
+    found = one_polygon(ring)
+    assert area_of_triangles(found) == pytest.approx(polygon_area(ring))
+    assert time.process_time() - began < 30  # compiling counts; looking at all corners takes minutes
+
+
+def test_a_polygon_that_crosses_itself_everywhere_ends_in_seconds() -> None:
+    ring = np.random.default_rng(2).uniform(size=(5_000, 2))
+    assert len(triangles(one_polygon(ring))) == len(ring) - 2
+
+
+@pytest.mark.parametrize("strange", [math.nan, math.inf, 1e200])
+def test_coordinates_that_are_no_numbers_leave_polygons_of_many_corners_readable(strange: float) -> None:
+    ring = np.random.default_rng(3).uniform(size=(100, 2))
+    ring[50] = strange
+    assert len(triangles(one_polygon(ring))) == len(ring) - 2
 
 
 def test_a_convex_polygon_becomes_a_fan() -> None:
