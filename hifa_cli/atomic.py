@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import FULL, MAKE_ROOM, HifaError, NoRoom
 
 # What is half-written bears the machine and the process that writes it.
 _HALF = re.compile(r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\w{8}\.(?P<kind>part|old)")
@@ -25,9 +25,14 @@ def _beside(target: Path) -> Path:
         if not os.access(target.parent, os.W_OK | os.X_OK):
             raise PermissionError(f"cannot write in {target.parent}")
     except OSError as error:
-        raise HifaError(f"cannot write {target}: {error}; choose another --out") from error
+        raise _failure(target, error) from error
     _swept(target.parent.absolute())
     return target.parent
+
+
+def _failure(target: Path, error: OSError) -> HifaError:
+    why = f"cannot write {target}: {error.strerror or error}"
+    return NoRoom(f"{why}; {MAKE_ROOM}") if error.errno in FULL else HifaError(f"{why}; choose another --out")
 
 
 @cache
@@ -85,13 +90,14 @@ def written_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it to ``target`` when the block ends well.
 
     Raises:
-        HifaError: the folder cannot be written to, or the disk is full.
+        HifaError: the folder cannot be written to.
+        NoRoom: the disk is full.
     """
     folder = _beside(target)
     try:
         handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=folder)
     except OSError as error:
-        raise HifaError(f"cannot write {target}: {error.strerror}; choose another --out") from error
+        raise _failure(target, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -101,7 +107,7 @@ def written_file(target: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
-        raise HifaError(f"cannot write {target}: {error.strerror or error}") from error
+        raise _failure(target, error) from error
     finally:
         with suppress(OSError):  # renamed already, or the folder has been taken away
             temporary.unlink()
@@ -115,13 +121,14 @@ def written_folder(target: Path) -> Iterator[Path]:
     always whole.
 
     Raises:
-        HifaError: the folder cannot be written to, or the disk is full.
+        HifaError: the folder cannot be written to.
+        NoRoom: the disk is full.
     """
     parent = _beside(target)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=parent))
     except OSError as error:
-        raise HifaError(f"cannot write {target}: {error.strerror}; choose another --out") from error
+        raise _failure(target, error) from error
     old = temporary.with_suffix(".old")
     try:
         yield temporary
@@ -130,7 +137,7 @@ def written_folder(target: Path) -> Iterator[Path]:
             os.rename(target, old)
         os.rename(temporary, target)
     except OSError as error:
-        raise HifaError(f"cannot write {target}: {error.strerror or error}") from error
+        raise _failure(target, error) from error
     finally:
         if old.exists() and not target.exists():  # also where Ctrl-C came between the two
             os.rename(old, target)

@@ -106,7 +106,7 @@ def _new(path: Path, domains: Sequence[tuple[str, Embeddings]]) -> Any:
 
 
 def _write_config(file: Any, config: str, classes: int) -> None:
-    """Write the configuration; apart from the texts of variable length where it would make theirs suspicious."""
+    """Write the configuration; of fixed length where a long one among many names would look like a bomb."""
     apart = classes * len(config) > _FREE
     file.attrs["config"] = np.bytes_(config.encode("utf-8")) if apart else config
 
@@ -148,6 +148,8 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except MemoryError as error:
         raise HifaError(f"{path} does not fit into memory: export fewer items to a file") from error
+    except PermissionError as error:
+        raise HifaError(f"{path} may not be read: {os.strerror(error.errno)}") from error
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         kind = "is no HDF5 file" if not h5py.is_hdf5(path) else "is a broken HDF5 file"
         reason = " ".join(str(error).split())[:120]

@@ -1,18 +1,19 @@
 """Whole writes, what the killed leave behind, and one writer at a time."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from hifa_cli.atomic import sweep, written_file, written_folder
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.lock import sole_output
 
 posix = pytest.mark.skipif(os.name == "nt", reason="kills by signals")
@@ -85,6 +86,23 @@ def test_a_folder_moved_aside_by_a_killed_writer_is_put_back(tmp_path: Path) -> 
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (target / "old").read_text() == "old"
+
+
+@pytest.mark.parametrize("writer", [written_file, written_folder])
+@pytest.mark.parametrize(
+    ("number", "kind", "remedy"),
+    [(errno.ENOSPC, NoRoom, "make room, then give the same command again"),
+     (errno.EIO, HifaError, "choose another --out")],
+)  # fmt: skip
+def test_a_full_disk_is_told_from_other_trouble_and_leaves_nothing(
+    writer: Callable[[Path], AbstractContextManager[Path]], number: int, kind: type[HifaError], remedy: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    words = f"^cannot write {tmp_path / 'a'}: {os.strerror(number)}; {remedy}$"
+    with pytest.raises(HifaError, match=words) as caught, writer(tmp_path / "a"):
+        raise OSError(number, os.strerror(number))
+    assert type(caught.value) is kind
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_somebody_is_writing_is_not_swept(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The command line: quick help, one line an error, the right exit code, nothing half-written."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +216,37 @@ def test_a_gallery_is_not_built_into_a_folder_of_something_else(export_file: Pat
     assert code == 1
     assert "is no gallery" in one_line(err)
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "error: a.h5: Permission denied; see that it is there and may be used"),
+        (errno.ENOSPC, "error: No space left on device: make room, then give the same command again"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_that_names_the_file(
+    number: int, words: str, export_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(number, os.strerror(number), "a.h5")
+
+    monkeypatch.setattr("hifa_cli.store.read_export", refuse)
+    code, out, err = hifa("evaluate", export_file)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == words
+    assert "Traceback" not in err
+
+
+def test_a_file_that_may_not_be_read_is_no_wrong_usage(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"")
+    path.chmod(0)
+    weak = "from tests.faults.running import weaken; weaken(); from hifa_cli.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", weak, "evaluate", str(path)],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "a.h5" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

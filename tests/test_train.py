@@ -49,6 +49,16 @@ def run(
     return load_file(out / "model.safetensors")
 
 
+class Listening(Talk):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.said.append(message)
+
+
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
@@ -180,16 +190,21 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_term(
 
 def test_an_unreadable_photo_is_named_and_left_out(photos: Path, views: Path, tmp_path: Path) -> None:
     (photos / "bars" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-
-    class Listening(Talk):
-        said: list[str] = []  # noqa: RUF012
-
-        def warn(self, message: str) -> None:
-            self.said.append(message)
-
+    heard = Listening()
     for freeze in ("trunk", "none"):
-        run(photos, views, tmp_path / freeze, freeze=freeze, steps=4, images=12, talk=Listening())
-    assert sum("broken" in message for message in Listening.said) >= 2
+        run(photos, views, tmp_path / freeze, freeze=freeze, steps=4, images=12, talk=heard)
+    assert sum("broken" in message for message in heard.said) >= 2
+
+
+def test_a_view_that_has_vanished_costs_its_shape_and_is_named(
+    photos: Path, views: Path, tmp_path: Path
+) -> None:
+    shapes, heard = find_shapes(views), Listening()
+    gone = shapes.items[4].views[1]
+    gone.unlink()
+    for freeze in ("trunk", "none"):
+        run(photos, shapes, tmp_path / freeze, freeze=freeze, steps=2, shapes=9, views=12, talk=heard)
+    assert sum(str(gone) in message for message in heard.said) >= 2
 
 
 def test_photos_without_classes_are_refused(views: Path, tmp_path: Path) -> None:

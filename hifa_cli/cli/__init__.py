@@ -1,6 +1,6 @@
 """The verbs: options, help, messages and exit codes. Heavy imports stand inside command bodies."""
 
-import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -26,9 +26,7 @@ from hifa_cli.cli.render import render
 from hifa_cli.cli.serve import serve
 from hifa_cli.cli.terminal import plain
 from hifa_cli.cli.train import train
-from hifa_cli.errors import HifaError
-
-FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # no more may be written
+from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
 
 
 class HifaGroup(TyperGroup):
@@ -42,9 +40,15 @@ class HifaGroup(TyperGroup):
             typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno in FULL:
+                words = f"{error.strerror}: {MAKE_ROOM}"
+            elif error.filename is not None:  # taken away, or not to be read or written
+                words = (
+                    f"{os.fsdecode(error.filename)}: {error.strerror}; see that it is there and may be used"
+                )
+            else:
                 raise
-            typer.echo(f"error: {error.strerror}: make room, then give the same command again", err=True)
+            typer.echo(plain(f"error: {words}"), err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hifa_cli.atomic import written_folder
 from hifa_cli.config import RenderConfig
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.render.pictures import holds_only_views, write_views
 from hifa_cli.render.views import MeshViews
 
@@ -22,6 +22,9 @@ class DrawShape:
 
         Returns:
             Why it could not be drawn, or None.
+
+        Raises:
+            NoRoom: the disk is full, which is not the mesh's fault.
         """
         try:
             with warnings.catch_warnings():
@@ -31,6 +34,8 @@ class DrawShape:
                 return f"{folder} holds other files than views: choose another --out"
             with written_folder(folder) as temporary:
                 write_views(temporary, pictures, mark)
+        except NoRoom:
+            raise
         except HifaError as error:
             return str(error).removeprefix(f"{path}: ")  # whoever hears the reason knows the path
         except MemoryError:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from hifa_cli.config import RenderConfig
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.talk import SILENT, Talk
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
@@ -63,6 +63,7 @@ def draw_all(
 
     Raises:
         StartError: no worker starts any more.
+        NoRoom: the disk is full.
     """
     crew = Crew(jobs, config, workers)
     try:
@@ -171,13 +172,19 @@ class Worker:
             raise StartError(f"the {self.config.renderer} renderer does not start: {words}")
 
     def draw(self, job: Job) -> Outcome:
-        """Draw one mesh with the started process, which may die of it."""
+        """Draw one mesh with the started process, which may die of it.
+
+        Raises:
+            NoRoom: the disk is full; the other meshes would fail as well.
+        """
         with self._lock:
             self.killed, self.began = "", time.monotonic()
         answer = self._ask({"path": str(job.path), "folder": str(job.folder), "mark": job.mark})
         with self._lock:
             self.began = None
         if answer is not None:
+            if "full" in answer:
+                raise NoRoom(str(answer["full"]))
             return Outcome(job, answer.get("error"))
         cause = self._cause_of_death()
         return Outcome(job, self.killed or cause)
@@ -286,8 +293,8 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
 
-    def answer(reason: str | None) -> None:
-        answers.write(json.dumps({} if reason is None else {"error": reason}) + "\n")
+    def answer(reason: str | None, what: str = "error") -> None:
+        answers.write(json.dumps({} if reason is None else {what: reason}) + "\n")
         answers.flush()
 
     try:
@@ -300,7 +307,10 @@ def main() -> None:
     answer(None)
     for line in questions:
         job = json.loads(line)
-        answer(draw(Path(job["path"]), Path(job["folder"]), job["mark"]))
+        try:
+            answer(draw(Path(job["path"]), Path(job["folder"]), job["mark"]))
+        except NoRoom as error:
+            answer(str(error), "full")
 
 
 if __name__ == "__main__":

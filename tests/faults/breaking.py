@@ -402,10 +402,10 @@ def _names(done: Done, path: Path) -> bool:
     return any(name in said for name in (path.name, f"{path.parent.name}/{path.stem}", path.parent.name))
 
 
-def _without(trial: Trial, done: Done, path: Path) -> str:
+def _without(trial: Trial, done: Done, path: Path, *, named: bool = True) -> str:
     """What is wrong with a run that went on without an input: it has to say so, and can be done again."""
     wrong = trial.refused(done) or trial.lost() or trial.left()
-    if not wrong and digest(trial.verb, trial.out) != trial.good and not _names(done, path):
+    if named and not wrong and digest(trial.verb, trial.out) != trial.good and not _names(done, path):
         wrong = f"left out without a word: {done.last}"
     if wrong:
         return f"{path.name}: {wrong}"
@@ -425,8 +425,9 @@ def input_taken_away(trial: Trial) -> Outcome:
     path.rename(away)
     done = one.wait()
     away.rename(path)
-    if not done.status or trial.refused(done):
-        return Outcome(digest(trial.verb, trial.out) != trial.good, _without(trial, done, path))
+    if not done.status or trial.refused(done):  # what had gone before it looked, it cannot name
+        struck = digest(trial.verb, trial.out) != trial.good
+        return Outcome(struck, _without(trial, done, path, named=False))
     return Outcome(True, trial.lost() or trial.left() or trial.between() or trial.mended())
 
 

@@ -68,14 +68,13 @@ def in_words(rows: Sequence[Row]) -> list[str]:
         "",
         _in_all(rows),
         "",
-        "| verb | fault | tried | struck | wrong | what |",
-        "|---|---|---:|---:|---:|---|",
+        "| verb | fault | tried | struck | wrong | commit | what |",
+        "|---|---|---:|---:|---:|---|---|",
     ]
     for row in rows:
         what = "; ".join(f"{words} ({count})" for words, count in row.wrong.items()).replace("|", "/")
-        lines.append(
-            f"| {row.verb} | {row.fault} | {row.tried} | {row.struck} | {sum(row.wrong.values())} | {what} |"
-        )
+        counts = f"{row.tried} | {row.struck} | {sum(row.wrong.values())}"
+        lines.append(f"| {row.verb} | {row.fault} | {counts} | {row.commit} | {what} |")
     return [*lines, ""]
 
 
@@ -83,8 +82,4 @@ def _in_all(rows: Sequence[Row]) -> str:
     wrong, verbs = sum(sum(row.wrong.values()) for row in rows), len({row.verb for row in rows})
     tried, struck = sum(row.tried for row in rows), sum(row.struck for row in rows)
     minutes = sum(row.seconds for row in rows) / 60
-    commits = ", ".join(dict.fromkeys(row.commit for row in rows))
-    return (
-        f"In all: {verbs} verbs, {tried} faults, {struck} struck, {wrong} wrong; {minutes:.0f} minutes, "
-        f"of commit {commits}."
-    )
+    return f"In all: {verbs} verbs, {tried} faults, {struck} struck, {wrong} wrong; {minutes:.0f} minutes."

@@ -39,18 +39,38 @@ def break_all(scratch: Path, asked: argparse.Namespace) -> list[Row]:
     to, and is not done again.
     """
     kept = {verb.name: asked.keep / f"{place(verb)}.json" for verb in verbs() if verb.name in asked.verbs}
-    missing = [verb for verb in verbs() if verb.name in kept and _rows(kept[verb.name], asked) is None]
+    missing = [verb for verb in verbs() if verb.name in kept and not _done(kept[verb.name], asked)]
     if missing:
         _break(missing, scratch, asked)
-    return [row for path in kept.values() for row in _rows(path, asked) or []]
+    return [row for path in kept.values() for row in kept_rows(path)]
 
 
-def _rows(path: Path, asked: argparse.Namespace) -> list[Row] | None:
-    """What is kept of a verb, if it was broken in the way that is asked for."""
-    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if document.get("asked") != _way(asked):
-        return None
-    return [Row(**{**row, "wrong": Counter(row["wrong"])}) for row in document["rows"]]
+def kept_rows(path: Path) -> list[Row]:
+    """What is kept of a verb."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+    return [Row(**{**row, "wrong": Counter(row["wrong"])}) for row in rows]
+
+
+def _done(path: Path, asked: argparse.Namespace) -> bool:
+    """Whether a verb was broken in the way that is asked for; single faults are tried again."""
+    if asked.faults or not path.is_file():
+        return False
+    return bool(json.loads(path.read_text(encoding="utf-8"))["asked"] == _way(asked))
+
+
+def _keep(rows: Sequence[Row], path: Path, asked: argparse.Namespace) -> None:
+    """Keep what became of a verb; of single faults, in the place of what was known of these."""
+    if asked.faults:
+        again = {_kind(row.fault): row for row in rows}
+        rows = [again.pop(_kind(row.fault), row) for row in kept_rows(path)] + list(again.values())
+    document = {"asked": _way(asked), "rows": [row._asdict() for row in rows]}
+    with written_file(path) as beside:
+        beside.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _kind(fault: str) -> str:
+    """A fault's name without how often it was tried, or why not."""
+    return fault.partition(" (")[0].partition(":")[0]
 
 
 def _way(asked: argparse.Namespace) -> dict[str, Any]:
@@ -93,9 +113,7 @@ def _started(verb: Verb, scratch: Path, asked: argparse.Namespace) -> int:
         return pid
     status = 1
     try:
-        rows = [row._asdict() for row in break_one(verb, scratch, asked)]
-        with written_file(asked.keep / f"{place(verb)}.json") as path:
-            path.write_text(json.dumps({"asked": _way(asked), "rows": rows}, indent=1), encoding="utf-8")
+        _keep(list(break_one(verb, scratch, asked)), asked.keep / f"{place(verb)}.json", asked)
         status = 0
     except BaseException:
         import traceback
@@ -126,9 +144,12 @@ def break_one(verb: Verb, scratch: Path, asked: argparse.Namespace) -> Iterator[
     trial = replace(trial, good=good, content=content, pace=[done.seconds])
     trial.fresh()
     trial = replace(trial, changes=count_changes(verb, trial.world, trial.out, trial.said()))
-    yield _killed(trial, asked.kills)
-    yield _killed_at_changes(trial, max(1, asked.points // 2) if verb.slow else asked.points)
-    for fault in (one for one in FAULTS if one.fits(verb)):
+    wanted = asked.faults or [KILLED, KILLED_AT, *(fault.name for fault in FAULTS)]
+    if KILLED in wanted:
+        yield _killed(trial, asked.kills)
+    if KILLED_AT in wanted:
+        yield _killed_at_changes(trial, max(1, asked.points // 2) if verb.slow else asked.points)
+    for fault in (one for one in FAULTS if one.name in wanted and one.fits(verb)):
         count = max(1, asked.others // 2) if verb.slow else asked.others
         yield _tried(trial, fault, count)
 
@@ -201,6 +222,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="verbs side by side")
     parser.add_argument("--verbs", default=everything, help=f"of {everything}; none: only the files")
+    parser.add_argument("--faults", default="", help="only these again, e.g. 'Ctrl-C,disk full'")
     parser.add_argument("--files", action=on, default=True, help="try hostile files")
     parser.add_argument("--limits", action=on, default=True, help="measure the limits")
     parser.add_argument(
@@ -208,6 +230,7 @@ def main() -> None:
     )
     parser.add_argument("--report", type=Path, help="write the report here, e.g. docs/reliability.md")
     asked = parser.parse_args()
+    asked.faults = [name for name in asked.faults.split(",") if name]
     asked.verbs = [name for name in asked.verbs.split(",") if name != "none"]
     if unknown := set(asked.verbs) - set(everything.split(",")):
         parser.error(f"no verb called {', '.join(unknown)}")

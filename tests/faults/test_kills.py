@@ -148,16 +148,30 @@ def test_a_weakened_process_may_not_read_what_modes_forbid(tmp_path: Path) -> No
 def test_the_report_names_what_went_wrong_and_how_often_a_fault_struck() -> None:
     rows = [Row("render", "killed", 3, 2, 60.0, Counter({"a file is lost": 2}), "abc")]
     text = "\n".join(in_words(rows))
-    assert "| render | killed | 3 | 2 | 2 | a file is lost (2) |" in text
-    assert "In all: 1 verbs, 3 faults, 2 struck, 2 wrong; 1 minutes, of commit abc." in text
+    assert "| render | killed | 3 | 2 | 2 | abc | a file is lost (2) |" in text
+    assert "In all: 1 verbs, 3 faults, 2 struck, 2 wrong; 1 minutes." in text
 
 
-def test_what_was_kept_of_other_code_or_settings_is_not_taken(tmp_path: Path) -> None:
-    asked = argparse.Namespace(kills=1, points=1, others=1, seed=0)
+def test_what_was_kept_is_taken_with_the_same_settings_only(tmp_path: Path) -> None:
+    asked = argparse.Namespace(kills=1, points=1, others=1, seed=0, faults=[])
+    path = tmp_path / "adapt.json"
+    assert not harness._done(path, asked)
     row = Row("adapt", "killed", 1, 1, 1.0, Counter(), "abc")
-    document = {"asked": harness._way(asked), "rows": [row._asdict()]}
-    (tmp_path / "adapt.json").write_text(json.dumps(document))
-    assert harness._rows(tmp_path / "adapt.json", asked) == [row]
+    harness._keep([row], path, asked)
+    assert harness._done(path, asked)
+    assert harness.kept_rows(path) == [row]
     asked.kills = 2
-    assert harness._rows(tmp_path / "adapt.json", asked) is None
-    assert harness._rows(tmp_path / "none.json", asked) is None
+    assert not harness._done(path, asked)
+
+
+def test_single_faults_that_are_tried_again_take_the_place_of_their_former_selves(tmp_path: Path) -> None:
+    asked = argparse.Namespace(kills=1, points=1, others=1, seed=0, faults=[])
+    path = tmp_path / "adapt.json"
+    names = ("killed (1 of 2)", "Ctrl-C")
+    first = [Row("adapt", name, 1, 1, 1.0, Counter({"bad": 1}), "abc") for name in names]
+    harness._keep(first, path, asked)
+    asked.faults = ["killed"]
+    assert not harness._done(path, asked)
+    again = Row("adapt", "killed (2 of 2)", 2, 2, 1.0, Counter(), "def")
+    harness._keep([again], path, asked)
+    assert harness.kept_rows(path) == [again, first[1]]

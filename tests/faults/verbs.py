@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib
+import itertools
 import json
 import re
 import shutil
@@ -189,10 +190,13 @@ def holds(verb: Verb, out: Path) -> str:
     if not any(one.startswith("{generation}") for one in verb.same) or not (out / "gallery.json").is_file():
         return digest(verb, out)
     current = out / json.loads((out / "gallery.json").read_text(encoding="utf-8"))["generation"]
-    ids = (current / "ids.txt").read_bytes().splitlines()
-    rows = (current / "vectors.f32").read_bytes()
-    width = len(rows) // len(ids)
-    pairs = sorted((name, rows[row * width : (row + 1) * width]) for row, name in enumerate(ids))
+    names, rows = (current / "ids.txt").read_bytes(), (current / "vectors.f32").read_bytes()
+    ends = [0, *np.load(current / "ids.npy", allow_pickle=False).tolist()]
+    width = len(rows) // (len(ends) - 1)
+    pairs = sorted(
+        (names[begin:end], rows[row * width : (row + 1) * width])
+        for row, (begin, end) in enumerate(itertools.pairwise(ends))
+    )
     return hashlib.sha256(b"".join(name + row for name, row in pairs)).hexdigest()
 
 

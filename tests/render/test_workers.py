@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hifa_cli.config import RenderConfig
+from hifa_cli.errors import NoRoom
 from hifa_cli.render import workers
 from hifa_cli.render.workers import Job, StartError, Worker, draw_all, memory_limit
 from hifa_cli.talk import Talk
@@ -15,6 +16,7 @@ from hifa_cli.talk import Talk
 # A worker whose meshes do what their names say; no renderer, so that it starts in a moment.
 HOSTILE = """
 import os, signal, sys, time, types
+from hifa_cli.errors import NoRoom
 fake = types.ModuleType("hifa_cli.render.drawing")
 class DrawShape:
     def __init__(self, config):
@@ -34,6 +36,7 @@ class DrawShape:
             hoard = []
             while True: hoard.append(b"x" * 10_000_000)
         if "refuse" in path.name: return "is refused"
+        if "full" in path.name: raise NoRoom("cannot write it: make room")
         return None
 fake.DrawShape = DrawShape
 sys.modules["hifa_cli.render.drawing"] = fake
@@ -66,6 +69,15 @@ def test_every_job_is_answered_once(crew: int) -> None:
 
 def test_a_refusal_costs_one_mesh_and_no_process() -> None:
     assert run(["a", "refuse", "b"], crew=1) == {"a": None, "refuse": "is refused", "b": None}
+
+
+@pytest.mark.parametrize("crew", [1, 2])
+def test_a_full_disk_ends_all_of_it_at_once(crew: int) -> None:
+    drawn: list[str] = []
+    names = ["a", "full", *map(str, range(500))]
+    with pytest.raises(NoRoom, match=r"^cannot write it: make room$"):
+        drawn.extend(one.job.id for one in draw_all(jobs(*names), RenderConfig(renderer="builtin"), crew))
+    assert len(drawn) < 400
 
 
 @pytest.mark.parametrize("crew", [1, 2])
