@@ -150,8 +150,15 @@ def _instances(path: Path) -> dict[str, list[str]]:
         elif event == "end":
             if kind == "node":
                 inside.pop()
+            elif kind == "vcount" and _corners(element.text or "") > path.stat().st_size:
+                raise HifaError("has polygons of more corners than the file could hold: it is damaged")
             element.clear()
     return uses
+
+
+def _corners(counts: str) -> int:
+    """The corners of all polygons of a list; what is no number its reader sees."""
+    return sum(int(count[:18]) for count in counts.split() if count.isdecimal())
 
 
 def _copies(uses: dict[str, list[str]]) -> float:

@@ -213,7 +213,7 @@ def _daes(add: Add) -> None:
     polygons = good.replace('<triangles count="4">', '<polylist count="4">').replace(
         "</triangles>", "</polylist>"
     )
-    add("polygon-huge.dae", "either", polygons.replace("<p>", "<vcount>999999999 3 3 3</vcount><p>"))
+    add("polygon-huge.dae", "refused", polygons.replace("<p>", "<vcount>999999999 3 3 3</vcount><p>"))
     add("polygon-low.dae", "either", polygons.replace("<p>", "<vcount>-3 3 3 3</vcount><p>"))
     add("polygon-none.dae", "either", polygons)
 
