@@ -4,6 +4,7 @@ Columns, not a group an item: writing 10,500 × 256 takes 0.03 s instead of 4.6 
 a file, so reading trusts nothing in it: neither lengths nor types nor links.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -149,7 +150,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except MemoryError as error:
         raise HifaError(f"{path} does not fit into memory: export fewer items to a file") from error
     except PermissionError as error:
-        raise HifaError(f"{path} may not be read: {os.strerror(error.errno)}") from error
+        raise HifaError(f"{path} may not be read: {os.strerror(error.errno or errno.EACCES)}") from error
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         kind = "is no HDF5 file" if not h5py.is_hdf5(path) else "is a broken HDF5 file"
         reason = " ".join(str(error).split())[:120]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -250,3 +251,30 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "a.h5" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+LOST = """
+import os, signal, sys, time
+from hifa_cli.cli import signals
+ended = signals.heed()
+class Library:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.05)
+try:
+    one = Library()
+    del one
+    time.sleep(20)
+    print("lost")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_comes_while_a_library_clears_up_is_not_lost(number: int, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOST, str(int(number))], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")

@@ -1,7 +1,6 @@
 """The verbs: options, help, messages and exit codes. Heavy imports stand inside command bodies."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
@@ -11,6 +10,7 @@ from typer.core import TyperGroup
 from typer.models import ParameterInfo
 
 from hifa_cli import __version__
+from hifa_cli.cli import signals
 from hifa_cli.cli.adapt import adapt
 from hifa_cli.cli.compare import compare
 from hifa_cli.cli.data import data
@@ -99,14 +99,7 @@ app.command()(doctor)
 
 def main() -> None:
     """Run the command line."""
-    ended: list[int] = []
-
-    def end(number: int, frame: object) -> None:
-        """End by SIGTERM as by Ctrl-C: nothing half-written stays."""
-        ended.append(128 + number)
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, end)
+    ended = signals.heed()
     try:
         app(prog_name="hifa")
     except KeyboardInterrupt:  # before the verb began
