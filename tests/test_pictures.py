@@ -278,3 +278,9 @@ def test_heic_is_read_where_its_library_is(tmp_path: Path) -> None:
     picture = read_picture(tmp_path / "a.heic")
     assert picture.size == (64, 32)
     assert picture.getpixel((5, 5)) == pytest.approx(RED, abs=6)
+
+
+def test_a_jpeg_beyond_pillows_own_limit_is_read_small(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    Image.new("L", (19_000, 10_000), 7).save(path)
+    assert read_picture(path).size == (9_500, 5_000)

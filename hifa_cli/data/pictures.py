@@ -55,6 +55,8 @@ def read_picture(path: Path) -> Image.Image:
 def _opened(path: Path) -> Image.Image:
     if suffix(path.name) in _HEIF_SUFFIXES:
         return _opened_heif(path)
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses at twice this, before we can ask for a small JPEG
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_JPEG_PIXELS)
     return Image.open(path, formats=_decoders(FORMATS))
 
 
