@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ def surface(faces: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     corner = (np.arange(side, dtype=np.int32)[:, None] * (side + 1) + np.arange(side, dtype=np.int32)).ravel()
     halves = [(0, 1, side + 2), (0, side + 2, side + 1)]
     made = np.stack([np.stack([corner + step for step in half], axis=1) for half in halves], axis=1)
-    return vertices, made.reshape(-1, 3)[:faces]
+    return vertices.astype(np.float32), made.reshape(-1, 3)[:faces].astype(np.int32)
 
 
 def write_ply(path: Path, faces: int) -> None:
@@ -113,7 +114,7 @@ def write_picture(path: Path, width: int, height: int) -> None:
     """A picture in three colours that packs well, whatever its size."""
     line = np.linspace(0, 255, width, dtype=np.uint8)
     pixels = np.broadcast_to(np.stack([line, line[::-1], line], axis=-1), (height, width, 3))
-    options = {"compress_level": 1} if path.suffix == ".png" else {}
+    options: dict[str, Any] = {"compress_level": 1} if path.suffix == ".png" else {}
     Image.fromarray(np.ascontiguousarray(pixels)).save(path, **options)
 
 
