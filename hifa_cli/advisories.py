@@ -16,7 +16,9 @@ class Advisory(NamedTuple):
 
 # What touches what hifa does with files from strangers; each was looked up in the public record it names.
 ADVISORIES = (
-    Advisory("torch", "2.10.0", "a checkpoint can corrupt memory despite weights_only=True", "CVE-2026-24747"),
+    Advisory(
+        "torch", "2.10.0", "a checkpoint can corrupt memory despite weights_only=True", "CVE-2026-24747"
+    ),
     Advisory("torch", "2.6.0", "torch.load(weights_only=True) can be made to run code", "CVE-2025-32434"),
     Advisory("pillow", "13.0.0", "a picture can overflow buffers of its decoders", "CVE-2026-96639"),
     Advisory("pillow", "13.0.0", "a JPEG can overflow the decoder's buffer", "CVE-2026-112403"),

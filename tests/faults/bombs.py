@@ -93,7 +93,14 @@ def _glbs(add: Add) -> None:
     add("binary-first.glb", "either", framed((len(rest) - 8, b"BIN\0", rest[8:]), whole))
 
     def nodes(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-        return lambda whole: [change(node) for node in whole["nodes"]] and None
+        def each(whole: dict[str, Any]) -> None:
+            for node in whole["nodes"]:
+                change(node)
+
+        return each
+
+    def set_to(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+        return lambda node: node.update({key: value})
 
     for name, key, value in (
         ("matrix-short", "matrix", [1.0]), ("matrix-text", "matrix", ["x"] * 16), ("matrix-nan", "matrix",
@@ -103,11 +110,7 @@ def _glbs(add: Add) -> None:
         ("rotation-zero", "rotation", [0, 0, 0, 0]), ("mesh-far", "mesh", 10**9), ("mesh-text", "mesh", "x"),
         ("skin-far", "skin", 10**9), ("camera-far", "camera", 10**9),
     ):  # fmt: skip
-        add(
-            f"{name}.gltf",
-            "either",
-            changed_gltf(nodes(lambda node, key=key, value=value: node.update({key: value}))),
-        )  # type: ignore[misc]
+        add(f"{name}.gltf", "either", changed_gltf(nodes(set_to(key, value))))
     instances = {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": 0}}}
     add("instancing.gltf", "either", changed_gltf(nodes(lambda node: node.update(extensions=instances))))
     add("extension.gltf", "either", changed_gltf(lambda whole: whole.update(
