@@ -328,7 +328,7 @@ def _check_head(config: ModelConfig, path: Path) -> None:
     """
     from safetensors import safe_open
 
-    wanted = {"classifier.weight": len(config.classes)}
+    wanted = {"classifier.weight": max(len(config.classes), 1)}
     if config.embedding:
         wanted["bottleneck.weight"] = config.embedding
     with safe_open(path, "pt") as file:

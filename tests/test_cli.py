@@ -256,6 +256,7 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(tmp_path: Path) -> None:
 LOST = """
 import os, signal, sys, time
 from hifa_cli.cli import signals
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 ended = signals.heed()
 class Library:
     def __del__(self):

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 
 Read = Callable[[Path], object]
 PATIENCE = 60.0  # seconds of work a file may take
+STEP_TIMEOUT = 10.0  # as --timeout: OpenCascade can go on for ever
 FREE = 600e6  # bytes that reading any file may take on top of what is loaded
 
 
@@ -39,14 +41,21 @@ def _mesh() -> Read:
 
 
 def _step() -> Read:
-    """STEP, whose reader can crash: in a worker of ``hifa render`` that costs one mesh."""
+    """STEP, whose reader can crash and take for ever: in a worker of ``hifa render`` that costs one mesh."""
     from hifa_cli.config import RenderConfig
     from hifa_cli.errors import HifaError
-    from hifa_cli.render.workers import Job, Worker
+    from hifa_cli.render.workers import GLANCE, Job, Worker
 
-    config = RenderConfig(views=2, size=32)
+    config = RenderConfig(views=2, size=32, timeout=STEP_TIMEOUT)
     worker = Worker(config, 2e9)
     views = Path(mkdtemp()) / "views"
+
+    def watch() -> None:
+        while True:
+            worker.watch()
+            time.sleep(GLANCE)
+
+    threading.Thread(target=watch, daemon=True).start()
 
     def read(path: Path) -> object:
         if worker.process is None:

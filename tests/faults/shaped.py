@@ -8,6 +8,7 @@ import io
 import json
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -207,7 +208,8 @@ def archive(change: Way, wanted: str, compress_type: int = zipfile.ZIP_DEFLATED)
         else:
             del members[place]
         made = io.BytesIO()
-        with zipfile.ZipFile(made, "w") as file:
+        with zipfile.ZipFile(made, "w") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are two of a name is the point
             for name, data in members:
                 file.writestr(zipfile.ZipInfo(name), data, compress_type)
         return made.getvalue()
