@@ -72,11 +72,10 @@ def mesh_bytes(suffix: str, **options: Any) -> bytes:
 
 def _same_each_time() -> bytes:
     """A 3MF whose names of parts are not drawn anew each time."""
-    made, part = io.BytesIO(), trimesh.Trimesh(box().vertices, box().faces, process=False)
-    with (
-        zipfile.ZipFile(io.BytesIO(part.export(file_type="3mf"))) as good,
-        zipfile.ZipFile(made, "w") as file,
-    ):
+    made = io.BytesIO()
+    part: Any = trimesh.Trimesh(box().vertices, box().faces, process=False)
+    parts = io.BytesIO(part.export(file_type="3mf"))
+    with zipfile.ZipFile(parts) as good, zipfile.ZipFile(made, "w") as file:
         for name in good.namelist():
             content = re.sub(rb'UUID="[^"]*"', b'UUID="0"', good.read(name))
             file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
