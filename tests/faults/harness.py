@@ -225,11 +225,13 @@ def main() -> None:
     parser.add_argument("--faults", default="", help="only these again, e.g. 'Ctrl-C,disk full'")
     parser.add_argument("--files", action=on, default=True, help="try hostile files")
     parser.add_argument("--limits", action=on, default=True, help="measure the limits")
+    parser.add_argument("--cases", default="", help="only the limits in whose words one of these stands")
     parser.add_argument(
         "--keep", type=Path, help="folder that keeps what is done of the verbs, to go on from"
     )
     parser.add_argument("--report", type=Path, help="write the report here, e.g. docs/reliability.md")
     asked = parser.parse_args()
+    asked.cases = [words for words in asked.cases.split(",") if words]
     asked.faults = [name for name in asked.faults.split(",") if name]
     asked.verbs = [name for name in asked.verbs.split(",") if name != "none"]
     if unknown := set(asked.verbs) - set(everything.split(",")):
@@ -267,7 +269,7 @@ def _all_parts(scratch: Path, asked: argparse.Namespace) -> int:
     if asked.limits:
         from tests.faults import limits
 
-        put("3-limits.md", limits.in_words(limits.measure_limits()))
+        put("3-limits.md", limits.in_words(limits.measure_limits(asked.cases)))
     return wrong
 
 
