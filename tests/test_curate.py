@@ -24,6 +24,7 @@ from hifa_cli.gallery import Gallery, audit, curate, read_gallery
 from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.model import save_network
+from hifa_cli.render.stage import render
 from hifa_cli.store import Embeddings, Export, write_export
 from hifa_cli.talk import SILENT, Talk
 
@@ -130,6 +131,20 @@ def test_a_gallery_knows_where_every_shape_came_from(mine: Path) -> None:
         assert source.is_file()
         assert source.relative_to(mine / "meshes").with_suffix("").as_posix() == name
         assert gallery.class_of(row) == name.split("/")[0]
+
+
+def test_a_mesh_that_vanishes_once_it_was_drawn_is_no_trouble(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mesh(mine / "more" / "ball" / "new.off", 3.0)
+    def vanishing(*arguments: Any, **more: Any) -> Any:
+        report = render(*arguments, **more)
+        shutil.rmtree(mine / "more" / "ball")
+        return report
+
+    monkeypatch.setattr("hifa_cli.gallery.sources.render", vanishing)
+    assert added(mine, mine / "more").added == 1
+    assert "ball/new" in read_gallery(mine / "gallery").ids
 
 
 def test_an_update_does_only_what_changed_and_equals_a_gallery_from_scratch(

@@ -189,14 +189,14 @@ def meshes_source(
     Raises:
         HifaError: there are no meshes, or none of them could be drawn.
     """
+    root = _root(place)
+    paths = {mesh.id: _below(mesh.path, root) for mesh in find_meshes([place])[0]}  # before any can vanish
     report = render([place], views, config, workers=workers, force=force, talk=talk)
     if not report.shapes:
         raise HifaError(
             f"none of the {len(report.failed)} meshes in {place} could be drawn; see the warnings"
         )
-    root = _root(place)
-    paths = {mesh.id: _below(mesh.path, root) for mesh in find_meshes([place])[0]}
-    drawn = {folder: name for name, folder in report.shapes}
+    drawn = {folder: name for name, folder in report.shapes if name in paths}
     shapes = find_shapes(views, split=split)
     shapes = Collection(
         tuple(item for item in shapes.items if item.views[0].parent in drawn), shapes.classes, shapes.problems
