@@ -133,6 +133,31 @@ def test_a_gallery_knows_where_every_shape_came_from(mine: Path) -> None:
         assert gallery.class_of(row) == name.split("/")[0]
 
 
+def test_what_a_killed_writer_left_goes_even_when_there_is_nothing_to_do(mine: Path) -> None:
+    gallery = mine / "gallery"
+    (gallery / "generation-99").mkdir()
+    (model,) = (gallery / "models").iterdir()
+    (model / ".graph.onnx.00c0ffee-1-abcdefgh.part").write_bytes(b"half")
+    assert updated(mine).added == 0
+    assert not (gallery / "generation-99").exists()
+    assert [path.name for path in model.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_change_that_fails_at_its_last_step_leaves_no_generation(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = mine / "gallery"
+    before = sorted(path.name for path in gallery.iterdir())
+
+    def full(*_: Any) -> None:
+        raise HifaError("no room")
+
+    monkeypatch.setattr("hifa_cli.gallery.generation.put_thumbnails", full)
+    with pytest.raises(HifaError, match="no room"):
+        curate.remove(gallery, ["box/1"], CONFIG)
+    assert sorted(path.name for path in gallery.iterdir()) == before
+
+
 def test_a_mesh_that_vanishes_once_it_was_drawn_is_no_trouble(
     mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) ->
 
 def sweep_generations(folder: Path, current: str) -> None:
     """Remove what a killed writer left: generations that the gallery does not name, half-written files."""
-    for old in (*folder.glob("generation-*"), *folder.glob(".*.part"), *folder.glob(".*.old")):
+    halves = [old for kind in ("part", "old") for old in folder.glob(f".*.{kind}")]
+    for old in (*folder.glob("generation-*"), *halves, *folder.glob(f"{MODELS}/*/.*.part")):
         if old.name != current:
             shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)

@@ -86,9 +86,9 @@ def build_gallery(
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     _refuse_strange(out)
     work = Work(render_config, workers, device, split, force)
-    if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
-        raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
     with TemporaryDirectory() as scratch, writing(out):
+        if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
+            raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
         old = _old(out, talk)
         offered, making, embedder = open_source(
             source, out, origins_of(old), model, work, Path(scratch), talk
@@ -177,7 +177,8 @@ def views_name(origins: Sequence[dict[str, Any]], place: Path) -> str:
 def writing(out: Path) -> Iterator[None]:
     """Hold ``out`` against other writers; what fails at once leaves no empty folder behind.
 
-    What a killed writer left is removed first: a change that finds nothing to do would leave it for ever.
+    What a killed writer left is removed first, for a change that finds nothing to do would leave it for
+    ever; and what this one leaves unfinished in the end.
 
     Raises:
         HifaError: somebody else is writing there.
@@ -188,14 +189,21 @@ def writing(out: Path) -> Iterator[None]:
         raise HifaError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     with sole_writer(out):
         try:
-            with suppress(HifaError):  # there is no gallery yet, or one that cannot be opened
-                sweep_generations(out, read_gallery(out).document["generation"])
+            _swept(out)
             yield
         finally:
+            _swept(out)
             with suppress(OSError):  # or somebody has taken the folder away
                 if [path.name for path in out.iterdir()] == [LOCK_FILE]:
                     (out / LOCK_FILE).unlink()
                     out.rmdir()
+
+
+def _swept(out: Path) -> None:
+    """Remove what is half-written; of a gallery that cannot be opened, nothing."""
+    with suppress(HifaError, OSError):
+        is_gallery = (out / MAIN_FILE).exists()
+        sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
 
 
 def _old(out: Path, talk: Talk) -> Gallery | None:
