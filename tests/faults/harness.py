@@ -32,7 +32,7 @@ from tests.faults.running import count_changes, load_everything, run
 from tests.faults.verbs import FEEDING, Verb, begin, digest, holds, make_world, verbs
 
 
-def break_all(scratch: Path, asked: argparse.Namespace) -> list[Row]:
+def break_all(scratch: Path, asked: argparse.Namespace) -> None:
     """Every fault on every verb, ``asked.jobs`` verbs side by side, each in a world of its own.
 
     What is done of a verb with the same settings stays in ``asked.keep``, with the commit that it was done
@@ -42,7 +42,6 @@ def break_all(scratch: Path, asked: argparse.Namespace) -> list[Row]:
     missing = [verb for verb in verbs() if verb.name in kept and not _done(kept[verb.name], asked)]
     if missing:
         _break(missing, scratch, asked)
-    return [row for path in kept.values() for row in kept_rows(path)]
 
 
 def kept_rows(path: Path) -> list[Row]:
@@ -257,8 +256,10 @@ def _all_parts(scratch: Path, asked: argparse.Namespace) -> int:
         (asked.keep / name).write_text(text.rstrip() + "\n", encoding="utf-8")
 
     if asked.verbs:
-        rows = break_all(scratch, asked)
-        put("1-faults.md", in_words(rows))
+        break_all(scratch, asked)
+    rows = [row for verb in verbs() for row in kept_rows(asked.keep / f"{place(verb)}.json")]
+    if rows:  # of other times, too
+        (asked.keep / "1-faults.md").write_text("\n".join(in_words(rows)), encoding="utf-8")
         wrong += sum(sum(row.wrong.values()) for row in rows)
     if asked.files:
         from tests.faults import report
