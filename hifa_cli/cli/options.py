@@ -17,7 +17,11 @@ def _read_tables(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers or nesting without end
+    except (
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # no TOML, no UTF-8, numbers or nesting without end
         raise typer.BadParameter(f"{path} is no TOML: {error}") from error
 
 

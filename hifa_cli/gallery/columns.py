@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, overload
 
 import numpy as np
@@ -85,7 +86,13 @@ def read_numbers(folder: Path, name: str, kind: DTypeLike, shape: tuple[int, ...
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TokenError,
+        SyntaxError,
+    ) as error:  # its header is parsed as Python
         raise damaged(path) from error
     if not isinstance(found, np.ndarray) or found.dtype != np.dtype(kind) or found.shape != shape:
         raise damaged(path)

@@ -8,6 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,6 +157,8 @@ def _read_shard(path: Path, count: int) -> Embedded | None:
         EOFError,
         MemoryError,
         RuntimeError,
+        SyntaxError,
+        TokenError,
         zipfile.BadZipFile,
         zlib.error,
     ):
