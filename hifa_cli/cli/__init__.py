@@ -50,6 +50,9 @@ class HifaGroup(TyperGroup):
                 raise
             typer.echo(plain(f"error: {words}"), err=True)
             raise typer.Exit(1) from error
+        except MemoryError as error:
+            typer.echo("error: needs more memory than there is: ask for less at once", err=True)
+            raise typer.Exit(1) from error
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None
