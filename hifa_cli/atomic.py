@@ -145,6 +145,19 @@ def written_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_folder(folder: Path, *, last: str) -> None:
+    """Remove a folder and all that is in it; the file ``last`` goes last.
+
+    Who is killed meanwhile leaves a folder that still says what it is, and may be removed by the next.
+    """
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != last:
+            path.unlink()
+    shutil.rmtree(folder)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hifa_cli import __version__
-from hifa_cli.atomic import sweep
+from hifa_cli.atomic import remove_folder, sweep
 from hifa_cli.batches import ahead
 from hifa_cli.checkpoints import (
     CHECKPOINT,
@@ -160,12 +159,7 @@ def _clear(out: Path) -> None:
     """Throw away the run in ``out``; nothing that is no run."""
     if not out.exists() or read_settings(out) is None:
         return
-    for path in out.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != RUN_FILE:  # goes last: killed before, this is still a run that may be cleared
-            path.unlink()
-    shutil.rmtree(out)
+    remove_folder(out, last=RUN_FILE)
 
 
 def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:

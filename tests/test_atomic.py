@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hifa_cli.atomic import sweep, written_file, written_folder
+from hifa_cli.atomic import remove_folder, sweep, written_file, written_folder
 from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.lock import sole_output
 
@@ -102,6 +103,28 @@ def test_a_full_disk_is_told_from_other_trouble_and_leaves_nothing(
     with pytest.raises(HifaError, match=words) as caught, writer(tmp_path / "a"):
         raise OSError(number, os.strerror(number))
     assert type(caught.value) is kind
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_removed_says_what_it_is_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/b.png", "about.json", "z.txt"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).write_text("x")
+    whole = shutil.rmtree
+
+    def dying(path: Path) -> None:
+        if path == tmp_path / "run":
+            raise KeyboardInterrupt
+        whole(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hifa_cli.atomic.shutil.rmtree", dying)
+        with pytest.raises(KeyboardInterrupt):
+            remove_folder(tmp_path / "run", last="about.json")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["about.json"]
+    remove_folder(tmp_path / "run", last="about.json")
     assert list(tmp_path.iterdir()) == []
 
 

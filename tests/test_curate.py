@@ -162,6 +162,7 @@ def test_a_mesh_that_vanishes_once_it_was_drawn_is_no_trouble(
     mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_mesh(mine / "more" / "ball" / "new.off", 3.0)
+
     def vanishing(*arguments: Any, **more: Any) -> Any:
         report = render(*arguments, **more)
         shutil.rmtree(mine / "more" / "ball")

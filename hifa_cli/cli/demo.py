@@ -1,7 +1,6 @@
 """``hifa demo``."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,12 +35,13 @@ def demo(
     Makes shapes and photos of ten kinds, renders, trains HIFA and the source-only network, exports,
     indexes, queries, evaluates. Interrupted, it goes on where it stopped.
     """
+    from hifa_cli.atomic import remove_folder
     from hifa_cli.device import pick_device
     from hifa_cli.tour import MARK, take_tour
 
     talk = talk_for(quiet=quiet, verbose=verbose)
     if force and (out / MARK).is_file():
-        shutil.rmtree(out)
+        remove_folder(out, last=MARK)
     world = WorldConfig(**SMALL_WORLD) if small else WorldConfig()
     settings = DemoConfig(steps=20) if small else DemoConfig()
     tour = take_tour(

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hifa_cli.errors import HifaError
 
+DAMAGED = (OSError, ValueError, EOFError, TokenError, SyntaxError)  # by numpy, which parses headers as Python
 _ESCAPES = "surrogateescape"  # paths need not be UTF-8
 
 
@@ -86,13 +87,7 @@ def read_numbers(folder: Path, name: str, kind: DTypeLike, shape: tuple[int, ...
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TokenError,
-        SyntaxError,
-    ) as error:  # its header is parsed as Python
+    except DAMAGED as error:
         raise damaged(path) from error
     if not isinstance(found, np.ndarray) or found.dtype != np.dtype(kind) or found.shape != shape:
         raise damaged(path)

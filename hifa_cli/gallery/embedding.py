@@ -8,7 +8,6 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from hifa_cli.data import Item
 from hifa_cli.export import Encoder
 from hifa_cli.features import look
 from hifa_cli.gallery import unit
+from hifa_cli.gallery.columns import DAMAGED
 from hifa_cli.model import TrunkFeatures
 from hifa_cli.talk import SILENT, Talk
 
@@ -150,18 +150,7 @@ def _read_shard(path: Path, count: int) -> Embedded | None:
                 return None
         with np.load(path, allow_pickle=False) as file:
             shard = Embedded(file["rows"], file["vectors"], file["views"])
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        MemoryError,
-        RuntimeError,
-        SyntaxError,
-        TokenError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
+    except (*DAMAGED, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
     return shard if _fits(shard, count) else None
 

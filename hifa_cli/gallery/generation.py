@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from hifa_cli.gallery import (
     unit,
 )
 from hifa_cli.gallery.belongings import put_model, put_thumbnails, sweep
-from hifa_cli.gallery.columns import read_table, write_texts
+from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.search import sample_queries, tune
 from hifa_cli.gallery.sources import Source, row_digests
 from hifa_cli.talk import SILENT, Talk
@@ -264,7 +263,7 @@ def _sample(vectors: NDArray[np.float32], plan: Plan) -> tuple[NDArray[np.float3
     """Queries to tune with: the export's photos, those of the last generation, or blends of shapes."""
     photos = plan.photos
     if photos is None and plan.old is not None and (plan.old.place / SAMPLE_FILE).is_file():
-        with suppress(OSError, ValueError, EOFError, TokenError, SyntaxError):  # a header is Python's
+        with suppress(*DAMAGED):
             found = np.load(plan.old.place / SAMPLE_FILE, mmap_mode="r", allow_pickle=False)
             photos = found if found.dtype == np.float32 and np.isfinite(found).all() else None
     fits = photos is not None and photos.ndim == 2 and photos.shape[1] == vectors.shape[1]

@@ -262,11 +262,11 @@ def _all_parts(scratch: Path, asked: argparse.Namespace) -> int:
         (asked.keep / "1-faults.md").write_text("\n".join(in_words(rows)), encoding="utf-8")
         wrong += sum(sum(row.wrong.values()) for row in rows)
     if asked.files:
-        from tests.faults import report
+        from tests.faults import files
 
-        files = report.try_files(asked.mutations, asked.seed)
-        put("2-files.md", report.in_words(files))
-        wrong += sum(len(one.wrong) for one in files)
+        tried = files.try_files(asked.mutations, asked.seed)
+        put("2-files.md", files.in_words(tried))
+        wrong += sum(len(one.wrong) for one in tried)
     if asked.limits:
         from tests.faults import limits
 

@@ -1,8 +1,6 @@
 """Large inputs, written without holding them twice: meshes, pictures, exports, and folders of many files."""
 
-import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hifa_cli.demo.meshfiles import WRITERS
 from hifa_cli.store import Embeddings, Export, write_export
 
 WIDTH = 128  # of the vectors
-_LINES = 100_000  # of a text mesh, written at once
 
 
 def surface(faces: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -27,87 +25,9 @@ def surface(faces: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     return vertices.astype(np.float32), made.reshape(-1, 3)[:faces].astype(np.int32)
 
 
-def write_ply(path: Path, faces: int) -> None:
-    """Binary PLY."""
-    vertices, triangles = surface(faces)
-    rows = np.empty(len(triangles), dtype=[("count", "u1"), ("corners", "<i4", 3)])
-    rows["count"], rows["corners"] = 3, triangles
-    head = (
-        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\nproperty float x\n"
-        f"property float y\nproperty float z\nelement face {len(rows)}\n"
-        "property list uchar int vertex_indices\nend_header\n"
-    )
-    with path.open("wb") as file:
-        file.write(head.encode())
-        vertices.astype("<f4").tofile(file)
-        rows.tofile(file)
-
-
-def write_stl(path: Path, faces: int) -> None:
-    """Binary STL."""
-    vertices, triangles = surface(faces)
-    rows = np.zeros(
-        len(triangles), dtype=[("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("colour", "<u2")]
-    )
-    rows["corners"] = vertices[triangles]
-    with path.open("wb") as file:
-        file.write(bytes(80) + len(rows).to_bytes(4, "little"))
-        rows.tofile(file)
-
-
-def write_obj(path: Path, faces: int) -> None:
-    """OBJ, which is text."""
-    vertices, triangles = surface(faces)
-    with path.open("w", encoding="ascii") as file:
-        for line, rows in (("v %.4f %.4f %.4f\n", vertices), ("f %d %d %d\n", triangles + 1)):
-            for begin in range(0, len(rows), _LINES):
-                some = rows[begin : begin + _LINES]
-                file.write(line * len(some) % tuple(some.ravel().tolist()))
-
-
-def write_glb(path: Path, faces: int) -> None:
-    """GLB with one mesh, its numbers in the file."""
-    vertices, triangles = surface(faces)
-    sizes = vertices.nbytes, triangles.nbytes
-    document = {
-        "asset": {"version": "2.0"},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
-        "buffers": [{"byteLength": sum(sizes)}],
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": 0, "byteLength": sizes[0]},
-            {"buffer": 0, "byteOffset": sizes[0], "byteLength": sizes[1]},
-        ],
-        "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": 5126,
-                "count": len(vertices),
-                "type": "VEC3",
-                "min": vertices.min(axis=0).tolist(),
-                "max": vertices.max(axis=0).tolist(),
-            },
-            {"bufferView": 1, "componentType": 5125, "count": triangles.size, "type": "SCALAR"},
-        ],
-    }
-    text = json.dumps(document).encode()
-    text += b" " * (-len(text) % 4)
-    with path.open("wb") as file:
-        file.write(b"glTF" + np.array([2, 12 + 8 + len(text) + 8 + sum(sizes)], dtype="<u4").tobytes())
-        file.write(len(text).to_bytes(4, "little") + b"JSON" + text)
-        file.write(sum(sizes).to_bytes(4, "little") + b"BIN\0")
-        vertices.astype("<f4").tofile(file)
-        triangles.astype("<u4").tofile(file)
-
-
-WRITERS: dict[str, Callable[[Path, int], None]] = {
-    "ply": write_ply,
-    "stl": write_stl,
-    "obj": write_obj,
-    "glb": write_glb,
-}
+def write_mesh(path: Path, faces: int) -> None:
+    """A mesh of so many triangles, in the format of the file's ending."""
+    WRITERS[path.suffix](path, *surface(faces))  # type: ignore[arg-type]  # four bytes a number do
 
 
 def write_picture(path: Path, width: int, height: int) -> None:

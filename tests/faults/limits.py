@@ -157,7 +157,7 @@ def _mesh(suffix: str, faces: int) -> Callable[[Path], object]:
 
             write_off(folder / "meshes" / "box.off", box(1, 2, 3))
         else:
-            large.WRITERS[suffix](folder / "meshes" / f"large.{suffix}", faces)
+            large.write_mesh(folder / "meshes" / f"large.{suffix}", faces)
 
     return make
 
