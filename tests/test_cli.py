@@ -279,3 +279,23 @@ def test_a_signal_that_comes_while_a_library_clears_up_is_not_lost(number: int, 
         [sys.executable, "-c", LOST, str(int(number))], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+AT_THE_END = """
+import atexit, os, signal, sys, time
+from hifa_cli.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+atexit.register(lambda: (os.kill(os.getpid(), int(sys.argv.pop())), time.sleep(0.05)))
+sys.argv[1:1] = ["--version"]
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_when_all_is_done_ends_without_a_traceback(number: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END, str(int(number))], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (-number, "")

@@ -112,4 +112,6 @@ def main() -> None:
         if ended:  # came within an import, which may turn it into anything
             sys.exit(ended[0])
         raise
+    finally:
+        signals.leave()
     sys.exit(0)

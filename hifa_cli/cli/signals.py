@@ -37,6 +37,13 @@ def heed() -> list[int]:
     return asked
 
 
+def leave() -> None:
+    """Let both end the process at once, without a word: a verb is over, and nothing is left to clear up."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody else's
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _send(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # wakes it from a wait, too
         timer = threading.Timer(SOON, signal.pthread_kill, (threading.main_thread().ident, number))
