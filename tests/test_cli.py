@@ -257,18 +257,18 @@ LOST = """
 import os, signal, sys, time
 from hifa_cli.cli import signals
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-ended = signals.heed()
 class Library:
     def __del__(self):
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(0.05)
-try:
-    one = Library()
-    del one
-    time.sleep(20)
-    print("lost")
-except KeyboardInterrupt:
-    sys.exit(130)
+with signals.heeded():
+    try:
+        one = Library()
+        del one
+        time.sleep(20)
+        print("lost")
+    except KeyboardInterrupt:
+        sys.exit(130)
 """
 
 
@@ -279,6 +279,37 @@ def test_a_signal_that_comes_while_a_library_clears_up_is_not_lost(number: int, 
         [sys.executable, "-c", LOST, str(int(number))], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+STARTING = """
+import _imp, os, signal, sys, time
+from hifa_cli.cli import signals
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+begin = _imp.exec_dynamic
+def starts(module):
+    os.kill(os.getpid(), int(sys.argv[1]))
+    time.sleep(0.05)
+    print("as if nothing had happened")
+    return begin(module)
+with signals.heeded():
+    try:
+        _imp.exec_dynamic = starts
+        import PIL._imaging
+        _imp.exec_dynamic = begin
+        time.sleep(20)
+        print("lost")
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_waits_until_a_compiled_module_has_started(number: int, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING, str(int(number))], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "as if nothing had happened\n", "")
 
 
 AT_THE_END = """

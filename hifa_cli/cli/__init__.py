@@ -102,16 +102,14 @@ app.command()(doctor)
 
 def main() -> None:
     """Run the command line."""
-    ended = signals.heed()
-    try:
-        app(prog_name="hifa")
-    except KeyboardInterrupt:  # before the verb began
-        typer.echo("stopped", err=True)
-        sys.exit(130)
-    except Exception:
-        if ended:  # came within an import, which may turn it into anything
-            sys.exit(ended[0])
-        raise
-    finally:
-        signals.leave()
+    with signals.heeded() as ended:
+        try:
+            app(prog_name="hifa")
+        except KeyboardInterrupt:  # before the verb began
+            typer.echo("stopped", err=True)
+            sys.exit(130)
+        except Exception:
+            if ended:  # came within an import, which may turn it into anything
+                sys.exit(ended[0])
+            raise
     sys.exit(0)

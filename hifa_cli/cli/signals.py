@@ -4,25 +4,40 @@ import _thread
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import ExtensionFileLoader
+from types import FrameType
 from typing import Any
 
-SOON = 0.02  # seconds after which a signal that was lost is sent again
+SOON = 0.02  # seconds after which a signal that came at a bad moment is sent again
+STARTS = (ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__)
 
 
-def heed() -> list[int]:
-    """Turn SIGTERM into an exit, as Ctrl-C is, and see that neither is lost.
+@contextmanager
+def heeded() -> Iterator[list[int]]:
+    """Turn SIGTERM into an exit, as Ctrl-C is, and see that neither is lost, or does harm.
 
-    A signal that comes while a library clears up (a destructor, a callback from C) is raised there, printed
-    as a traceback, and forgotten. It is sent again instead.
+    What comes while a library clears up (a destructor, a callback from C) is raised there, printed as a
+    traceback, and forgotten; what comes while a compiled module starts can make it abort the process. Such a
+    signal is sent again a little later instead. Afterwards both end the process at once, without a word: the
+    verb is over, and nothing is left to clear up.
 
-    Returns:
+    Yields:
         The exit status that SIGTERM asks for, once it has come.
     """
     asked: list[int] = []
 
-    def end(number: int, frame: object) -> None:
-        asked.append(128 + number)
-        raise SystemExit(128 + number)
+    def end(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            asked.append(128 + number)
+        if _compiled_module_starts(frame):
+            _send(number)
+        elif number == signal.SIGTERM:
+            raise SystemExit(128 + number)
+        else:
+            raise KeyboardInterrupt
 
     def lost(what: Any) -> None:
         if issubclass(what.exc_type, KeyboardInterrupt):
@@ -32,22 +47,36 @@ def heed() -> list[int]:
         else:
             sys.__unraisablehook__(what)
 
-    signal.signal(signal.SIGTERM, end)
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
+        numbers.append(signal.SIGINT)
+    for number in numbers:
+        signal.signal(number, end)
     sys.unraisablehook = lost
-    return asked
+    try:
+        yield asked
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def leave() -> None:
-    """Let both end the process at once, without a word: a verb is over, and nothing is left to clear up."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody else's
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _compiled_module_starts(frame: FrameType | None) -> bool:
+    """Whether one is on its way in, whose C++ may know no exceptions of ours."""
+    while frame:
+        if frame.f_code in STARTS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _send(number: int) -> None:
-    if hasattr(signal, "pthread_kill"):  # wakes it from a wait, too
-        timer = threading.Timer(SOON, signal.pthread_kill, (threading.main_thread().ident, number))
-    else:
-        timer = threading.Timer(SOON, _thread.interrupt_main, (number,))
-    timer.daemon = True
-    timer.start()
+    main = threading.main_thread().ident
+
+    def send() -> None:
+        time.sleep(SOON)
+        if hasattr(signal, "pthread_kill") and main:  # wakes it from a wait, too
+            signal.pthread_kill(main, number)
+        else:
+            _thread.interrupt_main(signal.Signals(number))
+
+    _thread.start_new_thread(send, ())  # takes no lock that what was interrupted may hold

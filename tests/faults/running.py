@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import resource
 import signal
@@ -103,6 +104,7 @@ def start(verb: Verb, world: Path, out: Path, said: Path, limits: Limits = NONE)
     try:
         os.setsid()
         _speak_into(said, limits)
+        faulthandler.enable()  # what crashes says where
         verb.prepare()
         sys.argv = ["hifa", *verb.words(world, out)]
         if limits.weak:
