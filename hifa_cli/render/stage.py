@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -75,10 +75,11 @@ def render(
         folders = {out, *((out / mesh.id).parent for mesh in found)}
         for folder in folders:
             sweep(folder)
-        report = _draw(found, failed, out, config, workers, force=force, talk=talk)
-        for folder in folders:  # a worker whose parent was killed may have ended only now
-            sweep(folder)
-    return report
+        try:
+            return _draw(found, failed, out, config, workers, force=force, talk=talk)
+        finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
+            for folder in folders:
+                sweep(folder)
 
 
 def _draw(
@@ -100,14 +101,16 @@ def _draw(
     jobs = _jobs(found, out, config, report, force=force, talk=talk)
     began = time.monotonic()
     crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
-    outcomes = draw_all(jobs, config, crew, talk) if jobs else iter(())
-    for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
-        if outcome.reason is None:
-            report.rendered += 1
-            report.shapes.append((outcome.job.id, outcome.job.folder))
-        else:
-            report.failed.append(Failure(outcome.job.path, outcome.reason))
-            talk.warn(f"{outcome.job.path}: {outcome.reason}")
+    with closing(
+        draw_all(jobs, config, crew, talk)
+    ) as outcomes:  # stopped, it ends the workers before we sweep
+        for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
+            if outcome.reason is None:
+                report.rendered += 1
+                report.shapes.append((outcome.job.id, outcome.job.folder))
+            else:
+                report.failed.append(Failure(outcome.job.path, outcome.reason))
+                talk.warn(f"{outcome.job.path}: {outcome.reason}")
     report.seconds = time.monotonic() - began
     report.shapes.sort()
     return report

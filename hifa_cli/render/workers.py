@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +29,7 @@ PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty
 SLOW_START = 4.0  # seconds after which a start is worth a word
 COMPILING = "compiling the renderer: this takes some seconds, the first time only"
 GLANCE = 0.2  # seconds between two looks at the workers' time and memory
+SOON = 0.05  # seconds between two tries to end what may just be starting
 GRACE = 5.0  # seconds that a worker may go on drawing after its parent was killed
 MACHINE_SHARE = 0.8  # of the machine's memory for all workers together
 
@@ -55,7 +56,7 @@ class StartError(HifaError):
 
 def draw_all(
     jobs: Iterable[Job], config: RenderConfig, workers: int, talk: Talk = SILENT
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
     The first worker starts alone, so that compiled code is kept on disk before the others want it. A
@@ -82,12 +83,15 @@ class Crew:
         self._waiting = deque(jobs)
         self._stop = threading.Event()
         self._results: queue.Queue[Outcome | BaseException | None] = queue.Queue()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(one,), daemon=True) for one in self.workers
+        ]
 
     def outcomes(self) -> Iterator[Outcome]:
         """Start everything and yield outcomes until no job is left."""
         threading.Thread(target=self._watch, daemon=True).start()
-        for worker in self.workers:
-            threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
+        for thread in self._threads:
+            thread.start()
         running, trouble = len(self.workers), None
         while running:
             result = self._results.get()
@@ -112,8 +116,6 @@ class Crew:
         except BaseException as error:
             self._results.put(error)
         finally:
-            if self._stop.is_set():
-                worker.close()  # it may have started after everything was ended
             self._results.put(None)
 
     def _watch(self) -> None:
@@ -122,10 +124,13 @@ class Crew:
                 worker.watch()
 
     def close(self) -> None:
-        """End every process, whatever it is doing."""
+        """End every process, whatever it is doing; none starts or writes any more afterwards."""
         self._stop.set()
-        for worker in self.workers:
+        for worker, thread in zip(self.workers, self._threads, strict=True):
             worker.close()
+            while thread.is_alive():
+                thread.join(SOON)
+                worker.close()  # it may have started only now
 
 
 class Worker:

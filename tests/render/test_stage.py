@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ from hifa_cli.render.choice import Choice
 from hifa_cli.render.drawing import DrawShape
 from hifa_cli.render.stage import mark_of, render
 from hifa_cli.render.views import MeshViews
+from hifa_cli.render.workers import Worker
 from hifa_cli.talk import Talk
 from tests.render.shapes import ball, box, chair, write_off
 
+T = TypeVar("T")
 SMALL = RenderConfig(views=3, size=48, renderer="builtin")
 
 
@@ -298,6 +302,46 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(meshes: Path, tmp_path: Pat
     shutil.copytree(tmp_path / "whole/chair", tmp_path / "v/chair")
     report = render([meshes], tmp_path / "v", SMALL, workers=1)
     assert (whole.rendered, report.rendered, report.skipped) == (3, 2, 1)
+
+
+# Draws one mesh well, and leaves the next half-written.
+SLOW = """
+import sys, time, types
+from pathlib import Path
+from hifa_cli.atomic import written_folder
+fake = types.ModuleType("hifa_cli.render.drawing")
+class DrawShape:
+    def __init__(self, config): self.drawn = 0
+    def __call__(self, path, folder, mark):
+        with written_folder(folder) as half:
+            (half / "00.png").touch()
+            time.sleep(600 * self.drawn)
+            self.drawn += 1
+fake.DrawShape = DrawShape
+sys.modules["hifa_cli.render.drawing"] = fake
+from hifa_cli.render.workers import main
+main()
+"""
+
+
+def test_a_run_that_is_interrupted_leaves_nothing_half_written(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupts(Talk):
+        def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+            for item in items:
+                yield item
+                until = time.monotonic() + 20
+                while not list((tmp_path / "v").rglob("*.part/00.png")) and time.monotonic() < until:
+                    time.sleep(0.02)
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Worker, "program", ("-c", SLOW))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        render([meshes], tmp_path / "v", SMALL, workers=1, talk=Interrupts())
+    assert stopped.traceback  # held, as the one who reports it does: what it refers to is not cleared up
+    assert len(list((tmp_path / "v").rglob("00.png"))) == 1
+    assert list((tmp_path / "v").rglob("*.part")) == []
 
 
 def test_without_meshes_the_library_says_so_too(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_stopping_early_ends_the_processes() -> None:
     outcomes = draw_all(jobs("a", "hang", "b"), RenderConfig(), 1)
     next(outcomes)
     begun = time.monotonic()
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert time.monotonic() - begun < 5
 
 
