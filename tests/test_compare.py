@@ -16,6 +16,7 @@ import pytest
 
 from hifa_cli.compare import stage
 from hifa_cli.compare.arms import parse_arms
+from hifa_cli.compare.crew import Crew, Worker
 from hifa_cli.compare.jobs import Shared, finished
 from hifa_cli.compare.plan import plan
 from hifa_cli.compare.report import document, tables
@@ -212,6 +213,37 @@ def test_a_comparison_that_was_ended_leaves_nobody_behind_and_goes_on(
     assert {path: path.read_bytes() for path in first} == kept
     undisturbed = {key: one for key, one in scores(compared[1]).items() if key[0] in rows.split(",")}
     assert scores(json.loads(out)) == undisturbed
+
+
+# A worker at something that is neither training nor quick.
+SLOW = """
+import time
+from pathlib import Path
+from hifa_cli.atomic import written_file
+from hifa_cli.compare import worker
+class Runner:
+    def __init__(self, shared): pass
+    def __call__(self, job, talk):
+        with written_file(Path(job.folder) / "emb.h5"):
+            talk.warn("writing")
+            time.sleep(600)
+worker.Runner = Runner
+worker.main()
+"""
+
+
+def test_a_worker_that_is_asked_to_stop_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "program", ("-c", SLOW))
+    job = replace(next(iter(planned("frozen").jobs.values())), folder=str(tmp_path))
+    crew = Crew(asdict(Shared("", "", "train", "test", "mi3dor", "cpu", "", "")), workers=1, threads=1)
+    assert next(crew.run([(0, asdict(job))])).value == "writing"
+    assert len(list(tmp_path.glob(".*.part"))) == 1
+    began = time.monotonic()
+    crew.stop(60)
+    assert list(tmp_path.iterdir()) == []
+    assert time.monotonic() - began < 30
 
 
 def test_a_row_that_fails_is_told_and_the_others_go_on(

@@ -46,6 +46,7 @@ class LineTalk(Talk):
 def main() -> None:
     """Do every job until there are no more; end at once when the parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     lines = _lines()
@@ -66,6 +67,11 @@ def main() -> None:
             say("failed", str(error))
         except Exception as error:  # ours or a library's: the other rows go on
             say("failed", _told(error, Path(job.folder)))
+
+
+def _end(number: int, frame: object) -> None:
+    """Asked to stop beside training, which asks for itself: what is half-written is cleared up on the way."""
+    raise SystemExit(128 + number)
 
 
 def _lines() -> "queue.Queue[str]":
