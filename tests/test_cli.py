@@ -312,6 +312,51 @@ def test_a_signal_waits_until_a_compiled_module_has_started(number: int, status:
     assert (done.returncode, done.stdout, done.stderr) == (status, "as if nothing had happened\n", "")
 
 
+TURNED = """
+import os, signal, sys, time
+from hifa_cli import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+def app(prog_name):
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(20)
+    except BaseException:
+        raise OSError(9, "Bad file descriptor")  # as tempfile does, whose file was closed already
+cli.app = app
+cli.main()
+"""
+LEAVING = """
+import os, signal, sys, time
+from contextlib import contextmanager
+from hifa_cli import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
+heeded = cli.signals.heeded
+@contextmanager
+def left_late():
+    with heeded() as asked:
+        yield asked
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(20)
+cli.app = lambda prog_name: None
+cli.signals.heeded = left_late
+cli.main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize("program", [TURNED, LEAVING], ids=["turned", "leaving"])
+@pytest.mark.parametrize(
+    ("number", "status", "words"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "stopped\n")]
+)
+def test_a_signal_is_no_bug_of_ours_whatever_became_of_it(
+    number: int, status: int, words: str, program: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(int(number))], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (status, words)
+
+
 AT_THE_END = """
 import atexit, os, signal, sys, time
 from hifa_cli.cli import main

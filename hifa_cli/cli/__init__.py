@@ -102,14 +102,17 @@ app.command()(doctor)
 
 def main() -> None:
     """Run the command line."""
-    with signals.heeded() as ended:
-        try:
+    asked: list[int] = []
+    status = 0
+    try:
+        with signals.heeded() as asked:
             app(prog_name="hifa")
-        except KeyboardInterrupt:  # before the verb began
-            typer.echo("stopped", err=True)
-            sys.exit(130)
-        except Exception:
-            if ended:  # came within an import, which may turn it into anything
-                sys.exit(ended[0])
+    except KeyboardInterrupt:  # before the verb began, or when it was over
+        status = 130
+    except Exception:
+        if not asked:
             raise
-    sys.exit(0)
+        status = asked[0]  # whatever an import, or a library that clears up, has made of the signal
+    if status == 130:
+        typer.echo("stopped", err=True)
+    sys.exit(status)

@@ -25,13 +25,12 @@ def heeded() -> Iterator[list[int]]:
     verb is over, and nothing is left to clear up.
 
     Yields:
-        The exit status that SIGTERM asks for, once it has come.
+        The exit statuses that signals asked for, as they come.
     """
     asked: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM:
-            asked.append(128 + number)
+        asked.append(128 + number)
         if _compiled_module_starts(frame):
             _send(number)
         elif number == signal.SIGTERM:
