@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig
+from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
@@ -120,9 +121,14 @@ def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
 
     The farthest vertex comes to lie on the unit sphere. The centre of area turns with the shape, as a
     bounding box's would not, so that turning the shape by the rig's step only permutes its views.
+
+    Raises:
+        HifaError: no face has an area beside the shape's size: its sides are lost in rounding.
     """
     fitted = np.empty_like(vertices)
     fit(vertices, faces, fitted)
+    if math.isnan(fitted[0, 0]):  # there is no mean of centres whose weights are all zero
+        raise HifaError("has no face that spans an area beside how far its vertices lie apart")
     return fitted
 
 

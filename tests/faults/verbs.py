@@ -34,6 +34,7 @@ class Verb(NamedTuple):
         base: what there is before, which the verb changes; none where it makes something new.
         prepare: what a process does before it is the verb.
         slow: it takes long, so fewer of the rarer faults are tried.
+        beside: what it made of other inputs stays beside what it makes.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Verb(NamedTuple):
     base: str = ""
     prepare: Callable[[], object] = lambda: None
     slow: bool = False
+    beside: bool = False
 
     def words(self, world: Path, out: Path) -> list[str]:
         """What is typed."""
@@ -139,6 +141,7 @@ def _whole() -> list[Verb]:
             ("arms/**/model.safetensors", "arms/**/*.h5"),
             TRAINED,
             slow=True,
+            beside=True,
         ),
         Verb("demo", demo, "demo", made, prepare=smallest_demo, slow=True),
     ]

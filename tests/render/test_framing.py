@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.framing import PLANE, box_frames, outline_area
 from hifa_cli.render.views import within_unit_sphere
@@ -65,6 +66,15 @@ def test_the_largest_area_is_three_tenths_of_the_picture() -> None:
     (frame,) = box_frames(vertices, mesh.faces, rig, 224)
     columns = cameras.project(vertices, rig[0], frame)[:, 0]
     assert math.pi * np.ptp(columns) ** 2 / 4 == pytest.approx(0.3 * 224**2, rel=2e-3)
+
+
+def test_a_shape_that_is_a_line_at_its_size_is_refused() -> None:
+    face = np.array([[0, 1, 2]], dtype=np.int32)
+    with pytest.raises(HifaError, match="no face that spans an area beside"):
+        within_unit_sphere(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1e30, -1e38]]), face)
+    assert np.isfinite(
+        within_unit_sphere(np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1e38]]), face)
+    ).all()
 
 
 def test_a_sphere_frame_holds_the_unit_sphere() -> None:
