@@ -374,6 +374,7 @@ def test_mi3dor_is_known_by_its_classes_and_stands_beside_the_published_numbers(
         (["--seeds", "-1"], "--seeds"),
         (["--seeds", "a"], "--seeds"),
         (["--seeds", "0"], "--seeds"),
+        (["--seeds", "9" * 20], "--seeds"),
         (["--set", "steps"], "steps"),
         (["--reference", "jan"], "--reference"),
     ],

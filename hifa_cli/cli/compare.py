@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hifa_cli.compare.arms import Arm
 
 _DEFAULT = CompareConfig()
+MOST_SEEDS = 10_000  # from 0 on; a slip of the finger should not take all memory
 _BY_PRESET = "Default: what the preset says."
 _OF_TRAIN = {"images_per_step": "images", "shapes_per_step": "shapes"}  # the flags of 'hifa train' by field
 _PATHS = ("images", "shapes", "method", "preset")  # keys of [train] that mean something else there
@@ -127,6 +128,8 @@ def _seeds(text: str) -> tuple[int, ...]:
     except ValueError as error:
         raise typer.BadParameter(f"--seeds: '{text}' is neither a number nor a list of them") from error
     if "," not in text and numbers:
+        if numbers[0] > MOST_SEEDS:
+            raise typer.BadParameter(f"--seeds: {text} are more than {MOST_SEEDS}")
         numbers = list(range(numbers[0]))
     if not numbers or min(numbers) < 0:
         raise typer.BadParameter(f"--seeds: '{text}' names no seed of 0 or more")
