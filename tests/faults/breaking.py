@@ -409,8 +409,6 @@ def _without(trial: Trial, done: Done, path: Path, *, named: bool = True) -> str
         wrong = f"left out without a word: {done.last}"
     if wrong:
         return f"{path.name}: {wrong}"
-    if trial.verb.beside:  # it made a result of the others, which is one of its own
-        trial.fresh()
     again = trial if trial.verb.changes else trial.forced()
     return again.mended(ordered=False)
 
