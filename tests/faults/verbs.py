@@ -34,7 +34,7 @@ class Verb(NamedTuple):
         base: what there is before, which the verb changes; none where it makes something new.
         prepare: what a process does before it is the verb.
         slow: it takes long, so fewer of the rarer faults are tried.
-        index: a file below ``out`` that names what counts of these; what was made of other inputs stays beside.
+        listing: file below ``out`` that names what counts of these; what was made of other inputs stays.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Verb(NamedTuple):
     base: str = ""
     prepare: Callable[[], object] = lambda: None
     slow: bool = False
-    index: str = ""
+    listing: str = ""
 
     def words(self, world: Path, out: Path) -> list[str]:
         """What is typed."""
@@ -141,7 +141,7 @@ def _whole() -> list[Verb]:
             ("arms/**/model.safetensors", "arms/**/*.h5"),
             TRAINED,
             slow=True,
-            index="compare.json",
+            listing="compare.json",
         ),
         Verb("demo", demo, "demo", made, prepare=smallest_demo, slow=True),
     ]
@@ -182,8 +182,8 @@ def digest(verb: Verb, out: Path) -> str:
     """Of everything that must be the same; ``nothing`` where there is none of it."""
     total = hashlib.sha256()
     files = {path for pattern in verb.same for path in _found(out, pattern) if path.is_file()}
-    if verb.index and (out / verb.index).is_file():
-        named = (out / verb.index).read_text(encoding="utf-8")
+    if verb.listing and (out / verb.listing).is_file():
+        named = (out / verb.listing).read_text(encoding="utf-8")
         files = {path for path in files if "/".join(path.relative_to(out).parts[:2]) in named}
     for path in sorted(files):
         name = re.sub(r"generation-\d+", "generation", str(path.relative_to(out.parent)))  # a running number
