@@ -17,7 +17,7 @@ import pytest
 from hifa_cli.compare import stage
 from hifa_cli.compare.arms import parse_arms
 from hifa_cli.compare.crew import Crew, Worker
-from hifa_cli.compare.jobs import Shared, finished
+from hifa_cli.compare.jobs import Runner, Shared, finished
 from hifa_cli.compare.plan import plan
 from hifa_cli.compare.report import document, tables
 from hifa_cli.config import AdaptConfig, TrainConfig
@@ -29,6 +29,7 @@ from hifa_cli.metrics import METRICS
 from hifa_cli.report import to_latex, to_markdown
 from hifa_cli.shallow.adapters import adapt
 from hifa_cli.store import read_export
+from hifa_cli.talk import SILENT
 from tests.conftest import write_photos, write_views
 from tests.test_cli import hifa
 from tests.trees import picture, views
@@ -282,6 +283,32 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(
 def planned(methods: str, out: Path = Path("out"), **changes: Any) -> Any:
     config = replace(TrainConfig(steps=30), **changes)
     return plan(parse_arms(methods), (0, 1), config, out, train_data="x", device="cpu")
+
+
+def test_a_picture_that_goes_away_while_a_row_trains_is_no_result(world: Path, tmp_path: Path) -> None:
+    photos = shutil.copytree(world / "photos", tmp_path / "photos")
+    rest = (str(world / "views"), "train", "test", "mi3dor", "cpu")
+    tiny = {"backbone": "test_resnet", "weights": "none", "freeze": "trunk", "size": 32, "embedding": 8}
+
+    def scored(folder: str, runner: Runner) -> Any:
+        job = planned("source-only", tmp_path / folder, steps=2, **tiny).jobs["source-only", 0]
+        return runner(job, SILENT)["model"]
+
+    def runner(features: str) -> Runner:
+        found = Runner(Shared(str(photos), *rest, str(tmp_path / features), ""))
+        assert found._train[0].items  # listed
+        return found
+
+    whole = scored("whole", runner("a"))
+    begun, one = runner("b"), next((photos / "train").rglob("*.png"))
+    one.rename(tmp_path / "away")
+    with pytest.raises(HifaError, match=f"{one.name} went away: put it back"):
+        scored("out", begun)
+    assert list((tmp_path / "out").rglob("run.json")) == []
+    (tmp_path / "away").rename(one)
+    assert scored("out", runner("b")) == whole
+    one.write_bytes(b"damaged")
+    assert scored("less", runner("b")) != whole
 
 
 def test_all_rows_share_every_setting_but_their_own() -> None:

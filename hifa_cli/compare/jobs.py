@@ -9,12 +9,13 @@ FOLDER/scores.json   written last: with it, the job is done
 import json
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hifa_cli.atomic import written_file
+from hifa_cli.atomic import remove_folder, written_file
 from hifa_cli.compare.arms import Kind
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, find_images, find_shapes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hifa_cli.export import Encoder
     from hifa_cli.store import Export
 
+T = TypeVar("T")
 SCORES_FILE = "scores.json"
 SCHEMA = 1
 
@@ -122,6 +124,39 @@ def _is_whole(document: dict[str, Any]) -> bool:
     return numbers and isinstance(document.get("seconds"), dict)
 
 
+class Heard(Talk):
+    """Passes all on, and remembers whether a picture could not be read."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk, self.left_out = talk, False
+
+    def note(self, message: str) -> None:
+        """Pass ``message`` on."""
+        self.talk.note(message)
+
+    def warn(self, message: str) -> None:
+        """Pass ``message`` on."""
+        self.left_out = self.left_out or message.startswith("left out")
+        self.talk.warn(message)
+
+    def status(self, message: str) -> None:
+        """Pass ``message`` on."""
+        self.talk.status(message)
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Pass ``items`` on."""
+        return self.talk.track(items, label, total)
+
+    def insist(self, images: Collection, shapes: Collection) -> None:
+        """See that what could not be read is damaged, which it is for every row, and not gone.
+
+        Raises:
+            HifaError: a picture is gone.
+        """
+        if self.left_out:
+            data_digest(images, shapes)
+
+
 class Runner:
     """Does jobs one after another; the data are looked for once."""
 
@@ -162,6 +197,7 @@ class Runner:
         return self._export(encoder, job, *self._test, job.test, talk), seconds
 
     def _encoder(self, job: Job, talk: Talk) -> tuple["Encoder", float]:
+        from hifa_cli.checkpoints import RUN_FILE
         from hifa_cli.export import frozen_encoder, load_encoder
         from hifa_cli.train import train
 
@@ -169,11 +205,16 @@ class Runner:
         if job.kind == "frozen":
             model = frozen_model(job, config, self._device)
             return frozen_encoder(self._device, model, config.weights), 0.0
-        run = Path(job.folder) / "run"
+        run, heard = Path(job.folder) / "run", Heard(talk)
         report = train(
-            *self._train, run, config, seed=job.seed or 0, device=self._device, force=False, talk=talk,
+            *self._train, run, config, seed=job.seed or 0, device=self._device, force=False, talk=heard,
             features=Path(self.shared.features),
         )  # fmt: skip
+        try:
+            heard.insist(*self._train)
+        except HifaError:
+            remove_folder(run, last=RUN_FILE)  # it saw less than the other rows
+            raise
         return load_encoder(run, self._device), report.seconds
 
     def _export(
@@ -195,8 +236,9 @@ class Runner:
             "shapes": str(Path(self.shared.shapes).resolve()),
             "data": digest,
         }
-        features = Path(self.shared.features)
-        done = export(encoder, images, shapes, about=about, talk=talk, features=features)
+        features, heard = Path(self.shared.features), Heard(talk)
+        done = export(encoder, images, shapes, about=about, talk=heard, features=features)
+        heard.insist(images, shapes)
         write_export(out, done)
         return done
 
@@ -247,14 +289,23 @@ def found(shared: Shared, split: str) -> tuple[Collection, Collection]:
 
 
 def data_digest(images: Collection, shapes: Collection) -> str:
-    """What tells data apart without reading them: ids, classes and the sizes of the files."""
+    """What tells data apart without reading them: ids, classes and the sizes of the files.
+
+    Raises:
+        HifaError: a file is gone.
+    """
     import hashlib
 
     total = hashlib.sha256()
     for part in (images, shapes):
         total.update(f"{part.classes}".encode())
         for item in part.items:
-            sizes = [path.stat().st_size for path in item.views]
+            try:
+                sizes = [path.stat().st_size for path in item.views]
+            except OSError as error:
+                raise HifaError(
+                    f"{error.filename} went away: put it back, then give the same command"
+                ) from error
             total.update(f"{item.id} {item.label} {sizes}\n".encode())
     return total.hexdigest()
 
