@@ -253,6 +253,14 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def sent(number: int, program: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program that sends itself a signal."""
+    return subprocess.run(
+        [sys.executable, "-c", program, str(int(number))], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+
+
 LOST = """
 import os, signal, sys, time
 from hifa_cli.cli import signals
@@ -275,9 +283,7 @@ with signals.heeded():
 @pytest.mark.skipif(os.name == "nt", reason="sends signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_that_comes_while_a_library_clears_up_is_not_lost(number: int, status: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LOST, str(int(number))], capture_output=True, text=True, check=False
-    )
+    done = sent(number, LOST)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
@@ -306,9 +312,7 @@ with signals.heeded():
 @pytest.mark.skipif(os.name == "nt", reason="sends signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_waits_until_a_compiled_module_has_started(number: int, status: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", STARTING, str(int(number))], capture_output=True, text=True, check=False
-    )
+    done = sent(number, STARTING)
     assert (done.returncode, done.stdout, done.stderr) == (status, "as if nothing had happened\n", "")
 
 
@@ -351,9 +355,7 @@ cli.main()
 def test_a_signal_is_no_bug_of_ours_whatever_became_of_it(
     number: int, status: int, words: str, program: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(int(number))], capture_output=True, text=True, check=False
-    )
+    done = sent(number, program)
     assert (done.returncode, done.stderr) == (status, words)
 
 
@@ -370,8 +372,5 @@ main()
 @pytest.mark.skipif(os.name == "nt", reason="sends signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_comes_when_all_is_done_ends_without_a_traceback(number: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", AT_THE_END, str(int(number))], capture_output=True, text=True, check=False,
-        cwd=Path(__file__).parents[1],
-    )  # fmt: skip
+    done = sent(number, AT_THE_END)
     assert (done.returncode, done.stderr) == (-number, "")

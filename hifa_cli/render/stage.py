@@ -101,9 +101,7 @@ def _draw(
     jobs = _jobs(found, out, config, report, force=force, talk=talk)
     began = time.monotonic()
     crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
-    with closing(
-        draw_all(jobs, config, crew, talk)
-    ) as outcomes:  # stopped, it ends the workers before we sweep
+    with closing(draw_all(jobs, config, crew, talk)) as outcomes:  # its workers end before we sweep
         for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
             if outcome.reason is None:
                 report.rendered += 1
