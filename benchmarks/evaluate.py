@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.data.mi3dor import MI3DOR_CLASSES, MI3DOR_TEST_SHAPES
-from hifa_cli.evaluate import evaluate
-from hifa_cli.store import Embeddings, Export
+from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.evaluation.evaluate import evaluate
 
 
 def synthetic(queries: int, gallery: int, dimension: int) -> Export:

@@ -101,7 +101,7 @@ def main() -> None:
 def search(export: Path, gallery: Path) -> dict[str, float]:
     """Recall on photos that the search was not tuned with, and CPU time a query beside exact search's."""
     from hifa_cli.gallery import read_gallery, unit
-    from hifa_cli.gallery.exact import exact_search, recall
+    from hifa_cli.search.exact import exact_search, recall
 
     began = time.perf_counter()
     opened = read_gallery(gallery)

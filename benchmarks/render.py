@@ -110,7 +110,7 @@ def the_users_script(save: bool) -> Callable[[Path, Path], None]:
 def ours(renderer: Any, shading: Any, save: bool) -> Callable[[Path, Path], None]:
     """The same job with hifa, in one process."""
     from hifa_cli.config import RenderConfig
-    from hifa_cli.render.pictures import write_views
+    from hifa_cli.render.view_io import write_views
     from hifa_cli.render.views import MeshViews
 
     views = MeshViews(RenderConfig(renderer=renderer, shading=shading))

@@ -26,14 +26,14 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hifa_cli.batches import CachedSteps, PixelSteps, ahead
 from hifa_cli.config import TrainConfig
 from hifa_cli.data import find_images, find_shapes
-from hifa_cli.features import gather_features, look
-from hifa_cli.model import Critic, Network, TrunkFeatures
-from hifa_cli.optimise import Stepper
-from hifa_cli.runs import Run, prepare
-from hifa_cli.talk import SILENT
+from hifa_cli.data.loader import CachedSteps, PixelSteps, ahead
+from hifa_cli.embeddings.feature_cache import gather_features, look
+from hifa_cli.models.network import Critic, Network, TrunkFeatures
+from hifa_cli.runtime.progress import SILENT
+from hifa_cli.training.optim import Stepper
+from hifa_cli.training.setup import Run, prepare
 
 CPU = torch.device("cpu")
 CLASSES, EACH_PHOTO, EACH_SHAPE = 10, 8, 4

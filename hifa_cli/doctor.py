@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from hifa_cli import __version__
-from hifa_cli.advisories import known_problems, numbers
 from hifa_cli.errors import HifaError
-from hifa_cli.render.choice import choose, gpu_nodes
+from hifa_cli.render.backend import choose, gpu_nodes
+from hifa_cli.runtime.advisories import known_problems, numbers
 
 State = Literal["works", "slower", "absent", "broken"]
 PATIENCE = 300.0  # seconds for one question: importing torch on a cold disk, compiling the renderer once

@@ -1,7 +1,7 @@
 """The benchmark's metrics once more, slowly and plainly: loops over queries and ranks, exact ranking.
 
 Written from the definitions (the MATLAB script of the benchmark's authors in words), sharing no code
-and no idea with ``hifa_cli.metrics`` or ``hifa_cli.ranking``.
+and no idea with ``hifa_cli.evaluation.metrics`` or ``hifa_cli.search.ranking``.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,6 @@ from typer.core import TyperGroup
 from typer.models import ParameterInfo
 
 from hifa_cli import __version__
-from hifa_cli.cli import signals
 from hifa_cli.cli.adapt import adapt
 from hifa_cli.cli.compare import compare
 from hifa_cli.cli.data import data
@@ -27,6 +26,7 @@ from hifa_cli.cli.serve import serve
 from hifa_cli.cli.terminal import plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
+from hifa_cli.runtime import signals
 
 
 class HifaGroup(TyperGroup):

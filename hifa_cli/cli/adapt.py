@@ -60,9 +60,9 @@ def adapt(
         **_assigned(assignments or []),
     }  # fmt: skip
     settings = AdaptConfig(method=method, **chosen)
+    from hifa_cli.adaptation.adapters import apply_maps, fit_maps, load_maps, save_maps
+    from hifa_cli.embeddings.io import read_export, write_export
     from hifa_cli.errors import HifaError
-    from hifa_cli.shallow.adapters import apply_maps, fit_maps, load_maps, save_maps
-    from hifa_cli.store import read_export, write_export
 
     for place in (out, *([maps] if maps else [])):
         if place.exists() and not force:

@@ -11,7 +11,7 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
 
 if TYPE_CHECKING:
-    from hifa_cli.compare.arms import Arm
+    from hifa_cli.pipelines.compare.rows import Arm
 
 _DEFAULT = CompareConfig()
 MOST_SEEDS = 10_000  # from 0 on; a slip of the finger should not take all memory
@@ -82,12 +82,12 @@ def compare(
         raise typer.BadParameter(f"--reference {reference} is none of the rows")
     given = {"backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps}
     settings = _settings(context, preset, given, assignments or [])
-    from hifa_cli.compare.report import document, tables
-    from hifa_cli.compare.stage import compare as stage
-    from hifa_cli.compare.writing import write_results, write_text
-    from hifa_cli.device import pick_device
     from hifa_cli.errors import HifaError
-    from hifa_cli.report import to_latex, to_markdown, to_terminal
+    from hifa_cli.pipelines.compare.outputs import write_results, write_text
+    from hifa_cli.pipelines.compare.report import document, tables
+    from hifa_cli.pipelines.compare.run import compare as stage
+    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.viz.tables import to_latex, to_markdown, to_terminal
 
     _check(arms, settings)
     talk = talk_for(quiet=quiet, verbose=verbose)
@@ -113,7 +113,7 @@ def compare(
 
 
 def _arms(text: str) -> "tuple[Arm, ...]":
-    from hifa_cli.compare.arms import parse_arms
+    from hifa_cli.pipelines.compare.rows import parse_arms
 
     try:
         return parse_arms(text)
@@ -164,10 +164,10 @@ def _settings(
 
 def _check(arms: "Sequence[Arm]", settings: TrainConfig) -> None:
     """Every row's method and settings exist."""
-    from hifa_cli.compare.arms import FROZEN, SHALLOW
-    from hifa_cli.compare.plan import checked
     from hifa_cli.errors import HifaError
-    from hifa_cli.methods import check_method
+    from hifa_cli.methods.registry import check_method
+    from hifa_cli.pipelines.compare.plan import checked
+    from hifa_cli.pipelines.compare.rows import FROZEN, SHALLOW
 
     try:
         for arm in arms:

@@ -11,7 +11,7 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 
 if TYPE_CHECKING:
     from hifa_cli.data.checks import Check, Holding
-    from hifa_cli.report import Table
+    from hifa_cli.viz.tables import Table
 
 data = typer.Typer(name="data", no_args_is_help=True, help="Look at folders of photos, views and meshes.")
 _SHOWN = 20  # problems that are printed one by one
@@ -50,7 +50,7 @@ def check(
 def _print(found: "Check", most: int | None) -> None:
     from rich.markup import escape
 
-    from hifa_cli.report import to_terminal
+    from hifa_cli.viz.tables import to_terminal
 
     print_result(f"{escape(str(found.path))}: {escape(found.layout)}")
     print_result(*(to_terminal(_table(one)) for one in found.holdings))
@@ -65,7 +65,7 @@ def _print(found: "Check", most: int | None) -> None:
 
 
 def _table(one: "Holding") -> "Table":
-    from hifa_cli.report import Row, Table
+    from hifa_cli.viz.tables import Row, Table
 
     splits = sorted({split for counts in one.counts.values() for split in counts})
     rows = [

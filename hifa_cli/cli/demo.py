@@ -11,7 +11,7 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import DemoConfig, WorldConfig
 
 if TYPE_CHECKING:
-    from hifa_cli.tour import Tour
+    from hifa_cli.pipelines.demo import Tour
 
 
 def demo(
@@ -35,9 +35,9 @@ def demo(
     Makes shapes and photos of ten kinds, renders, trains HIFA and the source-only network, exports,
     indexes, queries, evaluates. Interrupted, it goes on where it stopped.
     """
-    from hifa_cli.atomic import remove_folder
-    from hifa_cli.device import pick_device
-    from hifa_cli.tour import MARK, take_tour
+    from hifa_cli.pipelines.demo import MARK, take_tour
+    from hifa_cli.runtime.atomic import remove_folder
+    from hifa_cli.runtime.device import pick_device
 
     talk = talk_for(quiet=quiet, verbose=verbose)
     if force and (out / MARK).is_file():
@@ -56,7 +56,7 @@ def demo(
     if as_json:
         print_json(_document(tour))
         return
-    from hifa_cli.report import scores_table, to_terminal
+    from hifa_cli.viz.tables import scores_table, to_terminal
 
     print_result(to_terminal(scores_table(list(tour.scores.items()))))
     print_result(_times(tour), _what_next(tour))

@@ -11,9 +11,9 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import EvaluateConfig, MetricProfile
 
 if TYPE_CHECKING:
-    from hifa_cli.evaluate import Scores
-    from hifa_cli.report import Table
-    from hifa_cli.resampling import Difference, Interval
+    from hifa_cli.evaluation.bootstrap import Difference, Interval
+    from hifa_cli.evaluation.evaluate import Scores
+    from hifa_cli.viz.tables import Table
 
 Format = Literal["table", "json", "csv", "markdown", "latex"]
 _DEFAULT = EvaluateConfig()
@@ -61,10 +61,10 @@ def evaluate(
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     form = "json" if as_json else "csv" if as_csv else form
+    from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
-    from hifa_cli.evaluate import evaluate as stage
-    from hifa_cli.resampling import confidence, significance
-    from hifa_cli.store import read_export
+    from hifa_cli.evaluation.bootstrap import confidence, significance
+    from hifa_cli.evaluation.evaluate import evaluate as stage
 
     if out is not None and out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
@@ -135,7 +135,7 @@ def _tables(
     *,
     per_class: bool,
 ) -> list["Table"]:
-    from hifa_cli.report import class_table, difference_table, scores_table
+    from hifa_cli.viz.tables import class_table, difference_table, scores_table
 
     tables = [scores_table(list(zip(names, results, strict=True)), intervals=intervals)]
     if differences and against:
@@ -157,7 +157,7 @@ def _print_document(document: dict[str, Any], out: Path | None) -> None:
 
 
 def _print_tables(tables: Sequence["Table"], form: Format, out: Path | None) -> None:
-    from hifa_cli.report import to_csv, to_latex, to_markdown, to_terminal
+    from hifa_cli.viz.tables import to_csv, to_latex, to_markdown, to_terminal
 
     if form == "table" and out is None:
         print_result(*map(to_terminal, tables))
@@ -171,7 +171,7 @@ def _print_tables(tables: Sequence["Table"], form: Format, out: Path | None) -> 
 
 
 def _write(text: str, out: Path) -> None:
-    from hifa_cli.atomic import written_file
+    from hifa_cli.runtime.atomic import written_file
 
     with written_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

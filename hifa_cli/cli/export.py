@@ -44,12 +44,12 @@ def export(
     if model is not None and (method or backbone or weights):
         raise typer.BadParameter("--model has its own backbone and weights: leave one out")
     from hifa_cli.data import find_images, find_shapes
-    from hifa_cli.device import pick_device
+    from hifa_cli.embeddings.extract import export as stage
+    from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
+    from hifa_cli.embeddings.io import write_export
     from hifa_cli.errors import HifaError
-    from hifa_cli.export import export as stage
-    from hifa_cli.export import frozen_encoder, load_encoder, untrained
-    from hifa_cli.lock import sole_output
-    from hifa_cli.store import write_export
+    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.runtime.lock import sole_output
 
     talk = talk_for(quiet=quiet, verbose=verbose)
     with sole_output(out):

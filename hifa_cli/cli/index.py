@@ -10,7 +10,7 @@ from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig, RenderConfig, Up
 
 if TYPE_CHECKING:
-    from hifa_cli.talk import Talk
+    from hifa_cli.runtime.progress import Talk
 
 CHANGES, LOOKS = "Change a gallery", "Look it over"
 
@@ -93,8 +93,9 @@ def index(
     if stats or verify:
         _look(out, talk, stats=stats, as_json=as_json)
         return
-    from hifa_cli.device import pick_device
-    from hifa_cli.gallery import build, curate
+    from hifa_cli.gallery import build
+    from hifa_cli.gallery import update as gallery_update
+    from hifa_cli.runtime.device import pick_device
 
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     if source is not None:
@@ -107,12 +108,12 @@ def index(
     work = build.Work(RenderConfig(up=up), workers, pick_device(device), split, force)
     changes = []
     if update:
-        changes.append(curate.update(out, settings, work, model=model, talk=talk))
+        changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))
     if remove:
-        changes.append(curate.remove(out, remove, settings, talk=talk))
+        changes.append(gallery_update.remove(out, remove, settings, talk=talk))
     if add:
-        changes.append(curate.add(out, add, settings, work, model=model, talk=talk))
-    _say({"out": str(out), **curate.joined(changes)}, talk, as_json=as_json)
+        changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
+    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json)
 
 
 def _check_usage(
@@ -141,16 +142,16 @@ def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool) -> None:
 
 
 def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
-    from hifa_cli.gallery import audit
+    from hifa_cli.gallery import verify as gallery_verify
 
     if stats:
-        found = audit.stats(out)
+        found = gallery_verify.stats(out)
         if as_json:
             print_json(found)
         else:
             print_result(*_tables(found))
         return
-    faults = audit.verify(out, talk)
+    faults = gallery_verify.verify(out, talk)
     if as_json:
         print_json({"gallery": str(out), "faults": faults})
     else:

@@ -11,8 +11,8 @@ from hifa_cli.cli.terminal import print_json, talk_for
 from hifa_cli.config import PlotConfig
 
 if TYPE_CHECKING:
-    from hifa_cli.store import Export
-    from hifa_cli.talk import Talk
+    from hifa_cli.embeddings.io import Export
+    from hifa_cli.runtime.progress import Talk
 
 Kind = Literal["tsne", "pr", "confusion"]
 _DEFAULT = PlotConfig()
@@ -45,9 +45,9 @@ def plot(
 
     [dim]hifa plot hifa.h5 source-only.h5 --kind pr --out curves.pdf[/]
     """
+    from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
-    from hifa_cli.figures import FORMATS, save, style
-    from hifa_cli.store import read_export
+    from hifa_cli.viz.figures import FORMATS, save, style
 
     if out.suffix.lower().lstrip(".") not in FORMATS:
         raise typer.BadParameter(f"{out} must end in .{', .'.join(FORMATS)}", param_hint="--out")
@@ -74,7 +74,7 @@ def plot(
 def _tsne(
     read: Sequence[tuple[str, "Export"]], talk: "Talk", *, points: int, perplexity: float, seed: int
 ) -> Any:
-    from hifa_cli.figures import tsne, tsne_figure
+    from hifa_cli.viz.figures import tsne, tsne_figure
 
     read, classes = _one_list_of_classes(read)
     embedded = []
@@ -87,16 +87,16 @@ def _tsne(
 
 
 def _curves(read: Sequence[tuple[str, "Export"]], talk: "Talk") -> Any:
-    from hifa_cli.evaluate import evaluate
-    from hifa_cli.figures import curves_figure
+    from hifa_cli.evaluation.evaluate import evaluate
+    from hifa_cli.viz.figures import curves_figure
 
     scored = [(name, evaluate(export, name=name, talk=talk).curve) for name, export in read]
     return curves_figure([(name, curve) for name, curve in scored if curve is not None])
 
 
 def _confusion(read: Sequence[tuple[str, "Export"]], best: int) -> Any:
-    from hifa_cli.evaluate import confusion
-    from hifa_cli.figures import confusion_figure
+    from hifa_cli.evaluation.evaluate import confusion
+    from hifa_cli.viz.figures import confusion_figure
 
     read, classes = _one_list_of_classes(read)
     return confusion_figure(

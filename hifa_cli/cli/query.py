@@ -14,8 +14,8 @@ from hifa_cli.config import IndexConfig
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
-    from hifa_cli.retrieve import Match, Ranking
-    from hifa_cli.talk import Talk
+    from hifa_cli.query.retrieve import Match, Ranking
+    from hifa_cli.runtime.progress import Talk
 
 COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
 
@@ -70,8 +70,8 @@ def query(
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
-    from hifa_cli.queries import find_queries
-    from hifa_cli.retrieve import MANY, Wanted, encoder_for, rank
+    from hifa_cli.query.parse import find_queries
+    from hifa_cli.query.retrieve import MANY, Wanted, encoder_for, rank
 
     talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse)
@@ -105,13 +105,13 @@ def _picked(device: str, *, even_auto: bool = False) -> str:
     """
     if device in ("auto", "cpu") and not even_auto:
         return device
-    from hifa_cli.device import pick_device
+    from hifa_cli.runtime.device import pick_device
 
     return str(pick_device(device))
 
 
 def _box(crop: str | None) -> Any:
-    from hifa_cli.queries import parse_box
+    from hifa_cli.query.parse import parse_box
 
     try:
         return parse_box(crop) if crop else None
@@ -130,7 +130,7 @@ def _refuse_taken(files: Sequence[Path | None], *, force: bool) -> None:
 
 
 def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path, talk: "Talk") -> None:
-    from hifa_cli.sheet import query_sheet
+    from hifa_cli.viz.contact_sheet import query_sheet
 
     truth = {one.query: one.class_name for one in rankings if one.class_name is not None}
     query_sheet(gallery, rankings, sheet, truth=truth or None)
@@ -138,7 +138,7 @@ def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path,
 
 
 def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path, talk: "Talk") -> None:
-    from hifa_cli.page import write_page
+    from hifa_cli.web.page import write_page
 
     report = write_page(gallery, rankings, html, talk=talk)
     talk.note(
@@ -150,7 +150,7 @@ def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, ta
     """The batch's scores where the queries' classes are known and the gallery has them."""
     if not any(one.class_name in gallery.classes for one in rankings):
         return {}
-    from hifa_cli.scoring import batch_scores
+    from hifa_cli.query.scoring import batch_scores
 
     return batch_scores(gallery, rankings, vectors, talk)
 

@@ -63,8 +63,8 @@ def render(
     """
     from hifa_cli.cli.terminal import print_json, print_result, talk_for
     from hifa_cli.errors import HifaError
-    from hifa_cli.render.sheet import write_contact_sheet
-    from hifa_cli.render.stage import render as render_meshes
+    from hifa_cli.render.pipeline import render as render_meshes
+    from hifa_cli.viz.view_sheet import write_contact_sheet
 
     settings = RenderConfig(
         views, elevation, size, up, shading, framing, ground, renderer, timeout=timeout, memory=memory

@@ -28,7 +28,7 @@ def serve(
 
     [dim]hifa serve gallery[/]
     """
-    from hifa_cli.serve import Desk, make_server
+    from hifa_cli.web.server import Desk, make_server
 
     talk = talk_for(quiet=quiet, verbose=verbose)
     server = make_server(Desk(gallery, model, device, ServeConfig(port=port, host=host), talk))

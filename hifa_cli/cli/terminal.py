@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from hifa_cli.talk import Talk
+from hifa_cli.runtime.progress import Talk
 
 T = TypeVar("T")
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # of terminals; not tab and newline

@@ -12,8 +12,8 @@ from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, S
 from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import PRESETS, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.methods import METHODS, check_method, find_method
-from hifa_cli.talk import Talk
+from hifa_cli.methods.registry import METHODS, check_method, find_method
+from hifa_cli.runtime.progress import Talk
 
 if TYPE_CHECKING:
     import torch
@@ -117,10 +117,10 @@ def train(
 
     [dim]hifa train --images photos --shapes views --out run[/]
     """
-    from hifa_cli.checkpoints import CHECKPOINT
     from hifa_cli.data import Collection, find_images, find_shapes
-    from hifa_cli.device import pick_device
-    from hifa_cli.distributed import joined
+    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.runtime.distributed import joined
+    from hifa_cli.training.checkpoint import CHECKPOINT
 
     given: dict[str, Any] = {
         "backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps, "images": images_per_step,
@@ -170,7 +170,7 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, talk: Talk, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
-    from hifa_cli.train import train as stage
+    from hifa_cli.training.trainer import train as stage
 
     talk.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
     report = stage(photos, shapes, out, config, talk=talk, **options)
@@ -191,8 +191,8 @@ def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
     talk: Talk, *, as_json: bool,
 ) -> None:  # fmt: skip
-    from hifa_cli.rehearsal import rehearse
-    from hifa_cli.runs import prepare
+    from hifa_cli.training.estimate import rehearse
+    from hifa_cli.training.setup import prepare
 
     estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device), talk)
     document = {**asdict(estimate), "config": asdict(config)}

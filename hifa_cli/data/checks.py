@@ -15,7 +15,7 @@ from hifa_cli.data.pictures import read_picture
 from hifa_cli.data.shapes import shape_candidates, view_of
 from hifa_cli.data.tree import MESH_SUFFIXES, SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
-from hifa_cli.talk import SILENT, Talk
+from hifa_cli.runtime.progress import SILENT, Talk
 
 Domain = Literal["images", "shapes", "meshes"]
 _WORDS = {"images": "photos", "shapes": "shapes (rendered views)", "meshes": "meshes"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from hifa_cli.talk import Talk
+from hifa_cli.runtime.progress import Talk
 
 UNKNOWN = -1  # the label of an item without a class
 

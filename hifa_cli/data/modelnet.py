@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hifa_cli.atomic import written_folder
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES
 from hifa_cli.errors import HifaError
-from hifa_cli.talk import SILENT, Talk
+from hifa_cli.runtime.atomic import written_folder
+from hifa_cli.runtime.progress import SILENT, Talk
 
 PER_CLASS: Mapping[str, int] = {"train": 80, "test": 20}
 

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli import index
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
-from hifa_cli.gallery.exact import Rows, Scores
-from hifa_cli.gallery.heading import check_heading, is_plain
-from hifa_cli.gallery.search import Searcher, effort_of
-from hifa_cli.ranking import normalised
-from hifa_cli.talk import SILENT, Talk
+from hifa_cli.gallery.manifest import check_heading, is_plain
+from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search import faiss_index
+from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.ranking import normalised
+from hifa_cli.search.searcher import Searcher, effort_of
 
 SCHEMA = 2
 MAIN_FILE, MODELS, THUMBNAILS, VIEWS = "gallery.json", "models", "thumbnails", "views"
-INDEX_FILE, SAMPLE_FILE = "index.faiss", "sample.npy"
+INDEX_FILE, SAMPLE_FILE = "faiss_index.faiss", "sample.npy"
 DIGEST_BYTES = 16
 _ATTEMPTS = 20  # at opening while others replace one generation after the other
 
@@ -127,8 +127,8 @@ class Gallery:
     def searcher(self) -> Searcher:
         """What searches the vectors."""
         found = None
-        if (self.place / INDEX_FILE).exists() or self.document["factory"] != index.EXACT:
-            found = index.read(self.place / INDEX_FILE, *self.vectors.shape)
+        if (self.place / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
+            found = faiss_index.read(self.place / INDEX_FILE, *self.vectors.shape)
         effort = effort_of(self.document["effort"]) if self.document["effort"] else None
         return Searcher(self.vectors, found, effort, device=self.device, talk=self.talk)
 

@@ -13,18 +13,18 @@ import torch
 
 from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RenderConfig
+from hifa_cli.embeddings.extract import FROZEN, Encoder, frozen_encoder, load_encoder
+from hifa_cli.embeddings.io import read_shapes_heading, sample_images
+from hifa_cli.embeddings.onnx_export import write_graph
 from hifa_cli.errors import HifaError
-from hifa_cli.export import FROZEN, Encoder, frozen_encoder, load_encoder
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
-from hifa_cli.gallery.belongings import sweep_generations
+from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
-from hifa_cli.gallery.generation import Making, Plan, write_generation
+from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
-from hifa_cli.graph import write_graph
-from hifa_cli.lock import LOCK_FILE, sole_writer
-from hifa_cli.model import CONFIG_FILE, read_about, save_network
-from hifa_cli.store import read_shapes_heading, sample_images
-from hifa_cli.talk import Talk
+from hifa_cli.models.network import CONFIG_FILE, read_about, save_network
+from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
+from hifa_cli.runtime.progress import Talk
 
 SHARDS = ".embedded"  # what a killed run had embedded
 

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hifa_cli.atomic import written_file
 from hifa_cli.data import Item
-from hifa_cli.export import Encoder
-from hifa_cli.features import look
+from hifa_cli.embeddings.extract import Encoder
+from hifa_cli.embeddings.feature_cache import look
 from hifa_cli.gallery import unit
 from hifa_cli.gallery.columns import DAMAGED
-from hifa_cli.model import TrunkFeatures
-from hifa_cli.talk import SILENT, Talk
+from hifa_cli.models.network import TrunkFeatures
+from hifa_cli.runtime.atomic import written_file
+from hifa_cli.runtime.progress import SILENT, Talk
 
 SHARD = 64  # shapes embedded between two files
 

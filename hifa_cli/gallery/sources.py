@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
+from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
 from hifa_cli.gallery.embedding import Embedded, Embedder
-from hifa_cli.render.finding import Failure, find_meshes
-from hifa_cli.render.pictures import read_mark
-from hifa_cli.render.stage import SETTINGS, render
-from hifa_cli.store import read_shapes_heading, shape_blocks
-from hifa_cli.talk import Talk
+from hifa_cli.render.discover import Failure, find_meshes
+from hifa_cli.render.pipeline import SETTINGS, render
+from hifa_cli.render.view_io import read_mark
+from hifa_cli.runtime.progress import Talk
 
 COVER = 1  # the view that stands for a shape: 30° round from the front, where most objects show most
 _BLOCK = 65_536  # vectors of an export read at once

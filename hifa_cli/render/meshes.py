@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render import guarding, parsing
+from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.polygons import triangles
 
@@ -46,7 +46,7 @@ def read_mesh(path: Path) -> Mesh:
         with path.open("rb") as file:
             if not file.read(1):
                 raise HifaError("is empty: the file has no bytes")
-        guarding.check(path)
+        validate.check(path)
         return sanitised(*reader(path))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
@@ -98,7 +98,7 @@ def _read_other(path: Path) -> Arrays:
     """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
     import trimesh
 
-    own: Any = guarding.OwnFolder(path)
+    own: Any = validate.OwnFolder(path)
     options: dict[str, Any] = {}
     if path.suffix.lower() in (".gltf", ".glb"):
         options = {"skip_materials": True}

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
-from hifa_cli.talk import SILENT, Talk
+from hifa_cli.runtime.progress import SILENT, Talk
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
 SLOW_START = 4.0  # seconds after which a start is worth a word
@@ -303,7 +303,7 @@ def main() -> None:
         answers.flush()
 
     try:
-        from hifa_cli.render.drawing import DrawShape
+        from hifa_cli.render.job import DrawShape
 
         draw = DrawShape(RenderConfig(**json.loads(questions.readline())))
     except Exception as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hifa_cli.atomic import written_file
+from hifa_cli.runtime.atomic import written_file
 from tests.faults.breaking import (
     FAULTS,
     KILLED,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hifa_cli.demo.meshfiles import WRITERS
-from hifa_cli.store import Embeddings, Export, write_export
+from hifa_cli.embeddings.io import Embeddings, Export, write_export
+from hifa_cli.synthetic.meshfiles import WRITERS
 
 WIDTH = 128  # of the vectors
 

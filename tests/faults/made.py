@@ -13,17 +13,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hifa_cli.checkpoints import Best, Log, save_checkpoint, write_settings
+from hifa_cli.adaptation.adapters import fit_maps, save_maps
 from hifa_cli.config import AdaptConfig, IndexConfig, ModelConfig, RenderConfig, WorldConfig
+from hifa_cli.embeddings.io import read_export
+from hifa_cli.evaluation.metrics import METRICS
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.gallery.embedding import Embedded, _write_shard
-from hifa_cli.metrics import METRICS
-from hifa_cli.model import Network, save_network
-from hifa_cli.render.pictures import write_views
-from hifa_cli.render.stage import write_settings as write_views_settings
-from hifa_cli.shallow.adapters import fit_maps, save_maps
-from hifa_cli.store import read_export
-from hifa_cli.talk import SILENT
+from hifa_cli.models.network import Network, save_network
+from hifa_cli.render.pipeline import write_settings as write_views_settings
+from hifa_cli.render.view_io import write_views
+from hifa_cli.runtime.progress import SILENT
+from hifa_cli.training.checkpoint import Best, Log, save_checkpoint, write_settings
 from tests.faults.corpus import mesh_bytes, write_good_export
 from tests.render.stepfile import step_text
 

@@ -21,9 +21,9 @@ def _mesh() -> Read:
     """As a worker of ``hifa render`` reads it, and as a page does that shows it."""
     from hifa_cli.config import RenderConfig
     from hifa_cli.errors import HifaError
-    from hifa_cli.page.shrink import page_mesh
-    from hifa_cli.render.stage import mark_of
+    from hifa_cli.render.pipeline import mark_of
     from hifa_cli.render.views import MeshViews
+    from hifa_cli.web.simplify import page_mesh
     from tests.render.shapes import box, obj_text, off_text, stl_text
 
     config = RenderConfig(views=2, size=32)
@@ -69,15 +69,15 @@ def _step() -> Read:
 
 
 def _picture() -> Read:
-    from hifa_cli.data.fitting import to_pixels
     from hifa_cli.data.pictures import read_picture
+    from hifa_cli.data.transforms import to_pixels
     from tests.faults.made import TINY
 
     return lambda path: to_pixels(read_picture(path), TINY)
 
 
 def _export() -> Read:
-    from hifa_cli.store import read_export, read_shapes_heading, sample_images, shape_blocks
+    from hifa_cli.embeddings.io import read_export, read_shapes_heading, sample_images, shape_blocks
 
     def read(path: Path) -> object:
         whole = read_export(path)
@@ -150,8 +150,8 @@ def run_verbs(*commands: Sequence[str]) -> object:
 def _model() -> Read:
     import torch
 
-    from hifa_cli.export import load_encoder
-    from hifa_cli.light import light_encoder
+    from hifa_cli.embeddings.extract import load_encoder
+    from hifa_cli.embeddings.onnx_encoder import light_encoder
 
     return lambda path: (light_encoder(path), load_encoder(path, torch.device("cpu")))
 
@@ -160,8 +160,8 @@ def _weights() -> Read:
     """As ``hifa train --weights FILE`` reads them."""
     import torch
 
-    from hifa_cli.model import Network
-    from hifa_cli.weights import load_trunk
+    from hifa_cli.models.network import Network
+    from hifa_cli.models.weights import load_trunk
     from tests.faults.made import TINY
 
     torch.manual_seed(0)
@@ -173,8 +173,8 @@ def _checkpoint() -> Read:
     """As ``hifa train`` goes on with a run, to its next step."""
     import torch
 
-    from hifa_cli.checkpoints import Best, Log, load_checkpoint
-    from hifa_cli.train import _finished
+    from hifa_cli.training.checkpoint import Best, Log, load_checkpoint
+    from hifa_cli.training.trainer import _finished
     from tests.faults.made import network
 
     settings = {"seed": 0, "train": {}, "model": {}, "photos": {"count": 2}, "shapes": {"count": 2}}
@@ -197,8 +197,8 @@ def _checkpoint() -> Read:
 
 def _maps() -> Read:
     """As ``hifa adapt --fitted`` reads and applies them."""
-    from hifa_cli.shallow.adapters import apply_maps, load_maps
-    from hifa_cli.store import read_export
+    from hifa_cli.adaptation.adapters import apply_maps, load_maps
+    from hifa_cli.embeddings.io import read_export
     from tests.faults.made import export
 
     place = Path(mkdtemp()) / "e.h5"
@@ -211,9 +211,9 @@ def _views() -> Read:
     """As ``hifa render`` over old views, ``hifa index`` and ``hifa data check`` read a folder of them."""
     from hifa_cli.data.checks import check
     from hifa_cli.gallery.sources import views_source
-    from hifa_cli.render.pictures import read_mark
-    from hifa_cli.render.stage import _warn_of_mixture
-    from hifa_cli.talk import SILENT
+    from hifa_cli.render.pipeline import _warn_of_mixture
+    from hifa_cli.render.view_io import read_mark
+    from hifa_cli.runtime.progress import SILENT
     from tests.faults.made import RENDERED
 
     def read(path: Path) -> object:
@@ -247,9 +247,9 @@ def _features() -> Read:
     import torch
 
     from hifa_cli.data import Item
-    from hifa_cli.features import FeatureCache, gather_features, look
-    from hifa_cli.model import Network
-    from hifa_cli.talk import SILENT
+    from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
+    from hifa_cli.models.network import Network
+    from hifa_cli.runtime.progress import SILENT
     from tests.faults.made import TINY, picture
 
     torch.manual_seed(0)
@@ -288,8 +288,8 @@ def _sample() -> Read:
     import numpy as np
 
     from hifa_cli.config import IndexConfig
-    from hifa_cli.gallery.exact import exact_search
-    from hifa_cli.gallery.generation import _sample as sample
+    from hifa_cli.gallery.snapshot import _sample as sample
+    from hifa_cli.search.exact import exact_search
 
     vectors = np.eye(4, dtype=np.float32)
 
@@ -302,7 +302,7 @@ def _sample() -> Read:
 
 def _scores() -> Read:
     """As ``hifa compare`` takes up a job that was done."""
-    from hifa_cli.compare.jobs import Job, Shared, finished
+    from hifa_cli.pipelines.compare.jobs import Job, Shared, finished
 
     shared = Shared("", "", "train", "test", "mi3dor", "cpu", "", "t")
 
@@ -320,9 +320,9 @@ def _scores() -> Read:
 def _demo() -> Read:
     """As ``hifa demo`` over the folder of an earlier one."""
     from hifa_cli.config import DemoConfig, WorldConfig
-    from hifa_cli.demo.world import _claim as claim_world
     from hifa_cli.errors import HifaError
-    from hifa_cli.tour import _claim as claim
+    from hifa_cli.pipelines.demo import _claim as claim
+    from hifa_cli.synthetic.world import _claim as claim_world
 
     def read(path: Path) -> object:
         with suppress(HifaError):

@@ -228,15 +228,13 @@ def load_everything() -> None:
     """Have the forks begin with everything imported."""
     import timm  # noqa: F401
 
+    import hifa_cli.adaptation.adapters
     import hifa_cli.cli
-    import hifa_cli.compare.stage
-    import hifa_cli.evaluate
-    import hifa_cli.export
-    import hifa_cli.figures
+    import hifa_cli.embeddings.extract
+    import hifa_cli.evaluation.evaluate
     import hifa_cli.gallery.build
-    import hifa_cli.gallery.curate
-    import hifa_cli.page
-    import hifa_cli.render.stage
-    import hifa_cli.shallow.adapters
-    import hifa_cli.tour
-    import hifa_cli.train  # noqa: F401
+    import hifa_cli.gallery.update
+    import hifa_cli.pipelines.compare.run
+    import hifa_cli.pipelines.demo
+    import hifa_cli.render.pipeline
+    import hifa_cli.training.trainer  # noqa: F401

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from hifa_cli.config import IndexConfig, RenderConfig
+from hifa_cli.embeddings.io import Embeddings, Export, write_export
 from hifa_cli.gallery.build import build_gallery
-from hifa_cli.model import digest, load_network
-from hifa_cli.store import Embeddings, Export, write_export
-from hifa_cli.talk import SILENT
+from hifa_cli.models.network import digest, load_network
+from hifa_cli.runtime.progress import SILENT
 from tests.faults.corpus import OUTSIDE, Case, mesh_bytes
 from tests.render.shapes import box, stl_text
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hifa_cli.atomic import written_file
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.atomic import written_file
 from tests.faults import harness
 from tests.faults.breaking import (
     FAULTS,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hifa_cli.render.pictures import grey_png, holds_only_views, read_mark, view_names, write_views
-from hifa_cli.render.sheet import write_contact_sheet
+from hifa_cli.render.view_io import grey_png, holds_only_views, read_mark, view_names, write_views
+from hifa_cli.viz.view_sheet import write_contact_sheet
 
 
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 40), width=st.integers(1, 40))

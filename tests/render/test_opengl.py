@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig, Shading
 from hifa_cli.errors import HifaError
-from hifa_cli.render import cameras, choice, opengl
+from hifa_cli.render import backend as choice
+from hifa_cli.render import cameras, opengl
+from hifa_cli.render.backend import choose
 from hifa_cli.render.cameras import Frame
-from hifa_cli.render.choice import choose
 from hifa_cli.render.meshes import Mesh
 from hifa_cli.render.opengl import Driver, projection
 from hifa_cli.render.views import MeshViews

@@ -11,13 +11,13 @@ from hifa_cli.config import RenderConfig
 from hifa_cli.errors import NoRoom
 from hifa_cli.render import workers
 from hifa_cli.render.workers import Job, StartError, Worker, draw_all, memory_limit
-from hifa_cli.talk import Talk
+from hifa_cli.runtime.progress import Talk
 
 # A worker whose meshes do what their names say; no renderer, so that it starts in a moment.
 HOSTILE = """
 import os, signal, sys, time, types
 from hifa_cli.errors import NoRoom
-fake = types.ModuleType("hifa_cli.render.drawing")
+fake = types.ModuleType("hifa_cli.render.job")
 class DrawShape:
     def __init__(self, config):
         start = os.environ.get("HOSTILE_START", "")
@@ -39,7 +39,7 @@ class DrawShape:
         if "full" in path.name: raise NoRoom("cannot write it: make room")
         return None
 fake.DrawShape = DrawShape
-sys.modules["hifa_cli.render.drawing"] = fake
+sys.modules["hifa_cli.render.job"] = fake
 from hifa_cli.render.workers import main
 main()
 """

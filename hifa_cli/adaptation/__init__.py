@@ -1,0 +1,1 @@
+"""Shallow adaptation: two matrices of embeddings in, adapted embeddings out (JGSA, MEDA)."""

@@ -1,0 +1,244 @@
+"""Items to tensors: pixels for the network, and the batch of a training step.
+
+A step's batch is a pure function of (seed, step): nothing has to be remembered to resume.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hifa_cli.config import ModelConfig, TrainConfig
+from hifa_cli.data import Collection, Item, read_picture
+from hifa_cli.data.transforms import Pixels, squared, to_pixels
+from hifa_cli.errors import HifaError
+from hifa_cli.models.network import TrunkFeatures
+from hifa_cli.runtime.distributed import world
+from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.seeding import numpy_stream
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batch(NamedTuple):
+    """What a training step sees, or the part of it that one of several processes sees.
+
+    There is no place for the shapes' labels: they are not known.
+
+    Attributes:
+        images: (B, 1, 3, S, S) uint8 pixels of photos, or what a frozen trunk made of them.
+        labels: (B,) int64 classes of the photos.
+        shapes: (B', V, 3, S, S) uint8 pixels of shapes' views, or what a frozen trunk made of them.
+    """
+
+    images: Tensor | TrunkFeatures
+    labels: Tensor
+    shapes: Tensor | TrunkFeatures
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on ``device``; copies run beside the computation where the memory is pinned."""
+        labels = self.labels.to(device, non_blocking=True)
+        return Batch(_moved(self.images, device), labels, _moved(self.shapes, device))
+
+    def pinned(self) -> "Batch":
+        """The batch in page-locked memory, from which copies to a GPU need not wait."""
+        return Batch(_pinned(self.images), self.labels.pin_memory(), _pinned(self.shapes))
+
+
+def _pinned(part: Tensor | TrunkFeatures) -> Tensor | TrunkFeatures:
+    if isinstance(part, TrunkFeatures):
+        return TrunkFeatures(*(tensor.pin_memory() for tensor in part))
+    return part.pin_memory()
+
+
+def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | TrunkFeatures:
+    if isinstance(part, TrunkFeatures):
+        return TrunkFeatures(*(tensor.to(device, non_blocking=True) for tensor in part))
+    return part.to(device, non_blocking=True)
+
+
+def ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """``map(function, items)`` in order, a few items ahead in threads (decoding frees the interpreter)."""
+    source = iter(items)
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(source, workers + 2))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+            yield done
+
+
+def plain_pixels(path: Path, model: ModelConfig) -> Pixels:
+    """(3, size, size) uint8 pixels of a picture as the network sees it when it does not learn.
+
+    Raises:
+        HifaError: the picture cannot be read.
+    """
+    return to_pixels(read_picture(path), model)
+
+
+def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.random.Generator) -> Pixels:
+    """(3, size, size) uint8 pixels: resized, cropped at random, mirrored half of the time.
+
+    Raises:
+        HifaError: the picture cannot be read.
+    """
+    picture = squared(read_picture(path), resize, model.fit)
+    left, top = generator.integers(0, resize - model.size + 1, size=2)
+    pixels = np.asarray(picture)[top : top + model.size, left : left + model.size]
+    if generator.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def in_order(
+    items: Sequence[Item], model: ModelConfig, *, workers: int, talk: Talk
+) -> Iterator[tuple[int, Tensor]]:
+    """Every readable item once, in order: its row, and (1, V, 3, S, S) uint8 pixels.
+
+    An item with a picture that cannot be read is named in a warning and left out.
+    """
+
+    def read(row: int) -> tuple[int, Pixels | None]:
+        try:
+            return row, np.stack([plain_pixels(path, model) for path in items[row].views])
+        except HifaError as error:
+            talk.warn(f"left out {items[row].id}: {error}")
+            return row, None
+
+    for row, pixels in ahead(read, range(len(items)), workers):
+        if pixels is not None:
+            yield row, torch.from_numpy(pixels).unsqueeze(0)
+
+
+def photo_rows(labels: NDArray[np.int64], step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
+    """(images,) photos of a step, drawn with replacement; every class equally likely where balanced."""
+    generator = numpy_stream(seed, "batch", step, "images")
+    if not config.balanced:
+        return generator.integers(0, len(labels), size=config.images)
+    present, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = 1 / counts[inverse] / len(present)
+    return generator.choice(len(labels), size=config.images, p=weights / weights.sum())
+
+
+def shape_rows(count: int, step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
+    """(shapes,) shapes of a step: all once in a fresh random order, then again in another."""
+    places = np.arange(step * config.shapes, (step + 1) * config.shapes)
+    rounds = places // count
+    orders = {r: numpy_stream(seed, "batch", "shapes", int(r)).permutation(count) for r in np.unique(rounds)}
+    return np.array([orders[r][p % count] for r, p in zip(rounds, places, strict=True)], dtype=np.int64)
+
+
+def view_rows(available: int, step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
+    """(views,) which views every shape of the step shows: all, or a fresh random few."""
+    if config.views >= available:
+        return np.arange(available)
+    generator = numpy_stream(seed, "batch", step, "views")
+    return np.sort(generator.permutation(available)[: config.views])
+
+
+class PixelSteps:
+    """Batches of pixels, read and augmented anew at every step.
+
+    Args:
+        photos: labelled photos.
+        shapes: the views of each shape and nothing else: labels, if the disk had any, are left behind. Empty
+            for a method that never looks at them.
+    """
+
+    def __init__(
+        self,
+        photos: Collection,
+        shapes: Sequence[tuple[Path, ...]],
+        model: ModelConfig,
+        config: TrainConfig,
+        seed: int,
+        talk: Talk,
+    ) -> None:
+        self.photos, self.shapes = photos.items, shapes
+        self.labels = np.array([item.label for item in photos.items], dtype=np.int64)
+        self.model, self.config, self.seed, self.talk = model, config, seed, talk
+        self.available = min((len(views) for views in shapes), default=0)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of ``step``."""
+        rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
+        images, used = self._read([item.views for item in self.photos], rows, np.arange(1), step, "images")
+        if not self.shapes:  # a method that never looks at them
+            shapes = torch.zeros(0, 1, 3, self.model.size, self.model.size, dtype=torch.uint8)
+        else:
+            rows = world().part(shape_rows(len(self.shapes), step, self.seed, self.config))
+            views = view_rows(self.available, step, self.seed, self.config)
+            shapes, _ = self._read(self.shapes, rows, views, step, "shapes")
+        return Batch(images, torch.from_numpy(self.labels[used]), shapes)
+
+    def _read(
+        self,
+        items: Sequence[tuple[Path, ...]],
+        rows: NDArray[np.int64],
+        views: NDArray[np.int64],
+        step: int,
+        domain: str,
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        """Pixels of the items, and which items they are: an unreadable one is replaced by the next."""
+        stack, used = [], []
+        for place, row in enumerate(rows, world().rank * len(rows)):  # its place in the global batch
+            generator = numpy_stream(self.seed, "augment", step, domain, place)
+            for attempt in range(len(items)):
+                at = int(row + attempt) % len(items)
+                try:
+                    stack.append(np.stack([self._pixels(items[at][view], generator) for view in views]))
+                except HifaError as error:
+                    self.talk.warn(f"left out: {error}")
+                    continue
+                used.append(at)
+                break
+            else:
+                raise HifaError(f"none of the {domain} can be read; check the folder with 'hifa data check'")
+        return torch.from_numpy(np.stack(stack)), np.array(used, dtype=np.int64)
+
+    def _pixels(self, path: Path, generator: np.random.Generator) -> Pixels:
+        if self.config.augment:
+            return augmented_pixels(path, self.model, self.config.resize, generator)
+        return plain_pixels(path, self.model)
+
+
+class CachedSteps:
+    """Batches of what a frozen trunk made of the pictures: the same draws as ``PixelSteps``.
+
+    Args:
+        photos: features of n photos, V = 1.
+        labels: (n,) classes of the photos.
+        shapes: features of m shapes.
+    """
+
+    def __init__(
+        self,
+        photos: TrunkFeatures,
+        labels: NDArray[np.int64],
+        shapes: TrunkFeatures,
+        config: TrainConfig,
+        seed: int,
+    ) -> None:
+        self.photos, self.labels, self.shapes = photos, labels, shapes
+        self.config, self.seed = config, seed
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of ``step``."""
+        rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
+        images = TrunkFeatures(*(part[rows] for part in self.photos))
+        count, available = self.shapes.high.shape[:2]
+        if not count:  # a method that never looks at the shapes
+            return Batch(images, torch.from_numpy(self.labels[rows]), self.shapes)
+        views = view_rows(available, step, self.seed, self.config)
+        shape = world().part(shape_rows(count, step, self.seed, self.config))[:, None]
+        shapes = TrunkFeatures(*(part[shape, views] for part in self.shapes))
+        return Batch(images, torch.from_numpy(self.labels[rows]), shapes)

@@ -1,0 +1,194 @@
+"""A model's embeddings of photos and shapes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hifa_cli import __version__
+from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
+from hifa_cli.data import Collection, Item
+from hifa_cli.embeddings.feature_cache import FeatureCache, look
+from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.errors import HifaError
+from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, read_about
+from hifa_cli.models.weights import build_network
+from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime.seeding import torch_stream
+
+FROZEN = "frozen"
+
+
+class Encoder:
+    """A network that embeds: load it once, call it with a batch.
+
+    Args:
+        network: in evaluation mode.
+        method: the training method's name, or ``frozen``.
+        device: where it runs.
+    """
+
+    def __init__(self, network: Network, method: str, device: torch.device) -> None:
+        self.network, self.method, self.device = network.to(device).eval(), method, device
+        self.digest = digest(network)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
+        """Embed (B, V, 3, S, S) uint8 pixels: (B, D) float32, as they leave the network."""
+        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).pooled.float().cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def head(self, features: TrunkFeatures) -> NDArray[np.float32]:
+        """Embed what the trunk made of B items: (B, D) float32."""
+        on = TrunkFeatures(*(part.to(self.device) for part in features))
+        vectors: NDArray[np.float32] = self.network(on).pooled.float().cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def each_view(self, pixels: torch.Tensor) -> NDArray[np.float32]:
+        """Embed every view by itself: (B, V, D) float32."""
+        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).views.float().cpu().numpy()
+        return vectors
+
+    @property
+    def config(self) -> ModelConfig:
+        """How pictures are prepared, and the rest of the network's configuration."""
+        return self.network.config
+
+    @torch.inference_mode()
+    def each_picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed (N, 3, S, S) uint8 pixels, each picture by itself: (N, D) float32."""
+        return self.each_view(torch.from_numpy(pixels).unsqueeze(1))[:, 0]
+
+
+def frozen_encoder(
+    device: torch.device, config: ModelConfig | None = None, weights: str = "imagenet"
+) -> Encoder:
+    """A pretrained encoder with no training at all: by default the one that the install brought.
+
+    Args:
+        device: where it runs.
+        config: another backbone's (``untrained``).
+        weights: ``imagenet``, a file, or ``none`` for a random one.
+
+    Raises:
+        HifaError: the weights cannot be had or do not fit.
+    """
+    network = build_network(
+        config or untrained(ModelConfig.backbone), weights, torch_stream(0, "initialise", "head")
+    )
+    with torch.no_grad():  # there is no class to tell apart; what is not used must not change the digest
+        for parameter in network.classifier.parameters():
+            parameter.zero_()
+    return Encoder(network, FROZEN, device)
+
+
+def untrained(backbone: str) -> ModelConfig:
+    """A backbone without a bottleneck, its pictures prepared as its pretraining did."""
+    config = ModelConfig(backbone=backbone, embedding=0)
+    if backbone == ModelConfig.backbone:
+        return config
+    config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    if backbone == "alexnet" or "/" in backbone:  # torchvision's were all pretrained so
+        return config
+    import timm
+
+    known = timm.get_pretrained_cfg(backbone)
+    if known is None:
+        return config  # building it says what is wrong with the name
+    side = int(known.input_size[-1])
+    (r, g, b), (sr, sg, sb) = known.mean, known.std
+    return replace(config, size=side, resize=side, mean=(r, g, b), std=(sr, sg, sb))
+
+
+def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
+    """The model that ``hifa train`` wrote to ``folder``, or the pretrained encoder where it is None.
+
+    Raises:
+        HifaError: there is no model in ``folder``, or its weights are not those it was saved with.
+    """
+    if folder is None:
+        return frozen_encoder(device)
+    about = read_about(folder)
+    encoder = Encoder(load_network(folder), str(about.get("method", "")), device)
+    if about.get("digest") != encoder.digest:
+        raise HifaError(
+            f"the weights in {folder} are not those of its model.json; restore the file or train again"
+        )
+    return encoder
+
+
+def embed(
+    encoder: Encoder,
+    items: Sequence[Item],
+    *,
+    label: str,
+    workers: int = 2,
+    talk: Talk = SILENT,
+    cache: FeatureCache | None = None,
+) -> Embeddings:
+    """Embed every readable item; one that cannot be read is named in a warning and left out.
+
+    Raises:
+        HifaError: nothing could be read.
+    """
+    known: dict[int, NDArray[np.float32]] = {}
+    looked = look(
+        encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, talk=talk,
+        cache=cache,
+    )  # fmt: skip
+    for row, features in looked:
+        known[row] = encoder.head(features)[0]
+    if not known:
+        raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
+    order = sorted(known)
+    return Embeddings(
+        ids=tuple(items[row].id for row in order),
+        labels=np.array([items[row].label for row in order], dtype=np.int64),
+        vectors=np.stack([known[row] for row in order]),
+    )
+
+
+def export(
+    encoder: Encoder,
+    images: Collection | None,
+    shapes: Collection | None,
+    *,
+    about: dict[str, Any],
+    talk: Talk = SILENT,
+    features: Path | None = None,
+) -> Export:
+    """Embed photos, shapes or both; the classes of both are listed together.
+
+    Args:
+        encoder: the model.
+        images: photos.
+        shapes: rendered shapes.
+        about: where everything came from, for the file's ``config``.
+        talk: notes and progress.
+        features: folder that keeps what the trunk makes of the pictures, for other models on the same trunk.
+    """
+    cache = FeatureCache(features, encoder.network, encoder.device) if features is not None else None
+    classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
+    done = {
+        name: embed(
+            encoder, part.relabelled(classes).items, label=f"embedding {name}", talk=talk, cache=cache
+        )
+        if part
+        else None
+        for name, part in (("images", images), ("shapes", shapes))
+    }
+    return Export(
+        images=done["images"],
+        shapes=done["shapes"],
+        classes=classes,
+        hifa_version=__version__,
+        method=encoder.method,
+        model=encoder.digest,
+        config={"model": asdict(encoder.network.config), **about},
+    )

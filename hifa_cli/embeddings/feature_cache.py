@@ -1,0 +1,200 @@
+"""What a frozen trunk makes of pictures: looked at once, and kept on disk for the next run.
+
+    CACHE/<trunk>/<ab>/<cdef…>.safetensors    an item's features, named by what its pictures hold
+
+A folder may serve many runs, methods, seeds and exports at once: nothing in it depends on a label, on a
+name or on a head. It can be deleted at any time.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hifa_cli.data import Item
+from hifa_cli.data.loader import in_order
+from hifa_cli.errors import HifaError
+from hifa_cli.models.network import Network, TrunkFeatures, write_tensors
+from hifa_cli.runtime.atomic import written_file
+from hifa_cli.runtime.progress import Talk
+
+SEEN_BY = (
+    "backbone",
+    "size",
+    "resize",
+    "fit",
+    "mean",
+    "std",
+)  # what of a configuration a trunk's output needs
+
+
+class Looked(NamedTuple):
+    """What the trunk made of an item."""
+
+    row: int  # its place in the sequence
+    features: TrunkFeatures  # (1, V, …); without maps where none were asked for: (1, V, 0, 0, 0)
+
+
+class FeatureCache:
+    """A folder of features, safe to share between processes.
+
+    Args:
+        folder: made when it is needed.
+        network: whose trunk looks; its weights, preprocessing, torch's version and the kind of device
+            choose the subfolder.
+        device: where it looks.
+    """
+
+    def __init__(self, folder: Path, network: Network, device: torch.device) -> None:
+        self.folder = folder / trunk_digest(network, device)[:16]
+        self._network, self._device = network, device
+
+    def key(self, item: Item) -> str | None:
+        """SHA-256 of what the item's pictures hold, or None where they cannot be read."""
+        total = hashlib.sha256()
+        try:
+            for path in item.views:
+                total.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError:
+            return None
+        return total.hexdigest()
+
+    def read(self, key: str | None, *, maps: bool) -> TrunkFeatures | None:
+        """(1, V, …) features of an item, or None where they are not kept or are damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        if key is None:
+            return None
+        try:  # copied: numbers lie unaligned in a file, and sums of them differ in their last bits
+            high = load_file(self._path(key, "high"))["high"].unsqueeze(0).clone()
+            if not maps:
+                return TrunkFeatures(_no_maps(high), high)
+            return TrunkFeatures(load_file(self._path(key, "maps"))["maps"].unsqueeze(0).clone(), high)
+        except (OSError, KeyError, SafetensorError, RuntimeError, ValueError):
+            return None
+
+    def fits(self, kept: TrunkFeatures, views: int) -> bool:
+        """Whether features are what the trunk could have made of an item of ``views`` views."""
+        low = (1, views, *(self._map if kept.low.numel() else (0, 0, 0)))
+        shapes = kept.low.shape == low and kept.high.shape == (1, views, self._network.trunk.width)
+        return shapes and kept.high.dtype == torch.float32 == kept.low.dtype and _finite(kept)
+
+    @cached_property
+    def _map(self) -> tuple[int, ...]:
+        """(c, h, w) of the trunk's maps, as one picture shows."""
+        side = self._network.config.size
+        with torch.inference_mode():
+            low, _ = self._network.trunk(torch.zeros((1, 3, side, side), device=self._device))
+        return tuple(low.shape[1:])
+
+    def write(self, key: str | None, features: TrunkFeatures, *, maps: bool) -> None:
+        """Keep an item's (1, V, …) features."""
+        parts = {"high": features.high[0], **({"maps": features.low[0]} if maps else {})}
+        for name, part in parts.items() if key is not None else ():
+            path = self._path(str(key), name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_file(path) as beside:
+                write_tensors({name: part.contiguous().clone()}, beside)
+
+    def _path(self, key: str, part: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}-{part}.safetensors"
+
+
+def trunk_digest(network: Network, device: torch.device) -> str:
+    """SHA-256 of all that decides what the trunk makes of a picture."""
+    config = {name: value for name, value in asdict(network.config).items() if name in SEEN_BY}
+    total = hashlib.sha256(repr((sorted(config.items()), torch.__version__, device.type)).encode())
+    for name, tensor in sorted(network.trunk.state_dict().items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+@torch.inference_mode()
+def look(
+    network: Network,
+    items: Sequence[Item],
+    *,
+    maps: bool,
+    device: torch.device,
+    label: str,
+    workers: int,
+    talk: Talk,
+    cache: FeatureCache | None = None,
+) -> Iterator[Looked]:
+    """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
+
+    Items are looked at one by one, the views of a shape together: in a larger batch the last bits of an
+    item's features would depend on its neighbours, and then on which run looked first. On a CPU it costs
+    nothing. An item that cannot be read is named in a warning and left out.
+
+    Args:
+        network: its trunk looks.
+        items: photos (one view) or shapes.
+        maps: whether the low-level maps are wanted: twelve times larger than the rest.
+        device: where the network is.
+        label: of the progress bar.
+        workers: threads that read pictures.
+        talk: warnings and progress.
+        cache: features kept before.
+    """
+    network.eval()
+    keys = {row: cache.key(item) for row, item in enumerate(items)} if cache else {}
+    missing: list[int] = []
+    for row in range(len(items)):
+        kept = cache.read(keys[row], maps=maps) if cache else None
+        if kept is None or (cache and not cache.fits(kept, len(items[row].views))):
+            missing.append(row)
+        else:
+            yield Looked(row, kept)
+    if not missing:
+        return
+    chosen = [items[row] for row in missing]
+    pixels = in_order(chosen, network.config, workers=workers, talk=talk)
+    for place, seen in talk.track(pixels, label, len(chosen)):
+        found = network.look(seen.to(device))
+        high = found.high.cpu()
+        features = TrunkFeatures(found.low.cpu() if maps else _no_maps(high), high)
+        if cache:
+            cache.write(keys[missing[place]], features, maps=maps)
+        yield Looked(missing[place], features)
+
+
+def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[TrunkFeatures, list[int]]:
+    """All that was looked at as one, in the order of the items.
+
+    Returns:
+        Features of the n readable items, with as many views as the item that has fewest; and the n rows.
+
+    Raises:
+        HifaError: nothing could be read.
+    """
+    fewest = min((len(item.views) for item in items), default=0)
+    low = high = torch.empty(0)
+    known = np.zeros(len(items), dtype=bool)
+    for row, features in looked:
+        if not known.any():  # filled in place: a list joined at the end would need the memory twice
+            low = torch.empty(len(items), fewest, *features.low.shape[2:])
+            high = torch.empty(len(items), fewest, *features.high.shape[2:])
+        low[row], high[row] = features.low[0, :fewest], features.high[0, :fewest]
+        known[row] = True
+    if not known.any():
+        raise HifaError("none of the pictures can be read; check the folder with 'hifa data check'")
+    if not known.all():
+        low, high = low[torch.from_numpy(known)], high[torch.from_numpy(known)]
+    return TrunkFeatures(low, high), [int(row) for row in np.flatnonzero(known)]
+
+
+def _finite(features: TrunkFeatures) -> bool:
+    return all(bool(torch.isfinite(part).all()) for part in features)
+
+
+def _no_maps(high: Tensor) -> Tensor:
+    return high.new_empty(*high.shape[:2], 0, 0, 0)

@@ -1,0 +1,113 @@
+"""Writing a network as an ONNX graph beside its weights, checked against the network itself."""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hifa_cli.embeddings.onnx_encoder import (
+    GRAPH_ABOUT,
+    GRAPH_FILE,
+    INPUT,
+    OUTPUT,
+    light_encoder,
+    open_session,
+)
+from hifa_cli.models.network import Network, digest, load_network
+from hifa_cli.runtime.atomic import written_file
+from hifa_cli.runtime.progress import Talk
+
+TOLERANCE = 1e-5  # of the cosine between what the two make of noise; in practice 1e-7
+_OPSET = 18
+
+
+class _EachPicture(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        views: Tensor = self.network(pixels.unsqueeze(1)).views
+        return views.squeeze(1)
+
+
+def write_graph(folder: Path, talk: Talk) -> bool:
+    """Write the graph of the model in ``folder`` beside it, where there is none yet.
+
+    Without a graph queries work as well, only slower; so what cannot be written is a note.
+
+    Returns:
+        Whether there is a graph now.
+    """
+    if light_encoder(folder) is not None:
+        return True
+    try:
+        import onnx  # noqa: F401 - the exporter's
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        talk.note(f"queries will load torch: no {error.name} here ('pip install onnx onnxruntime')")
+        return False
+    network = load_network(folder)
+    try:
+        content = _exported(network)
+        reason = _difference(network, content)
+    except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    if reason:
+        talk.note(f"queries will load torch: this network has no graph that does the same ({reason})")
+        return False
+    with written_file(folder / GRAPH_FILE) as path:
+        path.write_bytes(content)
+    about = {"model": digest(network), "sha256": hashlib.sha256(content).hexdigest()}
+    with written_file(folder / GRAPH_ABOUT) as path:
+        path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+    return True
+
+
+def _exported(network: Network) -> bytes:
+    """The graph, with any number of pictures. The older exporter takes seconds, the newer one minutes."""
+    content: Any = io.BytesIO()  # taken, though not in the types
+    side = network.config.size
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            torch.onnx.export(
+                _EachPicture(network).eval(),
+                (torch.zeros(2, 3, side, side, dtype=torch.uint8),),
+                content,
+                dynamo=False,
+                opset_version=_OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
+            )
+        finally:
+            logger.setLevel(level)
+    graph: bytes = content.getvalue()
+    return graph
+
+
+def _difference(network: Network, content: bytes) -> str:
+    """What is wrong with the graph, by three pictures of noise; "" where it does as the network does."""
+    session = open_session(content)
+    if session is None:
+        return "ONNX Runtime refuses it"
+    side = network.config.size
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
+    with torch.inference_mode():
+        wanted = _EachPicture(network)(torch.from_numpy(pixels)).double().numpy()
+    found = session.run([OUTPUT], {INPUT: pixels})[0].astype(np.float64)
+    lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
+    error = np.abs(np.einsum("nd,nd->n", wanted, found) / np.where(lengths > 0, lengths, 1) - 1).max()
+    return "" if np.isfinite(error) and error < TOLERANCE else f"cosines differ by {error:.1e}"

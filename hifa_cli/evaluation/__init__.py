@@ -1,0 +1,1 @@
+"""Retrieval metrics, scores of an export, and confidence intervals."""

@@ -1,0 +1,206 @@
+"""The evaluation stage: an export with labels in both domains to scores."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.errors import HifaError
+from hifa_cli.evaluation.metrics import (
+    METRICS,
+    PROFILES,
+    Curve,
+    Hits,
+    Profile,
+    Ratio,
+    average_precision,
+    curve,
+)
+from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search.ranking import Block, ranked, rows_a_block
+
+_LONG = 50  # blocks from which a bar is worth showing
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an export is worth by one profile.
+
+    Attributes:
+        profile: the definitions.
+        ratios: each metric as sums over the counted queries; mAP where the whole list was ranked.
+        curve: pooled precision and recall, where the whole list was ranked.
+        ids: the counted queries.
+        labels: (Q,) their classes.
+        classes: names by label.
+        sizes: (classes,) shapes of each class in the gallery.
+        gallery: all shapes, those of no class too.
+        skipped: queries without a class, or whose class has no shape in the gallery.
+    """
+
+    profile: Profile
+    ratios: dict[str, Ratio]
+    curve: Curve | None
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    sizes: NDArray[np.int64]
+    gallery: int
+    skipped: int
+
+    def values(self) -> dict[str, float]:
+        """The metrics by name: the contract's seven, then mAP and AUC where there are."""
+        values = {name: ratio.value() for name, ratio in self.ratios.items()}
+        return values if self.curve is None else {**values, "AUC": self.curve.area()}
+
+    def document(self) -> dict[str, float | int | str]:
+        """The JSON document of ``hifa evaluate``."""
+        values = self.values()
+        return {
+            **{name: values.pop(name) for name in METRICS},
+            "queries": len(self.ids),
+            "gallery": self.gallery,
+            "skipped_queries": self.skipped,
+            **values,
+            "profile": self.profile.name,
+            "definitions": self.profile.note,
+        }
+
+    def of_class(self, label: int) -> dict[str, float]:
+        """The metrics over the queries of one class."""
+        mine = self.labels == label
+        return {
+            name: Ratio(ratio.numerators[mine], ratio.denominators[mine]).value()
+            for name, ratio in self.ratios.items()
+        }
+
+
+def evaluate(
+    export: Export,
+    *,
+    profile: str | Profile = "mi3dor",
+    whole_list: bool = True,
+    rows: int | None = None,
+    name: str = "the export",
+    talk: Talk = SILENT,
+) -> Scores:
+    """Ask for each photo which shapes are nearest, and score the answers.
+
+    Args:
+        export: photos and shapes with labels.
+        profile: the definitions, or the name of one of ``metrics.PROFILES``.
+        whole_list: also mAP, AUC and the curve, which need every rank. Without, only the ranks that
+            the profile counts are sorted.
+        rows: queries ranked at a time; by default what keeps memory small. The scores do not depend on it.
+        name: what messages call the export.
+        talk: shows progress over the queries.
+
+    Raises:
+        HifaError: there are no photos or no shapes, no photo has a class that a shape has, or there
+            is no such profile.
+    """
+    chosen = _profile(profile)
+    images, shapes = _both(export, name)
+    sizes = np.bincount(shapes.labels[shapes.labels >= 0], minlength=max(len(export.classes), 1))
+    counted = (images.labels >= 0) & (sizes[images.labels] > 0)
+    if not counted.any():
+        raise HifaError(
+            f"no photo in {name} has a class that a shape has: both need labels of the same classes"
+        )
+    labels = images.labels[counted]
+    whole_list = whole_list or chosen.whole_list
+    best = None if whole_list else max(2 * int(sizes.max()), 32)
+    vectors = images.vectors if counted.all() else images.vectors[counted]
+    blocks = ranked(vectors, shapes.vectors, labels, shapes.labels, best=best, rows=rows)
+    parts, hits_a_rank = _measured(
+        _tracked(blocks, len(labels), len(shapes), rows, talk), labels, sizes, shapes, chosen, whole_list
+    )
+    return Scores(
+        profile=chosen,
+        ratios={key: _joined([part[key] for part in parts]) for key in parts[0]},
+        curve=curve(hits_a_rank, len(labels)) if whole_list else None,
+        ids=tuple(one for one, kept in zip(images.ids, counted.tolist(), strict=True) if kept),
+        labels=labels,
+        classes=export.classes,
+        sizes=sizes,
+        gallery=len(shapes),
+        skipped=int((~counted).sum()),
+    )
+
+
+def _profile(profile: str | Profile) -> Profile:
+    if isinstance(profile, Profile):
+        return profile
+    if profile not in PROFILES:
+        raise HifaError(f"there is no profile '{profile}': choose one of {', '.join(PROFILES)}")
+    return PROFILES[profile]
+
+
+def _both(export: Export, name: str) -> tuple[Embeddings, Embeddings]:
+    images = _present(export.images, f"{name} has no photos: export them too ('hifa export --images …')")
+    return images, _present(
+        export.shapes, f"{name} has no shapes: export them too ('hifa export --shapes …')"
+    )
+
+
+def _present(part: Embeddings | None, complaint: str) -> Embeddings:
+    if part is None or not len(part):
+        raise HifaError(complaint)
+    return part
+
+
+def _tracked(
+    blocks: Iterable[Block], queries: int, gallery: int, rows: int | None, talk: Talk
+) -> Iterable[Block]:
+    """Progress where there is time to watch it."""
+    total = -(-queries // (rows or rows_a_block(gallery)))
+    if total < _LONG:
+        return blocks
+    return talk.track(blocks, f"rank {queries} photos against {gallery} shapes", total=total)
+
+
+def _measured(
+    blocks: Iterable[Block],
+    labels: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    shapes: Embeddings,
+    profile: Profile,
+    whole_list: bool,
+) -> tuple[list[dict[str, Ratio]], NDArray[np.int64]]:
+    """The ratios of each block, and how many hits there are at each rank in all."""
+    measures = profile.measures()
+    if whole_list:
+        measures["mAP"] = average_precision
+    parts, hits_a_rank = [], np.zeros(len(shapes), dtype=np.int64)
+    for block in blocks:
+        hits = Hits.of(block.relevant(), sizes[labels[block.queries]], int(sizes.max()), len(shapes))
+        parts.append({key: measure(hits) for key, measure in measures.items()})
+        hits_a_rank += np.bincount(hits.rank - 1, minlength=len(shapes))
+    return parts, hits_a_rank
+
+
+def _joined(ratios: list[Ratio]) -> Ratio:
+    return Ratio(
+        np.concatenate([ratio.numerators for ratio in ratios]),
+        np.concatenate([ratio.denominators for ratio in ratios]),
+    )
+
+
+def confusion(export: Export, *, best: int = 1, name: str = "the export") -> NDArray[np.float64]:
+    """(classes, classes) share of a class's photos' ``best`` answers that are of each class.
+
+    Rows of classes that no photo has, and answers of no class, are zero.
+
+    Raises:
+        HifaError: there are no photos or no shapes.
+    """
+    images, shapes = _both(export, name)
+    n = len(export.classes)
+    counts = np.zeros((n + 1, n + 1))  # the last row and column take what has no class
+    for block in ranked(images.vectors, shapes.vectors, images.labels, shapes.labels, best=best):
+        asked = np.repeat(images.labels[block.queries], block.keys.shape[1])
+        np.add.at(counts, (asked, shapes.labels[block.rows().ravel()]), 1)
+    totals = counts.sum(axis=1, keepdims=True)
+    return (counts / np.where(totals > 0, totals, 1))[:n, :n]

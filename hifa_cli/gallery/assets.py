@@ -1,0 +1,83 @@
+"""What a gallery has beside its generations: the model, thumbnails, views; put in place and cleared up."""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, model_folder, thumbnail_path
+from hifa_cli.gallery.sources import Source
+from hifa_cli.runtime.atomic import written_folder
+
+
+def put_model(folder: Path, digest: str, model: Path | None) -> None:
+    """Copy the model into the gallery, under its digest: an old gallery.json goes on finding its own."""
+    target = model_folder(folder, digest)
+    if model is None or not digest or model.resolve() == target.resolve():
+        return
+    names = ("model.safetensors", "model.json")
+    if all(
+        (target / name).is_file() and filecmp.cmp(model / name, target / name, shallow=False)
+        for name in names
+    ):
+        return  # replacing it would leave a moment without
+    with written_folder(target) as path:
+        for name in names:
+            shutil.copyfile(model / name, path / name)
+
+
+def put_thumbnails(folder: Path, fresh: Sequence[tuple[Source, Sequence[int]]]) -> None:
+    """Copy a picture of each new shape that has one into the gallery, named by the shape's digest."""
+    for source, rows in fresh:
+        for row in rows:
+            if (picture := source.cover(row)) is None:
+                continue
+            target = thumbnail_path(folder, np.frombuffer(source.offers[row].digest, dtype=np.uint8))
+            if not target.is_file():
+                _put(picture, target)
+
+
+def _put(source: Path, target: Path) -> None:
+    """Copy a picture to its place; a million of them cannot each wait for the disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f"{target.name}.part")
+    with suppress(FileNotFoundError):
+        shutil.copyfile(source, beside)
+        os.replace(beside, target)
+
+
+def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) -> None:
+    """Remove what the gallery no longer names: other generations and models, thumbnails, half-written files.
+
+    Args:
+        folder: the gallery; the caller holds its lock.
+        document: what ``gallery.json`` says.
+        digests: (n, 16) of the shapes.
+    """
+    sweep_generations(folder, document["generation"])
+    for old in (folder / MODELS).glob("*"):
+        if old.name != document["model"][:16]:
+            shutil.rmtree(old, ignore_errors=True)
+    drawn = {origin.get("views") for origin in document["origins"]}
+    for old in (folder / VIEWS).glob("*"):
+        if old.name not in drawn:
+            shutil.rmtree(old, ignore_errors=True)
+    named = {row.tobytes().hex() for row in digests} if (folder / THUMBNAILS).is_dir() else set()
+    for old in (folder / THUMBNAILS).glob("*/*"):
+        if old.stem not in named:
+            with suppress(OSError):
+                old.unlink()
+
+
+def sweep_generations(folder: Path, current: str) -> None:
+    """Remove what a killed writer left: generations that the gallery does not name, half-written files."""
+    halves = [old for kind in ("part", "old") for old in folder.glob(f".*.{kind}")]
+    for old in (*folder.glob("generation-*"), *halves, *folder.glob(f"{MODELS}/*/.*.part")):
+        if old.name != current:
+            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)

@@ -1,0 +1,278 @@
+"""Writing the next generation of a gallery: what is kept of the last one, then what is new."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli import __version__
+from hifa_cli.config import IndexConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.gallery import (
+    INDEX_FILE,
+    MAIN_FILE,
+    SAMPLE_FILE,
+    SCHEMA,
+    Gallery,
+    unit,
+)
+from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
+from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
+from hifa_cli.gallery.sources import Source, row_digests
+from hifa_cli.runtime.atomic import written_file, written_folder
+from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search import faiss_index
+from hifa_cli.search.searcher import sample_queries, tune
+
+_BLOCK = 16_384  # rows copied at once
+
+
+@dataclass(frozen=True)
+class Making:
+    """Who made the vectors: the model's digest, its method, and its folder where there is one."""
+
+    model: str
+    method: str
+    folder: Path | None = None
+
+
+@dataclass
+class Plan:
+    """What the next generation holds.
+
+    Attributes:
+        old: the gallery as it is, or None.
+        kept: rows of ``old`` that stay, ascending.
+        fresh: sources and rows of their offers that are new.
+        making: the model.
+        config: how it is searched.
+        photos: (p, D) unit rows to tune the search with, or None.
+        device: where FAISS builds an index.
+    """
+
+    old: Gallery | None
+    kept: NDArray[np.int64]
+    fresh: list[tuple[Source, list[int]]]
+    making: Making
+    config: IndexConfig
+    photos: NDArray[np.float32] | None = None
+    device: str = "cpu"
+    talk: Talk = SILENT
+
+
+@dataclass
+class _Columns:
+    """Rows as they are written; what is small waits here for the end."""
+
+    ids: list[str] = field(default_factory=list)
+    names: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    origins: list[int] = field(default_factory=list)
+    digests: list[NDArray[np.uint8]] = field(default_factory=list)
+    width: int = 0
+    views: int = 0  # a shape's; 0 where they are not kept
+
+
+class _Block(NamedTuple):
+    """Vectors that go to disk at once."""
+
+    vectors: NDArray[np.float32]  # (b, D) unit rows
+    views: NDArray[np.float16] | None  # (b, V, D)
+
+
+def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Write the next generation of the gallery ``folder`` and put it in force.
+
+    Args:
+        folder: the gallery; the caller holds its lock.
+        plan: what it will hold.
+
+    Returns:
+        What ``gallery.json`` says.
+
+    Raises:
+        HifaError: nothing would be left, FAISS cannot build the index, or the disk is full.
+    """
+    number = int(plan.old.document["generation"].rsplit("-", 1)[1]) + 1 if plan.old else 1
+    origins, numbers = _origins(plan)
+    columns = _Columns()
+    blocks = chain(_kept(plan, columns, numbers), _fresh(plan, columns, origins))
+    with written_folder(folder / f"generation-{number}") as place:
+        _write_rows(place, plan, columns, blocks)
+        if not columns.ids:
+            raise HifaError(f"nothing would be left in {folder}: delete the folder if that is what you want")
+        classes = sorted({name for name in columns.names if name is not None})
+        _write_columns(place, columns, classes)
+        searched = _write_index(place, columns, plan)
+        _settle(place)
+    put_model(folder, plan.making.model, plan.making.folder)
+    put_thumbnails(folder, plan.fresh)
+    document = {
+        "schema": SCHEMA,
+        "generation": f"generation-{number}",
+        "shapes": len(columns.ids),
+        "dimension": columns.width,
+        "views": columns.views,
+        "classes": classes,
+        "origins": origins,
+        **searched,
+        "model": plan.making.model,
+        "method": plan.making.method,
+        "hifa_version": __version__,
+    }
+    with written_file(folder / MAIN_FILE) as path:
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    sweep(folder, document, np.concatenate(columns.digests))
+    return document
+
+
+def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
+    """The origins still in use, and for each old one's number its new one."""
+    used = sorted({int(one) for one in plan.old.origins[plan.kept]}) if plan.old and len(plan.kept) else []
+    fresh = {source.origin["path"]: source.origin for source, _ in plan.fresh}
+    origins: list[dict[str, Any]] = []
+    numbers: dict[int, int] = {}
+    for old in used:
+        known = plan.old.document["origins"][old] if plan.old else {}
+        numbers[old] = len(origins)
+        origins.append(fresh.pop(known["path"], known))
+    return [*origins, *fresh.values()], numbers
+
+
+def _write_rows(place: Path, plan: Plan, columns: _Columns, blocks: Iterator[_Block]) -> None:
+    """Write vectors as they come, so that the memory holds one block of them."""
+    count = len(plan.kept) + sum(len(rows) for _, rows in plan.fresh)
+    most = max([plan.old.views.shape[1] if plan.old and plan.old.views is not None and len(plan.kept) else 0,
+                *(source.views for source, _ in plan.fresh)])  # fmt: skip
+    with (place / "vectors.f32").open("wb") as vectors, (place / "views.f16").open("wb") as views:
+        for block in blocks:
+            if not columns.width:
+                columns.width = block.vectors.shape[1]
+                columns.views = _views_kept(plan, most, count * most * columns.width)
+            if block.vectors.shape[1] != columns.width:
+                raise HifaError(
+                    f"a shape has {block.vectors.shape[1]} numbers and the gallery {columns.width}: "
+                    "they are of different models"
+                )
+            vectors.write(np.ascontiguousarray(block.vectors, dtype="<f4").data)
+            if columns.views:
+                views.write(_filled(block, columns.views).data)
+    if not columns.views:
+        (place / "views.f16").unlink()
+
+
+def _views_kept(plan: Plan, most: int, numbers: int) -> int:
+    if plan.config.views == "drop":
+        return 0
+    if plan.config.views == "auto" and numbers > plan.config.view_numbers:
+        plan.talk.note("so many shapes: the views' own vectors are left out (--views keep keeps them)")
+        return 0
+    return most
+
+
+def _filled(block: _Block, views: int) -> NDArray[np.float16]:
+    """(b, V, D) views; zeros, which are nobody's best, where there are fewer or none."""
+    count, width = block.vectors.shape
+    filled = np.zeros((count, views, width), dtype="<f2")
+    if block.views is not None:
+        filled[:, : block.views.shape[1]] = block.views[:, :views]
+    return filled
+
+
+def _kept(plan: Plan, columns: _Columns, numbers: dict[int, int]) -> Iterator[_Block]:
+    """The rows that stay, a block at a time; their small columns go to ``columns``."""
+    old = plan.old
+    if old is None:
+        return
+    for start in range(0, len(plan.kept), _BLOCK):
+        rows = plan.kept[start : start + _BLOCK]
+        columns.ids += [old.ids[row] for row in rows.tolist()]
+        columns.names += [old.class_of(row) for row in rows.tolist()]
+        columns.paths += [old.paths[row] for row in rows.tolist()]
+        columns.origins += [numbers[one] for one in old.origins[rows].tolist()]
+        columns.digests.append(np.asarray(old.digests[rows]))
+        yield _Block(
+            np.asarray(old.vectors[rows]), None if old.views is None else np.asarray(old.views[rows])
+        )
+
+
+def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iterator[_Block]:
+    """The rows that are new, embedded now."""
+    places = {origin["path"]: number for number, origin in enumerate(origins)}
+    for source, rows in plan.fresh:
+        for block in source.embedded(rows) if rows else ():
+            offers = [source.offers[row] for row in block.rows.tolist()]
+            columns.ids += [offer.id for offer in offers]
+            columns.names += [offer.class_name for offer in offers]
+            columns.paths += [offer.path for offer in offers]
+            columns.origins += [places[source.origin["path"]]] * len(offers)
+            columns.digests.append(row_digests(offers))
+            yield _Block(unit(block.vectors), block.views)
+
+
+def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:
+    write_texts(place, "ids", columns.ids)
+    write_texts(place, "paths", columns.paths)
+    label = {name: number for number, name in enumerate(classes)}
+    labels = [-1 if name is None else label[name] for name in columns.names]
+    np.save(place / "labels.npy", np.array(labels, dtype=np.int32))
+    np.save(place / "origins.npy", np.array(columns.origins, dtype=np.int32))
+    np.save(place / "digests.npy", np.concatenate(columns.digests))
+
+
+def _write_index(place: Path, columns: _Columns, plan: Plan) -> dict[str, Any]:
+    """Build and tune the index where there is to be one; what ``gallery.json`` says of it."""
+    count, config = len(columns.ids), plan.config
+    vectors = read_table(place / "vectors.f32", np.float32, (count, columns.width))
+    factory, trained, learned_from = _learned(count, columns.width, plan)
+    said: dict[str, Any] = {"factory": factory, "wanted": config.factory, "learned_from": learned_from}
+    if factory == faiss_index.EXACT:
+        return {**said, "effort": None}
+    built = faiss_index.build(vectors, factory, config, trained=trained, device=plan.device, talk=plan.talk)
+    faiss_index.write(built, place / INDEX_FILE)
+    sample = _sample(vectors, plan)
+    if sample[1] == "photos":
+        np.save(place / SAMPLE_FILE, sample[0])
+    effort = tune(built, vectors, sample, config, plan.talk)
+    plan.talk.note(f"{factory}: recall@{effort.at} {effort.recall:.3f} on {effort.sample} {sample[1]}")
+    return {**said, "effort": effort.document()}
+
+
+def _learned(count: int, width: int, plan: Plan) -> tuple[str, Any, int]:
+    """The factory string, an index whose lists may be used again, and how many shapes those are from."""
+    factory = faiss_index.factory_for(count, width, plan.config)
+    old = plan.old.document if plan.old else None
+    if old is None or faiss_index.EXACT in (factory, old["factory"]) or old["wanted"] != plan.config.factory:
+        return factory, None, count
+    times = count / max(int(old["learned_from"]), 1)
+    alike = old["factory"].partition(",")[2] == factory.partition(",")[2] and old["dimension"] == width
+    if plan.old is None or not alike or not 1 / plan.config.retrain <= times <= plan.config.retrain:
+        return factory, None, count
+    path = plan.old.place / INDEX_FILE
+    trained = faiss_index.read(path, int(old["shapes"]), width, mapped=False)
+    return str(old["factory"]), trained, int(old["learned_from"])
+
+
+def _sample(vectors: NDArray[np.float32], plan: Plan) -> tuple[NDArray[np.float32], str]:
+    """Queries to tune with: the export's photos, those of the last generation, or blends of shapes."""
+    photos = plan.photos
+    if photos is None and plan.old is not None and (plan.old.place / SAMPLE_FILE).is_file():
+        with suppress(*DAMAGED):
+            found = np.load(plan.old.place / SAMPLE_FILE, mmap_mode="r", allow_pickle=False)
+            photos = found if found.dtype == np.float32 and np.isfinite(found).all() else None
+    fits = photos is not None and photos.ndim == 2 and photos.shape[1] == vectors.shape[1]
+    return sample_queries(vectors, photos if fits else None, plan.config)
+
+
+def _settle(place: Path) -> None:
+    """Have the disk hold every byte before the folder gets its name."""
+    for path in place.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,260 @@
+"""Changing a gallery that is there: add, remove, update. Each change is one new generation, or none."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.config import IndexConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.gallery import VIEWS, Gallery, read_gallery
+from hifa_cli.gallery.build import Work, failures, open_source, origins_of, summary, unchanged, writing
+from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.snapshot import Making, Plan, write_generation
+from hifa_cli.gallery.sources import Source, render_config
+from hifa_cli.runtime.progress import SILENT, Talk
+
+Rows = NDArray[np.int64]
+
+
+@dataclass
+class Change:
+    """What a change did.
+
+    Attributes:
+        added: shapes that were not there.
+        changed: shapes that are there in another form.
+        removed: ids that are gone.
+        unchanged: shapes left as they were.
+        failed: meshes that could not be drawn (a shape that was there stays as it was), and ids that
+            another shape has.
+        gallery: what the gallery is now.
+    """
+
+    added: int = 0
+    changed: int = 0
+    removed: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
+    gallery: dict[str, Any] = field(default_factory=dict)
+
+
+def add(
+    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None, talk: Talk
+) -> Change:
+    """Add the shapes of exports, views or meshes to a gallery.
+
+    A shape that is there already with the same content is left; one whose id is taken by other content is
+    reported and left out (``update`` is for those).
+
+    Raises:
+        HifaError: there is no gallery, a source is unusable or of another model, or somebody else writes.
+    """
+    for place in sources:
+        if not place.exists():
+            raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
+    read_gallery(folder)
+    change = Change()
+    fresh: list[tuple[Source, list[int]]] = []
+    embedders: list[Embedder | None] = []
+    with TemporaryDirectory() as scratch, writing(folder):
+        old = read_gallery(folder)
+        taken = dict(zip(old.ids, map(bytes, np.asarray(old.digests)), strict=True))
+        for place in sources:
+            own = model or old.model_folder
+            known = [*origins_of(old), *(one.origin for one, _ in fresh)]
+            source, making, embedder = open_source(place, folder, known, own, work, Path(scratch), talk)
+            _check_model(old, making, place)
+            change.failed += failures(source)
+            fresh.append((source, _untaken(source, taken, change, talk)))
+            embedders.append(embedder)
+        change.unchanged = len(old)
+        change.added = sum(len(rows) for _, rows in fresh)
+        kept = np.arange(len(old))
+        return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+
+
+def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None, talk: Talk) -> Change:
+    """Bring a gallery to what its sources hold now: new, changed and vanished shapes.
+
+    What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
+    has vanished is removed; one that cannot be drawn any more keeps what it had.
+
+    Raises:
+        HifaError: there is no gallery, a source as a whole is gone or empty, or somebody else writes.
+    """
+    change = Change()
+    fresh: list[tuple[Source, list[int]]] = []
+    keep: list[Rows] = []
+    embedders: list[Embedder | None] = []
+    read_gallery(folder)
+    with TemporaryDirectory() as scratch, writing(folder):
+        old = read_gallery(folder)
+        _all_there(old)
+        for number, origin in enumerate(old.document["origins"]):
+            mine = np.flatnonzero(np.asarray(old.origins) == number)
+            again = replace(work, render=render_config(origin), split=origin.get("split"))
+            own = model or old.model_folder
+            place = Path(origin["path"])
+            known = origins_of(old)
+            source, making, embedder = open_source(place, folder, known, own, again, Path(scratch), talk)
+            _check_model(old, making, place)
+            same, new = unchanged(old, source)
+            same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source))
+            change.failed += failures(source)
+            fresh.append((source, _of_nobody_else(old, source, new, mine, change, talk)))
+            keep.append(same)
+            embedders.append(embedder)
+        kept = np.concatenate(keep).astype(np.int64)
+        kept.sort()
+        _count(change, old, kept, fresh)
+        return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+
+
+def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: Talk = SILENT) -> Change:
+    """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
+
+    Raises:
+        HifaError: there is no gallery, nothing fits, nothing would be left, or somebody else writes.
+    """
+    read_gallery(folder)
+    with writing(folder):
+        old = read_gallery(folder)
+        gone: set[int] = set()
+        ids = list(old.ids)
+        for pattern in patterns:
+            rows = [row for row, name in enumerate(ids) if name == pattern or fnmatchcase(name, pattern)]
+            if not rows:
+                talk.warn(f"no shape fits '{pattern}'")
+            gone.update(rows)
+        if not gone:
+            raise HifaError(
+                f"no shape of {folder} fits {', '.join(patterns)}: 'hifa index --stats' counts them"
+            )
+        kept = np.array([row for row in range(len(ids)) if row not in gone], dtype=np.int64)
+        change = Change(removed=[ids[row] for row in sorted(gone)], unchanged=len(kept))
+        return _changed(folder, old, kept, [], config, Work(), change, [], talk)
+
+
+def _changed(
+    folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
+    work: Work, change: Change, embedders: Sequence[Embedder | None], talk: Talk,
+) -> Change:  # fmt: skip
+    """Write the next generation, unless it would be the same one."""
+    document = old.document
+    if len(kept) < len(old) or any(rows for _, rows in fresh):
+        if config.factory == "auto":
+            config = replace(config, factory=str(old.document["wanted"]))
+        making = Making(old.model, old.method, old.model_folder)
+        plan = Plan(old, kept, fresh, making, config, device=str(work.device), talk=talk)
+        document = write_generation(folder, plan)
+        gone = np.setdiff1d(np.arange(len(old)), kept)
+        _drop_views(folder, old, gone, set(read_gallery(folder).ids))
+    for embedder in embedders:
+        if embedder is not None:
+            embedder.forget()
+    change.gallery = summary(document)
+    return change
+
+
+def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
+    """Remove the views of shapes that are gone; a changed shape's have been drawn over."""
+    for row in gone.tolist():
+        origin = old.origin(row)
+        if origin["kind"] == "meshes" and old.ids[row] not in left and old.paths[row]:
+            views = folder / VIEWS / str(origin["views"])
+            place = views / Path(old.paths[row]).with_suffix("")
+            if views.resolve() in place.resolve().parents:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _check_model(old: Gallery, making: Making, place: Path) -> None:
+    if making.model != old.model:
+        raise HifaError(
+            f"{place} and the gallery {old.folder} are of different models: "
+            "build the gallery again with one of them"
+        )
+
+
+def _all_there(old: Gallery) -> None:
+    """An unmounted disk must not empty a gallery."""
+    for origin in old.document["origins"]:
+        if not Path(origin["path"]).exists():
+            raise HifaError(
+                f"the source {origin['path']} of {old.folder} is gone: bring it back, "
+                "or take its shapes out with --remove"
+            )
+
+
+def _untaken(source: Source, taken: dict[str, bytes], change: Change, talk: Talk) -> list[int]:
+    """Offers whose id is free; those of other content than the id's owner are reported."""
+    rows = []
+    for row, offer in enumerate(source.offers):
+        if offer.id not in taken:
+            taken[offer.id] = offer.digest
+            rows.append(row)
+        elif taken[offer.id] != offer.digest:
+            _refused(offer.id, source, change, talk)
+    return rows
+
+
+def _of_nobody_else(
+    old: Gallery, source: Source, rows: Sequence[int], mine: Rows, change: Change, talk: Talk
+) -> list[int]:
+    """Offers whose id no other origin has."""
+    mine_too = set(mine.tolist())
+    others = {name for row, name in enumerate(old.ids) if row not in mine_too}
+    free = []
+    for row in rows:
+        if source.offers[row].id in others:
+            _refused(source.offers[row].id, source, change, talk)
+        else:
+            free.append(row)
+    return free
+
+
+def _refused(name: str, source: Source, change: Change, talk: Talk) -> None:
+    reason = f"the id '{name}' is another shape's: rename it, or bring that one up to date with --update"
+    talk.warn(f"{source.origin['path']}: {reason}")
+    change.failed.append({"path": f"{source.origin['path']}/{name}", "reason": reason})
+
+
+def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
+    """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
+    root = Path(source.origin["root"])
+    broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
+    offered = {offer.id for offer in source.offers}
+    rows = [
+        row
+        for row in mine.tolist()
+        if old.ids[row] not in offered and str((root / old.paths[row]).absolute()) in broken
+    ]
+    return np.array(rows, dtype=np.int64)
+
+
+def _count(change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]]) -> None:
+    before = set(old.ids)
+    new = [source.offers[row].id for source, rows in fresh for row in rows]
+    change.changed = sum(name in before for name in new)
+    change.added = len(new) - change.changed
+    change.unchanged = len(kept)
+    change.removed = sorted(before - {old.ids[row] for row in kept.tolist()} - set(new))
+
+
+def joined(changes: Sequence[Change]) -> dict[str, Any]:
+    """Several changes in a row as one report; the gallery is what the last one left."""
+    last = changes[-1]
+    return {
+        "added": sum(change.added for change in changes),
+        "changed": sum(change.changed for change in changes),
+        "removed": sum(len(change.removed) for change in changes),
+        "unchanged": last.unchanged,
+        "failed": [failure for change in changes for failure in change.failed],
+        **last.gallery,
+    }

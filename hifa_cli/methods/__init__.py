@@ -1,0 +1,1 @@
+"""Training methods: the base class, HIFA and its ablations, the rivals, and their registry."""

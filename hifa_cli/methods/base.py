@@ -1,0 +1,227 @@
+"""Training methods: each owns the network and returns the loss terms of a batch by name, weighted."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from hifa_cli import losses
+from hifa_cli.config import TrainConfig
+from hifa_cli.data.loader import Batch
+from hifa_cli.models.network import Critic, Features, Network
+from hifa_cli.runtime.distributed import gathered, world
+from hifa_cli.runtime.seeding import derive, torch_stream
+
+Terms = dict[str, Tensor]
+
+
+def full_precision(like: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Switch autocast off on the tensor's device: centroids, kernels and critics need float32 products."""
+    kind = like.device.type
+    if torch.amp.is_autocast_available(kind):
+        return torch.autocast(kind, enabled=False)
+    return contextlib.nullcontext()
+
+
+class Centroids(nn.Module):
+    """Class centroids of one domain.
+
+    Args:
+        classes: C.
+        dimension: D.
+        keep: share of the old centroid, as in MSTN; absent classes keep theirs. None for the batch's own.
+    """
+
+    centroids: Tensor
+    seen: Tensor
+
+    def __init__(self, classes: int, dimension: int, keep: float | None) -> None:
+        super().__init__()
+        self.register_buffer("centroids", torch.zeros(classes, dimension))
+        self.register_buffer("seen", torch.zeros(classes, dtype=torch.bool))
+        self.keep = keep
+
+    def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(C, D) centroids after this batch, with gradients through it, and (C,) which are known."""
+        sums, counts = losses.class_sums(losses.at_least_float32(features), labels, len(self.seen))
+        if self.keep is None:
+            return losses.moving_centroids(
+                torch.zeros_like(self.centroids), torch.zeros_like(self.seen), sums, counts, 0.0
+            )
+        now, known = losses.moving_centroids(self.centroids, self.seen, sums, counts, self.keep)
+        if self.training:
+            self.centroids, self.seen = now.detach(), known
+        return now, known
+
+
+class Objective(nn.Module):
+    """A training method. Its critics and moving centroids are its parameters and buffers.
+
+    Attributes:
+        sees_shapes: whether a step needs shapes at all.
+        reads_maps: whether it reads the low-level maps, which are large to keep.
+    """
+
+    sees_shapes = True
+    reads_maps = False
+
+    def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
+        super().__init__()
+        self.network, self.config, self.seed = network, config, seed
+        self.watched: dict[str, Tensor] = {}  # signs of health, logged beside the losses
+
+    def see(self, batch: Batch, step: int, domain: str) -> Features:
+        """Embed one domain of the batch; dropout draws from a stream of its own for step and domain.
+
+        Returns:
+            Features of the *global* batch, of all processes, but for ``low``, which is this process's own.
+        """
+        rank = world().rank
+        torch.manual_seed(derive(self.seed, "dropout", step, domain, *([rank] if rank else [])))
+        seen = batch.images if domain == "images" else batch.shapes
+        if self.config.chunk and isinstance(seen, Tensor):
+            seen = self.network.look_in_chunks(seen, self.config.chunk)
+        mine: Features = self.network(seen)
+        features = Features(mine.low, *(gathered(part) for part in mine[1:]))
+        self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(
+            features.pooled.detach().float(), dim=1
+        ).mean()
+        unit = torch.nn.functional.normalize(features.pooled.detach().float(), dim=1)
+        self.watched[f"spread_{domain}"] = 1 - torch.linalg.vector_norm(unit.mean(dim=0))
+        if domain == "shapes":  # a collapse shows here and in no loss: every shape takes one class
+            guesses = torch.zeros(features.logits.shape[1], device=features.logits.device)
+            guesses[features.logits.detach().argmax(dim=1)] = 1
+            self.watched["predicted_classes"] = guesses.sum()
+        return features
+
+    def forward(self, batch: Batch, step: int, progress: float) -> Terms:
+        """The loss terms of ``batch`` at ``progress`` in [0, 1]."""
+        source = self.see(batch, step, "images")
+        batch = batch._replace(labels=gathered(batch.labels))
+        terms = {"classification": losses.classification(source.logits, batch.labels)}
+        return terms | self.align(source, batch, step, progress)
+
+    def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
+        """The terms that this method adds to the classification of the photos."""
+        raise NotImplementedError
+
+    def critic_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the method's own networks."""
+        yield from ()
+
+    @property
+    def critic_rate(self) -> float:
+        """The learning rate factor of those."""
+        return self.config.critic_rate
+
+
+class SourceOnly(Objective):
+    """The table's row "AlexNet": equation 5 alone. The shapes are never looked at."""
+
+    sees_shapes = False
+
+    def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
+        """Nothing."""
+        return {}
+
+
+class Hifa(Objective):
+    """Equation 7: L_C + λ L_MI + β L_G + γ L_L. A term of weight None is not built (the ablations).
+
+    A weight of zero builds the term and lets it act on nothing but its own critic: the placebo arm of
+    an ablation.
+    """
+
+    def __init__(
+        self, network: Network, config: TrainConfig, seed: int, *, mutual: bool = True, local: bool = True
+    ) -> None:
+        super().__init__(network, config, seed)
+        classes, dimension = network.classifier.out_features, network.dimension
+        self.local, self.reads_maps = local, mutual
+        self.critic = build_critic(network, seed) if mutual else None
+        if local:
+            keep = config.centroid_keep if config.centroids == "moving" else None
+            self.source_centroids = Centroids(classes, dimension, keep)
+            self.target_centroids = Centroids(classes, dimension, keep)
+
+    def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
+        """The terms of equation 7 after the first."""
+        target, config = self.see(batch, step, "shapes"), self.config
+        terms = {"global": config.weight_global * self.global_term(source, target)}
+        if self.local:
+            gamma = losses.ramp(progress, config.ramp)
+            terms["local"] = config.weight_local * gamma * self.local_term(source, target, batch.labels)
+        if self.critic is not None:
+            terms["mutual_information"] = config.weight_mutual * self.mutual_term(source, target, step)
+        return terms
+
+    def global_term(self, source: Features, target: Features) -> Tensor:
+        """Equation 4, on the photo's K_s and the shape's pooled K'_t."""
+        squared = self.config.norm_penalty == "squared"
+        return losses.feature_norm(source.pooled, self.config.radius, squared=squared) + losses.feature_norm(
+            target.pooled, self.config.radius, squared=squared
+        )
+
+    def local_term(self, source: Features, target: Features, labels: Tensor) -> Tensor:
+        """Equation 6; shapes are labelled by the classifier's arg-max, all pseudo-labels used together."""
+        with full_precision(source.pooled):
+            of_source, source_known = self.source_centroids(source.pooled, labels)
+            of_target, target_known = self.target_centroids(target.pooled, target.logits.argmax(dim=1))
+            return losses.centroid_distance(
+                of_source, of_target, source_known & target_known, scale=self.config.local_scale
+            )
+
+    def mutual_term(self, source: Features, target: Features, step: int) -> Tensor:
+        """Section 3.2: one critic for both domains; the sum over the domains of their means."""
+        return sum(
+            (
+                self._mutual(features, step, domain)
+                for domain, features in (("images", source), ("shapes", target))
+            ),
+            start=torch.zeros((), device=source.pooled.device),
+        )
+
+    def _mutual(self, features: Features, step: int, domain: str) -> Tensor:
+        if features.pooled.shape[0] < 2:  # there is no other item to borrow from
+            return features.pooled.sum() * 0
+        generator = torch_stream(self.seed, "mutual", step, domain)
+        shift = int(torch.randint(1, features.views.shape[0], (), generator=generator))
+        low, high = features.low, features.views
+        if self.config.mutual_pairs == "pooled":
+            high = features.pooled.unsqueeze(1).expand_as(high)
+        if 0 < self.config.mutual_views < high.shape[1]:
+            some = torch.randperm(high.shape[1], generator=generator)[: self.config.mutual_views]
+            low, high = low[:, some], high[:, some]
+        mine = world().part  # the maps stay where they are: each process judges its own items' pairs
+        real, fake = self.judge(low, mine(high), mine(losses.other_items(high, shift)))
+        return losses.mutual_information(real, fake)
+
+    def judge(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
+        """The critic's logits for every view of every item, in float32."""
+        if self.critic is None:
+            raise RuntimeError("this method has no critic")
+        with full_precision(low):
+            logits: tuple[Tensor, ...] = self.critic(
+                *(losses.at_least_float32(part.flatten(0, 1)) for part in (low, *highs))
+            )
+        return logits
+
+    def critic_parameters(self) -> Iterator[nn.Parameter]:
+        """The critic's parameters, where there is one."""
+        if self.critic is not None:
+            yield from self.critic.parameters()
+
+
+def build_critic(network: Network, seed: int) -> Critic:
+    """A critic for the network's maps, drawn from its own stream; tries the trunk on one grey picture."""
+    size = network.config.size
+    training = network.training
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        network.eval()
+        low = network.look(
+            torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=network.mean.device)
+        ).low
+        network.train(training)
+        torch.manual_seed(derive(seed, "initialise", "critic"))
+        return Critic(low.shape[2], low.shape[-1], network.dimension)

@@ -1,0 +1,98 @@
+"""The training methods by name: where each class stands, what it is, and how a user's own is found.
+
+Nothing here imports torch before a method is built, so that the command line can list the names at once.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hifa_cli.errors import HifaError
+
+if TYPE_CHECKING:
+    from hifa_cli.config import TrainConfig
+    from hifa_cli.methods.base import Objective
+    from hifa_cli.models.network import Network
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    Attributes:
+        where: ``module:Class`` of its objective.
+        about: what it is, on a line.
+        options: keyword arguments of the class.
+    """
+
+    where: str
+    about: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_HIFA = "hifa_cli.methods.base:Hifa"
+METHODS: Mapping[str, Method] = {
+    "source-only": Method("hifa_cli.methods.base:SourceOnly", "the photos' classes alone (the row AlexNet)"),
+    "hifa-g": Method(_HIFA, "global alignment: equation 4", {"mutual": False, "local": False}),
+    "hifa-gl": Method(_HIFA, "global and local alignment: equations 4 and 6", {"mutual": False}),
+    "hifa": Method(_HIFA, "all of equation 7"),
+    "dann": Method("hifa_cli.methods.rivals:Dann", "gradient reversal (the row RevGrad)"),
+    "jan": Method("hifa_cli.methods.rivals:Jan", "joint maximum mean discrepancy"),
+    "dlea": Method(
+        "hifa_cli.methods.rivals:Dlea", "DLEA-style: gradient reversal and class centroids, not DLEA itself"
+    ),
+    "mstn": Method("hifa_cli.methods.rivals:Mstn", "gradient reversal at a tenth and moving class centroids"),
+    "afn": Method("hifa_cli.methods.rivals:Afn", "feature norms (HAFN): equation 4 alone"),
+    "safn": Method("hifa_cli.methods.rivals:Safn", "feature norms that grow stepwise"),
+    "coral": Method("hifa_cli.methods.rivals:Coral", "equal covariances (Deep CORAL)"),
+}
+
+
+def check_method(name: str) -> None:
+    """Whether ``name`` is in the table or has the form of a user's own class; nothing is imported.
+
+    Raises:
+        HifaError: neither.
+    """
+    module, colon, kind = name.partition(":")
+    own = bool(colon) and all(part.isidentifier() for part in (*module.split("."), kind))
+    if name not in METHODS and not own:
+        raise HifaError(f"no method '{name}': choose {', '.join(METHODS)}, or package.module:Class")
+
+
+def find_method(name: str) -> tuple["type[Objective]", Mapping[str, Any]]:
+    """The class of a method and its keyword arguments.
+
+    Args:
+        name: a name of the table, or ``package.module:Class`` of a subclass of ``Objective`` that Python
+            can import. The current directory counts only where it is on ``PYTHONPATH``.
+
+    Raises:
+        HifaError: no such method, or the class cannot be imported or is no objective.
+    """
+    from hifa_cli.methods.base import Objective
+
+    check_method(name)
+    known = METHODS.get(name)
+    module, _, kind = (known.where if known else name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), kind)
+    except Exception as error:  # whatever a user's module raises while it is imported
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HifaError(
+            f"cannot import --method {name}: {reason}; its folder must be on PYTHONPATH"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Objective)):
+        raise HifaError(f"--method {name} is no subclass of hifa_cli.methods.base.Objective; make it one")
+    return found, known.options if known else {}
+
+
+def build_objective(network: "Network", config: "TrainConfig", seed: int) -> "Objective":
+    """The objective called ``config.method``.
+
+    Raises:
+        HifaError: no such method.
+    """
+    kind, options = find_method(config.method)
+    return kind(network, config, seed, **options)

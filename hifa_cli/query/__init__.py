@@ -1,0 +1,1 @@
+"""Photo queries: parse, embed, search, and score a labelled batch."""

@@ -1,0 +1,42 @@
+"""The metrics of a batch of queries whose classes are known."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.errors import HifaError
+from hifa_cli.evaluation.evaluate import evaluate
+from hifa_cli.gallery import Gallery
+from hifa_cli.query.retrieve import Ranking
+from hifa_cli.runtime.progress import Talk
+
+WHOLE_LIST = 50_000  # shapes up to which every rank is sorted, which mAP needs
+
+
+def batch_scores(
+    gallery: Gallery, rankings: Sequence[Ranking], vectors: NDArray[np.float32], talk: Talk
+) -> dict[str, Any]:
+    """NN, FT, ST, F, DCG, ANMRR of the queries, against the whole gallery and whatever was shown of it.
+
+    Args:
+        gallery: with classes.
+        rankings: of q queries.
+        vectors: (q, D) that they were found with.
+        talk: says why there are none.
+
+    Returns:
+        What ``hifa evaluate --json`` says; nothing where no query's class is in the gallery.
+    """
+    label = {name: number for number, name in enumerate(gallery.classes)}
+    asked = np.array([label.get(one.class_name or "", -1) for one in rankings], dtype=np.int64)
+    images = Embeddings(tuple(one.query for one in rankings), asked, vectors)
+    shapes = Embeddings(tuple(gallery.ids), np.asarray(gallery.labels, dtype=np.int64), gallery.vectors)
+    export = Export(images, shapes, gallery.classes)
+    try:
+        return evaluate(export, whole_list=len(gallery) <= WHOLE_LIST, name="the batch").document()
+    except HifaError as error:
+        talk.note(str(error))
+        return {}

@@ -1,0 +1,97 @@
+"""Meshes on disk: which files there are and what their shapes are called."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hifa_cli.render.meshes import MESH_SUFFIXES
+from hifa_cli.render.validate import gltf_buffers
+
+
+class MeshFile(NamedTuple):
+    """A mesh file and its shape's id: its path in the folder given, with ``/``, without its ending."""
+
+    id: str
+    path: Path
+
+
+class Failure(NamedTuple):
+    """A mesh that was not drawn, and why."""
+
+    path: Path
+    reason: str
+
+
+def find_meshes(places: Sequence[Path]) -> tuple[list[MeshFile], list[Failure]]:
+    """The mesh files among ``places`` and below its folders, sorted within each place.
+
+    Links are followed, hidden files and folders left out. A file given directly is taken whatever its
+    ending and has its stem as id.
+
+    Returns:
+        The meshes, their ids distinct and none a folder of another; and what stands in the way: places
+        that do not exist, links that lead nowhere, and meshes whose id is taken.
+    """
+    meshes: dict[str, MeshFile] = {}
+    failures: list[Failure] = []
+    seen: set[Path] = set()
+    for place in places:
+        for mesh in _meshes_of(Path(place), failures):
+            if mesh.path.absolute() in seen:
+                continue  # the same file given twice
+            seen.add(mesh.path.absolute())
+            if not mesh.path.is_file():
+                reason = "is no ordinary file" if mesh.path.exists() else "does not exist"
+                failures.append(Failure(mesh.path, reason))
+            elif mesh.id in meshes:
+                other = meshes[mesh.id].path
+                failures.append(Failure(mesh.path, f"has the same id '{mesh.id}' as {other}: rename one"))
+            else:
+                meshes[mesh.id] = mesh
+    for name in _folders_of_others(meshes):
+        reason = f"its id '{name}' is also the folder of other shapes: rename one"
+        failures.append(Failure(meshes.pop(name).path, reason))
+    return list(meshes.values()), failures
+
+
+def _meshes_of(place: Path, failures: list[Failure]) -> Iterator[MeshFile]:
+    if not place.is_dir():
+        yield MeshFile(place.stem, place)
+        return
+    for path in sorted(_files_below(place, frozenset(), failures)):
+        if path.suffix.lower() in MESH_SUFFIXES:
+            yield MeshFile(path.relative_to(place).with_suffix("").as_posix(), path)
+
+
+def _files_below(folder: Path, above: frozenset[str], failures: list[Failure]) -> Iterator[Path]:
+    """Files below ``folder``; ``above`` holds the real paths on the way down, so that links cannot loop."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        failures.append(Failure(folder, f"cannot be listed: {error.strerror}"))
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files_below(folder / entry.name, above | {real}, failures)
+        else:
+            yield folder / entry.name
+
+
+def _folders_of_others(ids: dict[str, MeshFile]) -> set[str]:
+    parents = {parent.as_posix() for name in ids for parent in Path(name).parents}
+    return parents & ids.keys()
+
+
+def mesh_digest(path: Path) -> str:
+    """A digest of everything that a mesh is read from: its bytes, and the buffers that a glTF names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (path, *gltf_buffers(path)):
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

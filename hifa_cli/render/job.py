@@ -1,0 +1,45 @@
+"""One shape from its mesh file to its folder of pictures: what a worker, or an engine, runs."""
+
+import warnings
+from pathlib import Path
+
+from hifa_cli.config import RenderConfig
+from hifa_cli.errors import HifaError, NoRoom
+from hifa_cli.render.view_io import holds_only_views, write_views
+from hifa_cli.render.views import MeshViews
+from hifa_cli.runtime.atomic import written_folder
+
+
+class DrawShape:
+    """A mesh file to a folder of views; never raises for what is wrong with one mesh."""
+
+    def __init__(self, config: RenderConfig) -> None:
+        self.views = MeshViews(config)
+        self.views.warm_up()
+
+    def __call__(self, path: Path, folder: Path, mark: str) -> str | None:
+        """Draw the mesh at ``path`` into ``folder``, which appears whole or not at all.
+
+        Returns:
+            Why it could not be drawn, or None.
+
+        Raises:
+            NoRoom: the disk is full, which is not the mesh's fault.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of readers, about parts of a file that no view shows
+                pictures = self.views(path)
+            if folder.exists() and not holds_only_views(folder):
+                return f"{folder} holds other files than views: choose another --out"
+            with written_folder(folder) as temporary:
+                write_views(temporary, pictures, mark)
+        except NoRoom:
+            raise
+        except HifaError as error:
+            return str(error).removeprefix(f"{path}: ")  # whoever hears the reason knows the path
+        except MemoryError:
+            return "needs more memory than there is"
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None

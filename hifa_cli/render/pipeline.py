@@ -1,0 +1,217 @@
+"""The render stage: meshes in, a folder of views a shape out; what is there and current is left."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hifa_cli import __version__
+from hifa_cli.config import RenderConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.render import cameras
+from hifa_cli.render.backend import choose
+from hifa_cli.render.discover import Failure, MeshFile, find_meshes, mesh_digest
+from hifa_cli.render.meshes import MESH_SUFFIXES
+from hifa_cli.render.shading import PRESETS
+from hifa_cli.render.view_io import read_mark
+from hifa_cli.render.views import up_axis
+from hifa_cli.render.workers import Job, draw_all
+from hifa_cli.runtime.atomic import sweep, written_file
+from hifa_cli.runtime.lock import sole_output
+from hifa_cli.runtime.progress import SILENT, Talk
+
+PICTURE_VERSION = 1  # raised whenever the same mesh and settings give another picture
+SETTINGS = "views.json"
+READERS = 8  # threads that hash meshes
+CONTEXTS = 8  # OpenGL workers at most: each holds memory of the GPU
+
+
+@dataclass
+class RenderReport:
+    """What a run of the stage did."""
+
+    rendered: int = 0
+    skipped: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    renderer: str = ""
+    seconds: float = 0.0  # of drawing, the start of the workers included
+    shapes: list[tuple[str, Path]] = field(default_factory=list)  # ids and folders of views, by id
+
+
+def render(
+    meshes: Sequence[Path],
+    out: Path,
+    config: RenderConfig,
+    *,
+    workers: int,
+    force: bool = False,
+    talk: Talk = SILENT,
+) -> RenderReport:
+    """Draw the views of every mesh among and below ``meshes`` into ``out``, a folder a shape.
+
+    A shape whose views are there, whole and drawn from the same bytes with the same settings, is skipped
+    unless ``force``. A mesh that cannot be drawn is listed with its reason and costs nothing else.
+
+    Raises:
+        HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
+            process, or no renderer starts.
+    """
+    found, failed = find_meshes(meshes)
+    if not found and not failed:
+        places = ", ".join(str(place) for place in meshes)
+        raise HifaError(f"no meshes in {places}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+    if not found:
+        raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
+    config = _with_renderer(config, talk)
+    _note_up(found, config, talk)
+    with sole_output(out):
+        folders = {out, *((out / mesh.id).parent for mesh in found)}
+        for folder in folders:
+            sweep(folder)
+        try:
+            return _draw(found, failed, out, config, workers, force=force, talk=talk)
+        finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
+            for folder in folders:
+                sweep(folder)
+
+
+def _draw(
+    found: list[MeshFile],
+    failed: list[Failure],
+    out: Path,
+    config: RenderConfig,
+    workers: int,
+    *,
+    force: bool,
+    talk: Talk,
+) -> RenderReport:
+    """Draw what is not there yet."""
+    _warn_of_mixture(found, out, config, talk)
+    write_settings(out, config)
+    report = RenderReport(failed=failed, renderer=config.renderer)
+    for failure in failed:
+        talk.warn(f"{failure.path}: {failure.reason}")
+    jobs = _jobs(found, out, config, report, force=force, talk=talk)
+    began = time.monotonic()
+    crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
+    with closing(draw_all(jobs, config, crew, talk)) as outcomes:  # its workers end before we sweep
+        for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
+            if outcome.reason is None:
+                report.rendered += 1
+                report.shapes.append((outcome.job.id, outcome.job.folder))
+            else:
+                report.failed.append(Failure(outcome.job.path, outcome.reason))
+                talk.warn(f"{outcome.job.path}: {outcome.reason}")
+    report.seconds = time.monotonic() - began
+    report.shapes.sort()
+    return report
+
+
+def _with_renderer(config: RenderConfig, talk: Talk) -> RenderConfig:
+    choice = choose(config.renderer)
+    if choice.fell_back:
+        talk.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
+    elif config.renderer == "auto" and choice.renderer == "opengl":
+        talk.note(f"drawing with OpenGL on {choice.reason}")
+    return replace(config, renderer=choice.renderer)
+
+
+def _note_up(meshes: Sequence[MeshFile], config: RenderConfig, talk: Talk) -> None:
+    """Say which axis was taken to be up where nobody said it."""
+    if config.up != "auto":
+        return
+    kinds = Counter((up_axis(mesh.path, config), mesh.path.suffix.lower()) for mesh in meshes)
+    if kinds:
+        taken = ", ".join(f"+{axis} in {count} {suffix}" for (axis, suffix), count in sorted(kinds.items()))
+        talk.note(f"up, as the format has it: {taken} (else say --up)")
+
+
+def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig, talk: Talk) -> None:
+    """Say when ``out`` holds shapes that other settings drew and this run will not touch."""
+    try:
+        old = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(picture_settings(config)))
+        if all(old.get(key) == value for key, value in now.items()):
+            return
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return
+    ours = {mesh.id for mesh in meshes}
+    others = {first.parent.relative_to(out).as_posix() for first in out.rglob("00.png")} - ours
+    if others:
+        talk.warn(f"{out} keeps {len(others)} shapes drawn with other settings: draw them again, too")
+
+
+def _jobs(
+    meshes: Sequence[MeshFile],
+    out: Path,
+    config: RenderConfig,
+    report: RenderReport,
+    *,
+    force: bool,
+    talk: Talk,
+) -> list[Job]:
+    """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
+    jobs = []
+
+    def mark(mesh: MeshFile) -> str | OSError:
+        try:
+            return mark_of(mesh.path, config)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(READERS) as readers:  # hashing and waiting for disks let others run
+        for mesh, found in zip(meshes, readers.map(mark, meshes), strict=True):
+            folder = out / mesh.id
+            if isinstance(found, OSError):
+                report.failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
+                talk.warn(f"{mesh.path}: cannot be read: {found.strerror}")
+            elif not force and read_mark(folder, config.views) == found:
+                report.skipped += 1
+                report.shapes.append((mesh.id, folder))
+            else:
+                jobs.append(Job(mesh.id, mesh.path, folder, found))
+    return jobs
+
+
+def mark_of(path: Path, config: RenderConfig) -> str:
+    """What a shape's views show: a digest of the settings and one of the mesh's bytes.
+
+    The renderer is not among the settings: renderers draw the same picture.
+    """
+    seen = {**picture_settings(config), "up": up_axis(path, config)}
+    settings = hashlib.blake2b(json.dumps(seen, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{settings} {mesh_digest(path)}"
+
+
+def picture_settings(config: RenderConfig) -> dict[str, Any]:
+    """Everything but the mesh that a picture depends on."""
+    return {
+        "picture_version": PICTURE_VERSION,
+        "views": config.views,
+        "azimuths": [360.0 * view / config.views for view in range(config.views)],
+        "elevation": config.elevation,
+        "field_of_view": cameras.FIELD_OF_VIEW,
+        "size": config.size,
+        "up": config.up,
+        "framing": config.framing,
+        "ground": config.ground,
+        "shading": {"preset": config.shading, **asdict(PRESETS[config.shading])},
+    }
+
+
+def write_settings(out: Path, config: RenderConfig) -> None:
+    """Write ``views.json`` at the root of the views."""
+    versions = {"hifa": __version__}
+    for name in ("numpy", "numba", "trimesh", *(("pyrender",) if config.renderer == "opengl" else ())):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    document = {"schema": 1, **picture_settings(config), "renderer": config.renderer, "versions": versions}
+    with written_file(out / SETTINGS) as temporary:
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The ground to run on: whole writes, locks, progress, signals, seeds, devices, distributed training."""

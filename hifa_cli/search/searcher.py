@@ -1,0 +1,160 @@
+"""Search in a table of unit vectors: exact, or by an index that is tuned to a stated recall."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.config import IndexConfig
+from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search import faiss_index
+from hifa_cli.search.exact import Rows, Scores, Vectors, exact_search, recall, rescored
+from hifa_cli.settings import documented
+
+DEPTHS = (4, 16, 64, 256)  # candidates whose cosines are computed, for each answer asked for
+_LEAST_DEPTH = 64
+_ENOUGH = 1e-3  # a gain of recall below which more effort is not the way
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard an index tries, and what came of it.
+
+    Attributes:
+        effort: lists visited or neighbours kept in mind; 0 where an index knows neither.
+        depth: candidates whose exact cosines are computed, for each answer asked for.
+        recall: share of the exact answers that were found.
+        target: the recall that was asked for.
+        sample: queries that it was measured with.
+        queries: what they were: ``photos`` of the export, or ``blends`` of two shapes.
+        at: how many nearest.
+    """
+
+    effort: int
+    depth: int
+    recall: float
+    target: float
+    sample: int
+    queries: str
+    at: int
+
+    def document(self) -> dict[str, Any]:
+        """For ``gallery.json``."""
+        return asdict(self)
+
+
+def effort_of(document: Any) -> Effort:
+    """What ``Effort.document`` made, read again.
+
+    Raises:
+        ValueError: it is no such document.
+    """
+    effort = Effort(**documented(Effort, document))
+    if effort.effort < 0 or effort.depth < 1:
+        raise ValueError("no effort at all")
+    return effort
+
+
+class Searcher:
+    """Finds nearest neighbours; scores are exact cosines whatever finds them.
+
+    Args:
+        vectors: (n, D) unit rows, may be a memory map.
+        index: of FAISS, or None for exact search.
+        effort: how hard the index tries.
+        device: where the index runs: ``cpu``, ``cuda`` or ``cuda:N``.
+        talk: says where a GPU was asked for in vain.
+    """
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        index: faiss_index.Index = None,
+        effort: Effort | None = None,
+        *,
+        device: str = "cpu",
+        talk: Talk = SILENT,
+    ) -> None:
+        self.vectors = vectors
+        self.depth = effort.depth if effort else DEPTHS[0]
+        if index is None and device.startswith("cuda") and faiss_index.gpus():
+            index = faiss_index.build(vectors, faiss_index.EXACT, IndexConfig())
+        if index is not None:
+            faiss_index.set_effort(index, effort.effort if effort else 0)
+            index = faiss_index.to_device(index, device, talk)
+        self.index = index
+
+    def search(self, queries: Vectors, top: int, *, among: Rows | None = None) -> tuple[Scores, Rows]:
+        """The ``top`` nearest of (q, D) unit queries: (q, k) cosines and rows, −1 where none was found.
+
+        Among a part of the rows the search is exact, since an index over all of them would have to look
+        for long to find enough of a small part.
+        """
+        if self.index is None or among is not None:
+            return exact_search(self.vectors, queries, top, among=among)
+        depth = max(self.depth * top, _LEAST_DEPTH)
+        return rescored(self.vectors, queries, faiss_index.propose(self.index, queries, depth), top)
+
+
+def sample_queries(vectors: Vectors, photos: Vectors | None, config: IndexConfig) -> tuple[Vectors, str]:
+    """Queries to tune with: photos where there are, else blends of two shapes, which are nobody's own vector.
+
+    Args:
+        vectors: (n, D) unit rows.
+        photos: (p, D) unit rows, or None.
+        config: how many.
+
+    Returns:
+        (q, D) unit rows, and what they are.
+    """
+    generator = np.random.default_rng(0)
+    if photos is not None and len(photos):
+        rows = generator.permutation(len(photos))[: config.sample]
+        return np.ascontiguousarray(photos[rows]), "photos"
+    first, second = generator.integers(0, len(vectors), size=(2, min(config.sample, len(vectors))))
+    blends = 0.7 * np.asarray(vectors[first]) + 0.3 * np.asarray(vectors[second])
+    lengths = np.linalg.norm(blends, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = (blends / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return unit, "blends"
+
+
+def tune(
+    index: faiss_index.Index,
+    vectors: Vectors,
+    sample: tuple[Vectors, str],
+    config: IndexConfig,
+    talk: Talk = SILENT,
+) -> Effort:
+    """The least effort that finds ``config.recall`` of the exact answers to a sample of queries.
+
+    Effort grows until it gains nothing any more, then the number of candidates does; where the target
+    cannot be reached at all, the best that was seen is taken and a warning says so.
+    """
+    queries, kind = sample
+    _, wanted = exact_search(vectors, queries, config.recall_at)
+    best = Effort(0, DEPTHS[0], -1.0, config.recall, len(queries), kind, config.recall_at)
+    for depth in DEPTHS:
+        last = -1.0
+        for effort in faiss_index.efforts(index):
+            tried = _tried(index, vectors, queries, wanted, effort, depth)
+            if tried > best.recall:
+                best = Effort(effort, depth, tried, config.recall, len(queries), kind, config.recall_at)
+            if tried >= config.recall:
+                return best
+            if last >= 0 and tried - last < _ENOUGH and tried > 0:
+                break
+            last = tried
+    talk.warn(
+        f"the index finds {best.recall:.3f} of the {config.recall_at} nearest, not {config.recall:g}: "
+        "choose another --factory"
+    )
+    return best
+
+
+def _tried(
+    index: faiss_index.Index, vectors: Vectors, queries: Vectors, wanted: Rows, effort: int, depth: int
+) -> float:
+    faiss_index.set_effort(index, effort)
+    candidates = faiss_index.propose(index, queries, max(depth * wanted.shape[1], _LEAST_DEPTH))
+    return recall(rescored(vectors, queries, candidates, wanted.shape[1])[1], wanted)

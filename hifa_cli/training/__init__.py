@@ -1,0 +1,1 @@
+"""A training run: set-up, steps, checkpoints, monitoring, validation, cost estimates."""

@@ -1,0 +1,119 @@
+"""A few steps of a run that is not made: its size, its memory and its time, measured."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps, ahead
+from hifa_cli.embeddings.feature_cache import gather_features, look
+from hifa_cli.models.network import TrunkFeatures
+from hifa_cli.runtime.progress import Talk
+from hifa_cli.training.optim import Stepper
+from hifa_cli.training.setup import Run
+
+WARM, TIMED = 2, 4  # steps before the clock runs, and while it does
+LOOKED_AT = 24  # pictures of each domain that a frozen trunk is timed on
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would cost on this machine."""
+
+    parameters: dict[str, int]  # of trunk, head and critic; trained: what the optimiser moves
+    pictures_a_step: int
+    seconds_a_step: float
+    steps: int
+    seconds_looking: float  # a frozen trunk's one look at every picture
+    seconds_in_all: float
+    memory_gb: float  # peak: of the GPU where there is one, else of the process
+    memory_of: str
+
+
+def rehearse(run: Run, talk: Talk) -> Estimate:
+    """Take a few steps in memory; nothing is written.
+
+    Raises:
+        HifaError: none of the pictures can be read.
+    """
+    if run.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(run.device)
+    steps, looking = _feed(run, talk)
+    stepper = Stepper(run.objective, run.config, run.device)
+    run.objective.train()
+    started = 0.0
+    for step, batch in enumerate(ahead(steps, range(WARM + TIMED), 1)):
+        if step == WARM:
+            started = _now(run.device)
+        stepper(batch.to(run.device), step)
+    each = (_now(run.device) - started) / TIMED
+    memory, owner = _peak_memory(run.device)
+    config = run.config
+    return Estimate(
+        parameters=_parameters(run),
+        pictures_a_step=config.images + (config.shapes * config.views if run.objective.sees_shapes else 0),
+        seconds_a_step=round(each, 4),
+        steps=config.steps,
+        seconds_looking=round(looking, 1),
+        seconds_in_all=round(looking + each * config.steps, 1),
+        memory_gb=round(memory / 1e9, 2),
+        memory_of=owner,
+    )
+
+
+def _feed(run: Run, talk: Talk) -> tuple[Callable[[int], Batch], float]:
+    """Batches as the run would have them, and the seconds that looking at everything once would take."""
+    config, views = run.config, run.views if run.objective.sees_shapes else []
+    if config.freeze == "none":
+        return PixelSteps(run.photos, views, run.network.config, config, run.seed, talk), 0.0
+    photos = run.photos.items[:LOOKED_AT]
+    shapes = [photos[0]._replace(views=each) for each in views[: max(1, LOOKED_AT // config.views)]]
+    feeds: list[TrunkFeatures] = []
+    seconds = 0.0
+    for items, count in ((photos, len(run.photos.items)), (shapes, len(views))):
+        if not items:
+            feeds.append(TrunkFeatures(*(part[:0] for part in feeds[0])))
+            continue
+        started = time.monotonic()
+        looked = look(
+            run.network, items, maps=run.objective.reads_maps, device=run.device, label="looking at a sample",
+            workers=max(config.workers, 2), talk=talk,
+        )  # fmt: skip
+        seen, _ = gather_features(looked, items)
+        seconds += (time.monotonic() - started) * count / len(items)
+        feeds.append(seen)
+    labels = torch.tensor([item.label for item in photos]).numpy()
+    return CachedSteps(feeds[0], labels[: len(feeds[0].high)], feeds[1], config, run.seed), seconds
+
+
+def _parameters(run: Run) -> dict[str, int]:
+    def count(parameters: Any) -> int:
+        return sum(p.numel() for p in parameters)
+
+    modules: dict[str, Any] = {
+        "trunk": run.network.trunk.parameters(),
+        "head": run.network.head_parameters(),
+        "critic": run.objective.critic_parameters(),
+        "trained": (p for p in run.objective.parameters() if p.requires_grad),
+    }
+    return {name: count(parameters) for name, parameters in modules.items()}
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic()
+
+
+def _peak_memory(device: torch.device) -> tuple[int, str]:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device), "GPU"
+    if sys.platform == "win32":
+        return 0, "process (not known on Windows)"
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024, "process"

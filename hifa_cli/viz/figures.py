@@ -1,0 +1,309 @@
+"""Figures for papers: t-SNE (figure 3), precision–recall curves, confusion. The only room with matplotlib.
+
+Colours are of Okabe and Ito and of Tol, which the colour-blind tell apart; domains differ in marker as
+well, curves in dash, so that a print in grey can be read. Text is 7 to 8 points at the width of a page.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.errors import HifaError
+from hifa_cli.evaluation.metrics import LOWER_IS_BETTER, Curve
+from hifa_cli.runtime.atomic import written_file
+from hifa_cli.search.ranking import normalised
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+RED, BLUE = "#c1272d", "#0000a7"  # photos and shapes, as in figure 3; of different lightness
+_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B0A000")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+_CLASSES = (
+    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB", "#332288", "#DDCC77",
+    "#117733", "#CC6677", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000", "#EE7733",
+    "#0077BB", "#CC3311",
+)  # fmt: skip
+_STYLE: Mapping[str, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "pdf.fonttype": 42,  # letters stay letters
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hifa",
+    "savefig.dpi": 300,
+    "text.parse_math": False,  # a class may have a $ in its name
+}
+_WIDTH = 7.0  # inches, a page of two columns
+_MOST_POINTS = 1000  # of a curve
+
+
+class Embedded(NamedTuple):
+    """Points of both domains on a plane: (n, 2) positions, labels, and which are photos."""
+
+    points: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    photos: NDArray[np.bool_]
+
+
+def tsne(export: Export, *, points: int, perplexity: float, seed: int, name: str = "the export") -> Embedded:
+    """Lay both domains out on one plane by t-SNE (van der Maaten and Hinton 2008), as in figure 3.
+
+    The vectors are those that retrieval compares: clamped and normalised.
+
+    Args:
+        export: one or both domains.
+        points: the most of each domain; of more, a sample with the classes in proportion.
+        perplexity: of t-SNE, lowered where there are fewer than three times as many points.
+        seed: of the sample and of t-SNE.
+        name: what messages call the export.
+
+    Raises:
+        HifaError: fewer than five points.
+    """
+    generator = np.random.default_rng(seed)
+    parts = [(part, part is export.images) for part in (export.images, export.shapes) if part is not None]
+    rows = [_sample(part, points, generator) for part, _ in parts]
+    vectors = np.concatenate(
+        [normalised(part.vectors[kept]) for (part, _), kept in zip(parts, rows, strict=True)]
+    )
+    if len(vectors) < 5:
+        raise HifaError(
+            f"{name} has {len(vectors)} vectors, t-SNE needs at least 5: export more photos or shapes"
+        )
+    return Embedded(
+        _laid_out(vectors, perplexity, seed),
+        np.concatenate([part.labels[kept] for (part, _), kept in zip(parts, rows, strict=True)]),
+        np.concatenate([np.full(len(kept), photo) for (_, photo), kept in zip(parts, rows, strict=True)]),
+    )
+
+
+def _sample(part: Embeddings, most: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Rows in proportion to the classes: every n-th of them, ordered by class and chance."""
+    shuffled = generator.permutation(len(part))
+    by_class = shuffled[np.argsort(part.labels[shuffled], kind="stable")]
+    taken = np.linspace(0, len(part), min(most, len(part)), endpoint=False).astype(np.int64)
+    return np.sort(by_class[taken])
+
+
+def _laid_out(vectors: NDArray[np.float64], perplexity: float, seed: int) -> NDArray[np.float64]:
+    from sklearn.manifold import TSNE
+
+    centred = vectors - vectors.mean(axis=0)
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    reduced = centred @ axes[:50].T  # t-SNE's authors do the same; distances hardly change
+    start: Any = "random"
+    if reduced.shape[1] >= 2 and spread[1] > 1e-12:
+        start = (reduced[:, :2] / reduced[:, 0].std() * 1e-4).astype(np.float32)
+    perplexity = min(perplexity, (len(vectors) - 1) / 3)
+    plane: NDArray[np.float64] = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(
+        reduced.astype(np.float32)
+    )
+    return plane
+
+
+def tsne_figure(embedded: Sequence[tuple[str, Embedded]], classes: Sequence[str]) -> "Figure":
+    """Figure 3: an export a row; left by domain (photos red, shapes blue), right by class."""
+    figure, axes = _panels(len(embedded), 2, height=3.3)
+    present = sorted({label for _, one in embedded for label in one.labels.tolist() if label >= 0})
+    for (name, one), (left, right) in zip(embedded, axes, strict=True):
+        _draw_domains(left, one)
+        _draw_classes(right, one, present, classes)
+        for axis in (left, right):
+            axis.set(xticks=[], yticks=[])
+        if len(embedded) > 1:
+            left.set_ylabel(name)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    axes[0][0].legend(handles, labels, loc="best", markerscale=2, framealpha=0.9)
+    if present:
+        columns = min(7, len(present))
+        patches = [_swatch(_class_colour(i), classes[label]) for i, label in enumerate(present)]
+        figure.legend(
+            handles=patches, loc="outside lower center", ncols=columns, handlelength=1, frameon=False
+        )
+    return figure
+
+
+def _draw_domains(axis: "Axes", one: Embedded) -> None:
+    """The domain with more points first, so that the other is not buried."""
+    domains = [("shapes", ~one.photos, "^", BLUE), ("photos", one.photos, "o", RED)]
+    for name, rows, marker, colour in sorted(domains, key=lambda domain: -int(domain[1].sum())):
+        x, y = one.points[rows].T
+        size = _size(len(one.points))
+        axis.scatter(
+            x, y, s=size, marker=marker, c=colour, alpha=0.6, linewidths=0, label=name, rasterized=True
+        )
+
+
+def _draw_classes(axis: "Axes", one: Embedded, present: Sequence[int], classes: Sequence[str]) -> None:
+    """Photos as dots, shapes as triangles with a dark edge; a class's name where most of it lies."""
+    size = _size(len(one.points))
+    for rows, marker, scale, edge in ((one.photos, "o", 1.2, 0.0), (~one.photos, "^", 2.0, 0.25)):
+        for number, label in enumerate(present):
+            x, y = one.points[rows & (one.labels == label)].T
+            colour = _class_colour(number)
+            axis.scatter(
+                x,
+                y,
+                s=size * scale,
+                marker=marker,
+                c=colour,
+                linewidths=edge,
+                edgecolors="black",
+                rasterized=True,
+            )
+    for label in present:
+        if (mine := one.points[one.labels == label]).size:
+            _name(axis, mine, classes[label])
+
+
+def _name(axis: "Axes", points: NDArray[np.float64], name: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    centre = points[np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin()]
+    outline = [withStroke(linewidth=2, foreground="white")]
+    axis.annotate(name, (centre[0], centre[1]), ha="center", va="center", fontsize=6.5, path_effects=outline)
+
+
+def _size(points: int) -> float:
+    return float(np.clip(6000 / points, 3, 18))
+
+
+def _class_colour(number: int) -> str:
+    return _CLASSES[number % len(_CLASSES)]
+
+
+def _swatch(colour: str, name: str) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=name)
+
+
+def curves_figure(curves: Sequence[tuple[str, Curve]]) -> "Figure":
+    """Pooled precision against recall, an export a line, with the area under each."""
+    figure, [[axis]] = _panels(1, 1, height=3.0, width=3.5)
+    for number, (name, one) in enumerate(curves):
+        rows = _thinned(one.recall)
+        axis.plot(
+            one.recall[rows],
+            one.precision[rows],
+            color=_LINES[number % len(_LINES)],
+            linestyle=_DASHES[number % len(_DASHES)],
+            label=f"{name} (AUC {one.area():.3f})",
+        )
+    axis.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axis.grid(linewidth=0.3, alpha=0.6)
+    axis.legend(loc="best")
+    return figure
+
+
+def _thinned(recall: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rows of a curve at even steps of recall, with the first and the last."""
+    wanted = np.searchsorted(recall, np.linspace(0, 1, _MOST_POINTS))
+    return np.unique(np.clip(np.concatenate([[0], wanted, [len(recall) - 1]]), 0, len(recall) - 1))
+
+
+def confusion_figure(
+    matrices: Sequence[tuple[str, NDArray[np.float64]]], classes: Sequence[str], best: int
+) -> "Figure":
+    """Which class the answers to each class's photos are of; rows sum to one. An export a panel."""
+    kept = np.flatnonzero(sum(matrix.sum(axis=0) + matrix.sum(axis=1) for _, matrix in matrices) > 0)
+    side = float(np.clip(0.16 * len(kept) + 1.2, 2.6, 7.0))
+    figure, axes = _panels(len(matrices), 1, height=side, width=side + 0.6)
+    names = [classes[label] for label in kept.tolist()]
+    for (name, matrix), [axis] in zip(matrices, axes, strict=True):
+        image = axis.imshow(matrix[np.ix_(kept, kept)], vmin=0, vmax=1, cmap="Blues")
+        axis.set_xticks(range(len(kept)), names, rotation=90)
+        axis.set_yticks(range(len(kept)), names)
+        axis.set(xlabel="class of the nearest shape" if best == 1 else f"class of the {best} nearest shapes")
+        axis.set(ylabel="class of the photo", title=name if len(matrices) > 1 else "")
+        figure.colorbar(image, ax=axis, label="share of answers", fraction=0.046, pad=0.02)
+        if len(kept) <= 15:
+            _write_shares(axis, matrix[np.ix_(kept, kept)])
+    return figure
+
+
+def _write_shares(axis: "Axes", matrix: NDArray[np.float64]) -> None:
+    for row, column in zip(*np.nonzero(matrix >= 0.05), strict=True):
+        share = matrix[row, column]
+        colour = "white" if share > 0.5 else "black"
+        axis.text(column, row, f"{share * 100:.0f}", ha="center", va="center", color=colour, fontsize=5.5)
+
+
+def seeds_figure(
+    rows: Sequence[tuple[str, Mapping[str, Sequence[float]]]], metrics: Sequence[str]
+) -> "Figure":
+    """Every seed of every method as a dot and their mean as a bar, a panel a metric.
+
+    Args:
+        rows: a method's name and its values by metric, top to bottom; one without values stays empty.
+        metrics: of the panels.
+    """
+    columns = 3
+    lines = -(-len(metrics) // columns)
+    figure, axes = _panels(lines, columns, height=0.7 + 0.2 * len(rows))
+    for number, axis in enumerate(axes.flat):
+        if number >= len(metrics):
+            axis.set_visible(False)
+            continue
+        _draw_seeds(axis, [values.get(metrics[number], ()) for _, values in rows])
+        names = [name for name, _ in rows] if number % columns == 0 else []
+        axis.set_yticks(range(len(rows)), names or [""] * len(rows))
+        axis.set_title(metrics[number] + (" (less is better)" if metrics[number] in LOWER_IS_BETTER else ""))
+    return figure
+
+
+def _draw_seeds(axis: "Axes", rows: Sequence[Sequence[float]]) -> None:
+    for number, values in enumerate(rows):
+        colour = _LINES[number % len(_LINES)]
+        axis.plot(values, [number] * len(values), "o", color=colour, markersize=3.5, alpha=0.6, linewidth=0)
+        if values:
+            axis.plot(
+                [float(np.mean(values))], [number], "|", color=colour, markersize=11, markeredgewidth=1.6
+            )
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.grid(axis="x", linewidth=0.3, alpha=0.6)
+
+
+def _panels(rows: int, columns: int, *, height: float, width: float = _WIDTH) -> tuple["Figure", Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The settings under which figures are to be drawn and saved."""
+    from matplotlib import rc_context
+
+    settings: Any = _STYLE
+    with rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        yield
+
+
+def save(figure: "Figure", out: Path) -> None:
+    """Write a figure in the format of its ending; the same data give the same bytes.
+
+    Raises:
+        HifaError: the ending is none of ``FORMATS``, or the place cannot be written to.
+    """
+    if (kind := out.suffix.lower().lstrip(".")) not in FORMATS:
+        raise HifaError(f"{out} is no figure to write: end it in .{', .'.join(FORMATS)}")
+    dates: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    with written_file(out) as temporary:
+        figure.savefig(temporary, format=kind, metadata=dates.get(kind))

@@ -1,0 +1,119 @@
+"""What a page shows: queries, matches, pictures and meshes, as one JSON document."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hifa_cli.config import PageConfig
+from hifa_cli.data import MESH_SUFFIXES, read_picture
+from hifa_cli.errors import HifaError
+from hifa_cli.gallery import Gallery
+from hifa_cli.gallery.sources import render_config
+from hifa_cli.query.retrieve import Match, Ranking
+from hifa_cli.runtime.progress import Talk
+
+
+@dataclass
+class Contents:
+    """A page's document, and what it took to fit.
+
+    Attributes:
+        data: ``queries`` and ``shapes``.
+        meshes: how many turn.
+        faces: of all meshes together.
+    """
+
+    data: dict[str, Any]
+    meshes: int = 0
+    faces: int = 0
+
+
+def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageConfig, talk: Talk) -> Contents:
+    """The document of a page; what would make it too large is left out and told.
+
+    Args:
+        gallery: where the queries were searched.
+        rankings: what they found.
+        config: how large it may become.
+        talk: what was left out, and progress.
+    """
+    shown = rankings[: config.queries]
+    if len(rankings) > len(shown):
+        talk.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
+    order = sorted((match for one in shown for match in one.matches), key=lambda match: match.rank)
+    views = {match.row: match.view for match in reversed(order)}
+    rows = list(dict.fromkeys(match.row for match in order))  # the best ranks first, if not all get a mesh
+    at = {row: number for number, row in enumerate(rows)}
+    contents = Contents({"queries": [_query(one, at, config) for one in shown], "shapes": []})
+    allowed = min(config.faces, config.all_faces // max(min(len(rows), config.meshes), 1))
+    for number, row in enumerate(talk.track(rows, "preparing shapes", total=len(rows))):
+        contents.data["shapes"].append(
+            _shape(gallery, row, views[row], allowed if number < config.meshes else 0, contents, config, talk)
+        )
+    return contents
+
+
+def _query(ranking: Ranking, at: dict[int, int], config: PageConfig) -> dict[str, Any]:
+    pictures = [_picture(path, config.picture) for path in ranking.pictures if not _is_mesh(path)]
+    matches = [_match(match, at[match.row]) for match in ranking.matches]
+    return {
+        "name": ranking.query, "class": ranking.class_name, "pictures": [one for one in pictures if one],
+        "matches": matches,
+    }  # fmt: skip
+
+
+def _match(match: Match, at: int) -> dict[str, Any]:
+    return {
+        "rank": match.rank, "shape": match.shape, "class": match.class_name, "score": round(match.score, 6),
+        "view": match.view, "azimuth": match.azimuth, "elevation": match.elevation, "at": at,
+    }  # fmt: skip
+
+
+def _shape(
+    gallery: Gallery,
+    row: int,
+    view: int | None,
+    faces: int,
+    contents: Contents,
+    config: PageConfig,
+    talk: Talk,
+) -> dict[str, Any]:
+    picture = gallery.view_picture(row, view) if view is not None else None
+    picture = picture or gallery.thumbnail(row)
+    shape: dict[str, Any] = {"picture": _picture(picture, config.thumbnail) if picture else None}
+    source = gallery.source(row)
+    if source is None or not _is_mesh(source):
+        return {**shape, "why": "the gallery does not know its mesh"}
+    if not faces:
+        return {**shape, "why": "left out to keep the page small"}
+    from hifa_cli.web.simplify import page_mesh
+
+    try:
+        if not source.is_file():
+            raise HifaError("its mesh is no longer there")
+        mesh, count = page_mesh(source, render_config(gallery.origin(row)), faces)
+    except HifaError as error:
+        talk.warn(f"{gallery.ids[row]}: {error}")
+        return {**shape, "why": "its mesh cannot be read"}
+    contents.meshes += 1
+    contents.faces += count
+    return {**shape, "mesh": mesh}
+
+
+def _is_mesh(path: Path) -> bool:
+    return path.suffix.lower() in MESH_SUFFIXES
+
+
+def _picture(path: Path, side: int) -> str | None:
+    """A picture as a data address, at most ``side`` pixels a side; None where it cannot be read."""
+    try:
+        picture = read_picture(path)
+    except HifaError:
+        return None
+    picture.thumbnail((side, side))
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -1,0 +1,372 @@
+"""Whatever a query is made of, it is answered as the network would answer it."""
+
+import base64
+import csv
+import http.client
+import io
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig, ServeConfig
+from hifa_cli.data import Item, read_picture
+from hifa_cli.embeddings.extract import embed, frozen_encoder, load_encoder
+from hifa_cli.embeddings.onnx_encoder import light_encoder
+from hifa_cli.errors import HifaError
+from hifa_cli.gallery import read_gallery
+from hifa_cli.gallery.build import build_gallery
+from hifa_cli.models.network import save_network
+from hifa_cli.query.parse import Query, find_queries, parse_box
+from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.runtime.progress import SILENT
+from hifa_cli.web.server import Desk, Handler, make_server
+from tests.cli.test_cli import hifa, one_line
+from tests.conftest import PATTERNS, write_photos, write_views
+from tests.web.test_page import BROWSERS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos, and a gallery of rendered shapes of the same three kinds."""
+    root = tmp_path_factory.mktemp("world")
+    write_photos(root / "photos", each=3)
+    write_views(root / "views", each=3)
+    config = ModelConfig(backbone="test_resnet", embedding=16, size=32, resize=40)
+    save_network(frozen_encoder(CPU, config, "none").network, root / "run", method="hifa", hifa_version="0")
+    build_gallery(
+        root / "views", root / "gallery", model=root / "run", split=None, index_config=IndexConfig(),
+        render_config=RenderConfig(), workers=1, device=CPU, force=False, talk=SILENT,
+    )  # fmt: skip
+    return root
+
+
+def asked(world: Path, *words: object) -> dict[str, Any]:
+    code, out, err = hifa("query", *words, "-g", world / "gallery", "--json")
+    assert code == 0, err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def photo(world: Path, kind: str = "bars", number: int = 0) -> Path:
+    return world / "photos" / kind / f"{number}.png"
+
+
+def ranked(world: Path, *words: object) -> list[tuple[str, float]]:
+    return [(one["shape"], one["score"]) for one in asked(world, *words)["results"][0]["matches"]]
+
+
+def test_the_graph_scores_as_the_network_does(world: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="NO onnxruntime: the light path is not tested")
+    gallery = read_gallery(world / "gallery")
+    folder = gallery.model_folder
+    assert folder is not None
+    light = light_encoder(folder)
+    assert light is not None
+    queries = [Query(str(path), path) for path in sorted((world / "photos").rglob("*.png"))]
+    one, _ = rank(light, gallery, queries, Wanted(9), talk=SILENT)
+    other, _ = rank(load_encoder(folder, CPU), gallery, queries, Wanted(9), talk=SILENT)
+    for first, second in zip(one, other, strict=True):
+        scores = {match.shape: match.score for match in second.matches}
+        assert len(scores) == 9
+        for match in first.matches:
+            assert match.score == pytest.approx(scores[match.shape], abs=1e-5)
+
+
+def test_scores_are_those_of_an_export(world: Path) -> None:
+    """The stages meet: a query's vector is the one that ``hifa export`` writes for the same photo."""
+    encoder, path = load_encoder(world / "run", CPU), photo(world)
+    wanted = embed(encoder, [Item("a", -1, (path,))], label="").vectors
+    _, vectors = rank(encoder, read_gallery(world / "gallery"), [Query("a", path)], Wanted(1), talk=SILENT)
+    np.testing.assert_allclose(vectors, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_photo_is_answered_without_torch(world: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="NO onnxruntime: the light path is not tested")
+    script = (
+        "import sys\nfrom hifa_cli.cli import app\n"
+        "try:\n    app(sys.argv[1:], prog_name='hifa')\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print([n for n in ('torch', 'timm', 'faiss', 'h5py', 'numba', 'trimesh') if n in sys.modules],"
+        " file=sys.stderr)\n"
+    )
+    words = ["query", str(photo(world)), "-g", str(world / "gallery"), "--json"]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert len(json.loads(done.stdout)["results"][0]["matches"]) == 9
+
+
+@pytest.mark.parametrize("name", ["graph.onnx", "graph.json", "model.json"])
+def test_a_graph_that_is_not_of_these_weights_is_not_used(name: str, world: Path, tmp_path: Path) -> None:
+    folder = read_gallery(world / "gallery").model_folder
+    assert folder is not None
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert light_encoder(tmp_path) is not None
+    content = (tmp_path / name).read_bytes()
+    changed = content.replace(b"0", b"1") if name.endswith("json") else content[:-1] + b"\0"
+    (tmp_path / name).write_bytes(changed)
+    assert light_encoder(tmp_path) is None
+
+
+def test_every_way_to_name_a_photo_finds_the_same(world: Path, tmp_path: Path) -> None:
+    wanted = ranked(world, photo(world))
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{photo(world)}\n")
+    pattern = world / "photos" / "bars" / "0.*"
+    for word in (f"@{listed}", pattern):
+        assert ranked(world, word) == wanted
+    words = ["query", "-", "-g", str(world / "gallery"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hifa_cli", *words],
+        input=photo(world).read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    result = json.loads(done.stdout)["results"][0]
+    assert result["query"] == "-"
+    assert [(one["shape"], one["score"]) for one in result["matches"]] == wanted
+
+
+def test_a_folder_of_classes_is_scored_beside_the_ranking(world: Path) -> None:
+    found = asked(world, world / "photos")
+    assert [one["class"] for one in found["results"]] == [kind for kind in PATTERNS for _ in range(3)]
+    nearest = [one["matches"][0]["class"] == one["class"] for one in found["results"]]
+    assert found["metrics"]["NN"] == pytest.approx(np.mean(nearest))
+    assert found["metrics"]["queries"] == 9
+    assert "metrics" not in asked(world, photo(world))
+
+
+def test_threshold_top_and_class_only_take_away(world: Path) -> None:
+    everything = ranked(world, photo(world), "--top", "99")
+    assert len(everything) == 9
+    assert ranked(world, photo(world), "--top", "4") == everything[:4]
+    middle = everything[4][1]
+    assert ranked(world, photo(world), "--threshold", middle) == everything[:5]
+    for kinds in (("rings",), ("bars", "blobs")):
+        words = [word for kind in kinds for word in ("--class", kind)]
+        part = [one for one in everything if one[0].split("/")[0] in kinds]
+        assert ranked(world, photo(world), *words) == part
+    code, _, err = hifa("query", photo(world), "-g", world / "gallery", "--class", "zebra")
+    assert code == 1
+    assert "no class 'zebra'" in one_line(err)
+
+
+def test_a_crop_is_what_cutting_the_photo_would_be(world: Path, tmp_path: Path) -> None:
+    Image.open(photo(world)).crop((8, 4, 40, 50)).save(tmp_path / "cut.png")
+    assert ranked(world, photo(world), "--crop", "8,4,32,46") == ranked(world, tmp_path / "cut.png")
+    code, _, err = hifa("query", photo(world), "-g", world / "gallery", "--crop", "900,0,10,10")
+    assert code == 1
+    assert "lies outside" in err
+    assert hifa("query", photo(world), "-g", world / "gallery", "--crop", "1,2,3")[0] == 2
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "-1,2,3,4", "a,b,c,d", "1,2,3,4,5"])
+def test_what_is_no_box_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_box(text)
+
+
+def test_transparency_is_laid_on_the_white_of_the_views(world: Path, tmp_path: Path) -> None:
+    colours = np.asarray(Image.open(photo(world)).convert("RGB")).copy()
+    alpha = np.zeros(colours.shape[:2], dtype=np.uint8)
+    alpha[10:50, 10:50] = 255
+    hidden = np.dstack((colours, alpha))
+    hidden[alpha == 0, :3] = (255, 0, 0)  # what nobody sees
+    Image.fromarray(hidden).save(tmp_path / "cutout.png")
+    colours[alpha == 0] = 255
+    Image.fromarray(colours).save(tmp_path / "white.png")
+    assert ranked(world, tmp_path / "cutout.png") == ranked(world, tmp_path / "white.png")
+    assert read_picture(tmp_path / "cutout.png").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_fused_photos_are_ranked_once_by_the_mean_of_their_scores(world: Path) -> None:
+    photos = [photo(world, number=number) for number in range(3)]
+    single = [dict(ranked(world, one)) for one in photos]
+    found = asked(world, *photos, "--fuse", "--top", "9")["results"]
+    assert len(found) == 1
+    order = [one["shape"] for one in found[0]["matches"]]
+    means = [float(np.mean([scores[name] for scores in single])) for name in order]
+    assert means == sorted(means, reverse=True)
+    scale = [one["score"] / mean for one, mean in zip(found[0]["matches"], means, strict=True)]
+    assert np.ptp(scale) < 1e-4
+
+
+def test_a_view_of_a_shape_is_recognised_with_its_number(world: Path) -> None:
+    for view in (0, 5, 11):
+        path = world / "views" / "rings" / "shape1" / f"{view:02d}.png"
+        first = next(
+            one for one in asked(world, path)["results"][0]["matches"] if one["shape"] == "rings/shape1"
+        )
+        assert first["view"] == view
+        assert first["azimuth"] is None  # these views.json do not say where the cameras stood
+
+
+def test_the_csv_has_a_line_a_match(world: Path) -> None:
+    code, out, _ = hifa("query", photo(world), "-g", world / "gallery", "--csv", "--top", "3")
+    assert code == 0
+    lines = list(csv.DictReader(io.StringIO(out)))
+    assert [(line["shape"], float(line["score"])) for line in lines] == ranked(
+        world, photo(world), "--top", "3"
+    )
+    assert hifa("query", photo(world), "-g", world / "gallery", "--csv", "--json")[0] == 2
+
+
+def test_one_broken_photo_among_many_is_named_and_left_out(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("no picture")
+    code, out, err = hifa("query", photo(world), tmp_path / "broken.png", "-g", world / "gallery", "--json")
+    assert code == 0
+    assert [one["query"] for one in json.loads(out)["results"]] == [str(photo(world))]
+    assert "broken.png" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("nowhere.jpg", "no photo at"),
+        ("@nowhere.txt", "no list at"),
+        ("no*.jpg", "nothing fits"),
+        ("@a.jpg", "no list"),
+    ],
+)
+def test_what_is_not_there_is_named(word: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(HifaError, match=said):
+        find_queries([word], tmp_path, SILENT)
+
+
+def test_empty_standard_input_is_told(tmp_path: Path) -> None:
+    with pytest.raises(HifaError, match="standard input is empty"):
+        find_queries(["-"], tmp_path, SILENT, stdin=io.BytesIO())
+
+
+# hifa serve
+
+
+@pytest.fixture
+def served(world: Path) -> Iterator[Any]:
+    desk = Desk(world / "gallery", None, "cpu", ServeConfig(port=0, upload=100_000))
+    with make_server(desk) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def request(
+    port: int, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def test_the_server_answers_a_photo_as_the_command_does(world: Path, served: int) -> None:
+    status, page = request(served, "GET", "/")
+    assert status == 200
+    assert b"drop a photo here" in page
+    status, body = request(served, "POST", "/query?top=4", photo(world).read_bytes(), **{"X-Hifa": "1"})
+    assert status == 200
+    found = json.loads(body)["queries"][0]["matches"]
+    for one, (shape, score) in zip(found, ranked(world, photo(world), "--top", "4"), strict=True):
+        assert (one["shape"], one["score"]) == (shape, pytest.approx(score, abs=2e-6))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status"),
+    [
+        ("GET", "/../../etc/passwd", None, {}, 404),
+        ("GET", "/gallery.json", None, {}, 404),
+        ("GET", "/", None, {"Host": "evil.example"}, 404),
+        ("POST", "/query", b"x", {}, 404),  # a form of another site cannot send the header
+        ("POST", "/query", b"no picture", {"X-Hifa": "1"}, 422),
+        ("POST", "/query", b"", {"X-Hifa": "1"}, 411),
+        ("POST", "/query", b"x" * 100_001, {"X-Hifa": "1"}, 413),
+        ("POST", "/query?crop=9", b"x", {"X-Hifa": "1"}, 422),
+    ],
+)
+def test_the_server_refuses_what_is_no_photo_for_it(
+    method: str, path: str, body: bytes | None, headers: dict[str, str], status: int, served: int
+) -> None:
+    found, said = request(served, method, path, body, **headers)
+    assert found == status
+    assert "error" in json.loads(said)
+    assert b"/tmp" not in said
+
+
+def test_the_server_follows_a_gallery_that_changes(world: Path, tmp_path: Path) -> None:
+    from hifa_cli.gallery import update
+
+    shutil.copytree(world / "gallery", tmp_path / "g")
+    desk = Desk(tmp_path / "g", None, "cpu", ServeConfig())
+    content = photo(world).read_bytes()
+    assert len(desk.answer(content, 20, None)["shapes"]) == 9
+    update.remove(tmp_path / "g", ["bars/*"], IndexConfig())
+    assert len(desk.answer(content, 20, None)["shapes"]) == 6
+
+
+def test_encoders_of_other_models_are_refused(world: Path, tmp_path: Path) -> None:
+    config = ModelConfig(backbone="test_resnet", embedding=16, size=32, resize=40)
+    network = frozen_encoder(CPU, config, "none").network
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    save_network(network, tmp_path, method="hifa", hifa_version="0")
+    with pytest.raises(HifaError, match="made by another model"):
+        encoder_for(read_gallery(world / "gallery"), tmp_path, "auto")
+
+
+def test_a_real_browser_is_shown_what_a_dropped_photo_finds(world: Path, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"NO BROWSER ({', '.join(BROWSERS)}): the served page is not opened")
+    content = base64.b64encode(photo(world).read_bytes()).decode()
+    probe = f"""
+    const bytes = Uint8Array.from(atob("{content}"), (letter) => letter.charCodeAt(0));
+    ask(new File([bytes], "first.png")).then(() => ask(new File(["no picture"], "second.png"))).then(() => {{
+      document.title = JSON.stringify({{cards: document.querySelectorAll(".card").length,
+        first: document.querySelector(".card").textContent, said: $("state").textContent,
+        names: [...document.querySelectorAll("option")].map((one) => one.textContent)}});
+    }});
+    </script>\n</body>"""
+
+    class Probed(Handler):
+        def _send(self, status: Any, content: Any, kind: str = "application/json") -> None:
+            if isinstance(content, bytes):
+                content = content.replace(b"</script>\n</body>", probe.encode())
+            super()._send(status, content, kind)
+
+    desk = Desk(world / "gallery", None, "cpu", ServeConfig(port=0))
+    with make_server(desk) as server:
+        server.RequestHandlerClass = type("ProbedDesk", (Probed,), {"desk": desk})
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        done = subprocess.run(
+            [
+                browser, "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--dump-dom",
+                f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000",
+                f"http://127.0.0.1:{server.server_address[1]}/",
+            ],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        server.shutdown()
+        thread.join()
+    found = json.loads(done.stdout.partition("<title>")[2].partition("</title>")[0])
+    shape, score = ranked(world, photo(world))[0]
+    assert found["cards"] == 9
+    assert found["first"].startswith(f"1. {shape}{score:.3f}")
+    assert found["names"] == ["first.png"]
+    assert "cannot be read as a picture" in found["said"]
