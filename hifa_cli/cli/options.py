@@ -75,6 +75,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again and overwrite what is there.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit 1 where any input failed, not only where all did.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
 Features = Annotated[
     Path | None,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Verbose
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
-    from hifa_cli.query.retrieve import Match, Ranking
+    from hifa_cli.query.retrieve import Failed, Match, Ranking
     from hifa_cli.runtime.progress import Talk
 
 COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
@@ -55,6 +55,7 @@ def query(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="A line a match on stdout.")] = False,
     device: Device = "auto",
+    strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -71,7 +72,7 @@ def query(
 
     from hifa_cli.gallery import read_gallery
     from hifa_cli.query.parse import find_queries
-    from hifa_cli.query.retrieve import MANY, Wanted, encoder_for, rank
+    from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
     talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse)
@@ -82,20 +83,26 @@ def query(
         queries = find_queries(images, Path(scratch), talk)
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
-        rankings, vectors = rank(encoder_for(opened, model, device), opened, queries, wanted, talk=talk)
+        failed: list[Failed] = []
+        encoder = encoder_for(opened, model, device)
+        rankings, vectors = rank(encoder, opened, queries, wanted, talk=talk, failed=failed)
         if sheet is not None:
             _write_sheet(opened, rankings, sheet, talk)
         if html is not None:
             _write_page(opened, rankings, html, talk)
     metrics = _metrics(opened, rankings, vectors, talk)
     if as_json:
-        print_json(_document(opened, rankings, metrics))
+        print_json(_document(opened, rankings, failed, metrics))
     elif as_csv:
         typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
         print_result(*(part for ranking in rankings for part in (_cell(ranking.query), _table(ranking))))
         if metrics:
             print_result(_metrics_table(metrics))
+    if failed:
+        talk.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
+        if strict:
+            raise typer.Exit(1)
 
 
 def _picked(device: str, *, even_auto: bool = False) -> str:
@@ -155,13 +162,22 @@ def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, ta
     return batch_scores(gallery, rankings, vectors, talk)
 
 
-def _document(gallery: "Gallery", rankings: Sequence["Ranking"], metrics: dict[str, Any]) -> dict[str, Any]:
-    results = []
+def _document(
+    gallery: "Gallery", rankings: Sequence["Ranking"], failed: Sequence["Failed"], metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """Every query has an entry: its matches, or why there are none under ``error``."""
+    results: list[dict[str, Any]] = []
     for ranking in rankings:
         known = {"class": ranking.class_name} if ranking.class_name is not None else {}
         matches = [_match(gallery, match) for match in ranking.matches]
         results.append({"query": ranking.query, **known, "matches": matches})
-    document: dict[str, Any] = {"gallery": str(gallery.folder), "results": results}
+    results += [{"query": one.query, "matches": [], "error": one.error} for one in failed]
+    document: dict[str, Any] = {
+        "gallery": str(gallery.folder),
+        "queries": len(results),
+        "failed": len(failed),
+        "results": results,
+    }
     return {**document, "metrics": metrics} if metrics else document
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Strict, Verbose
 from hifa_cli.config import Framing, RenderConfig, Renderer, Shading, Up
 
 DEFAULT = RenderConfig()
@@ -50,6 +50,7 @@ def render(
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Also write one picture with all shapes on it.", metavar="FILE.png")
     ] = None,
+    strict: Strict = False,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -93,6 +94,8 @@ def render(
         print_result(
             f"{report.rendered} rendered, {report.skipped} already there, {len(report.failed)} failed"
         )
+    if strict and report.failed:
+        raise typer.Exit(1)
 
 
 def available_cores() -> int:

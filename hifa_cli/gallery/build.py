@@ -13,6 +13,7 @@ import torch
 
 from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RenderConfig
+from hifa_cli.data.tree import checked_split
 from hifa_cli.embeddings.encoder import FROZEN
 from hifa_cli.embeddings.extract import Encoder, frozen_encoder, load_encoder
 from hifa_cli.embeddings.io import read_shapes_heading, sample_images
@@ -21,11 +22,14 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.models.network import CONFIG_FILE, read_about, save_network
+from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.runtime.progress import Talk
+from hifa_cli.search import faiss_index
 
 SHARDS = ".embedded"  # what a killed run had embedded
 
@@ -85,6 +89,7 @@ def build_gallery(
     """
     if not source.exists():
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
+    check_wanted(source, split, index_config)
     _refuse_strange(out)
     work = Work(render_config, workers, device, split, force)
     with TemporaryDirectory() as scratch, writing(out):
@@ -92,18 +97,29 @@ def build_gallery(
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
         old = _old(out, talk)
         offered, making, embedder = open_source(
-            source, out, origins_of(old), model, work, Path(scratch), talk
+            source, out, taken_over(origins_of(old), source), model, work, Path(scratch), talk
         )
         kept, fresh = unchanged(old if old and old.model == making.model else None, offered)
         document = write_generation(
             out, Plan(old, kept, [(offered, fresh)], making, index_config, _photos(source, index_config),
-            str(device), talk),
+            str(device), talk, moved=True),
         )  # fmt: skip
         if embedder is not None:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             write_graph(folder, talk)
     return {**summary(document), "failed": failures(offered)}
+
+
+def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
+    """Refuse what cannot succeed before anything is rendered or embedded.
+
+    Raises:
+        HifaError: the source is of another kind, or there is no such split or factory string.
+    """
+    refuse_other(source, "an export", "a folder of rendered views", wanted="meshes, views or an export")
+    checked_split(split)
+    faiss_index.check_factory(config.factory)
 
 
 def summary(document: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,14 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A query that could not be read or drawn, and why."""
+
+    query: str
+    error: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What of a ranking is shown.
 
@@ -119,7 +127,7 @@ def query(
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
-    found = list(_embedded(encoder, items, None, talk))
+    found = list(_embedded(encoder, items, None, talk, []))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     scores, rows = gallery.search(np.stack([vector for _, vector in found]), top)
@@ -143,8 +151,9 @@ def query_paths(
 
 
 def rank(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk
-) -> tuple[list[Ranking], NDArray[np.float32]]:
+    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk,
+    failed: list[Failed] | None = None,
+) -> tuple[list[Ranking], NDArray[np.float32]]:  # fmt: skip
     """The shapes nearest to each query, in the order given; what cannot be read is named and left out.
 
     Args:
@@ -153,6 +162,7 @@ def rank(
         queries: photos and meshes.
         wanted: what is shown.
         talk: warnings and progress.
+        failed: takes the queries that could not be read.
 
     Returns:
         A ranking for each query that could be read (one in all if they are fused), and the (q, D) vectors
@@ -162,9 +172,10 @@ def rank(
         HifaError: nothing can be read, there is no such class, or the gallery is of another model.
     """
     among = rows_of_classes(gallery, wanted.classes)
+    failed = [] if failed is None else failed
     with tempfile.TemporaryDirectory() as scratch:
-        items = list(_items(queries, Path(scratch), talk))
-        found = list(_embedded(encoder, [item for _, item in items], wanted.crop, talk))
+        items = list(_items(queries, Path(scratch), talk, failed))
+        found = list(_embedded(encoder, [item for _, item in items], wanted.crop, talk, failed))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
@@ -237,7 +248,9 @@ def _matches(
     return tuple(matches)
 
 
-def _items(queries: Sequence[Query], scratch: Path, talk: Talk) -> Iterator[tuple[Query, Item]]:
+def _items(
+    queries: Sequence[Query], scratch: Path, talk: Talk, failed: list[Failed]
+) -> Iterator[tuple[Query, Item]]:
     """A photo is a shape seen once; a mesh is drawn first."""
     for number, one in enumerate(queries):
         if not one.is_mesh:
@@ -250,14 +263,16 @@ def _items(queries: Sequence[Query], scratch: Path, talk: Talk) -> Iterator[tupl
         report = render([one.path], views, RenderConfig(), workers=1, force=False, talk=SILENT)
         if report.failed:
             talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
+            failed.append(Failed(one.name, f"cannot be drawn: {report.failed[0].reason}"))
             continue
         for shape in find_shapes(views).items:
             yield one, Item(one.name, -1, shape.views)
 
 
 def _embedded(
-    encoder: QueryEncoder, items: Sequence[Item], crop: Box | None, talk: Talk
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    encoder: QueryEncoder, items: Sequence[Item], crop: Box | None, talk: Talk,
+    failed: list[Failed],
+) -> Iterator[tuple[int, NDArray[np.float32]]]:  # fmt: skip
     """The vector of every readable item with its number: the maximum over its pictures."""
     with ThreadPoolExecutor(READERS) as readers:
         for start in _tracked(range(0, len(items), PICTURES), len(items), talk):
@@ -268,7 +283,10 @@ def _embedded(
                 try:
                     seen[start + place] = task.result()
                 except HifaError as error:
-                    talk.warn(str(error))
+                    item = items[start + place]
+                    reason = str(error).replace(str(item.views[0]), item.id)  # standard input's file is ours
+                    talk.warn(reason)
+                    failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
             vectors = encoder.each_picture(np.concatenate(list(seen.values())))
