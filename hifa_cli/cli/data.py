@@ -1,6 +1,5 @@
 """``hifa data``: what a folder is, and sets laid out from others."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -40,9 +39,10 @@ def check(
     [dim]hifa data check MI3DOR/view/test[/]
     """
     from hifa_cli.data.checks import check as look
+    from hifa_cli.runtime.threads import allowed
 
     talk = talk_for(quiet=quiet, verbose=verbose)
-    crew = workers or os.cpu_count() or 1
+    crew = workers or allowed()
 
     def unreadable(paths: Sequence[Path], workers: int, talk: "Talk") -> "Iterable[tuple[Path, str]]":
         from hifa_cli.render.readable import unreadable_meshes

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Threads, Verbose
 from hifa_cli.cli.terminal import print_json, talk_for
 from hifa_cli.config import TrainConfig
 
@@ -28,6 +28,7 @@ def export(
     shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. test.")] = None,
     feature_cache: Features = None,
+    threads: Threads = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,

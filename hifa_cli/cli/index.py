@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Verbose
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig, RenderConfig, Up
 
@@ -80,6 +80,7 @@ def index(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
     ] = None,
+    threads: Threads = None,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,

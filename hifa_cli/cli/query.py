@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Verbose
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
 from hifa_cli.config import IndexConfig
 
@@ -55,6 +55,7 @@ def query(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="A line a match on stdout.")] = False,
     device: Device = "auto",
+    threads: Threads = None,
     strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -1,6 +1,5 @@
 """``hifa render``: twelve Phong views of every mesh."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -100,6 +99,6 @@ def render(
 
 def available_cores() -> int:
     """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    from hifa_cli.runtime.threads import allowed
+
+    return allowed()

@@ -1,6 +1,5 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.models.network import CONFIG_FILE, read_about, save_network
+from hifa_cli.runtime import threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.runtime.progress import Talk
@@ -168,7 +168,7 @@ def open_source(
     making = Making(encoder.digest, encoder.method, model or _saved(encoder, scratch))
     if holds_meshes(place):
         views = out / VIEWS / views_name(origins, place)
-        workers = work.workers or os.cpu_count() or 1
+        workers = work.workers or threads.allowed()
         source: Source = meshes_source(
             place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
             talk=talk,
