@@ -125,7 +125,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Shape]:
     if not shapes and strangers:
         raise HifaError(
             f"the {strangers} pictures in {root} carry no view number (00.png, …_001.png): "
-            "give photos as --images, or render views with 'hifa render'"
+            "they are photos, which 'hifa query' and the option --images take; views come from 'hifa render'"
         )
     if strangers:
         problems.append(Problem(str(root), f"holds {strangers} pictures without a view number; left out"))
@@ -231,4 +231,4 @@ def _nothing(root: Path, split: str | None, candidates: Sequence[Candidate]) -> 
         there = sorted({one.split for one in candidates if one.split})
         has = f"it has {', '.join(there)}" if there else "no folder in it is a split"
         return f"{root} has no shapes of the split '{split}': {has}; leave --split out or choose another"
-    return f"no rendered views are found in {root}: run 'hifa render MESHES --out {root}' first"
+    return f"{root} holds no rendered views and no meshes: give a folder of meshes, or views of 'hifa render'"

@@ -57,10 +57,12 @@ def existing_folder(root: Path, wanted: str) -> Path:
     """
     if not root.exists():
         raise HifaError(
-            f"there is no {root}: give the folder of {wanted}, or a CSV, JSON or text list of them"
+            f"'{root}' does not exist: give the folder of {wanted}, or a CSV, JSON or text list of them"
         )
     if not root.is_dir():
-        raise HifaError(f"{root} is no folder of {wanted}, nor a list of them (.csv, .tsv, .json, .txt)")
+        raise HifaError(
+            f"{root} is neither a folder of {wanted} nor a list of them (.csv, .tsv, .json, .txt)"
+        )
     return root
 
 
@@ -159,4 +161,4 @@ def checked_split(split: str | None) -> str | None:
     """
     if split is None or split.lower() in SPLITS:
         return split.lower() if split else None
-    raise HifaError(f"there is no split '{split}': choose one of {', '.join(SPLITS)}")
+    raise HifaError(f"the split '{split}' does not exist: choose one of {', '.join(SPLITS)}")

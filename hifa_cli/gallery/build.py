@@ -87,6 +87,8 @@ def build_gallery(
     Raises:
         HifaError: nothing usable at ``source``, ``out`` is taken, or somebody else is writing there.
     """
+    if "://" in str(source) or ":/" in str(source)[2:]:
+        raise HifaError(f"{source} is a URL, and hifa reads files: download it first")
     if not source.exists():
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     check_wanted(source, split, index_config)

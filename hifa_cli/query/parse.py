@@ -10,7 +10,9 @@ from PIL import Image
 
 from hifa_cli.data import MESH_SUFFIXES, find_images, read_picture
 from hifa_cli.data.lists import LIST_SUFFIXES
+from hifa_cli.data.tree import is_picture, walk
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.kinds import kind_of
 from hifa_cli.runtime.progress import Talk
 
 STDIN = "-"
@@ -72,9 +74,13 @@ def _of(word: str, scratch: Path, talk: Talk, stdin: BinaryIO | None) -> list[Qu
         return [Query(STDIN, _from_stdin(scratch, stdin or sys.stdin.buffer))]
     if word.startswith("@"):
         return _collected(_list(Path(word[1:])), talk)
+    if "://" in word:
+        raise HifaError(
+            f"{word} is a URL, and hifa reads files: 'curl -s URL | hifa query - -g GALLERY' works"
+        )
     path = Path(word)
     if path.is_dir():
-        return _collected(path, talk)
+        return _meshes(path) or _collected(path, talk)
     if path.exists():
         return [Query(word, path)]
     if glob.has_magic(word):
@@ -91,6 +97,16 @@ def _list(path: Path) -> Path:
     if path.suffix.lower() not in LIST_SUFFIXES:
         raise HifaError(f"{path} is no list: end it in {', '.join(sorted(LIST_SUFFIXES))}")
     return path
+
+
+def _meshes(place: Path) -> list[Query]:
+    """The meshes of a folder that holds no photos; a folder that hifa wrote is refused by its reader."""
+    if kind_of(place) is not None:
+        return []
+    names = [folder.path / name for folder in walk(place, []) for name in folder.files]
+    if any(is_picture(path.name) for path in names):
+        return []
+    return [Query(str(path), path) for path in names if path.suffix.lower() in MESH_SUFFIXES]
 
 
 def _collected(place: Path, talk: Talk) -> list[Query]:

@@ -17,7 +17,7 @@ from hifa_cli.embeddings.encoder import graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
-from hifa_cli.query.parse import Box, Query, find_queries, read_query
+from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
 from hifa_cli.runtime.progress import SILENT, Talk
 
 if TYPE_CHECKING:
@@ -284,7 +284,8 @@ def _embedded(
                     seen[start + place] = task.result()
                 except HifaError as error:
                     item = items[start + place]
-                    reason = str(error).replace(str(item.views[0]), item.id)  # standard input's file is ours
+                    given = "standard input" if item.id == STDIN else item.id  # its file is ours
+                    reason = str(error).replace(str(item.views[0]), given)
                     talk.warn(reason)
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:

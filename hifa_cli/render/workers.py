@@ -28,7 +28,7 @@ from hifa_cli.runtime.progress import SILENT, Talk
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
 SLOW_START = 4.0  # seconds after which a start is worth a word
-COMPILING = "compiling the renderer: this takes some seconds, the first time only"
+COMPILING = "starting the renderer takes long: on a busy machine, or because it is compiled once"
 GLANCE = 0.2  # seconds between two looks at the workers' time and memory
 SOON = 0.05  # seconds between two tries to end what may just be starting
 GRACE = 5.0  # seconds that a worker may go on drawing after its parent was killed
@@ -69,10 +69,20 @@ def draw_all(
     """
     crew = Crew(jobs, config, workers)
     try:
-        crew.workers[0].start(lambda: talk.note(COMPILING))
+        crew.workers[0].start(lambda: _say_once(talk))
         yield from crew.outcomes()
     finally:
         crew.close()
+
+
+_said: list[str] = []
+
+
+def _say_once(talk: Talk) -> None:
+    """Explain a slow start; once a process, whatever number of stages draw."""
+    if COMPILING not in _said:
+        _said.append(COMPILING)
+        talk.note(COMPILING)
 
 
 class Crew:

@@ -157,13 +157,13 @@ def test_a_folder_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("find", [find_images, find_shapes])
 def test_what_is_not_there_is_named_with_the_remedy(tmp_path: Path, find: object) -> None:
     assert callable(find)
-    with pytest.raises(HifaError, match=r"there is no .*: give the folder"):
+    with pytest.raises(HifaError, match=r"does not exist: give the folder"):
         find(tmp_path / "none")
     (tmp_path / "a.bin").write_bytes(b"x")
-    with pytest.raises(HifaError, match="is no folder of"):
+    with pytest.raises(HifaError, match="is neither a folder of"):
         find(tmp_path / "a.bin")
     (tmp_path / "empty/chair").mkdir(parents=True)
-    with pytest.raises(HifaError, match=r"no picture is found|no rendered views are found"):
+    with pytest.raises(HifaError, match=r"no picture is found|holds no rendered views"):
         find(tmp_path / "empty")
 
 

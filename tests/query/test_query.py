@@ -226,7 +226,9 @@ def test_one_broken_photo_among_many_is_named_and_left_out(world: Path, tmp_path
     (tmp_path / "broken.png").write_text("no picture")
     code, out, err = hifa("query", photo(world), tmp_path / "broken.png", "-g", world / "gallery", "--json")
     assert code == 0
-    assert [one["query"] for one in json.loads(out)["results"]] == [str(photo(world))]
+    found, broken = json.loads(out)["results"]
+    assert (found["query"], broken["query"]) == (str(photo(world)), str(tmp_path / "broken.png"))
+    assert "cannot be read" in broken["error"]
     assert "broken.png" in err
 
 
