@@ -1,10 +1,13 @@
 """Options that several verbs share, declared once."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from hifa_cli.models.backbones import ACCEPT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -81,6 +84,23 @@ Features = Annotated[
     typer.Option(
         "--feature-cache",
         help="Folder that keeps what a frozen trunk makes of the pictures, for all runs and exports on it.",
+    ),
+]
+
+
+def _accept_licence(accepted: bool) -> bool:
+    """Worker processes must know as well: the environment is what they inherit."""
+    if accepted:
+        os.environ[ACCEPT] = "1"
+    return accepted
+
+
+AcceptLicence = Annotated[
+    bool,
+    typer.Option(
+        "--accept-licence",
+        callback=_accept_licence,
+        help="Use weights whose licence forbids commercial use.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]

@@ -195,7 +195,7 @@ def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINE
     """Open the default encoder; None where no engine is installed.
 
     Args:
-        threads: of the engine; 0 leaves it to the library.
+        threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
 
     Raises:
@@ -282,7 +282,7 @@ def graph_encoder(
 
     Args:
         folder: of the model.
-        threads: of the engine; 0 leaves it to the library.
+        threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
     """
     try:

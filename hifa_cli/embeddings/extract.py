@@ -1,7 +1,7 @@
 """A model's embeddings of photos and shapes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
+from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, look
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
+from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network
 from hifa_cli.models.tensor_file import read_tensors
@@ -121,22 +122,19 @@ def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], N
     return tensors[CLASSIFIER], tensors[BIAS]
 
 
-def untrained(backbone: str) -> ModelConfig:
-    """A backbone without a bottleneck, its pictures prepared as its pretraining did."""
-    config = ModelConfig(backbone=backbone, embedding=0)
-    if backbone == ModelConfig.backbone:
-        return config
-    config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    if backbone == "alexnet" or "/" in backbone:  # torchvision's were all pretrained so
-        return config
-    import timm
+def untrained(backbone: str, size: int = 0) -> ModelConfig:
+    """Return a backbone without a bottleneck, its pictures prepared as its pretraining did.
 
-    known = timm.get_pretrained_cfg(backbone)
-    if known is None:
-        return config  # building it says what is wrong with the name
-    side = int(known.input_size[-1])
-    (r, g, b), (sr, sg, sb) = known.mean, known.std
-    return replace(config, size=side, resize=side, mean=(r, g, b), std=(sr, sg, sb))
+    Args:
+        backbone: a name of the table of backbones.
+        size: pixels a side; 0 means those of its pretraining (of a short name: 224).
+
+    Raises:
+        HifaError: no such backbone.
+    """
+    row = backbone_of(backbone)
+    side = size or row.size
+    return ModelConfig(backbone=backbone, embedding=0, size=side, resize=side, mean=row.mean, std=row.std)
 
 
 def load_encoder(folder: Path | None, device: torch.device) -> Encoder:

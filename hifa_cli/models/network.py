@@ -15,11 +15,11 @@ from torch.utils.checkpoint import checkpoint
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import CONFIG_FILE, read_about
+from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import stored_model
 
 WEIGHTS_FILE = "model.safetensors"
-TORCHVISION = "torchvision/"  # before the name of a backbone
 
 
 class TrunkFeatures(NamedTuple):
@@ -88,19 +88,9 @@ class AlexNetTrunk(Trunk):
 class TimmTrunk(Trunk):
     """Any timm image model: the map of its last stage and its pooled features."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int = 0) -> None:
         super().__init__()
-        import timm
-
-        try:
-            if ":" in name:  # timm would ask a hub, or read any folder
-                raise RuntimeError(name)
-            self.net = timm.create_model(name, pretrained=False, num_classes=0)
-        except RuntimeError as error:
-            raise HifaError(
-                f"no backbone '{name}': use efficientnet_lite0, alexnet, {TORCHVISION}NAME or a name of "
-                "timm.list_models()"
-            ) from error
+        self.net = timm_model(backbone_of(name), size)
         if not hasattr(self.net, "forward_intermediates"):
             raise HifaError(
                 f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone"
@@ -116,13 +106,14 @@ class TimmTrunk(Trunk):
 class TorchvisionTrunk(Trunk):
     """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int = 0) -> None:
         super().__init__()
         from torchvision.models import get_model
         from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
         try:
-            whole = get_model(name, weights=None).eval()
+            sized = {"image_size": size} if size and backbone_of(TORCHVISION + name).fixed else {}
+            whole = get_model(name, weights=None, **sized).eval()
         except ValueError as error:
             raise HifaError(
                 f"no backbone '{TORCHVISION}{name}': see torchvision.models.list_models()"
@@ -149,17 +140,40 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def build_trunk(backbone: str) -> Trunk:
-    """The trunk called ``backbone``, with random weights.
+def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
+    """Build timm's model of a row without its classifier, for pictures of ``size`` pixels a side.
+
+    Args:
+        row: of the table of backbones.
+        size: pixels a side; 0 means what its pretraining saw. Only a model of one fixed size asks.
+        pretrained: whether its weights are fetched.
 
     Raises:
-        HifaError: no such backbone.
+        HifaError: the model cannot be built for that size.
+    """
+    import timm
+
+    sized = {"img_size": size} if row.fixed and size else {}
+    try:
+        return timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+    except (TypeError, AssertionError, ValueError) as error:
+        raise HifaError(
+            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
+            f"(its pretraining saw {row.size}): {str(error)[:100]}"
+        ) from error
+
+
+def build_trunk(backbone: str, size: int = 0) -> Trunk:
+    """Build the trunk called ``backbone``, with random weights, for pictures of ``size`` pixels a side.
+
+    Raises:
+        HifaError: no such backbone, or not for that size.
     """
     if backbone == "alexnet":
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
-        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION))
-    return TimmTrunk("tf_efficientnet_lite0" if backbone == "efficientnet_lite0" else backbone)
+        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
+    return TimmTrunk(backbone, size)
 
 
 class Network(nn.Module):
@@ -175,7 +189,7 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = build_trunk(config.backbone)
+        self.trunk = build_trunk(config.backbone, config.size)
         width = self.trunk.width
         self.dropout = nn.Dropout(config.dropout)
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
