@@ -153,9 +153,12 @@ def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
     """
     import timm
 
-    sized = {"img_size": size} if row.fixed and size else {}
+    sized: dict[str, Any] = {"img_size": size} if row.fixed and size else {}
     try:
-        return timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+        built = timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+        if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
+            raise ValueError("a patch is larger than the picture")
+        return built
     except (TypeError, AssertionError, ValueError) as error:
         raise HifaError(
             f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
