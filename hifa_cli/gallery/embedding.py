@@ -22,6 +22,7 @@ from hifa_cli.gallery.columns import DAMAGED
 from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search.rerank import Ranker
 
 SHARD = 64  # shapes embedded between two files
 
@@ -31,8 +32,8 @@ class Embedded(NamedTuple):
 
     Attributes:
         rows: (b,) their places in what was asked for.
-        vectors: (b, D) float32, as they leave the network.
-        views: (b, V, D) float16, each view's vector clamped and of unit length; None where not known.
+        vectors: (b, D) float32, as they leave the network; with a ranker the mean of the views.
+        views: (b, V, D) float16 of unit length, clamped or as the ranker has them; None where not known.
     """
 
     rows: NDArray[np.int64]
@@ -53,12 +54,17 @@ class Embedder:
     Args:
         encoder: the model.
         folder: for the shards, safe to share; ``forget`` removes it.
+        ranker: what the gallery does to vectors of views; None clamps them, as the paper's benchmark does.
         workers: threads that read pictures.
         talk: warnings and progress.
     """
 
-    def __init__(self, encoder: Encoder, folder: Path, *, workers: int = 2, talk: Talk = SILENT) -> None:
+    def __init__(
+        self, encoder: Encoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
+        talk: Talk = SILENT,
+    ) -> None:  # fmt: skip
         self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
+        self.ranker = ranker
 
     def embedded(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Embedded]:
         """The vectors of every readable item and its views, in order, a shard at a time.
@@ -84,7 +90,8 @@ class Embedder:
         """One step an item; shards that are whole are put into ``done``."""
         for start in range(0, len(items), SHARD):
             part = items[start : start + SHARD]
-            key = hashlib.blake2b(self.encoder.digest.encode(), digest_size=16)
+            ranked = "" if self.ranker is None else self.ranker.mark
+            key = hashlib.blake2b(f"{self.encoder.digest}{ranked}".encode(), digest_size=16)
             for digest in digests[start : start + SHARD]:
                 key.update(digest)
             path = self.folder / f"{key.hexdigest()}.npz"
@@ -113,8 +120,12 @@ class Embedder:
             found = network(TrunkFeatures(*(part.to(device) for part in features)))
             vectors: NDArray[np.float32] = found.pooled.float().cpu().numpy()
             views = found.views.float().cpu().numpy()
-            flat = unit(views.reshape(-1, views.shape[-1])).astype(np.float16)
-            yield Embedded(np.array([row], dtype=np.int64), vectors, flat.reshape(views.shape))
+            if self.ranker is not None:
+                ranked = self.ranker.views(views)
+                vectors, kept = ranked.mean(axis=1), ranked.astype(np.float16)
+            else:
+                kept = unit(views.reshape(-1, views.shape[-1])).astype(np.float16).reshape(views.shape)
+            yield Embedded(np.array([row], dtype=np.int64), vectors, kept)
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:
