@@ -2,8 +2,8 @@
 
     python benchmarks/quality.py PHOTOS MESHES [--ranking paper] [--find kind]
 
-PHOTOS and MESHES hold a folder per class. Prints NN, FT, ST, DCG, ANMRR and mAP of all photos against all meshes,
-and the CPU seconds of both commands.
+PHOTOS and MESHES hold a folder per class. Prints NN, FT, ST, F, DCG, ANMRR and mAP of all photos against all
+meshes, and the CPU seconds of both commands.
 """
 
 import argparse

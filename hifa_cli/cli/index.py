@@ -110,7 +110,7 @@ def index(
         return
     from hifa_cli.gallery import build
     from hifa_cli.gallery import update as gallery_update
-    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.runtime.device import settled_device
 
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
@@ -118,12 +118,12 @@ def index(
     if source is not None:
         report = build.build_gallery(
             source, out, model=model, split=split, index_config=settings, render_config=drawn,
-            workers=workers, device=pick_device(device), force=force, talk=talk,
+            workers=workers, device=settled_device(device), force=force, talk=talk,
             ranking=None if as_paper else RankingConfig(),
         )  # fmt: skip
         _say({"out": str(out), **report}, talk, as_json=as_json)
         return
-    work = build.Work(drawn, workers, pick_device(device), split, force)
+    work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))

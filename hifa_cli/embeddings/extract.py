@@ -16,8 +16,9 @@ from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, look
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import read_about
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
-from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, read_about
+from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.progress import SILENT, Talk

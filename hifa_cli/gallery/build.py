@@ -1,6 +1,7 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -9,14 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
-from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RankingConfig, RenderConfig
-from hifa_cli.embeddings.encoder import FROZEN
-from hifa_cli.embeddings.extract import Encoder, frozen_encoder, load_encoder
+from hifa_cli.embeddings.encoder import (
+    FROZEN,
+    MODEL_ABOUT,
+    MODEL_WEIGHTS,
+    PictureEncoder,
+    frozen_model,
+    graph_encoder,
+    open_encoder,
+    save_frozen,
+)
 from hifa_cli.embeddings.io import read_shapes_heading, sample_images
-from hifa_cli.embeddings.onnx_export import write_graph
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
@@ -24,7 +30,7 @@ from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
-from hifa_cli.models.network import CONFIG_FILE, read_about, save_network
+from hifa_cli.models.about import read_about
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.runtime.progress import Talk
 
@@ -46,7 +52,7 @@ class Work:
 
     render: RenderConfig = field(default_factory=RenderConfig)
     workers: int | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: str = "cpu"
     split: str | None = None
     force: bool = False
     ranking: RankingConfig | None = None
@@ -61,7 +67,7 @@ def build_gallery(
     index_config: IndexConfig,
     render_config: RenderConfig,
     workers: int | None,
-    device: torch.device,
+    device: object,
     force: bool,
     talk: Talk,
     ranking: RankingConfig | None = None,
@@ -92,7 +98,7 @@ def build_gallery(
     if not source.exists():
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     _refuse_strange(out)
-    work = Work(render_config, workers, device, split, force, ranking)
+    work = Work(render_config, workers, str(device), split, force, ranking)
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
@@ -110,7 +116,7 @@ def build_gallery(
         if embedder is not None:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
-            write_graph(folder, talk)
+            _write_graph(folder, talk)
     return {**summary(document), "failed": failures(offered)}
 
 
@@ -155,8 +161,8 @@ def open_source(
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
         offered = export_source(place, talk)
         return offered, _export_making(place, model, scratch, talk), None
-    encoder = load_encoder(model, work.device)
-    making = Making(encoder.digest, encoder.method, model or _saved(encoder, scratch))
+    encoder, folder = _encoder(model, work.device, scratch, talk)
+    making = Making(encoder.digest, encoder.method, folder)
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
     if holds_meshes(place):
@@ -250,10 +256,33 @@ def _photos(source: Path, config: IndexConfig) -> Any:
     return None if found is None else unit(found)
 
 
-def _saved(encoder: Encoder, folder: Path) -> Path:
-    """Write an encoder into ``folder`` as ``hifa train`` writes its model."""
-    save_network(encoder.network, folder, method=encoder.method, hifa_version=__version__)
-    return folder
+def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tuple[PictureEncoder, Path]:
+    """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
+
+    Raises:
+        HifaError: there is no model, or its weights are not those it was saved with.
+    """
+    if model is None:
+        save_frozen(scratch)
+        return open_encoder(scratch, device), scratch
+    if device == "cpu" and graph_encoder(model) is None:
+        mine = scratch / "model"
+        mine.mkdir(exist_ok=True)
+        for name in (MODEL_WEIGHTS, MODEL_ABOUT):
+            with suppress(OSError):  # loading says what is wrong
+                shutil.copyfile(model / name, mine / name)
+        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
+            model = mine
+    return open_encoder(model, device), model
+
+
+def _write_graph(folder: Path, talk: Talk) -> bool:
+    """Write the model's graph where there is none; torch is loaded only for that."""
+    if graph_encoder(folder) is not None:
+        return True
+    from hifa_cli.embeddings.onnx_export import write_graph
+
+    return write_graph(folder, talk)
 
 
 def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
@@ -268,13 +297,12 @@ def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) ->
     if model is not None:
         return Making(str(read_about(model)["digest"]), heading.method, model)
     named = heading.config.get("run")
-    if isinstance(named, str) and (Path(named) / CONFIG_FILE).is_file():
+    if isinstance(named, str) and (Path(named) / MODEL_ABOUT).is_file():
         if read_about(Path(named)).get("digest") == heading.model:
             return Making(heading.model, heading.method, Path(named))
-    elif heading.method == FROZEN:
-        encoder = frozen_encoder(torch.device("cpu"))
-        if encoder.digest == heading.model:
-            return Making(heading.model, heading.method, _saved(encoder, scratch))
+    elif heading.method == FROZEN and frozen_model().digest == heading.model:
+        save_frozen(scratch)
+        return Making(heading.model, heading.method, scratch)
     talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
     return Making(heading.model, heading.method)
 

@@ -7,19 +7,19 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hifa_cli.data import Item
-from hifa_cli.embeddings.extract import Encoder
-from hifa_cli.embeddings.feature_cache import look
+from hifa_cli.data import Item, read_picture
+from hifa_cli.data.transforms import Pixels, to_pixels
+from hifa_cli.embeddings.encoder import PictureEncoder
+from hifa_cli.errors import HifaError
 from hifa_cli.gallery import unit
 from hifa_cli.gallery.columns import DAMAGED
-from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search.rerank import Ranker
@@ -41,13 +41,6 @@ class Embedded(NamedTuple):
     views: NDArray[np.float16] | None
 
 
-class _Warnings(Talk):
-    """Passes warnings on, and no progress: the bar counts over all shards."""
-
-    def __init__(self, talk: Talk) -> None:
-        self.warn = talk.warn  # type: ignore[method-assign]
-
-
 class Embedder:
     """Embeds shapes and keeps what is done.
 
@@ -60,7 +53,7 @@ class Embedder:
     """
 
     def __init__(
-        self, encoder: Encoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
+        self, encoder: PictureEncoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
         talk: Talk = SILENT,
     ) -> None:  # fmt: skip
         self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
@@ -109,23 +102,36 @@ class Embedder:
                 yield from (None for _ in shard.rows)
             done.append(shard._replace(rows=shard.rows + start))
 
-    @torch.inference_mode()
     def _each(self, items: Sequence[Item]) -> Iterator[Embedded]:
-        network, device = self.encoder.network, self.encoder.device
-        looked = look(
-            network, items, maps=False, device=device, label="", workers=self.workers,
-            talk=_Warnings(self.talk),
-        )  # fmt: skip
-        for row, features in looked:
-            found = network(TrunkFeatures(*(part.to(device) for part in features)))
-            vectors: NDArray[np.float32] = found.pooled.float().cpu().numpy()
-            views = found.views.float().cpu().numpy()
-            if self.ranker is not None:
-                ranked = self.ranker.views(views)
-                vectors, kept = ranked.mean(axis=1), ranked.astype(np.float16)
-            else:
-                kept = unit(views.reshape(-1, views.shape[-1])).astype(np.float16).reshape(views.shape)
-            yield Embedded(np.array([row], dtype=np.int64), vectors, kept)
+        with ThreadPoolExecutor(max(self.workers, 1)) as readers:
+            ahead: deque[Future[Pixels]] = deque()
+            for row in range(len(items)):
+                while len(ahead) < self.workers + 1 and row + len(ahead) < len(items):
+                    ahead.append(readers.submit(self._pixels, items[row + len(ahead)]))
+                try:
+                    pixels = ahead.popleft().result()
+                except HifaError as error:
+                    self.talk.warn(f"left out {items[row].id}: {error}")
+                    continue
+                yield embedded_views(row, self.encoder.each_picture(pixels), self.ranker)
+
+    def _pixels(self, item: Item) -> Pixels:
+        return np.stack([to_pixels(read_picture(path), self.encoder.config) for path in item.views])
+
+
+def embedded_views(row: int, vectors: NDArray[np.float32], ranker: Ranker | None) -> Embedded:
+    """Return what is kept of a shape of whose V views an encoder made (V, D) vectors.
+
+    Args:
+        row: the shape's place in what was asked for.
+        vectors: (V, D), as they leave the network.
+        ranker: what the gallery does to them, or None.
+    """
+    at = np.array([row], dtype=np.int64)
+    if ranker is None:
+        return Embedded(at, vectors.max(axis=0)[None], unit(vectors).astype(np.float16)[None])
+    views = ranker.views(vectors)
+    return Embedded(at, views.mean(axis=0)[None], views.astype(np.float16)[None])
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:

@@ -14,11 +14,11 @@ from torch.utils.checkpoint import checkpoint
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import stored_model
 
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "model.json"
 TORCHVISION = "torchvision/"  # before the name of a backbone
 
 
@@ -303,21 +303,6 @@ def save_network(network: Network, folder: Path, **about: object) -> None:
     document = {"schema": 1, "digest": digest(network), "model": asdict(network.config), **about}
     with written_file(folder / CONFIG_FILE) as path:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def read_about(folder: Path) -> dict[str, object]:
-    """The JSON that ``save_network`` wrote.
-
-    Raises:
-        HifaError: there is no readable model in ``folder``.
-    """
-    try:
-        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise HifaError(f"no model in {folder}: give the --out folder of 'hifa train'") from error
-    if not isinstance(document, dict) or document.get("schema") != 1:
-        raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")
-    return document
 
 
 def _check_head(config: ModelConfig, path: Path) -> None:
