@@ -12,12 +12,16 @@ Up = Literal["auto", "x", "y", "z"]
 Framing = Literal["box", "sphere"]
 
 
+# Degrees above the horizon that shapes are seen from: the paper's (Su et al. 2015), and a photographer's.
+RIGS: dict[str, float] = {"paper": 30.0, "eye": 15.0}
+
+
 @dataclass(frozen=True)
 class RenderConfig:
     """The twelve views of a shape (section 3.2; Su et al. 2015)."""
 
     views: int = 12  # N, section 3.2
-    elevation: float = 30.0  # degrees, Su et al. 2015
+    elevation: float = RIGS["paper"]  # degrees
     size: int = 224  # pixels a side
     up: Up = "auto"
     shading: Shading = "mvcnn"
@@ -212,6 +216,26 @@ class IndexConfig:
     views: Literal["auto", "keep", "drop"] = "auto"  # each view's own vector, which tells the direction
     view_numbers: int = 400_000_000  # beyond that many (0.8 GB) auto drops them
     top: int = 10  # shapes shown for a query
+
+
+Find = Literal["both", "kind", "part"]
+
+
+@dataclass(frozen=True)
+class RankingConfig:
+    """How shapes are ranked by a photo without training: see :mod:`hifa_cli.search.rerank`.
+
+    A gallery without one ranks as the paper does: the maximum over the views, clamped cosines.
+    """
+
+    project: bool = True  # damp the directions in which photos and views of a shape differ
+    semantic: float = 3.0  # weight of the encoder's own classes in a query; 0 leaves them out
+    neighbours: int = 5  # of each shape that share its score; 0 leaves smoothing out
+    smooth_from: int = 40  # shapes; in a smaller gallery neighbours are not alike
+    smooth_most: int = 30_000  # shapes; the neighbours of more take too long to find
+    blend: float = 0.45  # weight of the very part against the kind, where both are looked for
+    depth: int = 50  # best shapes by kind that are ordered anew
+    candidates: int = 1_000  # shapes whose views are compared one by one, in a larger gallery
 
 
 @dataclass(frozen=True)

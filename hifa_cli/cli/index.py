@@ -7,7 +7,7 @@ import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import IndexConfig, RenderConfig, Up
+from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig, Up
 
 if TYPE_CHECKING:
     from hifa_cli.runtime.progress import Talk
@@ -68,6 +68,21 @@ def index(
         Literal["auto", "keep", "drop"],
         typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
     ] = IndexConfig.views,
+    ranking: Annotated[
+        Literal["default", "paper"],
+        typer.Option(
+            help="How photos rank the shapes of the pretrained encoder: default, or as the paper's benchmark "
+            "does (views from 30°, the maximum over them, clamped cosines)."
+        ),
+    ] = "default",
+    rig: Annotated[
+        Literal["eye", "paper"] | None,
+        typer.Option(
+            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°). "
+            "Default: eye, or paper with --ranking paper or --model.",
+            show_default=False,
+        ),
+    ] = None,
     up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
@@ -98,14 +113,17 @@ def index(
     from hifa_cli.runtime.device import settled_device
 
     settings = IndexConfig(factory=factory, recall=recall, views=views)
+    as_paper = ranking == "paper"
+    drawn = RenderConfig(up=up, elevation=RIGS[rig or ("paper" if as_paper or model else "eye")])
     if source is not None:
         report = build.build_gallery(
-            source, out, model=model, split=split, index_config=settings, render_config=RenderConfig(up=up),
+            source, out, model=model, split=split, index_config=settings, render_config=drawn,
             workers=workers, device=settled_device(device), force=force, talk=talk,
+            ranking=None if as_paper else RankingConfig(),
         )  # fmt: skip
         _say({"out": str(out), **report}, talk, as_json=as_json)
         return
-    work = build.Work(RenderConfig(up=up), workers, settled_device(device), split, force)
+    work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))

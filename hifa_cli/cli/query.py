@@ -10,7 +10,7 @@ import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
-from hifa_cli.config import IndexConfig
+from hifa_cli.config import Find, IndexConfig
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
@@ -44,6 +44,13 @@ def query(
     fuse: Annotated[
         bool, typer.Option("--fuse", help="All photos show one object: rank once for all of them.")
     ] = False,
+    find: Annotated[
+        Find,
+        typer.Option(
+            help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
+            "trained model or with --ranking paper know one order only."
+        ),
+    ] = "both",
     model: Annotated[
         Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
     ] = None,
@@ -74,11 +81,12 @@ def query(
     from hifa_cli.query.retrieve import MANY, Wanted, encoder_for, rank
 
     talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse)
+    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device, talk=talk)
+        _note_old(opened, talk)
         queries = find_queries(images, Path(scratch), talk)
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
@@ -87,7 +95,7 @@ def query(
             _write_sheet(opened, rankings, sheet, talk)
         if html is not None:
             _write_page(opened, rankings, html, talk)
-    metrics = _metrics(opened, rankings, vectors, talk)
+    metrics = _metrics(opened, rankings, vectors, find, talk)
     if as_json:
         print_json(_document(opened, rankings, metrics))
     elif as_csv:
@@ -96,6 +104,22 @@ def query(
         print_result(*(part for ranking in rankings for part in (_cell(ranking.query), _table(ranking))))
         if metrics:
             print_result(_metrics_table(metrics))
+
+
+def _note_old(gallery: "Gallery", talk: "Talk") -> None:
+    """Say how a gallery of an earlier version would rank better."""
+    document = gallery.document
+    if (
+        gallery.ranking is None
+        and document["method"] == "frozen"
+        and str(document["hifa_version"]) == "0.1.0"
+    ):
+        source = document["origins"][0]["path"] if document["origins"] else "MESHES"
+        if all(origin["kind"] != "export" for origin in document["origins"]):
+            talk.note(
+                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did; to find the right kind more "
+                f"often, build it again: hifa index {source} --out {gallery.folder} --force"
+            )
 
 
 def _picked(device: str, *, even_auto: bool = False) -> str:
@@ -146,13 +170,15 @@ def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path, t
     )
 
 
-def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, talk: "Talk") -> dict[str, Any]:
+def _metrics(
+    gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, find: Find, talk: "Talk"
+) -> dict[str, Any]:
     """The batch's scores where the queries' classes are known and the gallery has them."""
     if not any(one.class_name in gallery.classes for one in rankings):
         return {}
     from hifa_cli.query.scoring import batch_scores
 
-    return batch_scores(gallery, rankings, vectors, talk)
+    return batch_scores(gallery, rankings, vectors, talk, find)
 
 
 def _document(gallery: "Gallery", rankings: Sequence["Ranking"], metrics: dict[str, Any]) -> dict[str, Any]:

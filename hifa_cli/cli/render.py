@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hifa_cli.cli.options import Config, Force, Json, Quiet, Verbose
-from hifa_cli.config import Framing, RenderConfig, Renderer, Shading, Up
+from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading, Up
 
 DEFAULT = RenderConfig()
 
@@ -19,9 +19,21 @@ def render(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the views.", show_default=False)],
     views: Annotated[int, typer.Option(min=1, max=1000, help="Views a shape.")] = DEFAULT.views,
+    rig: Annotated[
+        Literal["paper", "eye"],
+        typer.Option(
+            help="From where: paper (30° above, Su et al. 2015) or eye (15°, as people take photos)."
+        ),
+    ] = "paper",
     elevation: Annotated[
-        float, typer.Option(min=-90, max=90, help="Degrees of the cameras above the horizon.")
-    ] = DEFAULT.elevation,
+        float | None,
+        typer.Option(
+            min=-90,
+            max=90,
+            help="Degrees of the cameras above the horizon, in place of the rig's.",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels a side.")] = DEFAULT.size,
     up: Annotated[
         Up, typer.Option(help="The axis that is up; auto: by format, y for glTF, what DAE says, else z.")
@@ -67,7 +79,16 @@ def render(
     from hifa_cli.viz.view_sheet import write_contact_sheet
 
     settings = RenderConfig(
-        views, elevation, size, up, shading, framing, ground, renderer, timeout=timeout, memory=memory
+        views,
+        RIGS[rig] if elevation is None else elevation,
+        size,
+        up,
+        shading,
+        framing,
+        ground,
+        renderer,
+        timeout=timeout,
+        memory=memory,
     )
     talk = talk_for(quiet=quiet, verbose=verbose)
     crew = workers or available_cores()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hifa_cli.config import IndexConfig, RenderConfig
+from hifa_cli.config import IndexConfig, RankingConfig, RenderConfig
 from hifa_cli.embeddings.encoder import (
     FROZEN,
     MODEL_ABOUT,
@@ -27,6 +27,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.models.about import read_about
@@ -46,6 +47,7 @@ class Work:
         device: where the network runs, and FAISS where it can.
         split: use only this split of views or meshes.
         force: draw again what is there.
+        ranking: how shapes are ranked by photos; None ranks as the paper does.
     """
 
     render: RenderConfig = field(default_factory=RenderConfig)
@@ -53,6 +55,7 @@ class Work:
     device: str = "cpu"
     split: str | None = None
     force: bool = False
+    ranking: RankingConfig | None = None
 
 
 def build_gallery(
@@ -67,6 +70,7 @@ def build_gallery(
     device: object,
     force: bool,
     talk: Talk,
+    ranking: RankingConfig | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of ``source``, whatever it held before.
 
@@ -82,6 +86,8 @@ def build_gallery(
         device: where the network runs.
         force: replace a gallery that is there.
         talk: notes and progress.
+        ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
+            trained model, are always ranked as the paper does.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
@@ -92,7 +98,7 @@ def build_gallery(
     if not source.exists():
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     _refuse_strange(out)
-    work = Work(render_config, workers, str(device), split, force)
+    work = Work(render_config, workers, str(device), split, force, ranking)
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
@@ -100,10 +106,12 @@ def build_gallery(
         offered, making, embedder = open_source(
             source, out, origins_of(old), model, work, Path(scratch), talk
         )
-        kept, fresh = unchanged(old if old and old.model == making.model else None, offered)
+        ranked = ranking_of(making, work) if embedder is not None else None
+        alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
+        kept, fresh = unchanged(old if alike else None, offered)
         document = write_generation(
-            out, Plan(old, kept, [(offered, fresh)], making, index_config, _photos(source, index_config),
-            str(device), talk),
+            out, Plan(old, kept, [(offered, fresh)], making, index_config,
+            _photos(source, index_config), ranked, str(device), talk),
         )  # fmt: skip
         if embedder is not None:
             embedder.forget()
@@ -154,8 +162,9 @@ def open_source(
         offered = export_source(place, talk)
         return offered, _export_making(place, model, scratch, talk), None
     encoder, folder = _encoder(model, work.device, scratch, talk)
-    embedder = Embedder(encoder, out / SHARDS, talk=talk)
     making = Making(encoder.digest, encoder.method, folder)
+    ranker = ranker_of(ranking_of(making, work), encoder.digest)
+    embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
     if holds_meshes(place):
         views = out / VIEWS / views_name(origins, place)
         workers = work.workers or os.cpu_count() or 1
@@ -166,6 +175,21 @@ def open_source(
     else:
         source = views_source(place, split=work.split, embedder=embedder, talk=talk)
     return source, making, embedder
+
+
+def ranking_of(making: Making, work: Work) -> dict[str, Any] | None:
+    """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
+    if work.ranking is None or making.method != FROZEN:
+        return None
+    return ranking_document(work.ranking, making.model)
+
+
+def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
+    """Whether a gallery's vectors can be used again under another ranking."""
+    before = old.document.get("ranking")
+    if before is None or ranked is None:
+        return before is ranked
+    return bool(before["projection"] == ranked["projection"])
 
 
 def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from hifa_cli.gallery import unit
 from hifa_cli.gallery.columns import DAMAGED
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search.rerank import Ranker
 
 SHARD = 64  # shapes embedded between two files
 
@@ -31,8 +32,8 @@ class Embedded(NamedTuple):
 
     Attributes:
         rows: (b,) their places in what was asked for.
-        vectors: (b, D) float32, as they leave the network.
-        views: (b, V, D) float16, each view's vector clamped and of unit length; None where not known.
+        vectors: (b, D) float32, as they leave the network; with a ranker the mean of the views.
+        views: (b, V, D) float16 of unit length, clamped or as the ranker has them; None where not known.
     """
 
     rows: NDArray[np.int64]
@@ -46,14 +47,17 @@ class Embedder:
     Args:
         encoder: the model.
         folder: for the shards, safe to share; ``forget`` removes it.
+        ranker: what the gallery does to vectors of views; None clamps them, as the paper's benchmark does.
         workers: threads that read pictures.
         talk: warnings and progress.
     """
 
     def __init__(
-        self, encoder: PictureEncoder, folder: Path, *, workers: int = 2, talk: Talk = SILENT
-    ) -> None:
+        self, encoder: PictureEncoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
+        talk: Talk = SILENT,
+    ) -> None:  # fmt: skip
         self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
+        self.ranker = ranker
 
     def embedded(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Embedded]:
         """The vectors of every readable item and its views, in order, a shard at a time.
@@ -79,7 +83,8 @@ class Embedder:
         """One step an item; shards that are whole are put into ``done``."""
         for start in range(0, len(items), SHARD):
             part = items[start : start + SHARD]
-            key = hashlib.blake2b(self.encoder.digest.encode(), digest_size=16)
+            ranked = "" if self.ranker is None else self.ranker.mark
+            key = hashlib.blake2b(f"{self.encoder.digest}{ranked}".encode(), digest_size=16)
             for digest in digests[start : start + SHARD]:
                 key.update(digest)
             path = self.folder / f"{key.hexdigest()}.npz"
@@ -108,16 +113,25 @@ class Embedder:
                 except HifaError as error:
                     self.talk.warn(f"left out {items[row].id}: {error}")
                     continue
-                yield embedded_views(row, self.encoder.each_picture(pixels))
+                yield embedded_views(row, self.encoder.each_picture(pixels), self.ranker)
 
     def _pixels(self, item: Item) -> Pixels:
         return np.stack([to_pixels(read_picture(path), self.encoder.config) for path in item.views])
 
 
-def embedded_views(row: int, vectors: NDArray[np.float32]) -> Embedded:
-    """What is kept of a shape of whose V views an encoder made (V, D) vectors."""
-    views = unit(vectors).astype(np.float16)
-    return Embedded(np.array([row], dtype=np.int64), vectors.max(axis=0)[None], views[None])
+def embedded_views(row: int, vectors: NDArray[np.float32], ranker: Ranker | None) -> Embedded:
+    """Return what is kept of a shape of whose V views an encoder made (V, D) vectors.
+
+    Args:
+        row: the shape's place in what was asked for.
+        vectors: (V, D), as they leave the network.
+        ranker: what the gallery does to them, or None.
+    """
+    at = np.array([row], dtype=np.int64)
+    if ranker is None:
+        return Embedded(at, vectors.max(axis=0)[None], unit(vectors).astype(np.float16)[None])
+    views = ranker.views(vectors)
+    return Embedded(at, views.mean(axis=0)[None], views.astype(np.float16)[None])
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:

@@ -176,7 +176,7 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: T
         Offer(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
-    origin = {**_origin("views", folder), "split": split, "rig": _rig(folder)}
+    origin = {**_origin("views", folder), "split": split, "rig": rig_of_views(folder)}
     return ViewsSource(origin, offers, shapes, embedder)
 
 
@@ -208,7 +208,7 @@ def meshes_source(
         offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
     origin = {
         **_origin("meshes", place), "split": split, "views": views.name, "render": asdict(config),
-        "rig": _rig(views),
+        "rig": rig_of_views(views),
     }  # fmt: skip
     return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
 
@@ -259,8 +259,8 @@ def _below(path: Path, root: Path) -> str:
             return str(path.resolve())
 
 
-def _rig(views: Path) -> dict[str, Any] | None:
-    """Where hifa's cameras stood, as the root of its views says; None for views of another make."""
+def rig_of_views(views: Path) -> dict[str, Any] | None:
+    """Return where hifa's cameras stood, as the root of its views says; None for views of another make."""
     try:
         document = json.loads((views / SETTINGS).read_text(encoding="utf-8"))
         return {
