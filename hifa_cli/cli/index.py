@@ -1,11 +1,13 @@
 """``hifa index``."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import AcceptLicence, Config, Device, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
 from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig, Up
 
@@ -54,6 +56,17 @@ def index(
         Path | None,
         typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of --backbone: imagenet (downloaded), none, or a file.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=0, help="Pixels a side that --backbone sees; 0: as in its pretraining.")
+    ] = 0,
+    accept_licence: AcceptLicence = False,
     split: Annotated[
         str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")
     ] = None,
@@ -112,15 +125,19 @@ def index(
     from hifa_cli.gallery import update as gallery_update
     from hifa_cli.runtime.device import settled_device
 
+    scratch = ExitStack()
+    if backbone is not None:
+        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model, talk)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     drawn = RenderConfig(up=up, elevation=RIGS[rig or ("paper" if as_paper or model else "eye")])
     if source is not None:
-        report = build.build_gallery(
-            source, out, model=model, split=split, index_config=settings, render_config=drawn,
-            workers=workers, device=settled_device(device), force=force, talk=talk,
-            ranking=None if as_paper else RankingConfig(),
-        )  # fmt: skip
+        with scratch:
+            report = build.build_gallery(
+                source, out, model=model, split=split, index_config=settings, render_config=drawn,
+                workers=workers, device=settled_device(device), force=force, talk=talk,
+                ranking=None if as_paper else RankingConfig(),
+            )  # fmt: skip
         _say({"out": str(out), **report}, talk, as_json=as_json)
         return
     work = build.Work(drawn, workers, settled_device(device), split, force)
@@ -132,6 +149,23 @@ def index(
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
     _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json)
+
+
+def _backbone(
+    scratch: ExitStack, name: str, size: int, weights: str, source: Path | None, model: Path | None,
+    talk: "Talk",
+) -> Path:  # fmt: skip
+    """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
+    if source is None or model is not None:
+        raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
+    from hifa_cli.embeddings.extract import save_backbone
+
+    folder = Path(scratch.enter_context(TemporaryDirectory()))
+    try:
+        return save_backbone(folder, name, size=size, weights=weights, talk=talk)
+    except BaseException:
+        scratch.close()
+        raise
 
 
 def _check_usage(

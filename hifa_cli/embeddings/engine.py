@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.models.lite import LOGITS, VECTORS
+
 EngineName = Literal["openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")  # the faster one first
 QUICK_START: tuple[EngineName, ...] = ("onnxruntime", "openvino")  # for a handful of pictures
@@ -62,7 +64,7 @@ class OpenVino:
         try:
             core = openvino.Core()
             model = core.compile_model(core.read_model(content), "CPU", settings)
-            self.outputs = tuple(output.get_any_name() for output in model.outputs)
+            self.outputs = tuple(_name(output.get_names()) for output in model.outputs)
             self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
             for _ in range(streams):
                 self._idle.put(model.create_infer_request())
@@ -160,6 +162,11 @@ def _without_statistics() -> Iterator[None]:
         yield
     finally:
         del sys.modules[_TALKATIVE]
+
+
+def _name(names: set[str]) -> str:
+    """The graph's own name among those that OpenVINO gives an output after it has joined layers."""
+    return next((name for name in (VECTORS, LOGITS) if name in names), min(names, default=""))
 
 
 def _mapped(

@@ -17,9 +17,9 @@ from hifa_cli.embeddings.feature_cache import FeatureCache, look
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
-from hifa_cli.models.backbones import backbone_of
+from hifa_cli.models.backbones import backbone_of, licence_note
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
-from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network
+from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.progress import SILENT, Talk
@@ -120,6 +120,29 @@ def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], N
         return None
     tensors = read_tensors(packaged_lite0())
     return tensors[CLASSIFIER], tensors[BIAS]
+
+
+def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "imagenet", talk: Talk) -> Path:
+    """Write a pretrained backbone, without any training, as ``hifa train`` writes its model.
+
+    Args:
+        folder: for its weights and configuration.
+        name: of the table of backbones.
+        size: pixels a side; 0 means those of its pretraining.
+        weights: ``imagenet`` (the library's download), a file, or ``none`` for random ones.
+        talk: says what the weights' licence asks for.
+
+    Returns:
+        The folder.
+
+    Raises:
+        HifaError: no such backbone, its weights cannot be had, or their licence is not accepted.
+    """
+    if weights == "imagenet" and (note := licence_note(backbone_of(name))):
+        talk.note(note)
+    network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
+    save_network(network, folder, method=FROZEN, hifa_version=__version__)
+    return folder
 
 
 def untrained(backbone: str, size: int = 0) -> ModelConfig:
