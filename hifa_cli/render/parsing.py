@@ -218,7 +218,7 @@ def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[fl
         else:
             exponent += not fraction
         place += 1
-    if digits > 0 and (text[place] | 32) == 101:
+    if digits > 0 and ((text[place] | 32) == 101 or (text[place] | 32) == 100):  # Fortran writes 1D0
         power, end = integer(text, place + 1)
         if end > place + 1:
             exponent, place = exponent + max(min(power, 100000), -100000), end
@@ -233,6 +233,44 @@ def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[fl
     elif mantissa != 0 and exponent < 0:
         value = value / powers[-exponent] if exponent >= -22 else value * 10.0**exponent
     return (-value if negative else value), place
+
+
+def numbers_of(text: Bytes, place: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return every number of a text from ``place`` on, and the position of each line's first one.
+
+    Words that are not numbers become not-a-number; lines without words have no position. Lines may end in
+    CR, LF or both.
+    """
+    text = ended(text)
+    values = np.empty((len(text) - place) // 2 + 1)
+    lines = np.empty(len(values), dtype=np.int64)
+    count, used = all_numbers(text, place, _POWERS, values, lines)
+    return values[:count], lines[:used]
+
+
+@compiled
+def all_numbers(
+    text: Bytes,
+    place: int,
+    powers: NDArray[np.float64],
+    values: NDArray[np.float64],
+    lines: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Fill in what :func:`numbers_of` returns; returns how many values and lines there are."""
+    count, used, fresh = 0, 0, True
+    while place < len(text):
+        byte = text[place]
+        if byte == 10 or byte == 13:
+            place, fresh = place + 1, True
+        elif byte == 32 or (byte < 32 and blank(byte)):
+            place += 1
+        else:
+            if fresh:
+                lines[used] = count
+                used, fresh = used + 1, False
+            values[count], place = number(text, place, powers)
+            count += 1
+    return count, used
 
 
 @compiled

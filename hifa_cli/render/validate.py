@@ -35,7 +35,6 @@ def check(path: Path) -> None:
     """
     looks: dict[str, Callable[[Path], None]] = {
         ".3mf": _check_archive, ".dae": _check_collada, ".gltf": _check_gltf, ".glb": _check_gltf,
-        ".ply": _check_ply,
     }  # fmt: skip
     if look := looks.get(path.suffix.lower()):
         look(path)
@@ -233,22 +232,3 @@ def _depth(children: list[list[int]]) -> float:
             if parents[child] == 0:
                 waiting.append(child)
     return float("inf") if done < len(children) else max(depth, default=0)
-
-
-def _check_ply(path: Path) -> None:
-    """Refuse a text PLY with fewer lines than its header announces; a binary one its reader refuses."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-        begin = head.find(b"end_header")
-        if begin < 0 or not re.search(rb"^format\s+ascii", head[:begin], re.MULTILINE):
-            return
-        announced = sum(
-            int(count) for count in re.findall(rb"^element\s+\w+\s+(\d{1,20})\s*$", head[:begin], re.M)
-        )
-        file.seek(begin)
-        lines, last = -1, b""
-        while block := file.read(_BLOCK):
-            lines += block.count(b"\n") or block.count(b"\r")
-            last = block[-1:]
-        if lines + (last not in (b"\n", b"\r")) < announced:
-            raise HifaError(f"is cut off: it announces {announced} lines and has {max(lines, 0)}")
