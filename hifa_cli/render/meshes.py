@@ -11,7 +11,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers import ply
+from hifa_cli.render.readers import dae, ply
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
 
@@ -42,7 +42,13 @@ def read_mesh(path: Path) -> Mesh:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    reader = {".off": _read_off, ".obj": _read_obj, ".stl": _read_stl, ".ply": ply.read}.get(suffix, _read_other)
+    reader = {
+        ".off": _read_off,
+        ".obj": _read_obj,
+        ".stl": _read_stl,
+        ".ply": ply.read,
+        ".dae": dae.read,
+    }.get(suffix, _read_other)
     try:
         with path.open("rb") as file:
             if not file.read(1):

@@ -1,7 +1,6 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
 import math
-import re
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,10 +15,10 @@ from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.render.readers import dae
 from hifa_cli.render.shading import PRESETS
 
 Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
-_DAE_UP = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
 
 
 def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
@@ -32,18 +31,8 @@ def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
         return config.up
     suffix = path.suffix.lower()
     if suffix == ".dae":
-        return _dae_up(path)
+        return dae.up_axis(path)
     return "y" if suffix in Y_UP_SUFFIXES else "z"
-
-
-def _dae_up(path: Path) -> Literal["x", "y", "z"]:
-    try:
-        with path.open("rb") as file:
-            named = _DAE_UP.search(file.read(1 << 16))
-    except OSError:
-        named = None
-    axis: dict[bytes, Literal["x", "y", "z"]] = {b"X": "x", b"Y": "y", b"Z": "z"}
-    return axis[named[1]] if named else "y"
 
 
 class Renderer(Protocol):

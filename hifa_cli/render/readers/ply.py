@@ -236,7 +236,7 @@ class TextBody:
             return False
         begin, end = self.lines[self.line : self.line + 2]
         try:
-            starts, corners = self.lists(element._replace(count=1), wanted)
+            _, corners = self.lists(element._replace(count=1), wanted)
         except Short:
             return False
         whole = end - begin == len(corners) + len(element.properties)
