@@ -11,7 +11,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers import dae, ply
+from hifa_cli.render.readers import dae, ply, threemf
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
 
@@ -48,6 +48,7 @@ def read_mesh(path: Path) -> Mesh:
         ".stl": _read_stl,
         ".ply": ply.read,
         ".dae": dae.read,
+        ".3mf": threemf.read,
     }.get(suffix, _read_other)
     try:
         with path.open("rb") as file:

@@ -1,6 +1,5 @@
 """XML of meshes: parsed without document types, entities, network or other files."""
 
-import re
 from typing import Any
 
 from hifa_cli.errors import HifaError
@@ -10,7 +9,7 @@ SAFE: dict[str, Any] = {
     "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": True,
     "remove_comments": True, "remove_pis": True,
 }  # fmt: skip
-_WRONG_BYTES = re.compile(r"encoding|not proper UTF-8|invalid.*char", re.IGNORECASE)
+_HARMLESS = (200, 201, 202, 203, 204, 205)  # libxml2's errors about namespaces and their prefixes
 
 
 def parsed(content: bytes, kind: str) -> Any:
@@ -23,16 +22,18 @@ def parsed(content: bytes, kind: str) -> Any:
     """
     from lxml import etree
 
+    parser = etree.XMLParser(**SAFE, recover=True)
+    latin = b"\0" not in content[:64] and not _is_utf8(content)
+    if latin:
+        parser = etree.XMLParser(**SAFE, recover=True, encoding="iso-8859-1")
     try:
-        return etree.fromstring(content, etree.XMLParser(**SAFE))
+        root = etree.fromstring(content, parser)
+        faults = [one for one in parser.error_log if one.type not in _HARMLESS]
     except etree.XMLSyntaxError as error:
-        first = error
-    if b"\0" not in content[:64] and _WRONG_BYTES.search(str(first)):
-        try:
-            return etree.fromstring(content, etree.XMLParser(**SAFE, encoding="iso-8859-1"))
-        except etree.XMLSyntaxError as error:
-            first = error
-    line = first.position[0] if first.position else 0
+        root, faults = None, [*error.error_log]
+    if root is not None and not faults:
+        return root
+    line = faults[0].line if faults else 0
     where = f"line {line}" if line else "its beginning"
     raise HifaError(f"cannot be read as {kind}: its XML is cut off or damaged at {where}")
 
@@ -51,3 +52,11 @@ def children(element: Any, *names: str) -> list[Any]:
 def child(element: Any, name: str) -> Any:
     """Return the first child of a name, or None."""
     return next((one for one in element if name_of(one) == name), None)
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
