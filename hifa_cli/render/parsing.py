@@ -49,8 +49,11 @@ def parse_off(text: Bytes) -> Polygons:
     vertices, starts = np.empty((points, 3)), np.zeros(faces + 1, dtype=np.int64)
     corners = np.empty(len(text) // 2 + 1, dtype=np.int64)
     for by_line in (True, False):  # a line an item, as nearly always; else white space is all alike
-        read = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
+        read, end = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
         if read == points + faces:
+            end = to_content(text, end)
+            if text[end : end + 1].tobytes().isdigit():
+                raise HifaError(f"has more than the {points} vertices and {faces} faces that it announces")
             return Polygons(vertices, starts, corners[: starts[-1]])
     there = f"{read} of {points} vertices" if read < points else f"{read - points} of {faces} faces"
     raise HifaError(f"is cut off or damaged: only {there} can be read")
@@ -67,21 +70,26 @@ def parse_obj(text: Bytes) -> Polygons:
     return Polygons(vertices, starts, corners)
 
 
-def parse_stl_text(text: Bytes) -> NDArray[np.float64]:
-    """The text form of STL: (3·m, 3) corners, three a face.
+def parse_stl_text(text: Bytes) -> Polygons:
+    """The text form of STL, its words in lines or not; faces may have more than three corners.
 
     Raises:
         HifaError: a face is not whole.
     """
     text = ended(text)
-    vertices = np.empty((stl_corners(text, _POWERS, np.empty((0, 3))), 3))
-    stl_corners(text, _POWERS, vertices)
-    if len(vertices) % 3:
+    counts = np.zeros(2, dtype=np.int64)
+    none, nothing = np.empty((0, 3)), np.empty(0, dtype=np.int64)
+    stl_corners(text, _POWERS, none, nothing, counts)
+    vertices, starts = np.empty((counts[0], 3)), np.zeros(counts[1] + 1, dtype=np.int64)
+    stl_corners(text, _POWERS, vertices, starts, counts)
+    if not counts[1]:  # no face is ended by a word
+        starts = np.arange(0, len(vertices) + 1, 3)
+    if starts[-1] != len(vertices) or (np.diff(starts) < 3).any():
         raise HifaError(f"is cut off or damaged: {len(vertices)} corners are no whole number of triangles")
     tail = text[-4096:].tobytes().lower()
     if len(vertices) and b"endsolid" not in tail and not tail.rstrip().endswith(b"endfacet"):
         raise HifaError("is cut off: it ends within a face")
-    return vertices
+    return Polygons(vertices, starts, np.arange(len(vertices)))
 
 
 def ended(text: Bytes) -> Bytes:
@@ -297,39 +305,39 @@ def off_body(
     vertices: NDArray[np.float64],
     starts: NDArray[np.int64],
     corners: NDArray[np.int64],
-) -> int:
-    """Read vertices, then faces; returns how many of both together could be read."""
+) -> tuple[int, int]:
+    """Read vertices, then faces; returns how many of both could be read, and where it ended."""
     for vertex in range(len(vertices)):
         place = to_content(text, place)
         for axis in range(3):
             if place < len(text):
                 place = in_line(text, place) if by_line else to_content(text, place)
             if place >= len(text) or line_ends(text, place):
-                return vertex
+                return vertex, place
             vertices[vertex, axis], place = number(text, place, powers)
         if by_line:
             place = next_line(text, place)
     for face in range(len(starts) - 1):
         place = to_content(text, place)
         if place >= len(text):
-            return len(vertices) + face
+            return len(vertices) + face, place
         size, end = integer(text, place)
         if end == place or size < 0:
-            return len(vertices) + face
+            return len(vertices) + face, place
         place, used = end, starts[face]
         for _ in range(size):
             place = in_line(text, place) if by_line else to_content(text, place)
             if place >= len(text) or used >= len(corners):
-                return len(vertices) + face
+                return len(vertices) + face, place
             corner, end = integer(text, place)
             if end == place:
-                return len(vertices) + face
+                return len(vertices) + face, place
             corners[used], place = corner, end
             used += 1
         starts[face + 1] = used
         if by_line:
             place = next_line(text, place)
-    return len(vertices) + len(starts) - 1
+    return len(vertices) + len(starts) - 1, place
 
 
 @compiled
@@ -399,22 +407,86 @@ def obj_body(
 
 
 @compiled
-def stl_corners(text: Bytes, powers: NDArray[np.float64], vertices: NDArray[np.float64]) -> int:
-    """Count the lines that begin with "vertex", and read as many as ``vertices`` has room for."""
-    count, place = 0, to_content(text, 0)
+def stl_word(text: Bytes, place: int) -> int:
+    """The length of one of the words that make faces: vertex 6, endloop 7, endfacet 8, solid 5; else 0."""
+    word, length = 0, 0
+    while length <= 8 and place + length < len(text) and not word_ends(text, place + length):
+        word = word * 256 + (text[place + length] | 32) if length < 8 else 0
+        length += 1
+    if length == 6 and word == 0x766572746578:
+        return 6
+    if length == 7 and word == 0x656E646C6F6F70:
+        return 7
+    if length == 8 and word == 0x656E646661636574:
+        return 8
+    if length == 5 and word == 0x736F6C6964:
+        return 5
+    return 0
+
+
+@compiled
+def stl_named(text: Bytes, place: int) -> int:
+    """Where the name behind "solid" ends: at the end of its line, or before a "facet" in it."""
+    while place < len(text) and text[place] != 10 and text[place] != 13:
+        if (
+            (text[place] | 32) == 102
+            and place + 5 < len(text)
+            and (text[place + 1] | 32) == 97
+            and (text[place + 2] | 32) == 99
+            and (text[place + 3] | 32) == 101
+            and (text[place + 4] | 32) == 116
+            and word_ends(text, place + 5)
+            and word_ends(text, place - 1)
+        ):
+            return place
+        place += 1
+    return place
+
+
+@compiled
+def stl_corners(
+    text: Bytes,
+    powers: NDArray[np.float64],
+    vertices: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Read the three words behind each "vertex" and note where "endloop" or "endfacet" ends a face.
+
+    Args:
+        text: the file.
+        powers: of ten.
+        vertices: (n, 3) to fill in, or none to count them only.
+        starts: (faces + 1) to fill in, or none.
+        counts: becomes how many vertices and faces there are.
+    """
+    count, faces, begin, place = 0, 0, 0, 0
     while place < len(text):
-        if place + 6 < len(text) and blank(text[place + 6]):
-            word = 0
-            for letter in range(6):
-                word = word * 256 + (text[place + letter] | 32)
-            if word == 0x766572746578:  # "vertex"
-                if count < len(vertices):
-                    place += 6
-                    for axis in range(3):
-                        place = in_line(text, place)
+        if word_ends(text, place):
+            place += 1
+            continue
+        length = stl_word(text, place)
+        if length == 6:
+            place += 6
+            for axis in range(3):
+                while place < len(text) and word_ends(text, place):
+                    place += 1
+                if place < len(text) and count < len(vertices):
+                    vertices[count, axis], place = number(text, place, powers)
+                else:
+                    if count < len(vertices):
                         vertices[count, axis] = math.nan
-                        if not line_ends(text, place):
-                            vertices[count, axis], place = number(text, place, powers)
-                count += 1
-        place = to_content(text, next_line(text, place))
-    return count
+                    while place < len(text) and not word_ends(text, place):
+                        place += 1
+            count += 1
+            continue
+        if length == 5:
+            place = stl_named(text, place + 5)
+            continue
+        if length >= 7 and count > begin:
+            faces, begin = faces + 1, count
+            if faces < len(starts):
+                starts[faces] = count
+        while place < len(text) and not word_ends(text, place):
+            place += 1
+    counts[0], counts[1] = count, faces
