@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hifa_cli.errors import HifaError
 from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
+from hifa_cli.render.contents import ending_of
 from hifa_cli.render.polygons import triangles
 from hifa_cli.render.readers import dae, ply, stl, threemf
 from hifa_cli.render.readers.textual import refuse_commas, utf8
@@ -47,21 +48,15 @@ def read_mesh(path: Path) -> Mesh:
         HifaError: the file cannot be read, or holds nothing that could be drawn.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    reader = {
-        ".off": _read_off,
-        ".obj": _read_obj,
-        ".stl": stl.read,
-        ".ply": ply.read,
-        ".dae": dae.read,
-        ".3mf": threemf.read,
-    }.get(suffix, _read_other)
     try:
         with path.open("rb") as file:
             if not file.read(1):
                 raise HifaError("is empty: the file has no bytes")
-        validate.check(path)
-        return sanitised(*reader(path))
+        ending = ending_of(path)
+        validate.check(path, ending)
+        if (reader := _READERS.get(ending)) is not None:
+            return sanitised(*reader(path))
+        return sanitised(*_read_other(path, ending))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
     except OSError as error:
@@ -95,29 +90,30 @@ def _of_text(parse: Callable[[parsing.Bytes], parsing.Polygons], path: Path) -> 
 STEP_TOLERANCE: dict[str, Any] = {"tol_linear": 0.01, "tol_relative": True, "tol_angular": 0.2}
 
 
-def _read_other(path: Path) -> Arrays:
+def _read_other(path: Path, ending: str) -> Arrays:
     """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
     import trimesh
 
     own: Any = validate.OwnFolder(path)
     options: dict[str, Any] = {}
-    if path.suffix.lower() in (".gltf", ".glb"):
+    if ending in (".gltf", ".glb"):
         options = {"skip_materials": True}
-    if path.suffix.lower() in (".step", ".stp"):
+    if ending in (".step", ".stp"):
         _want_step_reader()
         options = STEP_TOLERANCE
     try:
-        scene = trimesh.load_scene(path, process=False, resolver=own, **options)
+        scene = trimesh.load_scene(path, file_type=ending[1:] or None, process=False, resolver=own, **options)
         meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
     except (MemoryError, HifaError):
         raise
     except FileNotFoundError as error:  # a file that it names, or STEP's reader wrote none
         raise HifaError(
-            f"cannot be read as {path.suffix}: it is damaged, or a file that it needs is gone"
+            f"cannot be read as {ending}: it is damaged, or a file that it needs is gone"
         ) from error
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HifaError(f"cannot be read as {path.suffix or 'a mesh'}: {reason}") from error
+        raise HifaError(
+            f"cannot be read as {ending or 'a mesh'}: it is damaged, or of a kind that is not read"
+        ) from error
     if not meshes:
         points = sum(len(getattr(part, "vertices", ())) for part in scene.geometry.values())
         return np.empty((points, 3)), np.empty((0, 3))
@@ -125,6 +121,16 @@ def _read_other(path: Path) -> Arrays:
     vertices = np.concatenate([np.asarray(mesh.vertices, dtype=np.float64) for mesh in meshes])
     faces = [np.asarray(mesh.faces) + offset for mesh, offset in zip(meshes, offsets[:-1], strict=True)]
     return vertices, np.concatenate(faces)
+
+
+_READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".off": _read_off,
+    ".obj": _read_obj,
+    ".stl": stl.read,
+    ".ply": ply.read,
+    ".dae": dae.read,
+    ".3mf": threemf.read,
+}
 
 
 def _want_step_reader() -> None:

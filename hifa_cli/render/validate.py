@@ -24,8 +24,12 @@ _DOCTYPE = re.compile(
 _OVERLAP = 32  # bytes of the block before, where the word may begin
 
 
-def check(path: Path) -> None:
+def check(path: Path, ending: str) -> None:
     """Refuse a mesh that could fill the memory, run in circles or have other files read.
+
+    Args:
+        path: the file.
+        ending: of the format that it is read as.
 
     Raises:
         HifaError: it is one.
@@ -34,7 +38,7 @@ def check(path: Path) -> None:
     looks: dict[str, Callable[[Path], None]] = {
         ".3mf": _check_archive, ".dae": _check_collada, ".gltf": _check_gltf, ".glb": _check_gltf,
     }  # fmt: skip
-    if look := looks.get(path.suffix.lower()):
+    if look := looks.get(ending):
         look(path)
 
 
@@ -110,11 +114,11 @@ def _check_archive(path: Path) -> None:
                     with archive.open(member) as file:
                         _refuse_doctype(iter(lambda: file.read(_BLOCK), b""))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise HifaError(f"cannot be read as .3mf: {' '.join(str(error).split())}") from error
+        raise HifaError("cannot be read as .3mf: it is not a whole zip archive, or encrypted") from error
     except Exception as error:
-        if type(error).__name__ != "error":  # zlib's and lzma's
+        if type(error).__name__ not in ("error", "LZMAError"):  # zlib's and lzma's
             raise
-        raise HifaError(f"cannot be read as .3mf: it is damaged ({error})") from error
+        raise HifaError("cannot be read as .3mf: a part of it is damaged") from error
 
 
 def _check_collada(path: Path) -> None:
@@ -145,9 +149,9 @@ def _check_gltf(path: Path) -> None:
 
 def _gltf_json(path: Path) -> bytes:
     with path.open("rb") as file:
-        if path.suffix.lower() == ".gltf":
-            return file.read()
         head = file.read(20)
+        if not head.startswith(b"glTF"):
+            return (head + file.read()).removeprefix(b"\xef\xbb\xbf")
         return file.read(int.from_bytes(head[12:16], "little"))
 
 
