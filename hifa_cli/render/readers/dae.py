@@ -56,13 +56,14 @@ def up_axis(path: Path) -> Literal["x", "y", "z"]:
     from lxml import etree
 
     axes: dict[str, Literal["x", "y", "z"]] = {"X_UP": "x", "Y_UP": "y", "Z_UP": "z"}
+    careful = {**SAFE, "huge_tree": False}  # nobody has looked for entities yet
     try:
-        events = etree.iterparse(str(path), events=("end",), tag="{*}asset", recover=True, **SAFE)
-        for _, asset in events:
-            above = asset.getparent()
-            if above is not None and above.getparent() is None:
-                said = child(asset, "up_axis")
-                return axes.get((said.text or "").strip().upper(), "y") if said is not None else "y"
+        with path.open("rb") as file:
+            for _, asset in etree.iterparse(file, events=("end",), tag="{*}asset", recover=True, **careful):
+                above = asset.getparent()
+                if above is not None and above.getparent() is None:
+                    said = child(asset, "up_axis")
+                    return axes.get((said.text or "").strip().upper(), "y") if said is not None else "y"
     except (etree.XMLSyntaxError, OSError):
         pass
     return "y"
