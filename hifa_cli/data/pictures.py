@@ -148,7 +148,7 @@ def _stretched(picture: Image.Image) -> Image.Image:
     """Brighten colours that have used 10, 12 or 14 of 16 bits, and are all but black in the upper 8."""
     bands = picture.split()
     colours = bands[:-1] if picture.mode in ("RGBA", "LA") else bands
-    brightest = max(int(band.getextrema()[1]) for band in colours)
+    brightest = max(int(np.asarray(band).max()) for band in colours)
     white = next(white >> 8 for white in _WIDE_WHITES if brightest <= white >> 8)
     if not 0 < white < 255:
         return picture

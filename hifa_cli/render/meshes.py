@@ -172,8 +172,8 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
 def _bad(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> int:
     """How many faces have a corner that does not exist or is not finite."""
     exist = ((faces >= 0) & (faces < len(vertices))).all(axis=1)
-    finite = np.isfinite(vertices).all(axis=1)
-    return len(faces) - int(finite[faces[exist]].all(axis=1).sum())
+    finite = np.isfinite(vertices[faces[exist]]).all(axis=(1, 2))
+    return len(faces) - int(np.count_nonzero(finite))
 
 
 def renumbered(places: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -234,7 +234,9 @@ def _numbers(element: Any, count: int) -> NDArray[np.float64]:
     Raises:
         HifaError: it has not as many as it must.
     """
-    values, _ = numbers_of(np.frombuffer(((element.text or "") + " ").encode(), dtype=np.uint8))
+    text = np.frombuffer(((element.text or "") + " ").encode(), dtype=np.uint8)
+    values, _ = numbers_of(text)
+    refuse_commas(values, text)
     if len(values) != count or not np.isfinite(values).all():
         raise HifaError(f"has a damaged <{name_of(element)}>: {count} numbers are wanted")
     return values

@@ -35,7 +35,8 @@ def _flat(vertices: NDArray[np.float64], outer: Ring) -> NDArray[np.float64]:
     normal = normal / length if length > 0 else np.array([0.0, 0.0, 1.0])
     u = np.cross(np.eye(3)[np.abs(normal).argmin()], normal)
     u = u / np.linalg.norm(u)
-    return (vertices - vertices[outer[0]]) @ np.stack([u, np.cross(normal, u)], axis=1)
+    plane: NDArray[np.float64] = (vertices - vertices[outer[0]]) @ np.stack([u, np.cross(normal, u)], axis=1)
+    return plane
 
 
 def _area(points: NDArray[np.float64]) -> float:

@@ -1,6 +1,7 @@
 """PLY: text and binary of either byte order, polygons and triangle strips."""
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,8 @@ class Property(NamedTuple):
     length: str | None
 
 
-class Element(NamedTuple):
+@dataclass(frozen=True)
+class Element:
     """So many records of the same properties."""
 
     name: str
@@ -110,7 +112,7 @@ def header_of(content: Bytes) -> Header:
             elements.append(Element(*_named(words), ()))
         elif words[:1] == ["property"] and elements:
             last = elements[-1]
-            elements[-1] = last._replace(properties=(*last.properties, _property(words)))
+            elements[-1] = replace(last, properties=(*last.properties, _property(words)))
     return Header(order, elements, end.end())
 
 
@@ -140,12 +142,14 @@ def meshed(header: Header, body: "Body") -> tuple[NDArray[np.float64], NDArray[n
     Raises:
         HifaError: it ends early, goes on behind its end, or lacks what makes a vertex or a face.
     """
-    vertices, faces, strips = np.empty((0, 3)), [], []
+    vertices = np.empty((0, 3))
+    faces: list[Lists] = []
+    strips: list[Lists] = []
     last: Element | None = None
     for element in header.elements:
         try:
             if element.name in _VERTICES:
-                vertices = np.concatenate([vertices, body.columns(element, _axes(element))])
+                vertices = np.concatenate([vertices, body.columns(element, _axes(element)).reshape(-1, 3)])
             elif element.name in (*_FACES, *_STRIPS):
                 kept = strips if element.name in _STRIPS else faces
                 kept.append(body.lists(element, _corners(element)))
@@ -236,7 +240,7 @@ class TextBody:
             return False
         begin, end = self.lines[self.line : self.line + 2]
         try:
-            _, corners = self.lists(element._replace(count=1), wanted)
+            _, corners = self.lists(replace(element, count=1), wanted)
         except Short:
             return False
         whole = end - begin == len(corners) + len(element.properties)
@@ -311,7 +315,7 @@ class BinaryBody:
         found = 0
         while found < most and self.place < len(self.content):
             try:
-                _, corners = self.lists(element._replace(count=1), wanted)
+                _, corners = self.lists(replace(element, count=1), wanted)
             except Short:
                 return False
             if len(corners) < 3 or (corners < 0).any() or (corners >= vertices).any():
