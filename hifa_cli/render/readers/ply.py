@@ -160,8 +160,8 @@ def meshed(header: Header, body: "Body") -> tuple[NDArray[np.float64], NDArray[n
                 f"is cut off or damaged: {short} of {element.count} records of '{element.name}' can be read"
             ) from None
         last = element if element.count else last
-    if last is not None and last.name in _FACES and body.goes_on(last, _corners(last), len(vertices)):
-        raise HifaError(f"has more faces than the {last.count} that its header announces")
+    if last is not None and body.goes_on(last, len(vertices)):
+        raise HifaError(f"has more records of '{last.name}' than the {last.count} that its header announces")
     cut = [triangles(Polygons(vertices, *lists)) for lists in faces]
     return vertices, np.concatenate([*cut, *(apart(*lists) for lists in strips), np.empty((0, 3), np.int64)])
 
@@ -234,17 +234,13 @@ class TextBody:
         offsets, lengths = self._walked(element, [wanted])
         return _gathered(offsets[:, 0], lengths[:, 0], self.values, 1)
 
-    def goes_on(self, element: Element, wanted: int, vertices: int) -> bool:
-        """Whether the next line is another face."""
+    def goes_on(self, element: Element, vertices: int) -> bool:
+        """Whether a line follows that may be another record: three numbers or more."""
+        del element, vertices
         if not self.by_line or self.line + 1 >= len(self.lines):
             return False
-        begin, end = self.lines[self.line : self.line + 2]
-        try:
-            _, corners = self.lists(replace(element, count=1), wanted)
-        except Short:
-            return False
-        whole = end - begin == len(corners) + len(element.properties)
-        return bool(whole and len(corners) >= 3 and (corners >= 0).all() and (corners < vertices).all())
+        more = self.values[self.lines[self.line] : self.lines[self.line + 1]]
+        return len(more) >= 3 and bool(np.isfinite(more).all())
 
     def _walked(self, element: Element, wanted: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         listed = np.array([one.length is not None for one in element.properties], dtype=np.bool_)
@@ -309,8 +305,11 @@ class BinaryBody:
         kind = np.dtype(self.order + element.properties[wanted].kind)
         return _gathered(offsets[:, 0], lengths[:, 0], self.content, kind.itemsize, kind)
 
-    def goes_on(self, element: Element, wanted: int, vertices: int) -> bool:
+    def goes_on(self, element: Element, vertices: int) -> bool:
         """Whether all that follows is faces, too."""
+        if element.name not in _FACES:
+            return False
+        wanted = _corners(element)
         most = (len(self.content) - self.place) // self._least(element)
         found = 0
         while found < most and self.place < len(self.content):
