@@ -408,7 +408,7 @@ def obj_body(
 
 @compiled
 def stl_word(text: Bytes, place: int) -> int:
-    """The length of one of the words that make faces: vertex 6, endloop 7, endfacet 8, solid 5; else 0."""
+    """The length of one of the words that make faces: vertex 6, endloop 7, endfacet 8, solid 5, endsolid 9; else 0."""
     word, length = 0, 0
     while length <= 8 and place + length < len(text) and not word_ends(text, place + length):
         word = word * 256 + (text[place + length] | 32) if length < 8 else 0
@@ -421,6 +421,8 @@ def stl_word(text: Bytes, place: int) -> int:
         return 8
     if length == 5 and word == 0x736F6C6964:
         return 5
+    if length == 8 and word == 0x656E64736F6C6964:
+        return 9
     return 0
 
 
@@ -480,8 +482,8 @@ def stl_corners(
                         place += 1
             count += 1
             continue
-        if length == 5:
-            place = stl_named(text, place + 5)
+        if length == 5 or length == 9:
+            place = stl_named(text, place + min(length, 8))
             continue
         if length >= 7 and count > begin:
             faces, begin = faces + 1, count

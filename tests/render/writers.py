@@ -18,6 +18,9 @@ _CODES = {
 }  # fmt: skip
 
 
+Column = tuple[str | tuple[str, str], Sequence[float]]  # a type, or a list's two, and its values
+
+
 class Ply(NamedTuple):
     """How a PLY is written.
 
@@ -43,8 +46,8 @@ class Ply(NamedTuple):
 
     def bytes_of(self, vertices: NDArray[np.float64], polygons: Sequence[Sequence[int]]) -> bytes:
         """Write vertices (n, 3) and polygons."""
-        before = [("uchar", [7]), (("uchar", "short"), [1, -2, 3])] if self.extra else []
-        behind = [("float", [0.5])] if self.extra else []
+        before: list[Column] = [("uchar", [7]), (("uchar", "short"), [1, -2, 3])] if self.extra else []
+        behind: list[Column] = [("float", [0.5])] if self.extra else []
         header = ["ply", f"format {self.form} 1.0", "comment end_header is not here"]
         header += [f"element vertex {len(vertices)}"]
         header += ["property uchar flag", "property list uchar short notes"] if self.extra else []
@@ -66,7 +69,7 @@ class Ply(NamedTuple):
         rows += [self._row([*before, ((self.length, self.corner), one)]) for one in lists]
         return self.newline.join([*header, "end_header", ""]).encode() + b"".join(rows)
 
-    def _row(self, values: Sequence[tuple[str | tuple[str, str], Sequence[float]]]) -> bytes:
+    def _row(self, values: Sequence[Column]) -> bytes:
         if self.form == "ascii":
             words = [
                 word

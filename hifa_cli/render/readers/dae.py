@@ -21,7 +21,7 @@ from hifa_cli.render.readers.parts import Parts
 from hifa_cli.render.readers.textual import refuse_commas
 from hifa_cli.render.readers.xmltree import SAFE, child, children, name_of, parsed
 
-MOST_NODES = 1_000_000  # with all copies
+MOST_NODES = 200_000  # with all copies
 MOST_DEPTH = 2_000
 MOST_CONTROLLERS = 100  # of which one is the source of the next
 _NAMED = ("geometry", "controller", "node", "visual_scene", "source", "float_array", "int_array", "vertices")

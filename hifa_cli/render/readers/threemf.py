@@ -15,7 +15,7 @@ from hifa_cli.render.parsing import numbers_of
 from hifa_cli.render.readers.parts import Parts
 from hifa_cli.render.readers.xmltree import child, children, name_of, parsed
 
-MOST_OBJECTS = 1_000_000  # with all copies
+MOST_OBJECTS = 200_000  # with all copies
 MOST_DEPTH = 200  # of components in components
 _ROOT = "3dmodel"  # how the type of the relationship to the root model ends
 _UNITS = {

@@ -39,9 +39,9 @@ def parsed(content: bytes, kind: str) -> Any:
 
 
 def name_of(element: Any) -> str:
-    """Return an element's name without its namespace."""
+    """Return an element's name without its namespace, or a prefix that is not declared."""
     tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+    return tag.rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
 
 
 def children(element: Any, *names: str) -> list[Any]:
