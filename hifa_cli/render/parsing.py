@@ -408,7 +408,7 @@ def obj_body(
 
 @compiled
 def stl_word(text: Bytes, place: int) -> int:
-    """The length of one of the words that make faces: vertex 6, endloop 7, endfacet 8, solid 5, endsolid 9; else 0."""
+    """Return which word comes: 6 for vertex, 7 endloop, 8 endfacet, 5 solid, 9 endsolid, 0 for any other."""
     word, length = 0, 0
     while length <= 8 and place + length < len(text) and not word_ends(text, place + length):
         word = word * 256 + (text[place + length] | 32) if length < 8 else 0

@@ -68,7 +68,7 @@ def test_any_polygons_in_any_encoding_read_back_equal(
     found, faces = read(tmp_path_factory.getbasetemp() / "soup.ply", content)
     np.testing.assert_allclose(found, vertices, rtol=1e-15, atol=0)
     starts = np.cumsum([0, *(len(polygon) for polygon in polygons)])
-    expected = triangles(Polygons(vertices, starts, np.concatenate(polygons)))
+    expected = triangles(Polygons(found, starts, np.concatenate(polygons)))
     np.testing.assert_array_equal(faces, expected)
 
 
