@@ -16,6 +16,7 @@ from hifa_cli.render.compiled import compiled
 Bytes = NDArray[np.uint8]
 
 _OFF_TAG = re.compile(rb"(ST|C|N)*(4|n)?OFF(\s+BINARY)?", re.IGNORECASE)
+_STL_VERTEX = len("vertex 0 0 0")
 _POWERS = np.array([10.0**power for power in range(23)])  # the exact ones
 
 
@@ -78,10 +79,12 @@ def parse_stl_text(text: Bytes) -> Polygons:
     """
     text = ended(text)
     counts = np.zeros(2, dtype=np.int64)
-    none, nothing = np.empty((0, 3)), np.empty(0, dtype=np.int64)
-    stl_corners(text, _POWERS, none, nothing, counts)
-    vertices, starts = np.empty((counts[0], 3)), np.zeros(counts[1] + 1, dtype=np.int64)
+    vertices = np.empty(
+        (len(text) // _STL_VERTEX + 1, 3)
+    )  # more than there are: what stays empty costs nothing
+    starts = np.zeros(len(vertices) + 1, dtype=np.int64)
     stl_corners(text, _POWERS, vertices, starts, counts)
+    vertices, starts = vertices[: counts[0]], starts[: counts[1] + 1]
     if not counts[1]:  # no face is ended by a word
         starts = np.arange(0, len(vertices) + 1, 3)
     if starts[-1] != len(vertices) or (np.diff(starts) < 3).any():
@@ -455,11 +458,13 @@ def stl_corners(
 ) -> None:
     """Read the three words behind each "vertex" and note where "endloop" or "endfacet" ends a face.
 
+    Other words are passed over by their first letters, which are not v, e or s.
+
     Args:
         text: the file.
         powers: of ten.
-        vertices: (n, 3) to fill in, or none to count them only.
-        starts: (faces + 1) to fill in, or none.
+        vertices: (n, 3) to fill in, at least as many as there are.
+        starts: (n + 1) to fill in.
         counts: becomes how many vertices and faces there are.
     """
     count, faces, begin, place = 0, 0, 0, 0
@@ -467,19 +472,16 @@ def stl_corners(
         if word_ends(text, place):
             place += 1
             continue
-        length = stl_word(text, place)
-        if length == 6:
+        letter = text[place] | 32
+        length = stl_word(text, place) if letter == 118 or letter == 101 or letter == 115 else 0
+        if length == 6 and count < len(vertices):
             place += 6
             for axis in range(3):
                 while place < len(text) and word_ends(text, place):
                     place += 1
-                if place < len(text) and count < len(vertices):
+                vertices[count, axis] = math.nan
+                if place < len(text):
                     vertices[count, axis], place = number(text, place, powers)
-                else:
-                    if count < len(vertices):
-                        vertices[count, axis] = math.nan
-                    while place < len(text) and not word_ends(text, place):
-                        place += 1
             count += 1
             continue
         if length == 5 or length == 9:
@@ -487,8 +489,7 @@ def stl_corners(
             continue
         if length >= 7 and count > begin:
             faces, begin = faces + 1, count
-            if faces < len(starts):
-                starts[faces] = count
+            starts[faces] = count
         while place < len(text) and not word_ends(text, place):
             place += 1
     counts[0], counts[1] = count, faces
