@@ -1,6 +1,7 @@
 """3MF: the meshes of the objects that are built, wherever in the package they and their components lie."""
 
 import posixpath
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render.parsing import numbers_of
+from hifa_cli.render.compiled import compiled
+from hifa_cli.render.parsing import Bytes, numbers_of
 from hifa_cli.render.readers.parts import Parts
 from hifa_cli.render.readers.xmltree import child, children, name_of, parsed
 
@@ -22,6 +24,7 @@ _UNITS = {
     "micron": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "inch": 25.4, "foot": 304.8, "meter": 1000.0,
 }  # fmt: skip
 _PLAIN = ("mesh", "components", "metadatagroup")
+_LISTS = re.compile(rb"<((?:[A-Za-z_][\w.-]*:)?(vertices|triangles))(?:\s[^<>]*)?>")
 _IN_MESH = ("vertices", "triangles", "trianglesets")
 
 Place = NDArray[np.float64]
@@ -51,6 +54,8 @@ class Package:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
         self._names = {_plain(name): name for name in archive.namelist()}
+        self._mark = f"lifted-{token_hex(8)}"  # of lists that were taken out of the XML; nobody can guess it
+        self._tables: list[NDArray[np.float64]] = []
         self._models: dict[str, Any] = {}
         self._objects: dict[Key, Any] = {}
         self._meshes: dict[Key, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
@@ -109,7 +114,8 @@ class Package:
         if name not in self._models:
             if name not in self._names:
                 raise HifaError(f"names a model that is not in it ('{name[:80]}')")
-            root = parsed(self.archive.read(self._names[name]), ".3mf")
+            content = lifted(self.archive.read(self._names[name]), self._mark, self._tables)
+            root = parsed(content, ".3mf")
             if name_of(root) != "model":
                 raise HifaError(f"cannot be read as .3mf: '{name[:80]}' is no model, or is encrypted")
             self._models[name] = root
@@ -147,11 +153,162 @@ class Package:
         if key not in self._meshes:
             mesh = child(thing, "mesh")
             _refuse_others(mesh, _IN_MESH)
-            vertices = _table(child(mesh, "vertices"), "vertex", ("x", "y", "z"))
-            corners = _table(child(mesh, "triangles"), "triangle", ("v1", "v2", "v3"))
+            vertices = self._table(child(mesh, "vertices"), "vertex", ("x", "y", "z"))
+            corners = self._table(child(mesh, "triangles"), "triangle", ("v1", "v2", "v3"))
             whole = np.abs(corners) < 1 << 53
             self._meshes[key] = vertices, np.where(whole, corners, -1).astype(np.int64)
         return self._meshes[key]
+
+    def _table(self, group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64]:
+        """(n, columns) numbers of the attributes of all rows.
+
+        Raises:
+            HifaError: a row lacks one, or it is not a number.
+        """
+        if group is None:
+            return np.empty((0, len(columns)))
+        lifted_as = group.get(self._mark)
+        table = _rows(group, row, columns) if lifted_as is None else self._tables[int(lifted_as)]
+        if not np.isfinite(table).all():
+            raise HifaError(f"has a <{row}> of something else than numbers")
+        return table
+
+
+def lifted(content: bytes, mark: str, tables: list[NDArray[np.float64]]) -> bytes:
+    """Take plain lists of vertices and triangles out of a model's XML: trees of them take four times as long.
+
+    Args:
+        content: of a model part.
+        mark: the name of an attribute that the XML does not have.
+        tables: gets the numbers of each list; the element that it was in is marked with its place there.
+
+    Returns:
+        The XML without them. A list that holds anything unusual stays in it.
+    """
+    pieces, done = [], 0
+    for opening in _LISTS.finditer(content):
+        end = content.find(b"</" + opening[1], opening.end())
+        if opening.start() < done or opening[0].endswith(b"/>") or end < 0:
+            continue
+        block = np.frombuffer(content, dtype=np.uint8, count=end - opening.end(), offset=opening.end())
+        text = np.empty(len(block) + 1, dtype=np.uint8)
+        row = np.frombuffer(b"vertex" if opening[2] == b"vertices" else b"triangle", dtype=np.uint8)
+        used = scan_rows(block, row, text)
+        values = numbers_of(text[:used])[0] if used > 0 else np.empty(0)
+        if used < 0 or len(values) % 3:
+            continue
+        pieces += [content[done : opening.end() - 1], f' {mark}="{len(tables)}">'.encode()]
+        tables.append(values.reshape(-1, 3))
+        done = end
+    return b"".join([*pieces, content[done:]])
+
+
+@compiled
+def past_blanks(block: Bytes, place: int) -> int:
+    """The place of the next byte that is not white space."""
+    while place < len(block) and block[place] <= 32:
+        place += 1
+    return place
+
+
+@compiled
+def scan_rows(block: Bytes, row: Bytes, text: Bytes) -> int:
+    """Copy the three attributes of each element in a list into ``text``, a line an element.
+
+    Args:
+        block: what stands between the list's two tags.
+        row: the elements' name: vertex has x, y, z, and triangle v1, v2, v3.
+        text: to fill in, one longer than ``block``.
+
+    Returns:
+        How many bytes of ``text`` are filled; −1 where the list holds anything else.
+    """
+    place, used, size = 0, 0, len(block)
+    begins, ends = np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)
+    while place < size:
+        if block[place] <= 32:
+            place += 1
+            continue
+        if block[place] != 60:  # <
+            return -1
+        place += 1
+        closing = place < size and block[place] == 47
+        begin = place + closing
+        while (
+            place < size
+            and block[place] > 32
+            and block[place] != 62
+            and not (block[place] == 47 and place > begin)
+        ):
+            place += 1
+            if block[place - 1] == 58:
+                begin = place
+        if place - begin != len(row):
+            return -1
+        for letter in range(len(row)):
+            if block[begin + letter] != row[letter]:
+                return -1
+        if closing:
+            place = past_blanks(block, place)
+            if place >= size or block[place] != 62:
+                return -1
+            place += 1
+            continue
+        ends[:] = -1
+        while True:
+            place = past_blanks(block, place)
+            if place >= size:
+                return -1
+            if block[place] == 62:
+                place += 1
+                break
+            if block[place] == 47:
+                if place + 1 >= size or block[place + 1] != 62:
+                    return -1
+                place += 2
+                break
+            name = place
+            while place < size and block[place] > 32 and block[place] != 61:
+                if block[place] == 60 or block[place] == 62:
+                    return -1
+                place += 1
+            length = place - name
+            place = past_blanks(block, place)
+            if place >= size or block[place] != 61:
+                return -1
+            place += 1
+            place = past_blanks(block, place)
+            if place >= size or (block[place] != 34 and block[place] != 39):
+                return -1
+            quote, place = block[place], place + 1
+            value = place
+            while place < size and block[place] != quote:
+                if block[place] == 38 or block[place] == 60:
+                    return -1
+                place += 1
+            if place >= size:
+                return -1
+            column = -1
+            if len(row) == 6 and length == 1:
+                column = block[name] - 120
+            elif len(row) == 8 and length == 2 and block[name] == 118:
+                column = block[name + 1] - 49
+            if 0 <= column < 3:
+                if ends[column] >= 0 or place == value:
+                    return -1
+                begins[column], ends[column] = value, place
+            place += 1
+        for column in range(3):
+            if ends[column] < 0:
+                return -1
+            for letter in range(begins[column], ends[column]):
+                if block[letter] <= 32:
+                    return -1
+                text[used] = block[letter]
+                used += 1
+            text[used] = 10
+            used += 1
+    return used
 
 
 def _plain(name: str) -> str:
@@ -168,14 +325,8 @@ def _refuse_others(element: Any, known: tuple[str, ...]) -> None:
             )
 
 
-def _table(group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64]:
-    """(n, columns) numbers of the attributes of all rows.
-
-    Raises:
-        HifaError: a row lacks one, or it is not a number.
-    """
-    if group is None:
-        return np.empty((0, len(columns)))
+def _rows(group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64]:
+    """(n, columns) numbers of a list that stayed in the XML."""
     table = np.empty((len(group), len(columns)))
     for column, name in enumerate(columns):
         words = group.xpath(f"*/@{name}", smart_strings=False)  # an object a row would take twice as long
@@ -183,8 +334,6 @@ def _table(group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64
         if len(words) != len(group) or len(values) != len(group):
             raise HifaError(f"has a <{row}> without a number for {name}")
         table[:, column] = values
-    if not np.isfinite(table).all():
-        raise HifaError(f"has a <{row}> of something else than numbers")
     return table
 
 

@@ -166,3 +166,24 @@ def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(HifaError, match=reason):
             read(tmp_path, content)
+
+
+UNUSUAL = {
+    "single quotes": ('"', "'"),
+    "line ends between attributes": (' y="', '\n  y = "'),
+    "a comment in a list": ("<triangles>", "<triangles><!-- <triangle/> -->"),
+    "a character by its number": ('x="-0.5"', 'x="&#45;0.5"'),
+    "closing tags": ("/></vertices>", "></vertex></vertices>"),
+    "other attributes": ("<vertex ", '<vertex pid="7" xx="9" '),
+    "a list in a comment": ("<mesh>", "<mesh><!-- <vertices><vertex x='1' y='1' z='1'/></vertices> -->"),
+    "CDATA": ("<resources>", "<resources><metadata><![CDATA[<vertices><vertex/></vertices>]]></metadata>"),
+    "capital exponents": ('"0.5"', '"+5E-1"'),
+}
+
+
+@pytest.mark.parametrize("way", UNUSUAL)
+def test_lists_in_any_writing_are_read_the_same(tmp_path: Path, way: str) -> None:
+    """Plain lists are scanned, others go through the XML: both ways say the same."""
+    old, new = UNUSUAL[way]
+    assert old in GOOD
+    assert_same(read(tmp_path, package({ROOT: GOOD.replace(old, new)})), box())
