@@ -5,6 +5,7 @@ import re
 import zipfile
 import zlib
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
