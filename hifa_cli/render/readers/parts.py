@@ -20,7 +20,7 @@ class Parts:
     def add(
         self, vertices: NDArray[np.float64], faces: NDArray[np.int64], place: NDArray[np.float64]
     ) -> None:
-        """Add a body; its faces that name vertices that it does not have are left out.
+        """Add a body; its faces that name vertices that it does not have become −1.
 
         Args:
             vertices: (n, 3).
@@ -31,14 +31,12 @@ class Parts:
             HifaError: all parts together have more faces than any machine holds.
         """
         exist = ((faces >= 0) & (faces < len(vertices))).all(axis=1)
-        if not exist.all():
-            faces = faces[exist]
         self._count += len(faces)
         if self._count > MOST_FACES:
             raise HifaError(f"has more than {MOST_FACES:,} faces with all its copies: make it smaller")
         with np.errstate(invalid="ignore", over="ignore"):
             self._vertices.append(vertices @ place[:3, :3].T + place[:3, 3])
-        self._faces.append(faces + self._offset)
+        self._faces.append(np.where(exist[:, None], faces + self._offset, -1))
         self._offset += len(vertices)
 
     def joined(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

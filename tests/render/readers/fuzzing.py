@@ -27,7 +27,9 @@ _SCENE = (
 
 
 def _plys() -> list[bytes]:
-    written = [Ply(form, extra=extra).bytes_of(box().vertices, MIXED) for form in FORMS for extra in (0, 1)]
+    written = [
+        Ply(form, extra=extra).bytes_of(box().vertices, MIXED) for form in FORMS for extra in (False, True)
+    ]
     strips = [Ply(form, length="int", strips=True).bytes_of(box().vertices, MIXED) for form in FORMS]
     return [*written, *strips, Ply(newline="\r").bytes_of(box().vertices, MIXED)]
 

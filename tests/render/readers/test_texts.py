@@ -11,6 +11,7 @@ from hifa_cli.render.meshes import read_mesh
 from hifa_cli.render.readers.stl import FACE, HEAD
 from tests.render.readers.test_ply import area
 from tests.render.shapes import box, obj_text, off_text, stl_bytes, stl_text
+from tests.render.writers import Ply
 
 STL, OBJ, OFF, BINARY = stl_text(box()), obj_text(box()), off_text(box()), stl_bytes(box())
 WRITERS = {"stl": STL, "obj": OBJ, "off": OFF}
@@ -143,4 +144,20 @@ def test_mostly_damaged_is_refused(tmp_path: Path, suffix: str) -> None:
     words = WRITERS[suffix].replace("-0.5", "-O.5")
     (tmp_path / f"a.{suffix}").write_text(words)
     with pytest.raises(HifaError, match=r"triangles have corners that are missing|no face that spans"):
+        read_mesh(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["obj", "off", "ply"])
+def test_polygons_of_vertices_that_are_missing_are_damage_and_no_cloud_of_points(
+    tmp_path: Path, suffix: str
+) -> None:
+    quads = [[0, 1, 3, 99]] * 4 + [[0, 1, 3, 2]]
+    contents = {
+        "ply": Ply().bytes_of(box().vertices, quads).decode(),
+        "obj": OBJ.split("f ")[0] + "".join(f"f {a + 1} {b + 1} {c + 1} {d + 1}\n" for a, b, c, d in quads),
+        "off": OFF.split("\n3 ")[0].replace("8 12 0", "8 5 0")
+        + "".join(f"\n4 {a} {b} {c} {d}" for a, b, c, d in quads),
+    }
+    (tmp_path / f"a.{suffix}").write_text(contents[suffix])
+    with pytest.raises(HifaError, match="damaged: 4 of 6 triangles have corners that are missing"):
         read_mesh(tmp_path / f"a.{suffix}")
