@@ -36,7 +36,9 @@ class Parts:
             raise HifaError(f"has more than {MOST_FACES:,} faces with all its copies: make it smaller")
         with np.errstate(invalid="ignore", over="ignore"):
             self._vertices.append(vertices @ place[:3, :3].T + place[:3, 3])
-        self._faces.append(np.where(exist[:, None], faces + self._offset, -1))
+        moved = faces + self._offset
+        moved[~exist] = -1
+        self._faces.append(moved)
         self._offset += len(vertices)
 
     def joined(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
