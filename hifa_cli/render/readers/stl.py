@@ -1,5 +1,6 @@
 """STL: binary, whatever its count of triangles says, and text."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from hifa_cli.render.readers.textual import encoding_of, refuse_commas, utf8
 HEAD = 84  # bytes: 80 of anything, then the number of triangles
 FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 UNKNOWN = (0, 0xFFFFFFFF)  # counts of programs that do not go back to write one
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that no text has, and every binary head
 _FARTHER = 1e3  # times as far out as the triangles before: what follows them are none
 
 
 def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Read the corners of every triangle, three a triangle.
 
-    A binary file is one whose size fits its count of triangles, or that is not text: many begin with
-    "solid", too.
+    A binary file is one whose size fits its count of triangles, or that has bytes that no text has: many
+    begin with "solid", too.
 
     Raises:
         HifaError: it is cut off, or its count and its size disagree.
@@ -33,6 +35,8 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return vertices, np.arange(len(vertices)).reshape(-1, 3)
     text = utf8(content)
     polygons = parse_stl_text(text)
+    if not len(polygons.vertices):
+        raise HifaError("is empty: it has no vertices, and is text: no binary STL either")
     refuse_commas(polygons.vertices, text)
     return polygons.vertices, triangles(polygons)
 
@@ -43,11 +47,11 @@ def announced(content: Bytes) -> int:
 
 
 def is_text(content: Bytes) -> bool:
-    """Whether a file begins as the text form does."""
+    """Whether a file begins as a text."""
     head = content[:1024].tobytes()
     if encoding_of(head[:64]) is not None:
         return True
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(b"solid") and b"\0" not in head
+    return not _CONTROL.search(head)
 
 
 def _corners(content: Bytes, count: int) -> NDArray[np.float64]:

@@ -99,6 +99,7 @@ ONE_LINE = {
     "a face a line": STL.replace("\n", " ").replace("endfacet", "endfacet\n"),
     "capitals": STL.upper().replace("E-", "e-"),
     "a name with words of the format": STL.replace("solid a shape", "solid vertex 1 2 3 endloop"),
+    "a line before its name": "# made by hand\n" + STL,
     "no endloop": STL.replace("endloop", ""),
     "no names": STL.replace("a shape", ""),
 }
@@ -161,3 +162,9 @@ def test_polygons_of_vertices_that_are_missing_are_damage_and_no_cloud_of_points
     (tmp_path / f"a.{suffix}").write_text(contents[suffix])
     with pytest.raises(HifaError, match="damaged: 4 of 6 triangles have corners that are missing"):
         read_mesh(tmp_path / f"a.{suffix}")
+
+
+def test_a_text_that_is_no_mesh_is_not_called_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "a.stl").write_text("Dear customer, the model that you asked for is not available. " * 5)
+    with pytest.raises(HifaError, match="has no vertices, and is text"):
+        read_mesh(tmp_path / "a.stl")
