@@ -27,7 +27,7 @@ from hifa_cli.runtime.atomic import sweep, written_file
 from hifa_cli.runtime.lock import sole_output
 from hifa_cli.runtime.progress import SILENT, Talk
 
-PICTURE_VERSION = 1  # raised whenever the same mesh and settings give another picture
+PICTURE_VERSION = 2  # raised whenever the same mesh and settings give another picture
 SETTINGS = "views.json"
 READERS = 8  # threads that hash meshes
 CONTEXTS = 8  # OpenGL workers at most: each holds memory of the GPU

@@ -1,7 +1,6 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
 import math
-import re
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -14,12 +13,16 @@ from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
+from hifa_cli.render.contents import ending_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.render.readers import dae
 from hifa_cli.render.shading import PRESETS
 
+BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
+FAR = 100.0  # times as far out as half of the vertices: strays
+
 Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
-_DAE_UP = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
 
 
 def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
@@ -30,20 +33,13 @@ def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
     """
     if config.up != "auto":
         return config.up
-    suffix = path.suffix.lower()
-    if suffix == ".dae":
-        return _dae_up(path)
-    return "y" if suffix in Y_UP_SUFFIXES else "z"
-
-
-def _dae_up(path: Path) -> Literal["x", "y", "z"]:
     try:
-        with path.open("rb") as file:
-            named = _DAE_UP.search(file.read(1 << 16))
-    except OSError:
-        named = None
-    axis: dict[bytes, Literal["x", "y", "z"]] = {b"X": "x", b"Y": "y", b"Z": "z"}
-    return axis[named[1]] if named else "y"
+        ending = ending_of(path)
+    except (HifaError, OSError):  # its reader says so
+        ending = path.suffix.lower()
+    if ending == ".dae":
+        return dae.up_axis(path)
+    return "y" if ending in Y_UP_SUFFIXES else "z"
 
 
 class Renderer(Protocol):
@@ -101,19 +97,42 @@ class MeshViews:
         self.draw(Mesh(vertices, faces), "z")
 
     def draw(self, mesh: Mesh, up: Literal["x", "y", "z"]) -> NDArray[np.uint8]:
-        """Draw a mesh that is already read, ``up`` being its upright axis."""
+        """Draw a mesh that is already read, ``up`` being its upright axis.
+
+        Raises:
+            HifaError: nothing of it can be seen.
+        """
         vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)
         normals = None
         if self.phong.crease is not None:
             from hifa_cli.render.normals import corner_normals
 
             normals = corner_normals(vertices, mesh.faces, self.phong.crease)
-        return self.renderer.draw(vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces))
+        pictures = self.renderer.draw(
+            vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces)
+        )
+        if (pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK:
+            raise HifaError(_why_blank(mesh.vertices))
+        return pictures
 
     def _frames(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> list[Frame]:
         if self.config.framing == "sphere":
             return [cameras.sphere_frame(self.config.size)] * len(self.rig)
         return box_frames(vertices, faces, self.rig, self.config.size)
+
+
+def _why_blank(vertices: NDArray[np.float64]) -> str:
+    """Say why nothing of a shape can be seen, though it has faces."""
+    with np.errstate(over="ignore"):
+        distances = np.linalg.norm(vertices - np.median(vertices, axis=0), axis=1)
+    usual = float(np.median(distances))
+    if far := int((distances > FAR * usual).sum()) if usual > 0 else 0:
+        times = float(distances.max()) / usual
+        return (
+            f"nothing of it can be seen beside how far its vertices lie apart: {far} of {len(vertices)} lie "
+            f"up to {times:.0e} times as far out as the others; remove them"
+        )
+    return "nothing of it can be seen: it is too thin beside how far its vertices lie apart"
 
 
 def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
