@@ -228,12 +228,16 @@ class PageConfig:
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """The page on this machine."""
+    """The server of the page."""
 
     host: str = "127.0.0.1"
     port: int = 8321
-    upload: int = 50_000_000  # bytes of a photo
+    allow_hosts: tuple[str, ...] = ()  # names that browsers may reach it by, beside its own
+    token: str | None = None  # what a browser or a program must show; None asks for nothing
+    upload: int = 50_000_000  # bytes of a request's photos
+    photos: int = 12  # of one request
     most: int = 100  # shapes a query may ask for
+    waiting: int = 16  # requests that may hold photos in memory at once
 
 
 MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001", "oscar"]
