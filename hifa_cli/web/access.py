@@ -131,8 +131,9 @@ def warning(config: ServeConfig) -> str | None:
     where = "any address of this machine" if config.host in _WILDCARDS else config.host
     if config.token is None:
         return (
-            f"everybody who can reach {where} may search this gallery, see its paths and download its meshes: "
-            "the page has no password; give --token random, or --host 127.0.0.1 to keep it to this machine"
+            f"everybody who can reach {where} may search this gallery, see its paths and download its "
+            "meshes: the page has no password; give --token random, or --host 127.0.0.1 to keep it to "
+            "this machine"
         )
     return (
         f"the page on {where} is sent without encryption: on a network that you do not trust put a proxy "

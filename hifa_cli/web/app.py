@@ -86,6 +86,12 @@ class App:
         if len(photos) > self.config.photos:
             raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
         wanted = replace(wanted, top=min(wanted.top, self.config.most), crop=None)
+        try:
+            return self._query(photos, wanted)
+        except HifaError as error:  # who asks need not know where the gallery lies
+            raise HifaError(str(error).replace(str(self.folder), self.folder.resolve().name)) from error
+
+    def _query(self, photos: Sequence[Photo], wanted: Wanted) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             with self.lock:
@@ -112,9 +118,7 @@ class App:
             raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
         return source
 
-    def _rank(
-        self, folder: Path, photos: Sequence[Photo], wanted: Wanted
-    ) -> tuple[list[Ranking], list[str]]:
+    def _rank(self, folder: Path, photos: Sequence[Photo], wanted: Wanted) -> tuple[list[Ranking], list[str]]:
         kept, failed = _queries(folder, photos)
         warnings = _Warnings()
         if not kept:

@@ -1,7 +1,9 @@
 """Read a search request: a photo's bytes or a form of several, with options."""
 
+import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from hifa_cli.errors import HifaError
@@ -27,7 +29,8 @@ def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tupl
     """Return the photos of a request and what is wanted of their rankings.
 
     Args:
-        address: the query string: ``top``, ``threshold``, ``class`` (repeatable), ``crop``, ``fuse``, ``find``.
+        address: the query string: ``top``, ``threshold``, ``class`` (repeatable), ``crop``, ``fuse``,
+            ``find``.
         kind: the content type: a form (``multipart/form-data``) may hold several photos and the same fields.
         body: a photo's bytes, or the form.
         top: shapes where the request does not say.
@@ -57,29 +60,34 @@ def _box(text: str) -> Box | None:
 
 
 def _wanted(words: dict[str, list[str]], top: int) -> Wanted:
-    count, least = _last(words, "top"), _last(words, "threshold")
-    known = {one.name for one in fields(Wanted)}
-    find = {"find": _last(words, "find")} if _last(words, "find") and "find" in known else {}
-    return Wanted(
-        _number("top", count, whole=True) if count else top,
-        _number("threshold", least) if least else -1.0,
+    number, least, find = _last(words, "top"), _last(words, "threshold"), _last(words, "find")
+    wanted = Wanted(
+        _whole(number) if number else top,
+        _score(least) if least else -1.0,
         tuple(name for name in words.get("class", []) if name),
         fuse=_last(words, "fuse") in ("1", "true"),
-        **find,
-    )  # type: ignore[arg-type]
+    )
+    more: dict[str, Any] = {"find": find} if find and "find" in {one.name for one in fields(Wanted)} else {}
+    return replace(wanted, **more)
 
 
 def _last(words: dict[str, list[str]], name: str) -> str:
     return words.get(name, [""])[-1]
 
 
-def _number(name: str, text: str, *, whole: bool = False) -> int | float:
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise HifaError(f"top takes a whole number from 1, not '{text}'")
+    return int(text)
+
+
+def _score(text: str) -> float:
     try:
-        number = int(text) if whole else float(text)
+        number = float(text)
     except ValueError:
-        number = -2
-    if not (number >= 1 if whole else -1 <= number <= 1):
-        raise HifaError(f"{name} takes {'a whole number from 1' if whole else 'a number from -1 to 1'}, not '{text}'")
+        number = math.nan
+    if not -1 <= number <= 1:
+        raise HifaError(f"threshold takes a number from -1 to 1, not '{text}'")
     return number
 
 
@@ -108,4 +116,3 @@ def _form(kind: str, body: bytes) -> Form:
 def _plain_name(name: str) -> str:
     """A file's name without folders; browsers escape quotes and line ends by percents."""
     return re.split(r"[/\\]", unquote(name))[-1] or "photo"
-

@@ -210,11 +210,6 @@ class Session {
     this.entry = entry;
     $("query").hidden = false;
     this.page.show(entry);
-    const { options } = entry;
-    Object.assign($("top"), { value: options.top });
-    Object.assign($("threshold"), { value: options.threshold });
-    if (options.find) $("find").value = options.find;
-    this.tick(options.classes);
     $("photo-tools").hidden = false;
     const figures = [...document.querySelectorAll(".photo")];
     entry.query.pictures.forEach((whole, number) => entry.photos[number] && new Crop(figures[number], whole, entry.photos[number].crop, (box) => this.crop(box, number)));
@@ -222,6 +217,14 @@ class Session {
     const box = entry.photos[0]?.crop;
     for (const name of ["left", "top", "width", "height"]) $(`crop-${name}`).value = box ? box[name] : "";
     this.remember();
+  }
+
+  // Only for what the history shows: an answer must not overwrite what is being typed.
+  restore({ top, threshold, classes, find }) {
+    Object.assign($("top"), { value: top });
+    Object.assign($("threshold"), { value: threshold });
+    if (find) $("find").value = find;
+    this.tick(classes);
   }
 
   remember() {
@@ -234,6 +237,7 @@ class Session {
       if (entry === this.entry) button.setAttribute("aria-current", "true");
       button.addEventListener("click", () => {
         this.say("");
+        this.restore(entry.options);
         this.show(entry);
         document.querySelector("#past [aria-current]").focus();
       });

@@ -1,4 +1,4 @@
-"""Serve the page over HTTP with the standard library: addresses, headers and errors; the App does the work."""
+"""Serve the page over HTTP with the standard library; the App does the work."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 _REMEDIES = {
     errno.EADDRINUSE: "choose another --port, or 0 for a free one",
     errno.EACCES: "ports below 1024 need rights that you do not have; choose another --port",
-    errno.EADDRNOTAVAIL: "this machine has no such address; give --host 127.0.0.1, ::1, 0.0.0.0 or one of its own",
+    errno.EADDRNOTAVAIL: "this machine has no such address; give one of its own, 0.0.0.0, ::1 or 127.0.0.1",
     errno.EAFNOSUPPORT: "this machine has no IPv6; give --host 127.0.0.1",
 }
 
@@ -214,7 +214,8 @@ def make_server(app: App) -> Server:
     handler = type("AppHandler", (Handler,), {"app": app, "slots": slots})
     try:
         family, address = _resolved(config)
-        return type("AppServer", (Server,), {"address_family": family})(address, handler)
+        kind: type[Server] = type("AppServer", (Server,), {"address_family": family})
+        return kind(address, handler)
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "choose another --host or --port")
         if isinstance(error, socket.gaierror):
