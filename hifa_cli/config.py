@@ -224,6 +224,7 @@ class PageConfig:
     all_faces: int = 400_000  # of all meshes: some 5 MB
     picture: int = 480  # pixels of a query's longer side
     thumbnail: int = 160  # pixels of a shape's
+    views: int = 1_500  # pictures of further views, for shapes that several queries found
 
 
 @dataclass(frozen=True)

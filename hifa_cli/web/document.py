@@ -15,7 +15,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.sources import render_config
 from hifa_cli.query.document import ranking_document
-from hifa_cli.query.retrieve import Ranking
+from hifa_cli.query.retrieve import Match, Ranking
 from hifa_cli.runtime.progress import Talk
 
 
@@ -47,8 +47,8 @@ def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageCon
     if len(rankings) > len(shown):
         talk.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
     order = sorted((match for one in shown for match in one.matches), key=lambda match: match.rank)
-    views = {match.row: match.view for match in reversed(order)}
-    rows = list(dict.fromkeys(match.row for match in order))  # the best ranks first, if not all get a mesh
+    views = _views(order, config.views)
+    rows = list(views)  # the best ranks first, if not all get a mesh
     at = {row: number for number, row in enumerate(rows)}
     contents = Contents({"queries": [_query(gallery, one, at, config) for one in shown], "shapes": []})
     allowed = min(config.faces, config.all_faces // max(min(len(rows), config.meshes), 1))
@@ -57,6 +57,17 @@ def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageCon
             _shape(gallery, row, views[row], allowed if number < config.meshes else 0, contents, config, talk)
         )
     return contents
+
+
+def _views(order: Sequence[Match], further: int) -> dict[int, list[int | None]]:
+    """The views of each row that queries matched, best ranks first; ``further`` views beside the first in all."""
+    views: dict[int, list[int | None]] = {}
+    for match in order:
+        mine = views.setdefault(match.row, [])
+        if match.view not in mine and (not mine or further > 0):
+            further -= bool(mine)
+            mine.append(match.view)
+    return views
 
 
 def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageConfig) -> dict[str, Any]:
@@ -72,16 +83,13 @@ def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageC
 def _shape(
     gallery: Gallery,
     row: int,
-    view: int | None,
+    views: Sequence[int | None],
     faces: int,
     contents: Contents,
     config: PageConfig,
     talk: Talk,
 ) -> dict[str, Any]:
-    picture = gallery.view_picture(row, view) if view is not None else None
-    picture = picture or gallery.thumbnail(row)
-    shown = _photo(picture, config.thumbnail) if picture else None
-    shape: dict[str, Any] = {"picture": shown["picture"] if shown else None}
+    shape: dict[str, Any] = {"pictures": _pictures(gallery, row, views, config.thumbnail)}
     source = gallery.source(row)
     if source is None or not _is_mesh(source):
         return {**shape, "why": "the gallery does not know its mesh"}
@@ -99,6 +107,15 @@ def _shape(
     contents.meshes += 1
     contents.faces += count
     return {**shape, "mesh": mesh}
+
+
+def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int) -> dict[str, str]:
+    """Pictures of a shape by the view that they show; the thumbnail, under no view, where there is none."""
+    paths = {str(view): gallery.view_picture(row, view) for view in views if view is not None}
+    shown = {view: _photo(path, side) for view, path in paths.items() if path is not None}
+    if not any(shown.values()) and (thumbnail := gallery.thumbnail(row)) is not None:
+        shown = {"": _photo(thumbnail, side)}
+    return {view: one["picture"] for view, one in shown.items() if one is not None}
 
 
 def _is_mesh(path: Path) -> bool:

@@ -3,7 +3,8 @@
 class Chooser {
   constructor(page, data) {
     Object.assign(this, { page, data, chosen: $("chosen") });
-    this.chosen.replaceChildren(...data.queries.map((query, number) => make("option", { value: number, textContent: query.query })));
+    const names = data.queries.map((query) => query.query), shared = sharedFolder(names);
+    this.chosen.replaceChildren(...names.map((name, number) => make("option", { value: number, textContent: name.slice(shared) })));
     this.chosen.addEventListener("change", () => this.show());
     $("previous").addEventListener("click", () => this.step(-1));
     $("next").addEventListener("click", () => this.step(1));
@@ -21,6 +22,14 @@ class Chooser {
     $("next").disabled = number >= this.data.queries.length - 1;
     this.page.show({ query: this.data.queries[number], shapes: this.data.shapes });
   }
+}
+
+// How many letters all names share, up to the last slash.
+function sharedFolder(names) {
+  const [first = ""] = names;
+  let length = first.lastIndexOf("/") + 1;
+  while (length && !names.every((name) => name.startsWith(first.slice(0, length)))) length = first.lastIndexOf("/", length - 2) + 1;
+  return length;
 }
 
 const page = new Page(), chooser = new Chooser(page, JSON.parse($("data").textContent));

@@ -40,9 +40,9 @@ class Page {
   }
 
   card(query, match) {
-    const shape = this.entry.shapes[match.at];
+    const picture = pictureOf(this.entry.shapes[match.at], match);
     const card = make("button", { type: "button", className: "card" },
-      shape.picture ? make("img", { src: shape.picture, alt: "" }) : make("span", { className: "none", textContent: "no picture" }),
+      picture ? make("img", { src: picture, alt: "" }) : make("span", { className: "none", textContent: "no picture" }),
       make("b", { textContent: `${match.rank}. ${match.shape}` }),
       make("span", { textContent: [match.score.toFixed(3), match.class].filter(Boolean).join("  ") }),
       make("span", { textContent: seenFrom(match) }));
@@ -66,8 +66,9 @@ class Page {
     if (!this.shown) this.viewer.clear();
     $("stage").hidden = !match;
     $("canvas").hidden = $("stage-tools").hidden = $("keys").hidden = !this.shown;
-    $("still").hidden = Boolean(this.shown) || !shape.picture;
-    if (!$("still").hidden) Object.assign($("still"), { src: shape.picture, alt: match.shape });
+    const picture = match && pictureOf(shape, match);
+    $("still").hidden = Boolean(this.shown) || !picture;
+    if (!$("still").hidden) Object.assign($("still"), { src: picture, alt: match.shape });
     $("stage-title").textContent = match ? match.shape : "Shape";
     $("canvas").setAttribute("aria-label", match ? `3D view of ${match.shape}` : "3D view");
     $("where").textContent = match?.source || "";
@@ -107,6 +108,11 @@ class Page {
     }
     $("copy").textContent = done ? "Copied" : "Select the path above and copy it";
   }
+}
+
+// The view that this query matched; another one of the shape where the page has no room for it.
+function pictureOf(shape, match) {
+  return shape.pictures[match.view ?? ""] || Object.values(shape.pictures)[0];
 }
 
 function seenFrom(match) {

@@ -137,7 +137,7 @@ def test_a_mesh_that_went_away_is_told(world: Path, tmp_path: Path) -> None:
         app.mesh("rod/1")
     shapes = app.query([photo(world)], Wanted(1))["shapes"]
     assert shapes[0]["why"] == "its mesh cannot be read"
-    assert shapes[0]["picture"].startswith("data:image/jpeg")
+    assert next(iter(shapes[0]["pictures"].values())).startswith("data:image/jpeg")
 
 
 def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:

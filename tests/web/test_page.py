@@ -170,3 +170,12 @@ def test_the_page_says_what_the_command_says(shown: Any, tmp_path: Path) -> None
         matches = [{k: v for k, v in match.items() if k != "at"} for match in query["matches"]]
         assert matches == [{k: v for k, v in match.items() if k != "thumbnail"} for match in one["matches"]]
         assert (query["query"], query["class"]) == (one["query"], one["class"])
+
+
+def test_every_query_sees_a_shape_from_the_view_that_it_matched(shown: Any, tmp_path: Path) -> None:
+    gallery, rankings = shown  # each shape is found by both queries, row 1 from views 3 and 6
+    for further, views in ((10, [{"0", "3"}, {"3", "6"}, {"6", "0"}]), (0, [{"0"}, {"3"}, {"0"}])):
+        write_page(gallery, rankings, tmp_path / "p.html", config=PageConfig(views=further))
+        data = data_of((tmp_path / "p.html").read_text(encoding="utf-8"))
+        by_name = {match["shape"]: data["shapes"][match["at"]] for match in data["queries"][0]["matches"]}
+        assert [set(by_name[name]["pictures"]) for name in gallery.ids] == views
