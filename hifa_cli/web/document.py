@@ -60,7 +60,7 @@ def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageCon
 
 
 def _views(order: Sequence[Match], further: int) -> dict[int, list[int | None]]:
-    """The views of each row that queries matched, best ranks first; ``further`` views beside the first in all."""
+    """The views of each row that queries matched, best ranks first; ``further`` beside each first in all."""
     views: dict[int, list[int | None]] = {}
     for match in order:
         mine = views.setdefault(match.row, [])

@@ -2,11 +2,12 @@
 
 const PATIENCE = 120; // seconds to wait for an answer
 const REMEMBERED = 50; // queries of the session
+const NEWER = "newer", AGAIN = "again"; // a question that another replaced; a problem that may pass
 const GONE = "The server does not answer. It may have been stopped: start it again with “hifa serve”, then try again.";
 
 class Session {
   constructor(page, about) {
-    Object.assign(this, { page, past: [], entry: null, asked: null, cropping: false });
+    Object.assign(this, { page, past: [], entry: null, asked: null, cropping: false, rest: [] });
     this.learn(about);
     this.listen();
     if (innerWidth <= 700) $("options").open = false;
@@ -17,9 +18,13 @@ class Session {
   learn(about) {
     this.about = about;
     $("top").max = about.most;
+    if (Number($("top").value) > about.most) $("top").value = about.most;
     $("find-row").hidden = about.find.length < 2;
     if ($("find").options.length !== about.find.length)
       $("find").replaceChildren(...about.find.map((one) => make("option", { value: one, textContent: one })));
+    const listed = JSON.stringify(about.classes);
+    if (listed === this.listed) return; // the list may be in use
+    this.listed = listed;
     $("classes").hidden = !about.classes.length;
     const chosen = new Set(this.classes());
     $("class-list").replaceChildren(...about.classes.map(([name, count]) => make("li", {}, make("label", {},
@@ -46,7 +51,10 @@ class Session {
     $("crop").addEventListener("click", () => this.allowCrop(!this.cropping));
     $("whole").addEventListener("click", () => { this.crop(null); $("crop").focus(); });
     $("crop-apply").addEventListener("click", () => this.cropByNumbers());
-    $("retry").addEventListener("click", () => this.ask(this.failed));
+    $("retry").addEventListener("click", () => {
+      $("choose").focus(); // the button goes
+      this.askAll(this.rest);
+    });
   }
 
   choose(then) {
@@ -68,23 +76,36 @@ class Session {
   async bring(files) {
     const photos = files.map((file) => this.photo(file));
     const groups = $("together").checked ? [photos] : photos.map((one) => [one]);
-    for (const group of groups) if (!await this.ask({ photos: group })) return;
+    await this.askAll(groups.map((group) => ({ photos: group })));
+  }
+
+  // One after the other: what the server refuses is reported at the end; what it did not answer can be asked again.
+  async askAll(entries) {
+    const refused = [];
+    for (const [number, entry] of entries.entries()) {
+      const problem = await this.ask(entry);
+      if (problem === NEWER) return;
+      if (problem?.again) this.rest = entries.slice(number);
+      if (problem?.again) return;
+      if (problem) refused.push(problem.message);
+    }
+    if (refused.length) this.say(refused.join(" "), { problem: true });
   }
 
   join(files) {
-    this.ask({ photos: [...this.entry.photos, ...files.map((file) => this.photo(file))], replaces: this.entry });
+    this.askAll([{ photos: [...this.entry.photos, ...files.map((file) => this.photo(file))], replaces: this.entry }]);
   }
 
   again() {
     this.title();
     const valid = ["top", "threshold"].every((name) => $(name).reportValidity());
-    if (this.entry && valid) this.ask({ photos: this.entry.photos, replaces: this.entry });
+    if (this.entry && valid) this.askAll([{ photos: this.entry.photos, replaces: this.entry }]);
   }
 
   crop(box, number = 0) {
     const photos = this.entry.photos.map((one, place) => place === number || !box ? { ...one, crop: box } : one);
     this.allowCrop(false);
-    this.ask({ photos, replaces: this.entry });
+    this.askAll([{ photos, replaces: this.entry }]);
   }
 
   cropByNumbers() {
@@ -123,27 +144,27 @@ class Session {
     for (const item of $("class-list").children) item.hidden = !item.textContent.toLowerCase().includes(wanted);
   }
 
-  // Asks the server; true if there is an answer. A newer question replaces one that waits.
+  // Asks the server; returns what went wrong, if anything. A newer question replaces one that waits.
   async ask(entry) {
-    this.asked?.abort("newer");
+    this.asked?.abort(NEWER);
     const asked = this.asked = new AbortController(), start = Date.now();
     entry.options = this.options();
-    this.failed = entry;
     this.busy(true);
     const waiting = setInterval(() => this.say(`Searching … ${Math.round((Date.now() - start) / 1000)} s`, { quiet: true }), 1000);
     const late = setTimeout(() => asked.abort("late"), 1000 * PATIENCE);
     this.say("Searching …");
     try {
       const found = await this.send(entry, asked.signal);
-      if (asked.signal.aborted) return false;
+      if (asked.signal.aborted) return NEWER;
       this.keep(entry, found);
       this.say(found.warnings.join(" "), { problem: found.warnings.length > 0 });
-      return true;
+      return null;
     } catch (error) {
-      if (asked.signal.reason === "newer") return false;
-      const message = asked.signal.reason === "late" ? `No answer within ${PATIENCE} s. ${GONE}` : error.message;
-      this.say(message, { problem: true, retry: true });
-      return false;
+      if (asked.signal.reason === NEWER) return NEWER;
+      const late = asked.signal.reason === "late";
+      const problem = { message: late ? `No answer within ${PATIENCE} s. ${GONE}` : error.message, again: late || error.cause === AGAIN };
+      this.say(problem.message, { problem: true, retry: problem.again });
+      return problem;
     } finally {
       clearInterval(waiting);
       clearTimeout(late);
@@ -166,16 +187,16 @@ class Session {
     try {
       answer = await fetch("query", { method: "POST", body: form, headers: { "X-Hifa": "1" }, signal });
     } catch {
-      throw new Error(GONE);
+      throw new Error(GONE, { cause: AGAIN });
     }
     let found;
     try {
       found = await answer.json();
     } catch {
-      throw new Error(`The server answered with status ${answer.status} and no result. ${answer.ok ? "" : "Something between it and this browser failed."}`);
+      throw new Error(`The server answered with status ${answer.status} and no result. ${answer.ok ? "" : "Something between it and this browser failed."}`, { cause: AGAIN });
     }
     if (answer.status === 401) throw new Error("The server asks for a token: reload this page.");
-    if (!answer.ok) throw new Error(found.error || `The server answered with status ${answer.status}.`);
+    if (!answer.ok) throw new Error(found.error || `The server answered with status ${answer.status}.`, { cause: answer.status >= 500 ? AGAIN : "refused" });
     return found;
   }
 

@@ -295,19 +295,33 @@ def test_a_photo_that_cannot_be_read_is_named(tab: Any, address: str, world: Pat
     assert page.inner_text("#state") == ""
 
 
+def test_a_broken_photo_among_several_does_not_stop_the_others(
+    tab: Any, address: str, world: Path, tmp_path: Path
+) -> None:
+    page = tab(address)
+    (tmp_path / "broken.png").write_text("no picture")
+    with page.expect_file_chooser() as chooser:
+        page.click("#choose")
+    chooser.value.set_files([str(photo(world)), str(tmp_path / "broken.png"), str(photo(world, "rings", 1))])
+    page.wait_for_selector("#past li:nth-child(2)")
+    page.wait_for_selector("#state:has-text('broken.png')")
+    assert not page.locator("#retry").is_visible()
+
+
 def test_a_server_that_stopped_is_told_and_asked_again_when_it_is_back(tab: Any, world: Path) -> None:
     app = App(world / "g", None, "cpu", ServeConfig(port=0))
     with running(app) as port:
         page = tab(f"http://127.0.0.1:{port}/")
     with page.expect_file_chooser() as chooser:
         page.click("#choose")
-    chooser.value.set_files(str(photo(world)))
+    chooser.value.set_files([str(photo(world)), str(photo(world, "rings", 1))])
     page.wait_for_selector("text=The server does not answer")
     assert page.get_attribute("#results", "aria-busy") == "false"
     app.config = replace(app.config, port=port)
     with running(app):
         page.click("#retry")
-        page.wait_for_selector("#past li")
+        page.wait_for_selector("#past li:nth-child(2)")
+        page.wait_for_selector(DONE)
     assert page.inner_text("#state") == ""
     assert not page.locator("#retry").is_visible()
 
@@ -339,6 +353,13 @@ def test_a_keyboard_alone_does_everything(tab: Any, address: str, world: Path) -
     assert "Turned" in page.inner_text("#caption")
     page.keyboard.press("Home")
     assert "Matched view" in page.inner_text("#caption")
+    page.focus("#classes-title")
+    page.keyboard.press("Enter")
+    page.focus("input[value=rod]")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#matches li:nth-child(3)", state="detached")
+    assert all("rod/" in one for one in shapes(page))
+    assert page.evaluate("document.activeElement.value") == "rod"  # an answer takes no focus away
     page.focus("#numbers summary")
     page.keyboard.press("Space")
     for name, value in (("left", "4"), ("top", "5"), ("width", "40"), ("height", "30")):
