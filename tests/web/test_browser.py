@@ -56,6 +56,7 @@ def tab(browser: Any) -> Iterator[Any]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
+        page.on("filechooser", lambda _: None)  # turns their interception on before it is needed
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda line: faults.append(line.text) if "Policy" in line.text else None)
         base = address.partition("?")[0]
@@ -330,6 +331,7 @@ def test_a_server_that_stopped_is_told_and_asked_again_when_it_is_back(tab: Any,
 def test_a_keyboard_opens_the_chooser(key: str, tab: Any, address: str) -> None:
     page = tab(address)
     page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "choose"
     with page.expect_file_chooser():
         page.keyboard.press(key)
 
