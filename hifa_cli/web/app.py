@@ -45,6 +45,13 @@ class _Warnings(Talk):
         self.messages.append(message)
 
 
+class _OnlyWarnings(Talk):
+    """Passes on warnings; a server that runs all day shows no progress of each query."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.warn = talk.warn  # type: ignore[method-assign]
+
+
 class App:
     """An open gallery and its encoder; both are opened again when the gallery has changed.
 
@@ -98,7 +105,7 @@ class App:
                 self._refresh()
                 gallery = self.gallery
                 rankings, warnings = self._rank(folder, photos, wanted)
-            contents = page_contents(gallery, rankings, PageConfig(), self.talk)
+            contents = page_contents(gallery, rankings, PageConfig(), _OnlyWarnings(self.talk))
         return {**contents.data, "warnings": warnings, "gallery": self.about()}
 
     def mesh(self, shape: str) -> Path:

@@ -14,6 +14,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import update
 from hifa_cli.query.parse import Box
 from hifa_cli.query.retrieve import Wanted
+from hifa_cli.runtime.progress import Talk
 from hifa_cli.web.app import App, Photo
 from tests.cli.test_cli import hifa
 
@@ -147,3 +148,25 @@ def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:
     picture.save(content, "JPEG", exif=exif)
     found = app.query([Photo("a.jpg", content.getvalue(), Box(0, 40, 10, 10))], Wanted(1))
     assert [found["queries"][0]["pictures"][0][side] for side in ("width", "height")] == [30, 60]
+
+
+def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path: Path) -> None:
+    class Terminal(Talk):
+        def __init__(self) -> None:
+            self.labels: list[str] = []
+            self.warnings: list[str] = []
+
+        def warn(self, message: str) -> None:
+            self.warnings.append(message)
+
+        def track(self, items: Any, label: str, total: int | None = None) -> Any:
+            self.labels.append(label)
+            yield from items
+
+    shutil.copytree(world / "g", tmp_path / "g")
+    main = tmp_path / "g/gallery.json"
+    main.write_text(main.read_text().replace(str(world / "meshes"), str(tmp_path / "away")))
+    terminal = Terminal()
+    App(tmp_path / "g", None, "cpu", ServeConfig(), terminal).query([photo(world)], Wanted(1))
+    assert terminal.labels == []
+    assert "no longer there" in terminal.warnings[0]
