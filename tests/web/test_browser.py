@@ -4,6 +4,7 @@ It needs Chromium and the package playwright; axe-core is taken from ``HIFA_AXE`
 """
 
 import base64
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -425,3 +426,18 @@ def test_the_token_is_asked_for_once(tab: Any, world: Path) -> None:
         bring(page, photo(world))
         page.reload()
         page.wait_for_selector("#choose")
+
+
+def test_the_choice_of_what_to_find_shows_where_the_gallery_supports_it(
+    tab: Any, world: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(world / "g", tmp_path / "g")
+    main = tmp_path / "g/gallery.json"
+    main.write_text(json.dumps({**json.loads(main.read_text()), "find": ["kind", "part"]}))
+    with serving(tmp_path / "g") as port:
+        page = tab(f"http://127.0.0.1:{port}/")
+        bring(page, photo(world))
+        assert page.locator("#find option").all_inner_texts() == ["kind", "part"]
+        page.select_option("#find", "part")
+        page.wait_for_selector(DONE)
+        assert page.evaluate("session.form(session.entry).get('find')") == "part"
