@@ -248,16 +248,21 @@ class PageConfig:
     all_faces: int = 400_000  # of all meshes: some 5 MB
     picture: int = 480  # pixels of a query's longer side
     thumbnail: int = 160  # pixels of a shape's
+    views: int = 1_500  # pictures of further views, for shapes that several queries found
 
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """The page on this machine."""
+    """The server of the page."""
 
     host: str = "127.0.0.1"
     port: int = 8321
-    upload: int = 50_000_000  # bytes of a photo
+    allow_hosts: tuple[str, ...] = ()  # names that browsers may reach it by, beside its own
+    token: str | None = None  # what a browser or a program must show; None asks for nothing
+    upload: int = 50_000_000  # bytes of a request's photos
+    photos: int = 12  # of one request
     most: int = 100  # shapes a query may ask for
+    waiting: int = 16  # requests that may hold photos in memory at once
 
 
 MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001", "oscar"]

@@ -77,6 +77,7 @@ def query(
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
+    from hifa_cli.query.document import rankings_document
     from hifa_cli.query.parse import find_queries
     from hifa_cli.query.retrieve import MANY, Wanted, encoder_for, rank
 
@@ -97,7 +98,7 @@ def query(
             _write_page(opened, rankings, html, talk)
     metrics = _metrics(opened, rankings, vectors, find, talk)
     if as_json:
-        print_json(_document(opened, rankings, metrics))
+        print_json(rankings_document(opened, rankings, metrics))
     elif as_csv:
         typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
@@ -181,38 +182,15 @@ def _metrics(
     return batch_scores(gallery, rankings, vectors, talk, find)
 
 
-def _document(gallery: "Gallery", rankings: Sequence["Ranking"], metrics: dict[str, Any]) -> dict[str, Any]:
-    results = []
-    for ranking in rankings:
-        known = {"class": ranking.class_name} if ranking.class_name is not None else {}
-        matches = [_match(gallery, match) for match in ranking.matches]
-        results.append({"query": ranking.query, **known, "matches": matches})
-    document: dict[str, Any] = {"gallery": str(gallery.folder), "results": results}
-    return {**document, "metrics": metrics} if metrics else document
-
-
-def _match(gallery: "Gallery", match: "Match") -> dict[str, Any]:
-    thumbnail, source = gallery.thumbnail(match.row), gallery.source(match.row)
-    return {
-        "rank": match.rank,
-        "shape": match.shape,
-        "class": match.class_name,
-        "score": match.score,
-        "view": match.view,
-        "azimuth": match.azimuth,
-        "elevation": match.elevation,
-        "source": str(source) if source else None,
-        "thumbnail": str(thumbnail) if thumbnail else None,
-    }
-
-
 def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:
+    from hifa_cli.query.document import match_document
+
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for ranking in rankings:
         for match in ranking.matches:
-            writer.writerow({"query": ranking.query, **_match(gallery, match)})
+            writer.writerow({"query": ranking.query, **match_document(gallery, match)})
     return text.getvalue()
 
 

@@ -76,7 +76,7 @@ def render(
     from hifa_cli.cli.terminal import print_json, print_result, talk_for
     from hifa_cli.errors import HifaError
     from hifa_cli.render.pipeline import render as render_meshes
-    from hifa_cli.viz.view_sheet import write_contact_sheet
+    from hifa_cli.viz.contact_sheet import shape_sheet
 
     settings = RenderConfig(
         views,
@@ -94,7 +94,7 @@ def render(
     crew = workers or available_cores()
     report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
     if contact_sheet is not None:
-        shown = write_contact_sheet(contact_sheet, report.shapes)
+        shown = shape_sheet(contact_sheet, report.shapes)
         talk.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
     if as_json:
         print_json(
