@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, UpList, Ups, Verbose, chosen_up
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import IndexConfig, RenderConfig, Up
+from hifa_cli.config import IndexConfig, RenderConfig
 
 if TYPE_CHECKING:
     from hifa_cli.runtime.progress import Talk
@@ -68,7 +68,8 @@ def index(
         Literal["auto", "keep", "drop"],
         typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
     ] = IndexConfig.views,
-    up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
+    up: Ups = None,
+    up_list: UpList = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
     ] = None,
@@ -97,15 +98,17 @@ def index(
     from hifa_cli.gallery import update as gallery_update
     from hifa_cli.runtime.device import pick_device
 
+    axis, ups = chosen_up(up, up_list)
+    drawn = RenderConfig(up=axis, ups=ups)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     if source is not None:
         report = build.build_gallery(
-            source, out, model=model, split=split, index_config=settings, render_config=RenderConfig(up=up),
+            source, out, model=model, split=split, index_config=settings, render_config=drawn,
             workers=workers, device=pick_device(device), force=force, talk=talk,
         )  # fmt: skip
         _say({"out": str(out), **report}, talk, as_json=as_json)
         return
-    work = build.Work(RenderConfig(up=up), workers, pick_device(device), split, force)
+    work = build.Work(drawn, workers, pick_device(device), split, force)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))

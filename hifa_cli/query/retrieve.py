@@ -162,7 +162,7 @@ def rank(
     """
     among = rows_of_classes(gallery, wanted.classes)
     with tempfile.TemporaryDirectory() as scratch:
-        items = list(_items(queries, Path(scratch), talk))
+        items = list(_items(queries, Path(scratch), gallery, talk))
         found = list(_embedded(encoder, [item for _, item in items], wanted.crop, talk))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
@@ -236,7 +236,9 @@ def _matches(
     return tuple(matches)
 
 
-def _items(queries: Sequence[Query], scratch: Path, talk: Talk) -> Iterator[tuple[Query, Item]]:
+def _items(
+    queries: Sequence[Query], scratch: Path, gallery: Gallery, talk: Talk
+) -> Iterator[tuple[Query, Item]]:
     """A photo is a shape seen once; a mesh is drawn first."""
     for number, one in enumerate(queries):
         if not one.is_mesh:
@@ -246,12 +248,37 @@ def _items(queries: Sequence[Query], scratch: Path, talk: Talk) -> Iterator[tupl
         from hifa_cli.render.pipeline import render
 
         views = scratch / str(number)
-        report = render([one.path], views, RenderConfig(), workers=1, force=False, talk=SILENT)
+        config = _upright(one.path, gallery)
+        report = render([one.path], views, config, workers=1, force=False, talk=SILENT)
         if report.failed:
             talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
             continue
         for shape in find_shapes(views).items:
             yield one, Item(one.name, -1, shape.views)
+
+
+def _upright(path: Path, gallery: Gallery) -> RenderConfig:
+    """How to draw a mesh that is asked for: one of the gallery's own stands as it stands there.
+
+    Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
+    """
+    from hifa_cli.gallery.sources import render_config
+    from hifa_cli.render.up_look import axis_scores, decide
+    from hifa_cli.render.up_taken import SEEN_SUFFIXES
+    from hifa_cli.render.views import up_axis
+
+    drawn = [one for one in gallery.document["origins"] if one.get("kind") == "meshes"]
+    for origin in drawn:
+        if path.resolve().is_relative_to(origin["root"]):
+            config = render_config(origin)
+            return RenderConfig(up=config.up, ups=config.ups)
+    if path.suffix.lower() in SEEN_SUFFIXES:
+        scores = axis_scores(path)
+        if scores is None or decide(scores[None]) is None:
+            theirs = {up_axis(Path(f"a{path.suffix}"), render_config(origin)) for origin in drawn}
+            if len(theirs) == 1:
+                return RenderConfig(up=theirs.pop())
+    return RenderConfig()
 
 
 def _embedded(

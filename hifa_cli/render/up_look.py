@@ -50,7 +50,8 @@ def axis_scores(path: Path) -> Numbers | None:
         seen = sides(read_mesh(path))
     except (HifaError, MemoryError):
         return None
-    numbers = np.array([[features(seen, way)[name] for name in names] for way in ways])
+    found = [features(seen, way) for way in ways]
+    numbers = np.array([[one[name] for name in names] for one in found])
     scores: Numbers = np.clip((numbers - mean) / scale, -4, 4) @ weight
     return scores
 
