@@ -80,7 +80,8 @@ def sample(paths: Sequence[Path]) -> list[Path]:
     sizes = {path: _size(path) for path in paths}
     light = sorted(path for path in paths if 0 < sizes[path] <= LARGEST)
     count = min(LOOKED, len(light))
-    chosen, read = [], 0
+    chosen: list[Path] = []
+    read = 0
     for path in (light[number * len(light) // count] for number in range(count)):
         if len(chosen) >= ENOUGH and read + sizes[path] > ENOUGH_BYTES:
             break

@@ -10,7 +10,7 @@ import pytest
 
 from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.render import up_taken
+from hifa_cli.render import up_look
 from hifa_cli.render.cameras import upright
 from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.meshes import Mesh
@@ -88,14 +88,14 @@ def test_a_folder_stands_as_its_shapes_do(tmp_path: Path, up: Axis, suffix: str)
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_no_kind_of_things_is_taken_to_lie(tmp_path: Path, kind: str) -> None:
     for up in ("y", "z"):
-        folder = write_things(tmp_path / up, up, [kind], each=6)  # type: ignore[arg-type]
+        folder = write_things(tmp_path / up, up, [kind], each=6)
         scores = [axis_scores(path) for path in sorted(folder.iterdir())]
         assert decide(np.array(scores)) in (up, None)
 
 
 def test_pictures_of_a_folder_laid_down_are_those_of_one_that_stands(tmp_path: Path) -> None:
     for up in ("y", "z"):
-        drawn(write_things(tmp_path / up, up, ["chair", "table", "car"]), tmp_path / f"v{up}")  # type: ignore[arg-type]
+        drawn(write_things(tmp_path / up, up, ["chair", "table", "car"]), tmp_path / f"v{up}")
     for picture in (tmp_path / "vz").rglob("*.png"):
         if picture.name != "00.png":  # which holds the mark
             twin = tmp_path / "vy" / picture.relative_to(tmp_path / "vz")
@@ -115,7 +115,7 @@ def test_shapes_without_an_up_leave_it_to_the_format_and_it_is_said(tmp_path: Pa
 def test_formats_that_say_it_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_things(tmp_path / "things", "y", ["chair", "table"], suffix=".off")
     WRITERS[".glb"](folder / "c.glb", *chair())
-    monkeypatch.setattr(up_taken.up_look, "axis_scores", lambda path: pytest.fail(f"looked at {path}"))
+    monkeypatch.setattr(up_look, "axis_scores", lambda path: pytest.fail(f"looked at {path}"))
     report, _ = settled(folder)
     assert report.taken == []
     assert axes(folder, TINY) == {"c.glb": "y", "chair0.off": "z", "table0.off": "z"}
@@ -176,11 +176,19 @@ def test_a_folder_below_that_looks_otherwise_is_told(tmp_path: Path) -> None:
 
 
 def test_damaged_records_are_looked_at_again(tmp_path: Path) -> None:
-    row = {"folder": "/a", "format": ".obj", "axis": "y", "seen": True, "looks": 1, "looked": 1, "files": 1}
+    row: dict[str, Any] = {
+        "folder": "/a",
+        "format": ".obj",
+        "axis": "y",
+        "seen": True,
+        "looks": 1,
+        "looked": 1,
+        "files": 1,
+    }
     path = tmp_path / "views.json"
     wrong: list[Any] = [None, 3, {**row, "axis": "w"}, {**row, "files": "1"}, {"axis": "y"}, row]
     path.write_text(json.dumps({"up_taken": wrong}))
-    assert read_taken(path) == [Taken(**row)]  # type: ignore[arg-type]
+    assert read_taken(path) == [Taken(**row)]
     for text in ("", "[]", '{"up_taken": 3}', "{"):
         path.write_text(text)
         assert read_taken(path) == []
