@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from hifa_cli import __version__
 from hifa_cli.errors import HifaError
 from hifa_cli.render.backend import choose, gpu_nodes
 from hifa_cli.runtime.advisories import known_problems, numbers
+from hifa_cli.runtime.child import program_command
 
 State = Literal["works", "slower", "absent", "broken"]
 PATIENCE = 300.0  # seconds for one question: importing torch on a cold disk, compiling the renderer once
@@ -52,11 +52,9 @@ def examine() -> list[Finding]:
 
 def ask(program: str) -> dict[str, Any]:
     """Run a program that prints one JSON document; its error, in one line, under "error"."""
-    settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program],
-            env=settings,
+            program_command(program),
             capture_output=True,
             encoding="utf-8",
             errors="replace",

@@ -27,6 +27,7 @@ from hifa_cli.cli.terminal import plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
 from hifa_cli.runtime import signals
+from hifa_cli.runtime.child import leave_current_folder
 
 
 class HifaGroup(TyperGroup):
@@ -104,6 +105,7 @@ def main() -> None:
     """Run the command line."""
     asked: list[int] = []
     status = 0
+    leave_current_folder()
     try:
         with signals.heeded() as asked:
             app(prog_name="hifa")

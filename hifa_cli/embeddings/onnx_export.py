@@ -1,9 +1,7 @@
 """Writing a network as an ONNX graph beside its weights, checked against the network itself."""
 
 import contextlib
-import hashlib
 import io
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -13,16 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hifa_cli.embeddings.onnx_encoder import (
-    GRAPH_ABOUT,
-    GRAPH_FILE,
-    INPUT,
-    OUTPUT,
-    light_encoder,
-    open_session,
-)
+from hifa_cli.embeddings.encoder import graph_encoder, write_graph_files
+from hifa_cli.embeddings.engine import open_engine
+from hifa_cli.models.lite import PIXELS, VECTORS
 from hifa_cli.models.network import Network, digest, load_network
-from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.progress import Talk
 
 TOLERANCE = 1e-5  # of the cosine between what the two make of noise; in practice 1e-7
@@ -47,7 +39,7 @@ def write_graph(folder: Path, talk: Talk) -> bool:
     Returns:
         Whether there is a graph now.
     """
-    if light_encoder(folder) is not None:
+    if graph_encoder(folder) is not None:
         return True
     try:
         import onnx  # noqa: F401 - the exporter's
@@ -64,11 +56,7 @@ def write_graph(folder: Path, talk: Talk) -> bool:
     if reason:
         talk.note(f"queries will load torch: this network has no graph that does the same ({reason})")
         return False
-    with written_file(folder / GRAPH_FILE) as path:
-        path.write_bytes(content)
-    about = {"model": digest(network), "sha256": hashlib.sha256(content).hexdigest()}
-    with written_file(folder / GRAPH_ABOUT) as path:
-        path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+    write_graph_files(folder, digest(network), content, None)
     return True
 
 
@@ -88,9 +76,9 @@ def _exported(network: Network) -> bytes:
                 content,
                 dynamo=False,
                 opset_version=_OPSET,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
+                input_names=[PIXELS],
+                output_names=[VECTORS],
+                dynamic_axes={PIXELS: {0: "n"}, VECTORS: {0: "n"}},
             )
         finally:
             logger.setLevel(level)
@@ -100,14 +88,14 @@ def _exported(network: Network) -> bytes:
 
 def _difference(network: Network, content: bytes) -> str:
     """What is wrong with the graph, by three pictures of noise; "" where it does as the network does."""
-    session = open_session(content)
-    if session is None:
-        return "ONNX Runtime refuses it"
+    engine = open_engine(content)
+    if engine is None:
+        return "no engine takes it"
     side = network.config.size
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
     with torch.inference_mode():
         wanted = _EachPicture(network)(torch.from_numpy(pixels)).double().numpy()
-    found = session.run([OUTPUT], {INPUT: pixels})[0].astype(np.float64)
+    found = engine.run(pixels)[VECTORS].astype(np.float64)
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
     error = np.abs(np.einsum("nd,nd->n", wanted, found) / np.where(lengths > 0, lengths, 1) - 1).max()
     return "" if np.isfinite(error) and error < TOLERANCE else f"cosines differ by {error:.1e}"

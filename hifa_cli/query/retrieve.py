@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hifa_cli.config import ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
-from hifa_cli.embeddings.onnx_encoder import light_encoder
+from hifa_cli.embeddings.encoder import graph_encoder
+from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.query.parse import Box, Query, find_queries, read_query
@@ -95,7 +96,7 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
         raise HifaError(f"the gallery {gallery.folder} holds vectors but no model: give --model RUN")
     folder = model or gallery.model_folder
     if folder is not None and str(device) in ("auto", "cpu"):
-        light = light_encoder(folder)
+        light = graph_encoder(folder, threads=1, wanted=QUICK_START)
         if light is not None and light.digest == gallery.model:
             return light
     from hifa_cli.embeddings.extract import load_encoder

@@ -3,7 +3,6 @@
 ``hifa render`` reads every mesh so (:mod:`.workers`); this is for whoever wants the mesh itself.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.runtime.child import module_command
 
 FRAGILE = (".step", ".stp")
 _REFUSED = 3  # exit status: the reason stands on standard error
@@ -28,12 +28,11 @@ def read_safely(path: Path) -> Mesh:
     if path.suffix.lower() not in FRAGILE:
         return read_mesh(path)
     with TemporaryDirectory() as scratch:
-        command = [sys.executable, "-W", "ignore", "-m", "hifa_cli.render.isolated", str(path), scratch]
-        settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = module_command("hifa_cli.render.isolated", str(path.absolute()), scratch)
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=RenderConfig.timeout,
-                env=settings, check=False,
+                check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise HifaError(f"{path}: takes longer than {RenderConfig.timeout:g} s to read") from error

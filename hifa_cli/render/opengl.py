@@ -20,6 +20,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras, glsl, shading
 from hifa_cli.render.builtin import SAMPLES
 from hifa_cli.render.cameras import Frame
+from hifa_cli.runtime.child import module_command
 
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")  # in the name of a driver that has no GPU
 REMEDY = (
@@ -277,12 +278,9 @@ def probe(patience: float = 60.0) -> Driver:
     Raises:
         HifaError: there is none; the message says why and what to install.
     """
-    settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "hifa_cli.render.opengl"]
+    command = module_command("hifa_cli.render.opengl")
     try:
-        done = subprocess.run(
-            command, env=settings, capture_output=True, encoding="utf-8", timeout=patience, check=False
-        )
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=patience, check=False)
         answer = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired as error:
         raise HifaError(f"OpenGL hangs: no context after {patience:g} s; {REMEDY}") from error

@@ -23,6 +23,7 @@ from typing import IO, Any, NamedTuple
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
+from hifa_cli.runtime.child import module_command
 from hifa_cli.runtime.progress import SILENT, Talk
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
@@ -136,7 +137,7 @@ class Crew:
 class Worker:
     """One drawing process, started when needed and again after it has died."""
 
-    program = ("-m", "hifa_cli.render.workers")
+    program = "hifa_cli.render.workers"
 
     def __init__(self, config: RenderConfig, limit: float) -> None:
         self.config = config
@@ -154,14 +155,13 @@ class Worker:
             StartError: it does not get ready; the message has its last words.
         """
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        settings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        settings |= {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
-            [sys.executable, *self.program],
+            module_command(self.program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=settings,
+            env=os.environ | threads,
             encoding="utf-8",
         )
         timers = [threading.Timer(PATIENCE, self.process.kill), threading.Timer(SLOW_START, when_slow)]

@@ -150,10 +150,10 @@ def run_verbs(*commands: Sequence[str]) -> object:
 def _model() -> Read:
     import torch
 
+    from hifa_cli.embeddings.encoder import graph_encoder
     from hifa_cli.embeddings.extract import load_encoder
-    from hifa_cli.embeddings.onnx_encoder import light_encoder
 
-    return lambda path: (light_encoder(path), load_encoder(path, torch.device("cpu")))
+    return lambda path: (graph_encoder(path), load_encoder(path, torch.device("cpu")))
 
 
 def _weights() -> Read:

@@ -244,8 +244,8 @@ def test_a_query_of_another_length_names_both(tmp_path: Path) -> None:
         ("gallery.json", b'{"schema": 9}', "another schema"),
         ("gallery.json", b'{"schema": 2, "generation": "../../etc"}', "damaged"),
         ("gallery.json", b'{"schema": 2, "generation": "generation-1"}', "damaged"),
-        ("generation-1/faiss_index.faiss", b"IxFInonsense", "damaged"),
-        ("generation-1/faiss_index.faiss", b"", "damaged"),
+        ("generation-1/index.faiss", b"IxFInonsense", "damaged"),
+        ("generation-1/index.faiss", b"", "damaged"),
         ("generation-1/vectors.f32", b"1234", "damaged"),
         ("generation-1/ids.txt", b"short", "damaged"),
         ("generation-1/ids.npy", b"no numbers", "damaged"),
@@ -273,8 +273,8 @@ def test_labels_that_name_no_class_are_damage(tmp_path: Path) -> None:
 def test_an_index_of_other_vectors_is_refused(tmp_path: Path) -> None:
     folder = written(tmp_path / "a", np.eye(3), factory="HNSW4")
     other = written(tmp_path / "b", np.eye(4), factory="HNSW4")
-    (folder / "generation-1" / "faiss_index.faiss").write_bytes(
-        (other / "generation-1" / "faiss_index.faiss").read_bytes()
+    (folder / "generation-1" / "index.faiss").write_bytes(
+        (other / "generation-1" / "index.faiss").read_bytes()
     )
     with pytest.raises(HifaError, match="does not fit its gallery"):
         read_gallery(folder)

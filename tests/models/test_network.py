@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.lite import packaged_lite0
 from hifa_cli.models.network import (
     AlexNetTrunk,
     Critic,
@@ -19,7 +20,7 @@ from hifa_cli.models.network import (
     load_network,
     save_network,
 )
-from hifa_cli.models.weights import build_network, packaged_lite0, read_weights
+from hifa_cli.models.weights import build_network, read_weights
 from hifa_cli.runtime.seeding import torch_stream
 
 TINY = ModelConfig(backbone="test_resnet", embedding=8, classes=("a", "b", "c"), size=64, resize=64)

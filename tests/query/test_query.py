@@ -20,8 +20,8 @@ from PIL import Image
 
 from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig, ServeConfig
 from hifa_cli.data import Item, read_picture
+from hifa_cli.embeddings.encoder import graph_encoder
 from hifa_cli.embeddings.extract import embed, frozen_encoder, load_encoder
-from hifa_cli.embeddings.onnx_encoder import light_encoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery
 from hifa_cli.gallery.build import build_gallery
@@ -72,7 +72,7 @@ def test_the_graph_scores_as_the_network_does(world: Path) -> None:
     gallery = read_gallery(world / "gallery")
     folder = gallery.model_folder
     assert folder is not None
-    light = light_encoder(folder)
+    light = graph_encoder(folder)
     assert light is not None
     queries = [Query(str(path), path) for path in sorted((world / "photos").rglob("*.png"))]
     one, _ = rank(light, gallery, queries, Wanted(9), talk=SILENT)
@@ -112,11 +112,11 @@ def test_a_graph_that_is_not_of_these_weights_is_not_used(name: str, world: Path
     assert folder is not None
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert light_encoder(tmp_path) is not None
+    assert graph_encoder(tmp_path) is not None
     content = (tmp_path / name).read_bytes()
     changed = content.replace(b"0", b"1") if name.endswith("json") else content[:-1] + b"\0"
     (tmp_path / name).write_bytes(changed)
-    assert light_encoder(tmp_path) is None
+    assert graph_encoder(tmp_path) is None
 
 
 def test_every_way_to_name_a_photo_finds_the_same(world: Path, tmp_path: Path) -> None:

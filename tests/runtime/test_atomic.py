@@ -31,7 +31,7 @@ with (written_folder if sys.argv[2] == "folder" else written_file)(Path(sys.argv
 DIE_SWAPPING = """
 import os, signal, sys
 from pathlib import Path
-from hifa_cli import atomic
+from hifa_cli.runtime import atomic
 rename = os.rename
 def dying(source, target):
     rename(source, target)

@@ -152,13 +152,13 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(photos: Path, views: Path, 
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from hifa_cli import train\n"
+        "from hifa_cli.training import trainer\n"
         "from tests.training.test_trainer import run\n"
-        "save = train.save_checkpoint\n"
+        "save = trainer.save_checkpoint\n"
         "def killed(*args):\n"
         "    save(*args)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "train.save_checkpoint = killed\n"
+        "trainer.save_checkpoint = killed\n"
         f"run(Path({str(photos)!r}), Path({str(views)!r}), Path({str(tmp_path / 'cut')!r}))\n"
     )
     root = Path(__file__).resolve().parents[2]

