@@ -111,7 +111,7 @@ def _note_formats(paths: Sequence[Path], config: RenderConfig, talk: Talk) -> No
 
 
 def _kept(old: Taken, paths: Sequence[Path], talk: Talk) -> Taken:
-    talk.note(f"{_many(paths, old.format)} {_short(old.folder)} taken as {old.axis}-up, as before")
+    talk.note(f"{_many(paths, old.format)} in {_short(old.folder)} taken as {old.axis}-up, as before")
     return replace(old, files=len(paths))
 
 
@@ -131,7 +131,7 @@ def _look(key: Key, paths: Sequence[Path], config: RenderConfig, talk: Talk) -> 
 
 def _told(one: Taken, paths: Sequence[Path]) -> str:
     other = "z" if one.axis == "y" else "y"
-    head = f"{_many(paths, one.format)} {_short(one.folder)} taken as {one.axis}-up"
+    head = f"{_many(paths, one.format)} in {_short(one.folder)} taken as {one.axis}-up"
     remedy = f"say --up {other} if they lie on their side"
     of = f"{one.looks} of {one.looked}" + (" looked at" if one.looked < one.files else "")
     if one.seen:
@@ -153,7 +153,7 @@ def _warn_of_others(one: Taken, scored: Sequence[tuple[Path, up_look.Numbers]], 
         best = up_look.AXES[int(chances.argmax())]
         if len(below) > 1 and len(scores_of) >= FEW and best != one.axis and chances.max() >= ALERT:
             talk.warn(
-                f"{name}/ in {_short(one.folder)[3:]} looks {best}-up, the rest is taken as {one.axis}-up: "
+                f"{name}/ in {_short(one.folder)} looks {best}-up, the rest is taken as {one.axis}-up: "
                 f"say --up '{name}/*={best}' if so"
             )
 
@@ -163,8 +163,7 @@ def _many(paths: Sequence[Path], suffix: str) -> str:
 
 
 def _short(folder: str) -> str:
-    name = Path(folder).name
-    return f"in {name}/" if name else f"in {folder}"
+    return f"{Path(folder).name}/"
 
 
 def read_taken(settings: Path) -> list[Taken]:
