@@ -8,6 +8,7 @@ from typing import Literal
 
 Renderer = Literal["auto", "builtin", "opengl"]
 Shading = Literal["mvcnn", "smooth"]
+Axis = Literal["x", "y", "z"]
 Up = Literal["auto", "x", "y", "z"]
 Framing = Literal["box", "sphere"]
 
@@ -24,6 +25,7 @@ class RenderConfig:
     elevation: float = RIGS["paper"]  # degrees
     size: int = 224  # pixels a side
     up: Up = "auto"
+    ups: tuple[tuple[str, Axis], ...] = ()  # patterns of files and their axis; the last that fits wins
     shading: Shading = "mvcnn"
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape

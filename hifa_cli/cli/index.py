@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import AcceptLicence, Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Force,
+    Json,
+    Quiet,
+    UpList,
+    Ups,
+    Verbose,
+    chosen_up,
+)
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig, Up
+from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig
 
 if TYPE_CHECKING:
     from hifa_cli.runtime.progress import Talk
@@ -96,7 +107,8 @@ def index(
             show_default=False,
         ),
     ] = None,
-    up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
+    up: Ups = None,
+    up_list: UpList = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
     ] = None,
@@ -130,7 +142,9 @@ def index(
         model = _backbone(scratch, backbone, size, weights or "imagenet", source, model, talk)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
-    drawn = RenderConfig(up=up, elevation=RIGS[rig or ("paper" if as_paper or model else "eye")])
+    axis, ups = chosen_up(up, up_list)
+    elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
+    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
     if source is not None:
         with scratch:
             report = build.build_gallery(

@@ -1,13 +1,14 @@
 """``hifa render``: twelve Phong views of every mesh."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Verbose
-from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading, Up
+from hifa_cli.cli.options import Config, Force, Json, Quiet, UpList, Ups, Verbose, chosen_up
+from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
 
 DEFAULT = RenderConfig()
 
@@ -35,9 +36,8 @@ def render(
         ),
     ] = None,
     size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels a side.")] = DEFAULT.size,
-    up: Annotated[
-        Up, typer.Option(help="The axis that is up; auto: by format, y for glTF, what DAE says, else z.")
-    ] = DEFAULT.up,
+    up: Ups = None,
+    up_list: UpList = None,
     shading: Annotated[
         Shading,
         typer.Option(help="mvcnn: flat under a headlight, as the public MI3DOR views; smooth: round."),
@@ -78,18 +78,11 @@ def render(
     from hifa_cli.render.pipeline import render as render_meshes
     from hifa_cli.viz.contact_sheet import shape_sheet
 
+    axis, ups = chosen_up(up, up_list)
     settings = RenderConfig(
-        views,
-        RIGS[rig] if elevation is None else elevation,
-        size,
-        up,
-        shading,
-        framing,
-        ground,
-        renderer,
-        timeout=timeout,
-        memory=memory,
-    )
+        views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
+        shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
+    )  # fmt: skip
     talk = talk_for(quiet=quiet, verbose=verbose)
     crew = workers or available_cores()
     report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
@@ -102,6 +95,7 @@ def render(
                 "rendered": report.rendered,
                 "skipped": report.skipped,
                 "failed": [{"path": str(path), "reason": reason} for path, reason in report.failed],
+                "up_taken": [asdict(one) for one in report.taken],
                 "renderer": report.renderer,
                 "seconds": round(report.seconds, 3),
                 "out": str(out),

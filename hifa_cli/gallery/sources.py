@@ -7,14 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
@@ -207,7 +207,8 @@ def meshes_source(
         mark = read_mark(folder, config.views) or ""
         offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
     origin = {
-        **_origin("meshes", place), "split": split, "views": views.name, "render": asdict(config),
+        **_origin("meshes", place), "split": split, "views": views.name,
+        "render": asdict(replace(config, ups=report.ups)),
         "rig": rig_of_views(views),
     }  # fmt: skip
     return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
@@ -223,7 +224,13 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
     settings = origin.get("render", {})
     if not isinstance(settings, dict) or not set(settings) <= known:
         raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
-    return RenderConfig(**settings)
+    try:
+        ups = tuple((str(pattern), axis) for pattern, axis in settings.get("ups", ()))
+    except (TypeError, ValueError):
+        ups = (("", "damaged"),)
+    if not {axis for _, axis in ups} <= set(get_args(Axis)):
+        raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
+    return RenderConfig(**{**settings, "ups": ups})
 
 
 def holds_meshes(source: Path) -> bool:

@@ -281,13 +281,37 @@ def _items(
         from hifa_cli.render.pipeline import render
 
         views = scratch / str(number)
-        config = replace(RenderConfig(), elevation=gallery.elevation)
+        config = replace(_upright(one.path, gallery), elevation=gallery.elevation)
         report = render([one.path], views, config, workers=1, force=False, talk=SILENT)
         if report.failed:
             talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
             continue
         for shape in find_shapes(views).items:
             yield one, Item(one.name, -1, shape.views)
+
+
+def _upright(path: Path, gallery: Gallery) -> RenderConfig:
+    """How to draw a mesh that is asked for: one of the gallery's own stands as it stands there.
+
+    Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
+    """
+    from hifa_cli.gallery.sources import render_config
+    from hifa_cli.render.up_look import axis_scores, decide
+    from hifa_cli.render.up_taken import SEEN_SUFFIXES
+    from hifa_cli.render.views import up_axis
+
+    drawn = [one for one in gallery.document["origins"] if one.get("kind") == "meshes"]
+    for origin in drawn:
+        if path.resolve().is_relative_to(origin["root"]):
+            config = render_config(origin)
+            return RenderConfig(up=config.up, ups=config.ups)
+    if path.suffix.lower() in SEEN_SUFFIXES:
+        scores = axis_scores(path)
+        if scores is None or decide(scores[None]) is None:
+            theirs = {up_axis(Path(f"a{path.suffix}"), render_config(origin)) for origin in drawn}
+            if len(theirs) == 1:
+                return RenderConfig(up=theirs.pop())
+    return RenderConfig()
 
 
 def _embedded(

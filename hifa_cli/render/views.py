@@ -2,12 +2,12 @@
 
 import math
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
@@ -18,6 +18,7 @@ from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.readers import dae
 from hifa_cli.render.shading import PRESETS
+from hifa_cli.render.up_rules import UpRules
 
 BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
 FAR = 100.0  # times as far out as half of the vertices: strays
@@ -25,12 +26,19 @@ FAR = 100.0  # times as far out as half of the vertices: strays
 Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
 
 
-def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
-    """The axis that is up: as asked, else by the format.
+def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> Axis:
+    """Return the axis that is up: by the configuration's rules, else as asked for all, else by the format.
 
     glTF is +y by its specification, DAE says it itself (+y where it does not), everything else is taken to
-    be +z, as ModelNet and CAD have it.
+    be +z, as ModelNet and CAD have it. What shapes show is among the rules (:mod:`.up_taken`).
+
+    Args:
+        path: the mesh.
+        config: what was asked for.
+        rules: those of ``config``, for whoever asks for many files.
     """
+    if (ruled := (rules or UpRules(config.ups)).find(path)) is not None:
+        return ruled[1]
     if config.up != "auto":
         return config.up
     try:
@@ -75,6 +83,7 @@ class MeshViews:
 
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
+        self.rules = UpRules(config.ups)
         self.phong = PRESETS[config.shading]
         self.rig = cameras.rig(config.views, config.elevation)
         self.renderer: Renderer = _renderer(config)
@@ -88,7 +97,7 @@ class MeshViews:
         Raises:
             HifaError: the mesh cannot be read, or nothing of it can be seen.
         """
-        return self.draw(read_mesh(path), up_axis(Path(path), self.config))
+        return self.draw(read_mesh(path), up_axis(Path(path), self.config, self.rules))
 
     def warm_up(self) -> None:
         """Draw a tetrahedron, so that everything is loaded and compiled before the first mesh."""
@@ -96,7 +105,7 @@ class MeshViews:
         faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
         self.draw(Mesh(vertices, faces), "z")
 
-    def draw(self, mesh: Mesh, up: Literal["x", "y", "z"]) -> NDArray[np.uint8]:
+    def draw(self, mesh: Mesh, up: Axis) -> NDArray[np.uint8]:
         """Draw a mesh that is already read, ``up`` being its upright axis.
 
         Raises:
