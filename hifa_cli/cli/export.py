@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import AcceptLicence, Config, Device, Features, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Features,
+    Force,
+    Json,
+    Quiet,
+    Threads,
+    Verbose,
+)
 from hifa_cli.cli.terminal import print_json, talk_for
 from hifa_cli.config import TrainConfig
 
@@ -32,6 +42,7 @@ def export(
         int, typer.Option(min=0, help="Pixels a side that a frozen backbone sees; 0: as in its pretraining.")
     ] = 0,
     accept_licence: AcceptLicence = False,
+    threads: Threads = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -14,6 +14,8 @@ from hifa_cli.cli.options import (
     Force,
     Json,
     Quiet,
+    Strict,
+    Threads,
     UpList,
     Ups,
     Verbose,
@@ -56,6 +58,14 @@ def index(
             rich_help_panel=CHANGES,
         ),
     ] = False,
+    relocate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Say where a source that was moved lies now. Repeatable.",
+            rich_help_panel=CHANGES,
+        ),
+    ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
     ] = False,
@@ -112,6 +122,8 @@ def index(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
     ] = None,
+    threads: Threads = None,
+    strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -128,7 +140,7 @@ def index(
     A folder of meshes is rendered, embedded and indexed in one go; given again, only what is new or has
     changed is rendered.
     """
-    _check_usage(source, add, remove, update=update, stats=stats, verify=verify)
+    _check_usage(source, add or relocate, remove, update=update, stats=stats, verify=verify)
     talk = talk_for(quiet=quiet, verbose=verbose)
     if stats or verify:
         _look(out, talk, stats=stats, as_json=as_json)
@@ -152,8 +164,16 @@ def index(
                 workers=workers, device=settled_device(device), force=force, talk=talk,
                 ranking=None if as_paper else RankingConfig(),
             )  # fmt: skip
-        _say({"out": str(out), **report}, talk, as_json=as_json)
+        _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
         return
+    if relocate:
+        from hifa_cli.gallery.relocate import relocate as move
+
+        done = move(out, relocate, talk=talk)
+        if not (update or remove or add):
+            if as_json:
+                print_json({"out": str(out), **done})
+            return
     work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
@@ -162,7 +182,7 @@ def index(
         changes.append(gallery_update.remove(out, remove, settings, talk=talk))
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
-    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json)
+    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json, strict=strict)
 
 
 def _backbone(
@@ -188,14 +208,21 @@ def _check_usage(
     changes, looks = bool(add or remove or update), stats or verify
     if sum((source is not None, changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
-            "give either a SOURCE, or changes (--update, --remove, --add), or one of --stats and --verify"
+            "give either a SOURCE, or changes (--update, --remove, --add, --relocate), or one of --stats and "
+            "--verify"
         )
 
 
-def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool) -> None:
+def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool, strict: bool) -> None:
     if as_json:
         print_json(report)
-        return
+    else:
+        _note(report, talk)
+    if strict and report["failed"]:
+        raise typer.Exit(1)
+
+
+def _note(report: dict[str, Any], talk: "Talk") -> None:
     if "added" in report:
         counts = ("added", "changed", "removed", "unchanged")
         talk.note(", ".join(f"{report[name]} {name}" for name in counts))

@@ -83,6 +83,28 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again and overwrite what is there.")]
+
+
+def _use_threads(context: typer.Context, wanted: int | None) -> int | None:
+    from hifa_cli.runtime.threads import use
+
+    if not context.resilient_parsing:
+        use(wanted, by_load=context.info_name in ("index", "query", "serve"))
+    return wanted
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        callback=_use_threads,
+        help="Threads for the network and the search. Default: OMP_NUM_THREADS, else what is free.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit 1 where any input failed, not only where all did.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
 Features = Annotated[
     Path | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
 from hifa_cli.config import Find, IndexConfig
 
@@ -62,6 +62,8 @@ def query(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="A line a match on stdout.")] = False,
     device: Device = "auto",
+    threads: Threads = None,
+    strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -79,7 +81,7 @@ def query(
     from hifa_cli.gallery import read_gallery
     from hifa_cli.query.document import rankings_document
     from hifa_cli.query.parse import find_queries
-    from hifa_cli.query.retrieve import MANY, Wanted, encoder_for, rank
+    from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
     talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
@@ -91,20 +93,26 @@ def query(
         queries = find_queries(images, Path(scratch), talk)
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
-        rankings, vectors = rank(encoder_for(opened, model, device), opened, queries, wanted, talk=talk)
+        failed: list[Failed] = []
+        encoder = encoder_for(opened, model, device)
+        rankings, vectors = rank(encoder, opened, queries, wanted, talk=talk, failed=failed)
         if sheet is not None:
             _write_sheet(opened, rankings, sheet, talk)
         if html is not None:
             _write_page(opened, rankings, html, talk)
     metrics = _metrics(opened, rankings, vectors, find, talk)
     if as_json:
-        print_json(rankings_document(opened, rankings, metrics))
+        print_json(rankings_document(opened, rankings, metrics, failed))
     elif as_csv:
         typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
         print_result(*(part for ranking in rankings for part in (_cell(ranking.query), _table(ranking))))
         if metrics:
             print_result(_metrics_table(metrics))
+    if failed:
+        talk.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
+        if strict:
+            raise typer.Exit(1)
 
 
 def _note_old(gallery: "Gallery", talk: "Talk") -> None:

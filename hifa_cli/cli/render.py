@@ -1,13 +1,12 @@
 """``hifa render``: twelve Phong views of every mesh."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, UpList, Ups, Verbose, chosen_up
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Strict, UpList, Ups, Verbose, chosen_up
 from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
 
 DEFAULT = RenderConfig()
@@ -62,6 +61,7 @@ def render(
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Also write one picture with all shapes on it.", metavar="FILE.png")
     ] = None,
+    strict: Strict = False,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -108,10 +108,12 @@ def render(
         print_result(
             f"{report.rendered} rendered, {report.skipped} already there, {len(report.failed)} failed"
         )
+    if strict and report.failed:
+        raise typer.Exit(1)
 
 
 def available_cores() -> int:
     """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    from hifa_cli.runtime.threads import allowed
+
+    return allowed()

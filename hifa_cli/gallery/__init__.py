@@ -23,7 +23,9 @@ from hifa_cli.config import RIGS
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
+from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
+from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
@@ -281,6 +283,9 @@ def read_main(folder: Path) -> dict[str, Any]:
         HifaError: there is none, or it is damaged or of another schema.
     """
     path = folder / MAIN_FILE
+    if folder.is_file():
+        raise HifaError(f"{folder} is a file, not a gallery: write the photos first, then -g and the gallery")
+    refuse_other(folder, "a gallery", wanted="a gallery")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -292,6 +297,8 @@ def read_main(folder: Path) -> dict[str, Any]:
     name = str(document.get("generation"))
     if not name.startswith("generation-") or not name.rsplit("-", 1)[1].isdigit():
         raise damaged(path)
+    if isinstance(document.get("origins"), list):
+        document["origins"] = [located(origin, folder) for origin in document["origins"]]
     return document
 
 

@@ -1,6 +1,5 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.config import IndexConfig, RankingConfig, RenderConfig
+from hifa_cli.data.tree import checked_split
 from hifa_cli.embeddings.encoder import (
     FROZEN,
     MODEL_ABOUT,
@@ -27,12 +27,16 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.models.about import read_about
+from hifa_cli.runtime import threads
+from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.runtime.progress import Talk
+from hifa_cli.search import faiss_index
 
 SHARDS = ".embedded"  # what a killed run had embedded
 
@@ -97,6 +101,7 @@ def build_gallery(
     """
     if not source.exists():
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
+    check_wanted(source, split, index_config)
     _refuse_strange(out)
     work = Work(render_config, workers, str(device), split, force, ranking)
     with TemporaryDirectory() as scratch, writing(out):
@@ -104,20 +109,31 @@ def build_gallery(
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
         old = _old(out, talk)
         offered, making, embedder = open_source(
-            source, out, origins_of(old), model, work, Path(scratch), talk
+            source, out, taken_over(origins_of(old), source), model, work, Path(scratch), talk
         )
         ranked = ranking_of(making, work) if embedder is not None else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         kept, fresh = unchanged(old if alike else None, offered)
         document = write_generation(
             out, Plan(old, kept, [(offered, fresh)], making, index_config,
-            _photos(source, index_config), ranked, str(device), talk),
+            _photos(source, index_config), ranked, str(device), talk, moved=True),
         )  # fmt: skip
         if embedder is not None:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder, talk)
     return {**summary(document), "failed": failures(offered)}
+
+
+def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
+    """Refuse what cannot succeed before anything is rendered or embedded.
+
+    Raises:
+        HifaError: the source is of another kind, or there is no such split or factory string.
+    """
+    refuse_other(source, "an export", "a folder of rendered views", wanted="meshes, views or an export")
+    checked_split(split)
+    faiss_index.check_factory(config.factory)
 
 
 def summary(document: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +183,7 @@ def open_source(
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
     if holds_meshes(place):
         views = out / VIEWS / views_name(origins, place)
-        workers = work.workers or os.cpu_count() or 1
+        workers = work.workers or threads.allowed()
         source: Source = meshes_source(
             place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
             talk=talk,

@@ -25,6 +25,7 @@ from hifa_cli.gallery import (
 )
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
+from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of
 from hifa_cli.gallery.sources import Source, row_digests
 from hifa_cli.runtime.atomic import written_file, written_folder
@@ -58,6 +59,7 @@ class Plan:
         photos: (p, D) unit rows to tune the search with, or None.
         ranking: what ``gallery.json`` says of it; None ranks as the paper does.
         device: where FAISS builds an index.
+        moved: the rows that stay are all of the one fresh source, wherever they lay before.
     """
 
     old: Gallery | None
@@ -69,6 +71,7 @@ class Plan:
     ranking: dict[str, Any] | None = None
     device: str = "cpu"
     talk: Talk = SILENT
+    moved: bool = False
 
 
 @dataclass
@@ -129,7 +132,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         "dimension": columns.width,
         "views": columns.views,
         "classes": classes,
-        "origins": origins,
+        "origins": [portable(origin, folder) for origin in origins],
         **searched,
         "model": plan.making.model,
         "method": plan.making.method,
@@ -144,6 +147,8 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
 def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
     """The origins still in use, and for each old one's number its new one."""
     used = sorted({int(one) for one in plan.old.origins[plan.kept]}) if plan.old and len(plan.kept) else []
+    if plan.moved:
+        return [plan.fresh[0][0].origin], dict.fromkeys(used, 0)
     fresh = {source.origin["path"]: source.origin for source, _ in plan.fresh}
     origins: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}

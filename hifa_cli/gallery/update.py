@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import VIEWS, Gallery, read_gallery
-from hifa_cli.gallery.build import Work, failures, open_source, origins_of, summary, unchanged, writing
+from hifa_cli.gallery.build import (
+    Work,
+    check_wanted,
+    failures,
+    open_source,
+    origins_of,
+    summary,
+    unchanged,
+    writing,
+)
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, render_config, rig_of_views
 from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search import faiss_index
 
 Rows = NDArray[np.int64]
 
@@ -60,6 +70,7 @@ def add(
     for place in sources:
         if not place.exists():
             raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
+        check_wanted(place, work.split, config)
     read_gallery(folder)
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
@@ -111,6 +122,7 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None,
     fresh: list[tuple[Source, list[int]]] = []
     keep: list[Rows] = []
     embedders: list[Embedder | None] = []
+    faiss_index.check_factory(config.factory)
     read_gallery(folder)
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
@@ -210,8 +222,9 @@ def _all_there(old: Gallery) -> None:
     for origin in old.document["origins"]:
         if not Path(origin["path"]).exists():
             raise HifaError(
-                f"the source {origin['path']} of {old.folder} is gone: bring it back, "
-                "or take its shapes out with --remove"
+                f"the source {origin['path']} of {old.folder} is gone: bring it back, say where it lies now "
+                f"('hifa index --relocate {origin['path']}=NEW --out {old.folder}'), or take its shapes out "
+                "with --remove"
             )
 
 

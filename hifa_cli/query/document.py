@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from hifa_cli.gallery import Gallery
-from hifa_cli.query.retrieve import Match, Ranking
+from hifa_cli.query.retrieve import Failed, Match, Ranking
 
 
 def rankings_document(
-    gallery: Gallery, rankings: Sequence[Ranking], metrics: dict[str, Any] | None = None
+    gallery: Gallery,
+    rankings: Sequence[Ranking],
+    metrics: dict[str, Any] | None = None,
+    failed: Sequence[Failed] = (),
 ) -> dict[str, Any]:
     """Return what ``hifa query --json`` prints.
 
@@ -16,12 +19,20 @@ def rankings_document(
         gallery: where the queries were searched.
         rankings: what they found.
         metrics: of the batch, where the classes of the queries are known.
+        failed: queries that could not be read.
 
     Returns:
-        ``gallery``, ``results`` in the order of ``rankings``, and ``metrics`` where there are any.
+        ``gallery``, ``queries`` and ``failed`` (counts), ``results`` (those found, then those that failed,
+        with ``error``), and ``metrics`` where there are any.
     """
     results = [ranking_document(gallery, ranking) for ranking in rankings]
-    document: dict[str, Any] = {"gallery": str(gallery.folder), "results": results}
+    results += [{"query": one.query, "matches": [], "error": one.error} for one in failed]
+    document: dict[str, Any] = {
+        "gallery": str(gallery.folder),
+        "queries": len(results),
+        "failed": len(failed),
+        "results": results,
+    }
     return {**document, "metrics": metrics} if metrics else document
 
 

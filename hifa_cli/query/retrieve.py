@@ -55,6 +55,14 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A query that could not be read or drawn, and why."""
+
+    query: str
+    error: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What of a ranking is shown.
 
@@ -127,7 +135,7 @@ def query(
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
-    found = list(_embedded(encoder, gallery, items, None, talk))
+    found = list(_embedded(encoder, gallery, items, None, talk, []))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     vectors = _joined([vector for _, vector in found])
@@ -152,8 +160,9 @@ def query_paths(
 
 
 def rank(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk
-) -> tuple[list[Ranking], QueryVectors]:
+    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk,
+    failed: list[Failed] | None = None,
+) -> tuple[list[Ranking], QueryVectors]:  # fmt: skip
     """The shapes nearest to each query, in the order given; what cannot be read is named and left out.
 
     Args:
@@ -162,6 +171,7 @@ def rank(
         queries: photos and meshes.
         wanted: what is shown.
         talk: warnings and progress.
+        failed: takes the queries that could not be read.
 
     Returns:
         A ranking for each query that could be read (one in all if they are fused), and what they were
@@ -171,9 +181,10 @@ def rank(
         HifaError: nothing can be read, there is no such class, or the gallery is of another model.
     """
     among = rows_of_classes(gallery, wanted.classes)
+    failed = [] if failed is None else failed
     with tempfile.TemporaryDirectory() as scratch:
-        items = list(_items(queries, gallery, Path(scratch), talk))
-        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, talk))
+        items = list(_items(queries, gallery, Path(scratch), talk, failed))
+        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, talk, failed))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
@@ -270,7 +281,7 @@ def _matches(
 
 
 def _items(
-    queries: Sequence[Query], gallery: Gallery, scratch: Path, talk: Talk
+    queries: Sequence[Query], gallery: Gallery, scratch: Path, talk: Talk, failed: list[Failed]
 ) -> Iterator[tuple[Query, Item]]:
     """A photo is a shape seen once; a mesh is drawn first, from where the gallery's were."""
     for number, one in enumerate(queries):
@@ -285,6 +296,7 @@ def _items(
         report = render([one.path], views, config, workers=1, force=False, talk=SILENT)
         if report.failed:
             talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
+            failed.append(Failed(one.name, f"cannot be drawn: {report.failed[0].reason}"))
             continue
         for shape in find_shapes(views).items:
             yield one, Item(one.name, -1, shape.views)
@@ -315,8 +327,9 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 
 
 def _embedded(
-    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, talk: Talk
-) -> Iterator[tuple[int, QueryVectors]]:
+    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, talk: Talk,
+    failed: list[Failed],
+) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
     """What every readable item is compared by, with its number: (1, D) over its pictures."""
     ranker = _ranker(encoder, gallery)
     with ThreadPoolExecutor(READERS) as readers:
@@ -328,7 +341,10 @@ def _embedded(
                 try:
                     seen[start + place] = task.result()
                 except HifaError as error:
-                    talk.warn(str(error))
+                    item = items[start + place]
+                    reason = str(error).replace(str(item.views[0]), item.id)  # standard input's file is ours
+                    talk.warn(reason)
+                    failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
             found = encoder.pictures(np.concatenate(list(seen.values())))

@@ -13,6 +13,7 @@ from typing import Any
 
 from hifa_cli import __version__
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.backend import choose
@@ -25,6 +26,7 @@ from hifa_cli.render.view_io import read_mark
 from hifa_cli.render.views import up_axis
 from hifa_cli.render.workers import Job, draw_all
 from hifa_cli.runtime.atomic import sweep, written_file
+from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import sole_output
 from hifa_cli.runtime.progress import SILENT, Talk
 
@@ -55,23 +57,29 @@ def render(
     *,
     workers: int,
     force: bool = False,
+    split: str | None = None,
     talk: Talk = SILENT,
 ) -> RenderReport:
     """Draw the views of every mesh among and below ``meshes`` into ``out``, a folder a shape.
 
     A shape whose views are there, whole and drawn from the same bytes with the same settings, is skipped
-    unless ``force``. A mesh that cannot be drawn is listed with its reason and costs nothing else.
+    unless ``force``. A mesh that cannot be drawn is listed with its reason and costs nothing else. With
+    ``split`` only the meshes of that split are drawn.
 
     Raises:
         HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
             process, or no renderer starts.
     """
+    for place in meshes:
+        refuse_other(place, wanted="a mesh or a folder of meshes")
     found, failed = find_meshes(meshes)
     if not found and not failed:
-        places = ", ".join(str(place) for place in meshes)
-        raise HifaError(f"no meshes in {places}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+        where = ", ".join(str(place) for place in meshes)
+        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(MESH_SUFFIXES)}")
     if not found:
         raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
+    if split is not None:
+        found = _of_split(found, split, meshes)
     config = _with_renderer(config, talk)
     with sole_output(out):
         folders = {out, *((out / mesh.id).parent for mesh in found)}
@@ -88,6 +96,22 @@ def render(
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
             for folder in folders:
                 sweep(folder)
+
+
+def _of_split(found: list[MeshFile], split: str, given: Sequence[Path]) -> list[MeshFile]:
+    """Return the meshes below a folder of that split.
+
+    Raises:
+        HifaError: there are none.
+    """
+    splits = [place.split for place in places([tuple(mesh.id.split("/")[:-1]) for mesh in found])]
+    kept = [mesh for mesh, own in zip(found, splits, strict=True) if own == split]
+    if not kept:
+        there = sorted({own for own in splits if own})
+        has = f"there are meshes of {', '.join(there)}" if there else "no folder of them is a split"
+        where = ", ".join(map(str, given))
+        raise HifaError(f"{where} has no meshes of the split '{split}': {has}; leave --split out")
+    return kept
 
 
 def _draw(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.evaluation.metrics import LOWER_IS_BETTER, Curve
+from hifa_cli.runtime import local_settings
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.search.ranking import normalised
 
@@ -328,7 +329,8 @@ def _draw_seeds(axis: "Axes", rows: Sequence[Sequence[float]]) -> None:
 
 
 def _panels(rows: int, columns: int, *, height: float, width: float = _WIDTH) -> tuple["Figure", Any]:
-    from matplotlib.figure import Figure
+    with local_settings.ignored():
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
@@ -337,7 +339,8 @@ def _panels(rows: int, columns: int, *, height: float, width: float = _WIDTH) ->
 @contextmanager
 def style() -> Iterator[None]:
     """The settings under which figures are to be drawn and saved."""
-    from matplotlib import rc_context
+    with local_settings.ignored():
+        from matplotlib import rc_context
 
     settings: Any = _STYLE
     with rc_context(settings), warnings.catch_warnings():
