@@ -14,7 +14,7 @@ from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.contents import ending_of
 from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers import dae, ply, stl, threemf
+from hifa_cli.render.readers import dae, gltf, ply, stl, threemf
 from hifa_cli.render.readers.textual import refuse_commas, utf8
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
@@ -96,8 +96,6 @@ def _read_other(path: Path, ending: str) -> Arrays:
 
     own: Any = validate.OwnFolder(path)
     options: dict[str, Any] = {}
-    if ending in (".gltf", ".glb"):
-        options = {"skip_materials": True}
     if ending in (".step", ".stp"):
         _want_step_reader()
         options = STEP_TOLERANCE
@@ -130,6 +128,8 @@ _READERS: dict[str, Callable[[Path], Arrays]] = {
     ".ply": ply.read,
     ".dae": dae.read,
     ".3mf": threemf.read,
+    ".glb": gltf.read,
+    ".gltf": gltf.read,
 }
 
 
