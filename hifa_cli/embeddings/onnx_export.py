@@ -28,7 +28,7 @@ class _EachPicture(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         views: Tensor = self.network(pixels.unsqueeze(1)).views
-        return views.squeeze(1)
+        return self.network.descriptors(views.squeeze(1))
 
 
 def write_graph(folder: Path, talk: Talk) -> bool:

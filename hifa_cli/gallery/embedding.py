@@ -110,9 +110,9 @@ class Embedder:
             talk=_Warnings(self.talk),
         )  # fmt: skip
         for row, features in looked:
-            found = network(TrunkFeatures(*(part.to(device) for part in features)))
-            vectors: NDArray[np.float32] = found.pooled.float().cpu().numpy()
-            views = found.views.float().cpu().numpy()
+            found = network(TrunkFeatures(*(part.to(device) for part in features)), "shapes")
+            vectors: NDArray[np.float32] = network.descriptors(found.pooled).float().cpu().numpy()
+            views = network.descriptors(found.views).float().cpu().numpy()
             flat = unit(views.reshape(-1, views.shape[-1])).astype(np.float16)
             yield Embedded(np.array([row], dtype=np.int64), vectors, flat.reshape(views.shape))
 

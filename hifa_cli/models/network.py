@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hifa_cli.config import ModelConfig
+from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import stored_model
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
+DOMAINS = ("images", "shapes")
+SCALE = 10.0  # length of each block of a centred input
 TORCHVISION = "torchvision/"  # before the name of a backbone
 
 
@@ -40,7 +42,7 @@ class Features(NamedTuple):
     Attributes:
         low: (B, V, c, h, w) low-level maps, I_s or I_t.
         views: (B, V, D) embedding of each view, K_s or K_t.
-        pooled: (B, D) maximum over views, K_s or K'_t: the descriptor.
+        pooled: (B, D) maximum (or mean) over views, K_s or K'_t.
         logits: (B, C) classifier F on the descriptor.
     """
 
@@ -59,6 +61,7 @@ class Trunk(nn.Module):
     """
 
     width: int
+    blocks: tuple[int, ...] = ()  # widths of the parts of ``high``; () is one part
     net: Any  # a class attribute would hide the submodule of this name
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,6 +116,38 @@ class TimmTrunk(Trunk):
         return maps[0], self.net.forward_head(final, pre_logits=True)
 
 
+class LiteBlocks(TimmTrunk):
+    """EfficientNet-Lite0, and four views of each picture: pooled, two earlier stages, and what ImageNet sees.
+
+    ``high`` is [f 1280, averages of blocks[5] 192 and blocks[6] 320, s 1280]: f is the pooled feature and
+    s = unit(Wcᵀ p), p the probabilities of ImageNet's classes and Wc the classifier less its mean row.
+    """
+
+    blocks = (1280, 192, 320, 1280)
+
+    def __init__(self) -> None:
+        super().__init__("tf_efficientnet_lite0")
+        import timm
+
+        self.net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        self.width = sum(self.blocks)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, 320, h, w) and (N, 3072)."""
+        net = self.net
+        low = net.bn1(net.conv_stem(pixels))
+        averages = []
+        for number, block in enumerate(net.blocks):
+            low = block(low)
+            if number >= 5:
+                averages.append(low.mean(dim=(2, 3)))
+        pooled = net.global_pool(net.bn2(net.conv_head(low)))
+        probabilities = net.classifier(pooled).float().softmax(dim=1)
+        rows = net.classifier.weight
+        meant = nn.functional.normalize(probabilities @ (rows - rows.mean(dim=0)).float(), dim=1)
+        return low, torch.cat((pooled, *averages, meant.to(pooled.dtype)), dim=1)
+
+
 class TorchvisionTrunk(Trunk):
     """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
 
@@ -149,12 +184,20 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def build_trunk(backbone: str) -> Trunk:
+def build_trunk(backbone: str, inputs: str = "pooled") -> Trunk:
     """The trunk called ``backbone``, with random weights.
 
+    Args:
+        backbone: its name.
+        inputs: ``pooled``, or ``blocks`` for ``LiteBlocks``.
+
     Raises:
-        HifaError: no such backbone.
+        HifaError: no such backbone, or it has no ``blocks``.
     """
+    if inputs == "blocks":
+        if backbone != "efficientnet_lite0":
+            raise HifaError(f"inputs=blocks needs efficientnet_lite0, not '{backbone}': --set inputs=pooled")
+        return LiteBlocks()
     if backbone == "alexnet":
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
@@ -163,24 +206,27 @@ def build_trunk(backbone: str) -> Trunk:
 
 
 class Network(nn.Module):
-    """G and F of the paper: trunk, bottleneck, max-pooling over views, classifier (section 3.2).
+    """G and F of the paper: trunk, bottleneck, pooling over views, classifier (section 3.2).
 
-    A photo is a shape seen once: the maximum over one view is the identity, so both domains take this
-    one path.
+    A photo is a shape seen once: pooling one view is the identity, so both domains take this one path.
+    Where the input is centred each domain has its own centre, which training sets once.
     """
 
+    centres: Tensor
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = build_trunk(config.backbone)
+        self.trunk = build_trunk(config.backbone, config.inputs)
         width = self.trunk.width
         self.dropout = nn.Dropout(config.dropout)
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
         self.dimension = config.embedding or width
         self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
+        if config.centred:
+            self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
@@ -205,14 +251,44 @@ class Network(nn.Module):
         low, high = (torch.cat([part[i] for part in parts]).squeeze(1) for i in range(2))
         return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
 
-    def forward(self, seen: Tensor | TrunkFeatures) -> Features:
-        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them."""
+    def forward(self, seen: Tensor | TrunkFeatures, domain: str = "images") -> Features:
+        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
+
+        Args:
+            seen: the pictures.
+            domain: ``images`` or ``shapes``: whose centre is taken away where the input is centred.
+        """
         low, high = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
-        views = self.bottleneck(self.dropout(high))
+        views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
-        pooled = views.amax(dim=1)  # (B, V, D) -> (B, D)
+        pooled = views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
         return Features(low, views, pooled, self.classifier(pooled))
+
+    def centred(self, high: Tensor, domain: str) -> Tensor:
+        """Return (B, V, F) less the domain's centre, each block of length 10; as it is where not centred."""
+        if not self.config.centred:
+            return high
+        moved = high - self.centres[DOMAINS.index(domain)].to(high.dtype)
+        parts = moved.split(self.trunk.blocks or (self.trunk.width,), dim=2)
+        return SCALE * torch.cat([nn.functional.normalize(part, dim=2) for part in parts], dim=2)
+
+    def descriptors(self, embeddings: Tensor) -> Tensor:
+        """Return what is compared: (…, D) embeddings, or (…, D + C) fused with the class scores.
+
+        Fused, the cosine is half the embeddings' and half the Bhattacharyya coefficient of the classes'
+        probabilities.
+        """
+        if self.config.descriptor == "embedding":
+            return embeddings
+        scores = self.classifier(embeddings).float().softmax(dim=-1).sqrt()
+        parts = (nn.functional.normalize(embeddings.float(), dim=-1), scores)
+        return torch.cat(parts, dim=-1) / math.sqrt(2)
+
+    @property
+    def described(self) -> int:
+        """The length of a descriptor."""
+        return self.dimension + (len(self.config.classes) if self.config.descriptor == "fused" else 0)
 
     def train(self, mode: bool = True) -> "Network":
         """Batch normalisation keeps its pretrained statistics where the configuration says so.
@@ -269,9 +345,22 @@ class Critic(nn.Module):
         return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
 
 
+def identity(config: ModelConfig) -> dict[str, Any]:
+    """Return what of a configuration a digest depends on: new fields only where they are used.
+
+    So networks and galleries that an older version wrote keep their digests.
+    """
+    plain = asdict(ModelConfig())
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in NEW_MODEL_FIELDS or value != plain[name]
+    }
+
+
 def digest(network: Network) -> str:
     """SHA-256 over the names, shapes and values of the weights and over the configuration."""
-    total = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(identity(network.config), sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         total.update(f"{name}{tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
