@@ -60,10 +60,11 @@ class ModelConfig:
     inputs: Inputs = "pooled"  # what the bottleneck reads; blocks: see models.network.LiteBlocks
     centred: bool = False  # less the domain's training mean, each block a unit vector, times 10
     pooling: Pooling = "max"  # over the views of a shape; the paper's is max
-    descriptor: Descriptor = "embedding"  # fused: with the square roots of the class scores
+    descriptor: Descriptor = "embedding"  # fused: see models.network.Network.describe
+    bank: int = 0  # labelled photos that the fused descriptor's gate compares with
 
 
-NEW_MODEL_FIELDS = ("inputs", "centred", "pooling", "descriptor")  # unknown to files of 0.1.0
+NEW_MODEL_FIELDS = ("inputs", "centred", "pooling", "descriptor", "bank")  # unknown to files of 0.1.0
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -74,7 +75,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class TrainConfig:
     """One training run. The defaults are the preset ``stable``; ``PRESETS`` holds what the others change."""
 
-    method: str = "hifa"  # 'hifa train' without --method and --preset takes DEFAULT_RECIPE; a name of methods.METHODS, or package.module:Class
+    method: str = "hifa"  # a name of methods.METHODS, or package.module:Class
     preset: Preset = "stable"
     backbone: str = "efficientnet_lite0"
     weights: str = "imagenet"
@@ -159,6 +160,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "inputs": "blocks",
         "centred": True,
         "pooling": "mean",
+        "descriptor": "fused",
         "pseudo_labels": "propagated",
         "steps": 300,
         "views": 4,

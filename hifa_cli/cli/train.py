@@ -47,7 +47,8 @@ def train(
         typer.Option(
             metavar="METHOD",
             callback=_known_method,
-            help=f"Default: hifa-l (with --preset: hifa). {', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
+            help="Default: hifa-l (with --preset: hifa). "
+            f"{', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
         ),
     ] = None,
     preset: Annotated[
@@ -133,7 +134,7 @@ def train(
         "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
         "validation": validation, "keep": keep, "chunk": chunk,
     }  # fmt: skip
-    method, preset = _recipe(method, preset)
+    method, preset = _recipe(method, preset, given["backbone"])
     chosen: dict[str, Any] = {
         **PRESETS[preset],
         **{name: value for name, value in given.items() if value is not None},
@@ -162,8 +163,10 @@ def train(
         )  # fmt: skip
 
 
-def _recipe(method: str | None, preset: Preset | None) -> tuple[str, Preset]:
-    """Method and preset where neither, one or both are given."""
+def _recipe(method: str | None, preset: Preset | None, backbone: str | None) -> tuple[str, Preset]:
+    """Method and preset where neither, one or both are given; the default's input is Lite0's alone."""
+    if backbone not in (None, TrainConfig.backbone) and preset is None:
+        return method or TrainConfig.method, TrainConfig.preset
     if method is None and preset in (None, DEFAULT_RECIPE[1]):
         return DEFAULT_RECIPE
     return method or TrainConfig.method, preset or TrainConfig.preset

@@ -46,23 +46,22 @@ class Encoder:
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """Embed (B, V, 3, S, S) uint8 pixels: (B, D) float32, as they leave the network."""
         domain = "images" if pixels.shape[1] == 1 else "shapes"
-        found = self.network(pixels.to(self.device), domain).pooled
-        vectors: NDArray[np.float32] = self.network.descriptors(found).float().cpu().numpy()
+        found = self.network.describe(pixels.to(self.device), domain)[1]
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
     def head(self, features: TrunkFeatures, domain: str = "images") -> NDArray[np.float32]:
         """Embed what the trunk made of B items of a domain: (B, D) float32."""
         on = TrunkFeatures(*(part.to(self.device) for part in features))
-        found = self.network(on, domain).pooled
-        vectors: NDArray[np.float32] = self.network.descriptors(found).float().cpu().numpy()
+        vectors: NDArray[np.float32] = self.network.describe(on, domain)[1].float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
     def each_view(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """Embed every picture by itself, as a photo: (B, V, D) float32."""
-        found = self.network(pixels.to(self.device)).views
-        vectors: NDArray[np.float32] = self.network.descriptors(found).float().cpu().numpy()
+        found = self.network.describe(pixels.to(self.device), "images")[0]
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
     @property

@@ -110,9 +110,10 @@ class Embedder:
             talk=_Warnings(self.talk),
         )  # fmt: skip
         for row, features in looked:
-            found = network(TrunkFeatures(*(part.to(device) for part in features)), "shapes")
-            vectors: NDArray[np.float32] = network.descriptors(found.pooled).float().cpu().numpy()
-            views = network.descriptors(found.views).float().cpu().numpy()
+            seen = TrunkFeatures(*(part.to(device) for part in features))
+            found = [part.float().cpu().numpy() for part in network.describe(seen, "shapes")]
+            views: NDArray[np.float32] = found[0]
+            vectors: NDArray[np.float32] = found[1]
             flat = unit(views.reshape(-1, views.shape[-1])).astype(np.float16)
             yield Embedded(np.array([row], dtype=np.int64), vectors, flat.reshape(views.shape))
 

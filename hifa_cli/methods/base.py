@@ -97,9 +97,9 @@ class Objective(nn.Module):
         return features
 
     def expect(self, shapes: int) -> None:
-        """Make room for the labels that ``training.pseudo_labels`` gives ``shapes`` shapes, kept in checkpoints."""
+        """Make room for labels that ``shapes`` shapes get before training; checkpoints keep them."""
         if self.config.pseudo_labels != "argmax" and self.sees_shapes:
-            del self.assigned
+            delattr(self, "assigned")
             self.register_buffer("assigned", torch.zeros(shapes, dtype=torch.int64))
 
     def pseudo_labels(self, target: Features, batch: Batch) -> Tensor:

@@ -20,6 +20,8 @@ from hifa_cli.settings import stored_model
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
 DOMAINS = ("images", "shapes")
+NEAREST, QUANTILE = 5, 0.05  # of the gate: labelled photos compared with; share of these that stay out
+SEMANTIC = 3.0  # weight of what ImageNet's classes mean, times its confidence
 SCALE = 10.0  # length of each block of a centred input
 TORCHVISION = "torchvision/"  # before the name of a backbone
 
@@ -147,6 +149,14 @@ class LiteBlocks(TimmTrunk):
         meant = nn.functional.normalize(probabilities @ (rows - rows.mean(dim=0)).float(), dim=1)
         return low, torch.cat((pooled, *averages, meant.to(pooled.dtype)), dim=1)
 
+    def confidence(self, high: Tensor) -> Tensor:
+        """Return (…, 1) the largest probability among ImageNet's classes."""
+        classifier = self.net.classifier
+        sure: Tensor = (
+            classifier(high[..., : self.blocks[0]]).float().softmax(dim=-1).amax(dim=-1, keepdim=True)
+        )
+        return sure
+
 
 class TorchvisionTrunk(Trunk):
     """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
@@ -212,7 +222,9 @@ class Network(nn.Module):
     Where the input is centred each domain has its own centre, which training sets once.
     """
 
+    bank: Tensor
     centres: Tensor
+    threshold: Tensor
     mean: Tensor
     std: Tensor
 
@@ -227,6 +239,9 @@ class Network(nn.Module):
         self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
         if config.centred:
             self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
+        if config.descriptor == "fused":
+            self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
+            self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
@@ -273,22 +288,65 @@ class Network(nn.Module):
         parts = moved.split(self.trunk.blocks or (self.trunk.width,), dim=2)
         return SCALE * torch.cat([nn.functional.normalize(part, dim=2) for part in parts], dim=2)
 
-    def descriptors(self, embeddings: Tensor) -> Tensor:
-        """Return what is compared: (…, D) embeddings, or (…, D + C) fused with the class scores.
+    def describe(self, seen: Tensor | TrunkFeatures, domain: str) -> tuple[Tensor, Tensor]:
+        """Return what is compared, by plain cosine: a vector for each view and one for each item.
 
-        Fused, the cosine is half the embeddings' and half the Bhattacharyya coefficient of the classes'
-        probabilities.
+        ``embedding`` gives the embeddings. ``fused`` joins three unit vectors: the embedding, the square roots
+        of the class probabilities, and what the untrained trunk says. A photo that is unlike every labelled
+        photo keeps the last alone, so that it is answered as without training.
+
+        Args:
+            seen: (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
+            domain: ``images`` or ``shapes``.
+
+        Returns:
+            (B, V, d) of the views and (B, d) of the items.
         """
+        looked = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
+        found = self(looked, domain)
         if self.config.descriptor == "embedding":
-            return embeddings
+            return found.views, found.pooled
+        views = self.untrained(looked.high, domain)
+        inside = self.inside(looked.high) if domain == "images" else torch.ones_like(views[..., :1])
+        return (
+            self._fused(found.views, views, inside),
+            self._fused(found.pooled, views.mean(dim=1), inside.amax(dim=1)),
+        )
+
+    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor) -> Tensor:
         scores = self.classifier(embeddings).float().softmax(dim=-1).sqrt()
-        parts = (nn.functional.normalize(embeddings.float(), dim=-1), scores)
-        return torch.cat(parts, dim=-1) / math.sqrt(2)
+        unit = nn.functional.normalize
+        trained = torch.cat((unit(embeddings.float(), dim=-1), scores), dim=-1)
+        return torch.cat((trained * inside, unit(untrained, dim=-1)), dim=-1)
+
+    def untrained(self, high: Tensor, domain: str) -> Tensor:
+        """Return (B, V, f) unit vectors of the trunk alone; a photo's says what ImageNet's classes mean too."""
+        width = (self.trunk.blocks or (self.trunk.width,))[0]
+        plain = nn.functional.normalize(high[..., :width].float(), dim=-1)
+        if domain == "shapes" or not isinstance(self.trunk, LiteBlocks):
+            return plain
+        sure = self.trunk.confidence(high)
+        return nn.functional.normalize(plain + SEMANTIC * sure * high[..., -width:].float(), dim=-1)
+
+    def likeness(self, high: Tensor) -> Tensor:
+        """Return (…, bank) cosines of photos with the labelled photos of the bank, centred."""
+        width = self.bank.shape[1]
+        moved = high[..., :width].float()
+        if self.config.centred:
+            moved = moved - self.centres[0, :width]
+        return nn.functional.normalize(moved, dim=-1) @ self.bank.T
+
+    def inside(self, high: Tensor) -> Tensor:
+        """Return (B, V, 1): 1 where a photo is as near to labelled photos as these are to each other, else 0."""
+        nearest = self.likeness(high).topk(min(NEAREST, len(self.bank)), dim=-1).values
+        return (nearest.mean(dim=-1, keepdim=True) > self.threshold).float()
 
     @property
     def described(self) -> int:
         """The length of a descriptor."""
-        return self.dimension + (len(self.config.classes) if self.config.descriptor == "fused" else 0)
+        if self.config.descriptor == "embedding":
+            return self.dimension
+        return self.dimension + len(self.config.classes) + (self.trunk.blocks or (self.trunk.width,))[0]
 
     def train(self, mode: bool = True) -> "Network":
         """Batch normalisation keeps its pretrained statistics where the configuration says so.

@@ -20,7 +20,7 @@ from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, loo
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Objective
 from hifa_cli.methods.registry import build_objective
-from hifa_cli.models.network import LiteBlocks, Network, TrunkFeatures
+from hifa_cli.models.network import NEAREST, QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.progress import SILENT, Talk
@@ -28,6 +28,7 @@ from hifa_cli.runtime.seeding import torch_stream
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.validation import accuracy_on_features, held_out
 
+BANK = 50  # photos of a class that the gate compares with
 Steps = Callable[[int], Batch]
 Validate = Callable[[], float]
 
@@ -65,6 +66,8 @@ def prepare(
     views = _by_content(shapes)
     config = _fitted(config, views, device)
     model = model_config(config, photos.classes)
+    if config.descriptor == "fused":
+        model = replace(model, bank=len(bank_rows(np.array([item.label for item in known.items]))))
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
     objective = build_objective(network, config, seed)
@@ -163,7 +166,8 @@ def feeds(run: Run, folder: Path | None, talk: Talk, *, start: int = 0) -> tuple
         return seen, torch.tensor([run.held.items[row].label for row in rows])
 
     if config.freeze == "none":
-        if start == 0 and (config.centred or run.objective.assigned is not None):
+        unset = config.centred or config.descriptor == "fused" or run.objective.assigned is not None
+        if start == 0 and unset:
             believe(run, *_everything(run, looked, talk)[:3], talk)
         steps: Steps = PixelSteps(
             run.photos, run.views if run.objective.sees_shapes else [], network.config, config, run.seed, talk
@@ -211,6 +215,8 @@ def believe(
             raise HifaError("a centred input needs shapes: give --shapes VIEWS, or --set centred=false")
         means = [part.high.double().mean(dim=(0, 1)).float() for part in (photos, shapes)]
         network.centres.copy_(torch.stack(means))
+    if run.config.descriptor == "fused":
+        _set_gate(network, photos, labels)
     if objective.assigned is None:
         return
     classes, blocks = len(run.model.classes), network.trunk.blocks or (network.trunk.width,)
@@ -230,12 +236,35 @@ def believe(
         )
 
 
+def bank_rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows of up to ``BANK`` photos of each class, evenly over its photos, in order."""
+    chosen = []
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        chosen.append(rows[np.linspace(0, len(rows) - 1, min(BANK, len(rows))).astype(np.int64)])
+    return np.sort(np.concatenate(chosen))
+
+
+def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> None:
+    """Fill the gate's bank, and set its threshold where a twentieth of the bank's own photos would stay out."""
+    rows = np.resize(bank_rows(labels), len(network.bank))  # unreadable photos leave places to fill
+    high = photos.high[rows, 0].to(network.bank.device)
+    width = network.bank.shape[1]
+    moved = high[:, :width] - (network.centres[0, :width] if network.config.centred else 0)
+    network.bank.copy_(torch.nn.functional.normalize(moved, dim=1))
+    cosines = network.likeness(high).fill_diagonal_(-1)
+    if len(rows) < 2:
+        network.threshold.fill_(-1)
+        return
+    nearest = cosines.topk(min(NEAREST, len(rows) - 1), dim=1).values.mean(dim=1)
+    network.threshold.copy_(nearest.quantile(QUANTILE))
+
+
 @torch.inference_mode()
 def _confidence(network: Network, photos: TrunkFeatures) -> NDArray[np.float32] | None:
     """(n,) largest probability among ImageNet's classes; None where the trunk has no such classifier."""
     if not isinstance(network.trunk, LiteBlocks):
         return None
-    classifier = network.trunk.net.classifier
-    pooled = photos.high[:, 0, : classifier.in_features].to(classifier.weight.device)
-    likeliest: NDArray[np.float32] = classifier(pooled).softmax(dim=1).amax(dim=1).cpu().numpy()
+    high = photos.high[:, 0].to(network.mean.device)
+    likeliest: NDArray[np.float32] = network.trunk.confidence(high)[:, 0].cpu().numpy()
     return likeliest

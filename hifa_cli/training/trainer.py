@@ -159,7 +159,7 @@ def recipe_of(config: TrainConfig) -> dict[str, str]:
             (config.centred, "centring per domain"),
             (config.pooling != "max", "mean over the views"),
             (config.pseudo_labels != "argmax", f"{config.pseudo_labels} labels of the shapes"),
-            (config.descriptor != "embedding", "class scores in the descriptor"),
+            (config.descriptor != "embedding", "class scores and the untrained feature in the descriptor"),
         )
         if used
     ]
