@@ -291,9 +291,9 @@ class Network(nn.Module):
     def describe(self, seen: Tensor | TrunkFeatures, domain: str) -> tuple[Tensor, Tensor]:
         """Return what is compared, by plain cosine: a vector for each view and one for each item.
 
-        ``embedding`` gives the embeddings. ``fused`` joins three unit vectors: the embedding, the square roots
-        of the class probabilities, and what the untrained trunk says. A photo that is unlike every labelled
-        photo keeps the last alone, so that it is answered as without training.
+        ``embedding`` gives the embeddings. ``fused`` joins three unit vectors: the embedding, the square
+        roots of the class probabilities, and what the untrained trunk says. A photo that is unlike every
+        labelled photo keeps the last alone, so that it is answered as without training.
 
         Args:
             seen: (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
@@ -320,7 +320,7 @@ class Network(nn.Module):
         return torch.cat((trained * inside, unit(untrained, dim=-1)), dim=-1)
 
     def untrained(self, high: Tensor, domain: str) -> Tensor:
-        """Return (B, V, f) unit vectors of the trunk alone; a photo's says what ImageNet's classes mean too."""
+        """Return (B, V, f) unit vectors of the trunk alone; a photo's with what ImageNet sees."""
         width = (self.trunk.blocks or (self.trunk.width,))[0]
         plain = nn.functional.normalize(high[..., :width].float(), dim=-1)
         if domain == "shapes" or not isinstance(self.trunk, LiteBlocks):
@@ -337,7 +337,7 @@ class Network(nn.Module):
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T
 
     def inside(self, high: Tensor) -> Tensor:
-        """Return (B, V, 1): 1 where a photo is as near to labelled photos as these are to each other, else 0."""
+        """Return (B, V, 1): 1 where a photo is as near to labelled ones as these to each other, else 0."""
         nearest = self.likeness(high).topk(min(NEAREST, len(self.bank)), dim=-1).values
         return (nearest.mean(dim=-1, keepdim=True) > self.threshold).float()
 

@@ -246,7 +246,7 @@ def bank_rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> None:
-    """Fill the gate's bank, and set its threshold where a twentieth of the bank's own photos would stay out."""
+    """Fill the gate's bank; its threshold leaves a twentieth of the bank's own photos out."""
     rows = np.resize(bank_rows(labels), len(network.bank))  # unreadable photos leave places to fill
     high = photos.high[rows, 0].to(network.bank.device)
     width = network.bank.shape[1]
