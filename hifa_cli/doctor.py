@@ -4,8 +4,11 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +19,7 @@ from hifa_cli.runtime.advisories import known_problems, numbers
 from hifa_cli.runtime.child import program_command
 
 State = Literal["works", "slower", "absent", "broken"]
+_COMPILED = 8.0  # seconds; a renderer that is kept on disk starts sooner
 PATIENCE = 300.0  # seconds for one question: importing torch on a cold disk, compiling the renderer once
 
 
@@ -32,12 +36,16 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def examine() -> list[Finding]:
-    """Look at every part, each question in a process of its own: what breaks there breaks nothing here."""
+def examine(*, thorough: bool = False) -> list[Finding]:
+    """Look at every part, each question in a process of its own: what breaks there breaks nothing here.
+
+    Args:
+        thorough: load torch and FAISS too where there is no GPU that they could miss.
+    """
     looks: list[Callable[[], Finding]] = [
         _machine,
-        _torch,
-        _faiss,
+        lambda: _torch(thorough=thorough),
+        lambda: _faiss(thorough=thorough),
         _renderer,
         _builtin,
         _opengl,
@@ -90,7 +98,18 @@ print(json.dumps({
 """
 
 
-def _torch() -> Finding:
+def _known(package: str, module: str) -> str | None:
+    """The installed version of a package where nothing but that is to be known: no GPU could be missed."""
+    if _nvidia() or sys.platform == "darwin" or find_spec(module) is None:
+        return None
+    with suppress(PackageNotFoundError):
+        return version(package)
+    return None
+
+
+def _torch(*, thorough: bool = False) -> Finding:
+    if not thorough and (known := _known("torch", "torch")) is not None:
+        return Finding("torch", "works", f"torch {known} on the CPU: this system shows no NVIDIA GPU")
     answer = ask(_TORCH)
     if "error" in answer:
         return Finding("torch", "broken", answer["error"], "pip install --force-reinstall torch torchvision")
@@ -120,7 +139,12 @@ print(json.dumps({
 """
 
 
-def _faiss() -> Finding:
+def _faiss(*, thorough: bool = False) -> Finding:
+    for package in ("faiss-gpu", "faiss-cpu"):
+        if not thorough and (known := _known(package, "faiss")) is not None:
+            kind = "GPU build" if package == "faiss-gpu" else "CPU build"
+            found = f"faiss {known} ({kind}) on the CPU: this system shows no NVIDIA GPU"
+            return Finding("faiss", "works", found)
     answer = ask(_FAISS)
     if "error" in answer:
         remedy = "pip install --force-reinstall faiss-gpu (Linux on x86-64) or faiss-cpu (elsewhere)"
@@ -161,7 +185,8 @@ def _builtin() -> Finding:
     first = ask(_BUILTIN)
     if "error" in first:
         return Finding("builtin renderer", "broken", first["error"], "pip install --force-reinstall numba")
-    again = ask(_BUILTIN)  # the first start may have had to compile
+    # the first start may have had to compile
+    again = ask(_BUILTIN) if first["seconds"] > _COMPILED else first
     found = f"starts in {again['seconds']:.1f} s"
     if not again.get("kept"):
         remedy = "set NUMBA_CACHE_DIR to a folder that can be written to"
@@ -186,12 +211,11 @@ def _opengl() -> Finding:
 
 
 def _formats() -> Finding:
-    needed = {"trimesh": "PLY, GLB", "lxml": "3MF", "networkx": "3MF", "collada": "DAE"}
+    needed = {"trimesh": "GLB, glTF", "lxml": "3MF, DAE"}
     missing = [module for module in needed if find_spec(module) is None]
     if missing:
         lost = ", ".join(dict.fromkeys(needed[module] for module in missing))
-        packages = " ".join("pycollada" if module == "collada" else module for module in missing)
-        return Finding("mesh formats", "broken", f"{lost} cannot be read", f"pip install {packages}")
+        return Finding("mesh formats", "broken", f"{lost} cannot be read", f"pip install {' '.join(missing)}")
     return Finding("mesh formats", "works", "OFF, OBJ, STL, PLY, GLB, glTF, 3MF, DAE")
 
 

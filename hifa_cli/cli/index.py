@@ -1,13 +1,28 @@
 """``hifa index``."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Force,
+    Json,
+    Quiet,
+    Strict,
+    Threads,
+    UpList,
+    Ups,
+    Verbose,
+    chosen_up,
+)
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import IndexConfig, RenderConfig, Up
+from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig
 
 if TYPE_CHECKING:
     from hifa_cli.runtime.progress import Talk
@@ -43,6 +58,14 @@ def index(
             rich_help_panel=CHANGES,
         ),
     ] = False,
+    relocate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Say where a source that was moved lies now. Repeatable.",
+            rich_help_panel=CHANGES,
+        ),
+    ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
     ] = False,
@@ -54,6 +77,17 @@ def index(
         Path | None,
         typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of --backbone: imagenet (downloaded), none, or a file.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=0, help="Pixels a side that --backbone sees; 0: as in its pretraining.")
+    ] = 0,
+    accept_licence: AcceptLicence = False,
     split: Annotated[
         str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")
     ] = None,
@@ -68,10 +102,28 @@ def index(
         Literal["auto", "keep", "drop"],
         typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
     ] = IndexConfig.views,
-    up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
+    ranking: Annotated[
+        Literal["default", "paper"],
+        typer.Option(
+            help="How photos rank the shapes of the pretrained encoder: default, or as the paper's benchmark "
+            "does (views from 30°, the maximum over them, clamped cosines)."
+        ),
+    ] = "default",
+    rig: Annotated[
+        Literal["eye", "paper"] | None,
+        typer.Option(
+            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°). "
+            "Default: eye, or paper with --ranking paper or --model.",
+            show_default=False,
+        ),
+    ] = None,
+    up: Ups = None,
+    up_list: UpList = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
     ] = None,
+    threads: Threads = None,
+    strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -88,24 +140,41 @@ def index(
     A folder of meshes is rendered, embedded and indexed in one go; given again, only what is new or has
     changed is rendered.
     """
-    _check_usage(source, add, remove, update=update, stats=stats, verify=verify)
+    _check_usage(source, add or relocate, remove, update=update, stats=stats, verify=verify)
     talk = talk_for(quiet=quiet, verbose=verbose)
     if stats or verify:
         _look(out, talk, stats=stats, as_json=as_json)
         return
     from hifa_cli.gallery import build
     from hifa_cli.gallery import update as gallery_update
-    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.runtime.device import settled_device
 
+    scratch = ExitStack()
+    if backbone is not None:
+        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model, talk)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
+    as_paper = ranking == "paper"
+    axis, ups = chosen_up(up, up_list)
+    elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
+    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
     if source is not None:
-        report = build.build_gallery(
-            source, out, model=model, split=split, index_config=settings, render_config=RenderConfig(up=up),
-            workers=workers, device=pick_device(device), force=force, talk=talk,
-        )  # fmt: skip
-        _say({"out": str(out), **report}, talk, as_json=as_json)
+        with scratch:
+            report = build.build_gallery(
+                source, out, model=model, split=split, index_config=settings, render_config=drawn,
+                workers=workers, device=settled_device(device), force=force, talk=talk,
+                ranking=None if as_paper else RankingConfig(),
+            )  # fmt: skip
+        _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
         return
-    work = build.Work(RenderConfig(up=up), workers, pick_device(device), split, force)
+    if relocate:
+        from hifa_cli.gallery.relocate import relocate as move
+
+        done = move(out, relocate, talk=talk)
+        if not (update or remove or add):
+            if as_json:
+                print_json({"out": str(out), **done})
+            return
+    work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))
@@ -113,7 +182,24 @@ def index(
         changes.append(gallery_update.remove(out, remove, settings, talk=talk))
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
-    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json)
+    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json, strict=strict)
+
+
+def _backbone(
+    scratch: ExitStack, name: str, size: int, weights: str, source: Path | None, model: Path | None,
+    talk: "Talk",
+) -> Path:  # fmt: skip
+    """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
+    if source is None or model is not None:
+        raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
+    from hifa_cli.embeddings.extract import save_backbone
+
+    folder = Path(scratch.enter_context(TemporaryDirectory()))
+    try:
+        return save_backbone(folder, name, size=size, weights=weights, talk=talk)
+    except BaseException:
+        scratch.close()
+        raise
 
 
 def _check_usage(
@@ -122,14 +208,21 @@ def _check_usage(
     changes, looks = bool(add or remove or update), stats or verify
     if sum((source is not None, changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
-            "give either a SOURCE, or changes (--update, --remove, --add), or one of --stats and --verify"
+            "give either a SOURCE, or changes (--update, --remove, --add, --relocate), or one of --stats and "
+            "--verify"
         )
 
 
-def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool) -> None:
+def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool, strict: bool) -> None:
     if as_json:
         print_json(report)
-        return
+    else:
+        _note(report, talk)
+    if strict and report["failed"]:
+        raise typer.Exit(1)
+
+
+def _note(report: dict[str, Any], talk: "Talk") -> None:
     if "added" in report:
         counts = ("added", "changed", "removed", "unchanged")
         talk.note(", ".join(f"{report[name]} {name}" for name in counts))

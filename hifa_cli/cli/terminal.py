@@ -3,7 +3,9 @@
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -19,6 +22,7 @@ from rich.progress import (
 from hifa_cli.runtime.progress import Talk
 
 T = TypeVar("T")
+HEARTBEAT = 30.0  # seconds between two lines about a stage where nobody watches
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # of terminals; not tab and newline
 
 
@@ -29,6 +33,7 @@ class TerminalTalk(Talk):
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.verbose = verbose
         self.progress: Progress | None = None
+        self._stages: list[Progress] = []  # the one at work last
 
     def note(self, message: str) -> None:
         """Print ``message`` on stderr."""
@@ -45,7 +50,7 @@ class TerminalTalk(Talk):
             self.progress.update(self.progress.tasks[0].id, status=message)
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Show a bar while ``items`` pass; a plain line at the end where nobody watches."""
+        """Show a bar while ``items`` pass; where nobody watches, a line every ``HEARTBEAT`` seconds."""
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -58,7 +63,7 @@ class TerminalTalk(Talk):
             disable=not self.console.is_terminal,
         )
         outer, self.progress = self.progress, progress
-        with progress:
+        with progress, self._heartbeat(progress):
             task = progress.add_task(label, total=total, rate="", status="")
             for item in items:
                 yield item
@@ -69,6 +74,45 @@ class TerminalTalk(Talk):
         if not self.console.is_terminal:
             done = int(progress.tasks[0].completed)
             self.note(f"{label}: {done} in {progress.tasks[0].finished_time or 0:.0f} s" if done else label)
+
+    @contextmanager
+    def _heartbeat(self, progress: Progress) -> Iterator[None]:
+        """Say how far the stage at work is, at regular intervals, where no bar shows it."""
+        if self.console.is_terminal:
+            yield
+            return
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(HEARTBEAT):
+                if self._stages and self._stages[-1] is progress and progress.tasks:
+                    self.note(heartbeat(progress.tasks[0]))
+
+        self._stages.append(progress)
+        threading.Thread(target=beat, daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+            self._stages.remove(progress)
+
+
+def heartbeat(task: Task) -> str:
+    """Return a line that says how far a stage is, how fast it goes and how long it will take."""
+    done, total, elapsed = int(task.completed), task.total, task.elapsed or 0.0
+    said = f"{task.description}: {done}" + (f"/{int(total)}" if total else "")
+    if not done:
+        return f"{said}, {_duration(elapsed)} so far"
+    rate = done / max(elapsed, 1e-9)
+    speed = f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min"
+    left = f", {_duration((total - done) / rate)} left" if total else ""
+    return f"{said}, {speed}{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class QuietTalk(Talk):

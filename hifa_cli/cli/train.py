@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Features,
+    Force,
+    Json,
+    Quiet,
+    Seed,
+    Threads,
+    Verbose,
+)
 from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
@@ -109,6 +120,8 @@ def train(
         bool,
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
+    accept_licence: AcceptLicence = False,
+    threads: Threads = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,

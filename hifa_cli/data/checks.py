@@ -1,7 +1,7 @@
 """What a folder is, what it holds, and what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +9,21 @@ from typing import Any, Literal
 
 from hifa_cli.data.images import image_candidates
 from hifa_cli.data.items import Candidate, Problem
-from hifa_cli.data.lists import is_list
+from hifa_cli.data.lists import LIST_SUFFIXES, is_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
 from hifa_cli.data.pictures import read_picture
 from hifa_cli.data.shapes import shape_candidates, view_of
 from hifa_cli.data.tree import MESH_SUFFIXES, SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.progress import SILENT, Talk
 
 Domain = Literal["images", "shapes", "meshes"]
 _WORDS = {"images": "photos", "shapes": "shapes (rendered views)", "meshes": "meshes"}
 _MOST_VIEWS = 100  # more under one name, and they are numbered photos
 _ALIKE = 0.75  # share of a benchmark's class names from which a folder is taken for it
+_COMPANIONS = (".mtl", ".bin")  # of OBJ and glTF
+MeshReader = Callable[[Sequence[Path], int, Talk], Iterable[tuple[Path, str]]]
 _AHEAD = 64  # pictures handed to the readers before the first is waited for
 
 
@@ -52,7 +55,8 @@ class Check:
         holdings: an entry a domain that was found.
         benchmark: ``MI3DOR`` or ``MI3DOR-2`` where the classes are theirs, or ''.
         differences: where the counts are not the published ones.
-        problems: unreadable pictures, missing views, names that clash.
+        problems: unreadable pictures and meshes, missing views, names that clash.
+        ignored: files of kinds that no verb reads.
     """
 
     path: Path
@@ -61,6 +65,7 @@ class Check:
     benchmark: str
     differences: tuple[str, ...]
     problems: tuple[Problem, ...]
+    ignored: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The JSON document of ``hifa data check``."""
@@ -78,25 +83,29 @@ class Check:
             "benchmark": self.benchmark,
             "differences": list(self.differences),
             "problems": [problem._asdict() for problem in self.problems],
+            "ignored": list(self.ignored),
         }
 
 
 def check(
-    root: Path, *, domain: Domain | None = None, read: bool = True, workers: int = 1, talk: Talk = SILENT
-) -> Check:
+    root: Path, *, domain: Domain | None = None, read: bool = True, workers: int = 1, talk: Talk = SILENT,
+    read_meshes: MeshReader | None = None,
+) -> Check:  # fmt: skip
     """Look at a folder or list as ``find_images`` and ``find_shapes`` would, and say what they see.
 
     Args:
         root: folder of photos, views or meshes, an unpacked benchmark, or a list.
         domain: take it for this; by default told from the names.
-        read: also decode every picture.
-        workers: threads that decode.
+        read: also decode every picture, and read every mesh.
+        workers: threads or processes that decode.
         talk: shows progress.
+        read_meshes: yields the meshes that cannot be read; the layer that reads them is above this one.
 
     Raises:
         HifaError: there is nothing there that hifa reads.
     """
     root = Path(root)
+    refuse_other(root, "a folder of rendered views", wanted="a folder of photos, views or meshes")
     problems: list[Problem] = []
     found = {one: _candidates(root, one, problems) for one in ([domain] if domain else _domains(root))}
     found = {one: candidates for one, candidates in found.items() if candidates}
@@ -107,6 +116,10 @@ def check(
     if read:
         pictures = [view for one in found if one != "meshes" for item in found[one] for view in item.views]
         problems += _unreadable(pictures, workers, talk)
+        if read_meshes is not None and (meshes := [item.views[0] for item in found.get("meshes", ())]):
+            problems += [
+                Problem(str(path), reason) for path, reason in sorted(read_meshes(meshes, workers, talk))
+            ]
     problems += [problem for candidates in found.values() for problem in _too_high(root, candidates)]
     holdings = tuple(_holding(one, candidates) for one, candidates in found.items())
     benchmark = _benchmark(holdings)
@@ -117,7 +130,19 @@ def check(
         benchmark=benchmark,
         differences=tuple(_differences(root, benchmark, holdings)),
         problems=tuple(problems),
+        ignored=tuple(_ignored(root)),
     )
+
+
+def _ignored(root: Path) -> Iterator[str]:
+    """Yield the files below ``root`` of kinds that no verb reads."""
+    if not root.is_dir():
+        return
+    read = {*MESH_SUFFIXES, *LIST_SUFFIXES, *_COMPANIONS}
+    for folder in walk(root, []):
+        for name in folder.files:
+            if not is_picture(name) and suffix(name) not in read:
+                yield str(folder.path / name)
 
 
 def _candidates(root: Path, domain: Domain, problems: list[Problem]) -> list[Candidate]:
@@ -150,7 +175,9 @@ def _domains(root: Path) -> list[Domain]:
         return [*kinds, "meshes"] if meshes else kinds
     if not pictures:
         return ["meshes"] if meshes else []
-    return ["shapes"] if (root / "views.json").is_file() or _looks_like_views(views, pictures) else ["images"]
+    seen = (root / "views.json").is_file() or _looks_like_views(views, pictures)
+    kinds = ["shapes" if seen else "images"]
+    return [*kinds, "meshes"] if meshes else kinds
 
 
 def _looks_like_views(views: Counter[tuple[str, str]], pictures: int) -> bool:

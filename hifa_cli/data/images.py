@@ -17,6 +17,7 @@ from hifa_cli.data.tree import (
     walk,
 )
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.kinds import refuse_other
 
 
 def find_images(root: Path, *, split: str | None = None) -> Collection:
@@ -58,6 +59,7 @@ def image_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
 def _found(root: Path, problems: list[Problem]) -> list[Candidate]:
     if (root / "views.json").is_file():
         raise HifaError(f"{root} holds rendered views of shapes, not photos: give it as --shapes")
+    refuse_other(root, wanted="a folder of photos")
     names, paths, meshes = [], [], 0
     for folder in walk(root, problems):
         pictures = [name for name in folder.files if is_picture(name)]

@@ -23,6 +23,7 @@ from hifa_cli.data.tree import (
     walk,
 )
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.kinds import refuse_other
 
 _MESH = "|".join(ending[1:] for ending in sorted(MESH_SUFFIXES))
 _NAMES = (
@@ -108,6 +109,7 @@ def view_of(name: str) -> View | None:
 
 
 def _found(root: Path, problems: list[Problem]) -> list[Shape]:
+    refuse_other(root, "a folder of rendered views", wanted="a folder of rendered views")
     shapes: list[Shape] = []
     strangers, meshes = 0, False
     for folder in walk(root, problems):

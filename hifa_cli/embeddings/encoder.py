@@ -198,7 +198,7 @@ def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINE
     """Open the default encoder; None where no engine is installed.
 
     Args:
-        threads: of the engine; 0 leaves it to the library.
+        threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
 
     Raises:
@@ -209,6 +209,27 @@ def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINE
     if engine is None:
         return None
     return GraphEncoder(engine, model.digest, model.config, method=FROZEN, classifier=model.classifier)
+
+
+def open_encoder(folder: Path | None, device: str) -> PictureEncoder:
+    """Open the model in ``folder``, or the default encoder: on a CPU by an engine, else by torch.
+
+    Args:
+        folder: of a model; None means the default encoder.
+        device: ``cpu``, or one of torch's.
+
+    Raises:
+        HifaError: there is no model, or its weights are not those it was saved with.
+    """
+    if device == "cpu":
+        found = default_encoder() if folder is None else graph_encoder(folder)
+        if found is not None:
+            return found
+    import torch
+
+    from hifa_cli.embeddings.extract import load_encoder
+
+    return load_encoder(folder, torch.device(device))
 
 
 def save_frozen(folder: Path) -> str:
@@ -264,7 +285,7 @@ def graph_encoder(
 
     Args:
         folder: of the model.
-        threads: of the engine; 0 leaves it to the library.
+        threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
     """
     try:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.atomic import written_file
+from hifa_cli.runtime.kinds import refuse_other
 
 SCHEMA = 1
 GROUPS = ("images", "shapes")
@@ -141,7 +142,8 @@ def read_export(path: Path) -> Export:
 def _opened(path: Path) -> Iterator[Any]:
     """The file, open; whatever a broken one makes h5py stumble over becomes a HifaError."""
     if not path.is_file():
-        raise HifaError(f"there is no embeddings file {path}: make one with 'hifa export'")
+        refuse_other(path, "an export", wanted="an export")
+        raise HifaError(f"no embeddings file at {path}: make one with 'hifa export'")
     try:
         with h5py.File(path, "r") as file:
             yield file

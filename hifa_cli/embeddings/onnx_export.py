@@ -42,9 +42,8 @@ def write_graph(folder: Path, talk: Talk) -> bool:
         return True
     try:
         import onnx  # noqa: F401 - the exporter's
-        import onnxruntime  # noqa: F401
     except ImportError as error:
-        talk.note(f"queries will load torch: no {error.name} here ('pip install onnx onnxruntime')")
+        talk.note(f"queries will load torch: no {error.name} here ('pip install onnx')")
         return False
     network = load_network(folder)
     try:

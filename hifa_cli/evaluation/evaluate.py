@@ -19,7 +19,7 @@ from hifa_cli.evaluation.metrics import (
     curve,
 )
 from hifa_cli.runtime.progress import SILENT, Talk
-from hifa_cli.search.ranking import Block, ranked, rows_a_block
+from hifa_cli.search.ranking import Block, ordered, ranked, rows_a_block
 
 _LONG = 50  # blocks from which a bar is worth showing
 
@@ -83,6 +83,7 @@ def evaluate(
     profile: str | Profile = "mi3dor",
     whole_list: bool = True,
     rows: int | None = None,
+    orders: NDArray[np.int64] | None = None,
     name: str = "the export",
     talk: Talk = SILENT,
 ) -> Scores:
@@ -94,6 +95,8 @@ def evaluate(
         whole_list: also mAP, AUC and the curve, which need every rank. Without, only the ranks that
             the profile counts are sorted.
         rows: queries ranked at a time; by default what keeps memory small. The scores do not depend on it.
+        orders: (n, N) rows of the shapes, best first, for each photo, where something else than cosines
+            ranked them; their vectors are then not looked at.
         name: what messages call the export.
         talk: shows progress over the queries.
 
@@ -112,8 +115,11 @@ def evaluate(
     labels = images.labels[counted]
     whole_list = whole_list or chosen.whole_list
     best = None if whole_list else max(2 * int(sizes.max()), 32)
-    vectors = images.vectors if counted.all() else images.vectors[counted]
-    blocks = ranked(vectors, shapes.vectors, labels, shapes.labels, best=best, rows=rows)
+    if orders is not None:
+        blocks: Iterable[Block] = [ordered(orders[counted], labels, shapes.labels)]
+    else:
+        vectors = images.vectors if counted.all() else images.vectors[counted]
+        blocks = ranked(vectors, shapes.vectors, labels, shapes.labels, best=best, rows=rows)
     parts, hits_a_rank = _measured(
         _tracked(blocks, len(labels), len(shapes), rows, talk), labels, sizes, shapes, chosen, whole_list
     )

@@ -25,10 +25,13 @@ from hifa_cli.gallery import (
 )
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
+from hifa_cli.gallery.places import portable
+from hifa_cli.gallery.ranking import config_of, write_graph_of
 from hifa_cli.gallery.sources import Source, row_digests
 from hifa_cli.runtime.atomic import written_file, written_folder
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
+from hifa_cli.search.rerank import unit as signed_unit
 from hifa_cli.search.searcher import sample_queries, tune
 
 _BLOCK = 16_384  # rows copied at once
@@ -54,7 +57,9 @@ class Plan:
         making: the model.
         config: how it is searched.
         photos: (p, D) unit rows to tune the search with, or None.
+        ranking: what ``gallery.json`` says of it; None ranks as the paper does.
         device: where FAISS builds an index.
+        moved: the rows that stay are all of the one fresh source, wherever they lay before.
     """
 
     old: Gallery | None
@@ -63,8 +68,10 @@ class Plan:
     making: Making
     config: IndexConfig
     photos: NDArray[np.float32] | None = None
+    ranking: dict[str, Any] | None = None
     device: str = "cpu"
     talk: Talk = SILENT
+    moved: bool = False
 
 
 @dataclass
@@ -111,6 +118,10 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         classes = sorted({name for name in columns.names if name is not None})
         _write_columns(place, columns, classes)
         searched = _write_index(place, columns, plan)
+        if plan.ranking is not None:
+            vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
+            neighbours = write_graph_of(place, vectors, config_of(plan.ranking))
+            searched["ranking"] = {**plan.ranking, "graph": neighbours}
         _settle(place)
     put_model(folder, plan.making.model, plan.making.folder)
     put_thumbnails(folder, plan.fresh)
@@ -121,7 +132,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         "dimension": columns.width,
         "views": columns.views,
         "classes": classes,
-        "origins": origins,
+        "origins": [portable(origin, folder) for origin in origins],
         **searched,
         "model": plan.making.model,
         "method": plan.making.method,
@@ -136,6 +147,8 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
 def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
     """The origins still in use, and for each old one's number its new one."""
     used = sorted({int(one) for one in plan.old.origins[plan.kept]}) if plan.old and len(plan.kept) else []
+    if plan.moved:
+        return [plan.fresh[0][0].origin], dict.fromkeys(used, 0)
     fresh = {source.origin["path"]: source.origin for source, _ in plan.fresh}
     origins: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
@@ -214,7 +227,8 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
             columns.paths += [offer.path for offer in offers]
             columns.origins += [places[source.origin["path"]]] * len(offers)
             columns.digests.append(row_digests(offers))
-            yield _Block(unit(block.vectors), block.views)
+            signed = plan.ranking is not None
+            yield _Block(signed_unit(block.vectors) if signed else unit(block.vectors), block.views)
 
 
 def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:

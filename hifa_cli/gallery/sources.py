@@ -5,23 +5,24 @@ A source says what it offers before anything is embedded, so that only what is n
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
 from hifa_cli.gallery.embedding import Embedded, Embedder
 from hifa_cli.render.discover import Failure, find_meshes
-from hifa_cli.render.pipeline import SETTINGS, render
+from hifa_cli.render.pipeline import SETTINGS, mark_of, render
 from hifa_cli.render.view_io import read_mark
 from hifa_cli.runtime.progress import Talk
 
@@ -133,6 +134,7 @@ def export_source(path: Path, talk: Talk) -> ExportSource:
         raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
     digests = [_short(row.tobytes()) for block in shape_blocks(path, _BLOCK) for row in block]
     names = [heading.classes[label] if label >= 0 else None for label in heading.labels.tolist()]
+    _refuse_repeated(path, heading.ids)
     offers = [
         Offer(name, kind, digest, "") for name, kind, digest in zip(heading.ids, names, digests, strict=True)
     ]
@@ -140,6 +142,21 @@ def export_source(path: Path, talk: Talk) -> ExportSource:
     wanted = set(heading.ids)
     covers = {item.id: cover_of(item.views) for item in views.items if item.id in wanted}
     return ExportSource(path, _origin("export", path), offers, covers)
+
+
+def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
+    """Refuse an export in which an id does not name one shape.
+
+    Raises:
+        HifaError: an id is empty or there twice.
+    """
+    repeated = [name for name, count in Counter(ids).items() if count > 1 or not name]
+    if repeated:
+        named = ", ".join(f"'{name}'" for name in repeated[:5]) + (", …" if len(repeated) > 5 else "")
+        raise HifaError(
+            f"{path}: /shapes/ids must be distinct and not empty, these are not: {named}; "
+            "write the file again with an id for each shape"
+        )
 
 
 def _views_of(config: dict[str, Any], talk: Talk) -> Collection:
@@ -176,7 +193,7 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: T
         Offer(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
-    origin = {**_origin("views", folder), "split": split, "rig": _rig(folder)}
+    origin = {**_origin("views", folder), "split": split, "rig": rig_of_views(folder)}
     return ViewsSource(origin, offers, shapes, embedder)
 
 
@@ -191,7 +208,7 @@ def meshes_source(
     """
     root = _root(place)
     paths = {mesh.id: _below(mesh.path, root) for mesh in find_meshes([place])[0]}  # before any can vanish
-    report = render([place], views, config, workers=workers, force=force, talk=talk)
+    report = render([place], views, config, workers=workers, force=force, split=split, talk=talk)
     if not report.shapes:
         raise HifaError(
             f"none of the {len(report.failed)} meshes in {place} could be drawn; see the warnings"
@@ -207,10 +224,19 @@ def meshes_source(
         mark = read_mark(folder, config.views) or ""
         offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
     origin = {
-        **_origin("meshes", place), "split": split, "views": views.name, "render": asdict(config),
-        "rig": _rig(views),
+        **_origin("meshes", place), "split": split, "views": views.name,
+        "render": asdict(replace(config, ups=report.ups)),
+        "rig": rig_of_views(views),
     }  # fmt: skip
     return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
+
+
+def mesh_offer_digest(path: Path, config: RenderConfig) -> bytes:
+    """Return the digest of the shape that a mesh makes, or nothing where it cannot be read."""
+    try:
+        return _short(mark_of(path, config).encode())
+    except (OSError, HifaError):
+        return b""
 
 
 def render_config(origin: dict[str, Any]) -> RenderConfig:
@@ -223,7 +249,13 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
     settings = origin.get("render", {})
     if not isinstance(settings, dict) or not set(settings) <= known:
         raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
-    return RenderConfig(**settings)
+    try:
+        ups = tuple((str(pattern), axis) for pattern, axis in settings.get("ups", ()))
+    except (TypeError, ValueError):
+        ups = (("", "damaged"),)
+    if not {axis for _, axis in ups} <= set(get_args(Axis)):
+        raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
+    return RenderConfig(**{**settings, "ups": ups})
 
 
 def holds_meshes(source: Path) -> bool:
@@ -259,8 +291,8 @@ def _below(path: Path, root: Path) -> str:
             return str(path.resolve())
 
 
-def _rig(views: Path) -> dict[str, Any] | None:
-    """Where hifa's cameras stood, as the root of its views says; None for views of another make."""
+def rig_of_views(views: Path) -> dict[str, Any] | None:
+    """Return where hifa's cameras stood, as the root of its views says; None for views of another make."""
     try:
         document = json.loads((views / SETTINGS).read_text(encoding="utf-8"))
         return {

@@ -14,11 +14,22 @@ from numpy.typing import NDArray
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import VIEWS, Gallery, read_gallery
-from hifa_cli.gallery.build import Work, failures, open_source, origins_of, summary, unchanged, writing
+from hifa_cli.gallery.build import (
+    Work,
+    check_wanted,
+    failures,
+    open_source,
+    origins_of,
+    summary,
+    unchanged,
+    writing,
+)
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, render_config
+from hifa_cli.gallery.sources import Source, render_config, rig_of_views
 from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search import faiss_index
 
 Rows = NDArray[np.int64]
 
@@ -59,12 +70,14 @@ def add(
     for place in sources:
         if not place.exists():
             raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
+        check_wanted(place, work.split, config)
     read_gallery(folder)
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
     embedders: list[Embedder | None] = []
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
+        work = _as_before(old, work, sources, talk)
         taken = dict(zip(old.ids, map(bytes, np.asarray(old.digests)), strict=True))
         for place in sources:
             own = model or old.model_folder
@@ -80,6 +93,22 @@ def add(
         return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
 
 
+def _as_before(old: Gallery, work: Work, sources: Sequence[Path], talk: Talk) -> Work:
+    """Return how new shapes are drawn and embedded: as the gallery's are."""
+    for place in sources:
+        rig = rig_of_views(place)
+        if rig is not None and rig["elevation"] != old.elevation:
+            talk.warn(
+                f"{place} was drawn from {rig['elevation']:g}° above and the gallery's shapes from "
+                f"{old.elevation:g}°: render it with --elevation {old.elevation:g} to compare like with like"
+            )
+    ranking = old.document.get("ranking")
+    return replace(
+        work, render=replace(work.render, elevation=old.elevation),
+        ranking=None if ranking is None else config_of(ranking),
+    )  # fmt: skip
+
+
 def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None, talk: Talk) -> Change:
     """Bring a gallery to what its sources hold now: new, changed and vanished shapes.
 
@@ -93,13 +122,18 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None,
     fresh: list[tuple[Source, list[int]]] = []
     keep: list[Rows] = []
     embedders: list[Embedder | None] = []
+    faiss_index.check_factory(config.factory)
     read_gallery(folder)
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
         _all_there(old)
         for number, origin in enumerate(old.document["origins"]):
             mine = np.flatnonzero(np.asarray(old.origins) == number)
-            again = replace(work, render=render_config(origin), split=origin.get("split"))
+            ranking = old.document.get("ranking")
+            again = replace(
+                work, render=render_config(origin), split=origin.get("split"),
+                ranking=None if ranking is None else config_of(ranking),
+            )  # fmt: skip
             own = model or old.model_folder
             place = Path(origin["path"])
             known = origins_of(old)
@@ -152,7 +186,8 @@ def _changed(
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
-        plan = Plan(old, kept, fresh, making, config, device=str(work.device), talk=talk)
+        ranking = old.document.get("ranking")
+        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device), talk=talk)
         document = write_generation(folder, plan)
         gone = np.setdiff1d(np.arange(len(old)), kept)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
@@ -187,8 +222,9 @@ def _all_there(old: Gallery) -> None:
     for origin in old.document["origins"]:
         if not Path(origin["path"]).exists():
             raise HifaError(
-                f"the source {origin['path']} of {old.folder} is gone: bring it back, "
-                "or take its shapes out with --remove"
+                f"the source {origin['path']} of {old.folder} is gone: bring it back, say where it lies now "
+                f"('hifa index --relocate {origin['path']}=NEW --out {old.folder}'), or take its shapes out "
+                "with --remove"
             )
 
 

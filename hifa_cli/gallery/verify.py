@@ -65,8 +65,29 @@ def verify(folder: Path, talk: Talk = SILENT) -> list[str]:
         if "no gallery at" in str(error):
             raise
         return [str(error)]
-    checks = (_vectors, _views, _ids, _thumbnails, _index, _model)
+    checks = (_vectors, _views, _ids, _thumbnails, _index, _model, _sources)
     return [fault for check in talk.track(checks, "verifying", total=len(checks)) for fault in check(gallery)]
+
+
+def _sources(gallery: Gallery) -> Iterator[str]:
+    """Meshes and views that are gone; an export holds no more than the gallery."""
+    gone = {number for number, origin in enumerate(gallery.document["origins"])
+            if origin["kind"] != "export" and not Path(origin["path"]).exists()}  # fmt: skip
+    for number in sorted(gone):
+        place = gallery.document["origins"][number]["path"]
+        yield (
+            f"the source {place} is gone: bring it back, or say where it lies now with "
+            f"'hifa index --relocate {place}=NEW --out {gallery.folder}'"
+        )
+    lost: dict[int, list[str]] = {}
+    for row, number in enumerate(np.asarray(gallery.origins).tolist()):
+        source = None if number in gone else gallery.source(row)
+        if source is not None and not source.exists():
+            lost.setdefault(number, []).append(gallery.ids[row])
+    for number, names in lost.items():
+        place = gallery.document["origins"][number]["path"]
+        named = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if names[_LISTED:] else "")
+        yield f"{named}: gone from {place}; 'hifa index --update --out {gallery.folder}' follows"
 
 
 def _vectors(gallery: Gallery) -> Iterator[str]:
@@ -77,9 +98,9 @@ def _vectors(gallery: Gallery) -> Iterator[str]:
         yield from _fault(gallery, start, ~finite, "has numbers that are not finite")
         unit = (np.abs(lengths - 1) < _TOLERANCE) | (lengths == 0)
         yield from _fault(gallery, start, finite & ~unit, "has a vector that is not of unit length")
-        yield from _fault(
-            gallery, start, finite & (block < 0).any(axis=1), "has a vector with negative numbers"
-        )
+        if gallery.ranking is None:
+            negative = finite & (block < 0).any(axis=1)
+            yield from _fault(gallery, start, negative, "has a vector with negative numbers")
 
 
 def _views(gallery: Gallery) -> Iterator[str]:

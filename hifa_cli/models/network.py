@@ -14,16 +14,16 @@ from torch.utils.checkpoint import checkpoint
 
 from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import CONFIG_FILE, read_about
+from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import stored_model
 
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "model.json"
 DOMAINS = ("images", "shapes")
 NEAREST, QUANTILE = 5, 0.05  # of the gate: labelled photos compared with; share of these that stay out
 SEMANTIC = 3.0  # weight of what ImageNet's classes mean, times its confidence
 SCALE = 10.0  # length of each block of a centred input
-TORCHVISION = "torchvision/"  # before the name of a backbone
 
 
 class TrunkFeatures(NamedTuple):
@@ -93,19 +93,9 @@ class AlexNetTrunk(Trunk):
 class TimmTrunk(Trunk):
     """Any timm image model: the map of its last stage and its pooled features."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int = 0) -> None:
         super().__init__()
-        import timm
-
-        try:
-            if ":" in name:  # timm would ask a hub, or read any folder
-                raise RuntimeError(name)
-            self.net = timm.create_model(name, pretrained=False, num_classes=0)
-        except RuntimeError as error:
-            raise HifaError(
-                f"no backbone '{name}': use efficientnet_lite0, alexnet, {TORCHVISION}NAME or a name of "
-                "timm.list_models()"
-            ) from error
+        self.net = timm_model(backbone_of(name), size)
         if not hasattr(self.net, "forward_intermediates"):
             raise HifaError(
                 f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone"
@@ -128,7 +118,7 @@ class LiteBlocks(TimmTrunk):
     blocks = (1280, 192, 320, 1280)
 
     def __init__(self) -> None:
-        super().__init__("tf_efficientnet_lite0")
+        super().__init__("efficientnet_lite0")
         import timm
 
         self.net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
@@ -161,13 +151,14 @@ class LiteBlocks(TimmTrunk):
 class TorchvisionTrunk(Trunk):
     """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int = 0) -> None:
         super().__init__()
         from torchvision.models import get_model
         from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
         try:
-            whole = get_model(name, weights=None).eval()
+            sized = {"image_size": size} if size and backbone_of(TORCHVISION + name).fixed else {}
+            whole = get_model(name, weights=None, **sized).eval()
         except ValueError as error:
             raise HifaError(
                 f"no backbone '{TORCHVISION}{name}': see torchvision.models.list_models()"
@@ -194,15 +185,42 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def build_trunk(backbone: str, inputs: str = "pooled") -> Trunk:
-    """The trunk called ``backbone``, with random weights.
+def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
+    """Build timm's model of a row without its classifier, for pictures of ``size`` pixels a side.
+
+    Args:
+        row: of the table of backbones.
+        size: pixels a side; 0 means what its pretraining saw. Only a model of one fixed size asks.
+        pretrained: whether its weights are fetched.
+
+    Raises:
+        HifaError: the model cannot be built for that size.
+    """
+    import timm
+
+    sized: dict[str, Any] = {"img_size": size} if row.fixed and size else {}
+    try:
+        built = timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+        if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
+            raise ValueError("a patch is larger than the picture")
+        return built
+    except (TypeError, AssertionError, ValueError) as error:
+        raise HifaError(
+            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
+            f"(its pretraining saw {row.size}): {str(error)[:100]}"
+        ) from error
+
+
+def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
+    """Build the trunk called ``backbone``, with random weights, for pictures of ``size`` pixels a side.
 
     Args:
         backbone: its name.
+        size: pixels a side; 0 means what its pretraining saw.
         inputs: ``pooled``, or ``blocks`` for ``LiteBlocks``.
 
     Raises:
-        HifaError: no such backbone, or it has no ``blocks``.
+        HifaError: no such backbone, not for that size, or it has no ``blocks``.
     """
     if inputs == "blocks":
         if backbone != "efficientnet_lite0":
@@ -211,8 +229,8 @@ def build_trunk(backbone: str, inputs: str = "pooled") -> Trunk:
     if backbone == "alexnet":
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
-        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION))
-    return TimmTrunk("tf_efficientnet_lite0" if backbone == "efficientnet_lite0" else backbone)
+        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
+    return TimmTrunk(backbone, size)
 
 
 class Network(nn.Module):
@@ -231,7 +249,7 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = build_trunk(config.backbone, config.inputs)
+        self.trunk = build_trunk(config.backbone, config.size, config.inputs)
         width = self.trunk.width
         self.dropout = nn.Dropout(config.dropout)
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
@@ -450,21 +468,6 @@ def save_network(network: Network, folder: Path, **about: object) -> None:
     document = {"schema": 1, "digest": digest(network), "model": asdict(network.config), **about}
     with written_file(folder / CONFIG_FILE) as path:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def read_about(folder: Path) -> dict[str, object]:
-    """The JSON that ``save_network`` wrote.
-
-    Raises:
-        HifaError: there is no readable model in ``folder``.
-    """
-    try:
-        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise HifaError(f"no model in {folder}: give the --out folder of 'hifa train'") from error
-    if not isinstance(document, dict) or document.get("schema") != 1:
-        raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")
-    return document
 
 
 def _check_head(config: ModelConfig, path: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from hifa_cli.runtime import local_settings
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -22,8 +24,10 @@ def compiled(loop: Callable[P, T]) -> Callable[P, T]:
         calls from another file does: compiled functions that call each other stand in one file, and
         constants come in as arguments.
     """
-    import numba
+    with local_settings.ignored():
+        import numba
 
+        numba.core.config._config_fname = os.devnull  # it looks again at every compilation
     try:
         kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
     except RuntimeError:  # numba found no place to write

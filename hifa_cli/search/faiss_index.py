@@ -53,6 +53,27 @@ def factory_for(count: int, dimension: int, config: IndexConfig) -> str:
     return f"IVF{int(4 * math.sqrt(count))},{codes}"
 
 
+_TRIED_WIDTH = 1_280  # divisible by what codes divide by
+
+
+def check_factory(factory: str, width: int = _TRIED_WIDTH) -> None:
+    """Refuse a factory string that FAISS does not know, before any work is done for it.
+
+    Raises:
+        HifaError: it does not.
+    """
+    if factory in ("auto", EXACT):
+        return
+    faiss = _faiss()
+    try:
+        faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
+    except (RuntimeError, AssertionError) as error:
+        raise HifaError(
+            f"FAISS does not know the --factory '{factory}': give auto, Flat, HNSW32, 'IVF1024,SQ8' or "
+            "another string of its index factory"
+        ) from error
+
+
 def build(
     vectors: Vectors, factory: str, config: IndexConfig, *, trained: Index = None, device: str = "cpu",
     talk: Talk = SILENT,

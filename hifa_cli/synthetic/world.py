@@ -1,11 +1,14 @@
 """The demo's world on disk: shapes in the formats of real libraries, and photos of other things."""
 
 import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,6 +17,7 @@ import numpy as np
 from hifa_cli.config import WorldConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import atomic, seeding
+from hifa_cli.runtime.child import module_command
 from hifa_cli.runtime.progress import Talk
 from hifa_cli.synthetic.meshfiles import WRITERS, write_messy
 from hifa_cli.synthetic.photos import make_photo, save_photo
@@ -127,19 +131,49 @@ def _make_all(items: list[Item], workers: int) -> Iterator[Path]:
     if workers <= 1:
         yield from map(_make, items)
         return
-    # spawned, not forked: a fork after another library's threads have run may hang
+    makers: list[subprocess.Popen[str]] = []
+    done: queue.Queue[Path | None] = queue.Queue()
     try:
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    except OSError:  # a locked-down container has no semaphores: slower, and the same bytes
-        yield from map(_make, items)
-        return
-    try:
-        for done in as_completed([pool.submit(_make, item) for item in items]):
-            yield done.result()
-    except BrokenProcessPool as error:
-        raise HifaError("a process that made the demo's world died: start again with one worker") from error
+        for number in range(workers):
+            makers.append(_started())
+            threading.Thread(
+                target=_feed, args=(makers[-1], items[number::workers], done), daemon=True
+            ).start()
+        for _ in items:
+            if (path := done.get()) is None:
+                raise HifaError("a process that made the demo's world died: start again with one worker")
+            yield path
     finally:
-        pool.shutdown(cancel_futures=True)
+        for maker in makers:
+            maker.kill()
+            maker.wait()
+
+
+def _started() -> "subprocess.Popen[str]":
+    """Start this module as a process (the standard library's pools import from the current folder)."""
+    return subprocess.Popen(
+        module_command("hifa_cli.synthetic.world"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def _feed(maker: "subprocess.Popen[str]", items: list[Item], done: "queue.Queue[Path | None]") -> None:
+    """Give a process one item after another; None in ``done`` says that it died."""
+    assert maker.stdin is not None
+    assert maker.stdout is not None
+    try:
+        with maker.stdin, maker.stdout:
+            for item in items:
+                maker.stdin.write(json.dumps({**item._asdict(), "target": str(item.target)}) + "\n")
+                maker.stdin.flush()
+                if not maker.stdout.readline():
+                    done.put(None)
+                    return
+                done.put(item.target)
+    except (OSError, ValueError):
+        done.put(None)
 
 
 def _make(item: Item) -> Path:
@@ -151,3 +185,19 @@ def _make(item: Item) -> Path:
         else:
             save_photo(make_photo(item.kind, rng, item.size), temporary, item.quality)
     return item.target
+
+
+def main() -> None:
+    """Make each item that comes as a JSON line; answer with a line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    for line in sys.stdin:
+        fields = json.loads(line)
+        _make(Item(**{**fields, "target": Path(fields["target"])}))
+        answers.write("done\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

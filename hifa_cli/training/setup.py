@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, Freeze, ModelConfig, TrainConfig
+from hifa_cli.config import Freeze, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps
 from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Objective
 from hifa_cli.methods.registry import build_objective
+from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.network import NEAREST, QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.distributed import world
@@ -80,7 +81,7 @@ def prepare(
 
 def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
     """The network that a training run builds."""
-    is_lite = config.backbone == "efficientnet_lite0"
+    row = backbone_of(config.backbone)
     return ModelConfig(
         backbone=config.backbone,
         embedding=config.embedding,
@@ -95,8 +96,8 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
         descriptor=config.descriptor,
         resize=config.resize if config.augment and config.freeze == "none" else config.size,
         fit=config.fit,
-        mean=ModelConfig.mean if is_lite else IMAGENET_MEAN,
-        std=ModelConfig.std if is_lite else IMAGENET_STD,
+        mean=row.mean,
+        std=row.std,
     )
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from hifa_cli.evaluation.evaluate import Scores
 from hifa_cli.evaluation.metrics import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
     from rich.table import Table as RichTable
 
 Value = float | int | str | None
@@ -82,13 +83,15 @@ class Table:
 
 
 def scores_table(
-    scores: Sequence[tuple[str, Scores]], *, intervals: Sequence[Mapping[str, Interval]] | None = None
-) -> Table:
+    scores: Sequence[tuple[str, Scores]], *, intervals: Sequence[Mapping[str, Interval]] | None = None,
+    metrics: Sequence[str] = (),
+) -> Table:  # fmt: skip
     """The scores of exports, a row each, best in bold.
 
     Args:
         scores: a name and its scores, all by one profile.
         intervals: a confidence interval by metric, one mapping a row.
+        metrics: only these, in this order; all by default.
     """
     bounds = intervals or [{}] * len(scores)
     rows = tuple(
@@ -99,7 +102,7 @@ def scores_table(
         )
         for (name, one), bound in zip(scores, bounds, strict=True)
     )
-    metrics = tuple(scores[0][1].values())
+    metrics = tuple(metrics) or tuple(scores[0][1].values())
     note = f"{scores[0][1].profile.name}: {scores[0][1].profile.note}. ANMRR: lower is better."
     if intervals:
         note += " In brackets: 95 % bootstrap interval over queries."
@@ -219,23 +222,71 @@ def _latex(table: Table) -> str:
     )
 
 
-def to_terminal(table: Table) -> "RichTable":
-    """A table for people, best in bold, the note below."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
+def to_terminal(table: Table) -> "Fitted":
+    """Return a table for people, best in bold, the note below; it never cuts a number."""
+    return Fitted(table)
 
-    shown = RichTable(title=Text(table.title) if table.title else None, caption_justify="left")
-    shown.caption = Text(table.note) if table.note else None
-    shown.add_column(Text(table.head), overflow="fold")
-    for column in table.columns:
-        shown.add_column(column + (" ↓" if column in LOWER_IS_BETTER else ""), justify="right")
-    for row in table.rows:
-        cells = [
-            Text(
-                table.cell(row, column).replace(" [", "\n["),  # an interval on a line of its own
-                style="bold green" if table.is_best(row, column) else "",
-            )
-            for column in table.columns
-        ]
-        shown.add_row(Text(row.name), *cells)
-    return shown
+
+class Fitted:
+    """A table that the terminal's width lays out: columns that do not fit beside go below, whole."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RichTable]":
+        """Yield the blocks of columns, one under the other."""
+        names = [table_cell_width(row.name) for row in self.table.rows]
+        head = min(max([len(self.table.head), *names]), max(options.max_width // 3, 8))
+        blocks = list(self._blocks(options.max_width - head - _EDGES))
+        for number, columns in enumerate(blocks):
+            first, last = number == 0, number == len(blocks) - 1
+            yield self._shown(columns, head, titled=first, noted=last)
+
+    def _blocks(self, room: int) -> Iterator[tuple[str, ...]]:
+        """Yield as many columns at once as fit; a column alone where it is wider than all."""
+        block: list[str] = []
+        left = room
+        for column in self.table.columns:
+            cells = [line for row in self.table.rows for line in self._cell(row, column).split("\n")]
+            width = max(map(len, [_heading(column), *cells])) + _BETWEEN
+            if block and width > left:
+                yield tuple(block)
+                block, left = [], room
+            block.append(column)
+            left -= width
+        yield tuple(block)
+
+    def _cell(self, row: Row, column: str) -> str:
+        return self.table.cell(row, column).replace(" [", "\n[")  # an interval on a line of its own
+
+    def _shown(self, columns: Sequence[str], head: int, *, titled: bool, noted: bool) -> "RichTable":
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = self.table
+        shown = RichTable(title=Text(table.title) if table.title and titled else None)
+        shown.caption, shown.caption_justify = Text(table.note) if table.note and noted else None, "left"
+        shown.add_column(Text(table.head), overflow="fold", max_width=head)
+        for column in columns:
+            shown.add_column(_heading(column), justify="right", no_wrap=True)
+        for row in table.rows:
+            cells = [
+                Text(self._cell(row, column), style="bold green" if table.is_best(row, column) else "")
+                for column in columns
+            ]
+            shown.add_row(Text(row.name), *cells)
+        return shown
+
+
+_EDGES, _BETWEEN = 4, 3  # characters of a table's frame
+
+
+def _heading(column: str) -> str:
+    return column + (" ↓" if column in LOWER_IS_BETTER else "")
+
+
+def table_cell_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    from rich.cells import cell_len
+
+    return cell_len(text)

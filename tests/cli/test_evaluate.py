@@ -73,6 +73,17 @@ def test_exports_stand_side_by_side_with_the_best_in_bold(tmp_path: Path) -> Non
     assert lines[2].startswith("| good | **0.667** |")
     document = json.loads(run("evaluate", *paths, "--json").stdout)
     assert [Path(one["export"]).name for one in document["exports"]] == ["good.h5", "bad.h5"]
+    alone = json.loads(run("evaluate", paths[0], "--json").stdout)
+    assert alone.keys() == document.keys()
+    assert alone["exports"] == document["exports"][:1]
+
+
+def test_a_terminal_shows_the_six_metrics_and_others_when_asked(tmp_path: Path) -> None:
+    path = worked_file(tmp_path / "e.h5")
+    assert "mAP" not in run("evaluate", path).stdout
+    assert "mAP" in run("evaluate", path, "--metrics", "all").stdout
+    assert run("evaluate", path, "--metrics", "mAP,NN", "--csv").stdout.startswith("export,mAP,NN,queries")
+    assert run("evaluate", path, "--metrics", "nope").exit_code == 2
 
 
 def test_exports_of_one_name_are_called_by_their_paths(tmp_path: Path) -> None:

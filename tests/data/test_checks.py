@@ -228,3 +228,25 @@ def test_the_command_line_lays_modelnet_out(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["train"] == 144
     assert CliRunner().invoke(app, arguments).exit_code == 1
     assert CliRunner().invoke(app, [*arguments, "--force"]).exit_code == 0
+
+
+def test_meshes_are_opened_and_what_no_verb_reads_is_named(tmp_path: Path) -> None:
+    from tests.cli.test_cli import hifa
+    from tests.render.shapes import box, write_off
+
+    write_off(tmp_path / "box" / "good.off", box(1.0, 1.0, 1.0))
+    (tmp_path / "box" / "broken.off").write_text("OFF\n4 4 0\n0 0\n")
+    (tmp_path / "box" / "broken.step").write_text("not STEP")
+    (tmp_path / "box" / "old.fbx").write_bytes(b"Kaydara")
+    (tmp_path / "box" / "drawing.dwg").write_bytes(b"AC")
+    picture(tmp_path / "box" / "texture.png")
+    code, out, _ = hifa("data", "check", tmp_path, "--json", "--strict", "--workers", "1", "-q")
+    document = json.loads(out)
+    assert code == 1
+    named = {Path(problem["path"]).name for problem in document["problems"]}
+    assert named == {"broken.off", "broken.step", "old.fbx"}
+    assert [Path(path).name for path in document["ignored"]] == ["drawing.dwg"]
+    _, out, _ = hifa("data", "check", tmp_path, "-q")
+    assert "nothing is wrong" not in out
+    assert "drawing.dwg" in out
+    assert "old.fbx" in out

@@ -25,14 +25,25 @@ def _mesh() -> Read:
     from hifa_cli.render.views import MeshViews
     from hifa_cli.web.simplify import page_mesh
     from tests.render.shapes import box, obj_text, off_text, stl_text
+    from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
 
     config = RenderConfig(views=2, size=32)
     views = MeshViews(config)
     views.warm_up()
     with TemporaryDirectory() as folder:  # numba keeps what it compiled as pickles of its own
-        for suffix, content in (("off", off_text(box())), ("obj", obj_text(box())), ("stl", stl_text(box()))):
+        mixed = [*box().faces.tolist()[1:], [0, 1, 3, 2]]
+        for suffix, content in (
+            ("ply", Ply(extra=True).bytes_of(box().vertices, mixed)),
+            ("ply", Ply("binary_big_endian").bytes_of(box().vertices, mixed)),
+            ("ply", Ply("binary_little_endian", strips=True, length="int").bytes_of(box().vertices, mixed)),
+            ("dae", dae_text(box()).encode()),
+            ("3mf", package({"3D/3dmodel.model": model_xml(object_xml(box()))})),
+            ("off", off_text(box()).encode()),
+            ("obj", obj_text(box()).encode()),
+            ("stl", stl_text(box()).encode()),
+        ):
             place = Path(folder) / f"warm.{suffix}"
-            place.write_text(content, encoding="utf-8")
+            place.write_bytes(content)
             views(place)
         place.with_suffix(".obj").write_text("v 0 0 0\n", encoding="utf-8")
         with suppress(HifaError):

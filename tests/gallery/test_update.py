@@ -90,7 +90,7 @@ def mine(library: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the library whose gallery names the copy's meshes."""
     copy = copied(library, tmp_path / "library")
     yield copy
-    assert audit.verify(copy / "gallery") == []
+    assert [fault for fault in audit.verify(copy / "gallery") if "gone" not in fault] == []
 
 
 def updated(root: Path, talk: Talk = SILENT) -> curate.Change:

@@ -1,0 +1,178 @@
+"""Galleries survive moves: of the meshes, of the gallery, of both."""
+
+import json
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+
+from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig
+from hifa_cli.embeddings.extract import frozen_encoder
+from hifa_cli.embeddings.io import Embeddings, Export, write_export
+from hifa_cli.errors import HifaError
+from hifa_cli.gallery import read_gallery
+from hifa_cli.gallery import update as curate
+from hifa_cli.gallery import verify as audit
+from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.relocate import relocate
+from hifa_cli.models.network import save_network
+from hifa_cli.runtime.progress import SILENT
+from tests.cli.test_cli import hifa
+from tests.gallery.test_update import write_mesh
+
+CPU = torch.device("cpu")
+
+
+def build(root: Path, source: Path, *, split: str | None = None, factory: str = "auto") -> dict[str, object]:
+    return build_gallery(
+        source, root / "gallery", model=root / "run", split=split, index_config=IndexConfig(factory=factory),
+        render_config=RenderConfig(size=32, views=2), workers=1, device=CPU, force=False, talk=SILENT,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made")
+    config = ModelConfig(backbone="test_resnet", embedding=8, size=32, resize=32)
+    save_network(frozen_encoder(CPU, config, "none").network, root / "run", method="hifa", hifa_version="0")
+    for number in range(3):
+        write_mesh(root / "A" / ("train" if number else "test") / "box" / f"{number}.off", 0.5 + number)
+    build(root, root / "A")
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "root")
+    main = tmp_path / "root" / "gallery" / "gallery.json"
+    main.write_text(main.read_text().replace(str(made), str(tmp_path / "root")))
+    return tmp_path / "root"
+
+
+def sources(root: Path) -> set[Path]:
+    gallery = read_gallery(root / "gallery")
+    return {source for row in range(len(gallery)) if (source := gallery.source(row)) is not None}
+
+
+def test_a_gallery_and_its_meshes_move_together(root: Path) -> None:
+    shutil.move(root, root.parent / "elsewhere")
+    moved = root.parent / "elsewhere"
+    assert all(source.is_relative_to(moved / "A") and source.is_file() for source in sources(moved))
+    assert audit.verify(moved / "gallery") == []
+    assert (
+        curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT).added == 0
+    )
+
+
+def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "A").rename(root / "B")
+    assert any("is gone" in fault and "--relocate" in fault for fault in audit.verify(root / "gallery"))
+
+    def draw(jobs: list[object], *_: object) -> Generator[None]:
+        assert jobs == []
+        yield from ()
+
+    monkeypatch.setattr("hifa_cli.render.pipeline.draw_all", draw)
+    report = build(root, root / "B")
+    assert report["shapes"] == 3
+    assert all(source.is_relative_to(root / "B") and source.is_file() for source in sources(root))
+    document = json.loads((root / "gallery" / "gallery.json").read_text())
+    assert [origin["path"] for origin in document["origins"]] == [str(root / "B")]
+    assert audit.verify(root / "gallery") == []
+
+
+def test_a_source_is_relocated_without_any_work(root: Path) -> None:
+    (root / "A").rename(root / "C")
+    with pytest.raises(HifaError, match="--relocate"):
+        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    code, out, _ = hifa(
+        "index", "--relocate", f"{root / 'A'}={root / 'C'}", "--out", root / "gallery", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["relocated"] == [{"old": str(root / "A"), "new": str(root / "C")}]
+    assert audit.verify(root / "gallery") == []
+    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    assert (change.added, change.changed, change.unchanged) == (0, 0, 3)
+
+
+def test_a_source_is_not_relocated_to_other_shapes(root: Path) -> None:
+    (root / "A").rename(root / "C")
+    write_mesh(root / "D" / "test" / "box" / "0.off", 9.0)
+    for new in ("nowhere", "D"):
+        with pytest.raises(HifaError, match=new):
+            relocate(root / "gallery", [f"{root / 'A'}={root / new}"])
+
+
+def test_a_gallery_written_without_relative_places_opens(root: Path) -> None:
+    path = root / "gallery" / "gallery.json"
+    document = json.loads(path.read_text())
+    for origin in document["origins"]:
+        del origin["relative"]
+        origin["path"] = origin["root"] = str(root / "A")
+    path.write_text(json.dumps(document))
+    assert audit.verify(root / "gallery") == []
+
+
+def test_one_mesh_that_is_gone_is_named(root: Path) -> None:
+    (root / "A" / "test" / "box" / "0.off").unlink()
+    (fault,) = audit.verify(root / "gallery")
+    assert "box/0" in fault
+    assert "--update" in fault
+
+
+def test_only_the_split_that_is_wanted_is_drawn(root: Path) -> None:
+    shutil.rmtree(root / "gallery")
+    assert build(root, root / "A", split="test")["shapes"] == 1
+    assert len(list((root / "gallery" / "views").rglob("00.png"))) == 1
+    with pytest.raises(HifaError, match="split 'val'"):
+        build(root, root / "A", split="val")
+
+
+def test_a_factory_that_faiss_does_not_know_is_refused_before_any_work(root: Path) -> None:
+    shutil.rmtree(root / "gallery")
+    with pytest.raises(HifaError, match="'FOO'") as caught:
+        build(root, root / "A", factory="FOO")
+    assert ".cpp" not in str(caught.value)
+    assert not (root / "gallery").exists()
+
+
+def test_an_export_whose_ids_repeat_is_refused(root: Path) -> None:
+    import numpy as np
+
+    shapes = Embeddings(("a", "b", "a"), np.zeros(3, dtype=np.int64), np.eye(3, 4, dtype=np.float32))
+    write_export(root / "all.h5", Export(None, shapes, ("x",)))
+    code, _, err = hifa("index", root / "all.h5", "--out", root / "g")
+    assert code == 1
+    assert "'a'" in err
+    assert not (root / "g").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [
+        ("index {root}/gallery --out {root}/g", "hifa query"),
+        ("index {root}/run --out {root}/g", "hifa export"),
+        ("index --add {root}/gallery --out {root}/gallery", "hifa query"),
+        ("render {root}/gallery --out {root}/v", "hifa query"),
+        ("render {root}/views --out {root}/v", "hifa index"),
+        ("query {root}/a.png -g {root}/run", "hifa export"),
+        ("query {root}/gallery -g {root}/gallery", "hifa query"),
+        ("export --images {root}/gallery --out {root}/e.h5", "hifa query"),
+        ("export --shapes {root}/gallery --out {root}/e.h5", "hifa query"),
+        ("export --model {root}/gallery --shapes {root}/views --out {root}/e.h5", "hifa query"),
+        ("evaluate {root}/gallery", "hifa query"),
+        ("plot {root}/run --out {root}/a.png", "hifa export"),
+        ("train --images {root}/gallery --shapes {root}/views --out {root}/r", "hifa query"),
+        ("data check {root}/gallery", "hifa query"),
+    ],
+)
+def test_a_folder_of_another_kind_is_named_with_the_verb_that_takes_it(
+    words: str, verb: str, root: Path
+) -> None:
+    shutil.copytree(root / "gallery" / "views" / "0", root / "views")
+    code, _, err = hifa(*(word.replace("{root}", str(root)) for word in words.split()))
+    assert code == 1
+    assert f"'{verb}" in err.splitlines()[-1]
+    assert "Traceback" not in err
