@@ -1,6 +1,7 @@
 """Shapes get the classes of photos that they look like, and nothing of their own."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.trainer import recipe_of
 from tests.training.test_trainer import Listening, run, same
 
-OURS = {"centred": True, "pooling": "mean", "descriptor": "fused", "pseudo_labels": "propagated"}
+OURS: dict[str, Any] = {
+    "centred": True,
+    "pooling": "mean",
+    "descriptor": "fused",
+    "pseudo_labels": "propagated",
+}
 
 
 def world(classes: int, each: int, shift: float, seed: int = 0) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
@@ -90,7 +96,7 @@ def test_an_interrupted_run_of_the_default_recipe_goes_on_to_the_bit(
     from hifa_cli.errors import Stopped
     from tests.training.test_trainer import StopAt
 
-    options = {"method": "hifa-l", "freeze": freeze, **OURS}
+    options: dict[str, Any] = {"method": "hifa-l", "freeze": freeze, **OURS}
     whole = run(photos, views, tmp_path / "whole", **options)
     with pytest.raises(Stopped):
         run(photos, views, tmp_path / "part", talk=StopAt(2, signal.SIGINT), **options)
@@ -98,7 +104,7 @@ def test_an_interrupted_run_of_the_default_recipe_goes_on_to_the_bit(
 
 
 def test_labels_that_are_shuffled_are_other_labels(photos: Path, views: Path, tmp_path: Path) -> None:
-    options = {"method": "hifa-l", **OURS}
+    options: dict[str, Any] = {"method": "hifa-l", **OURS}
     plain = run(photos, views, tmp_path / "plain", **options)
     options["pseudo_labels"] = "permuted"
     assert not same(plain, run(photos, views, tmp_path / "permuted", **options))
