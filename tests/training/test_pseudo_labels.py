@@ -21,7 +21,7 @@ OURS: dict[str, Any] = {
 }
 
 
-def world(classes: int, each: int, shift: float, seed: int = 0) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+def world(classes: int, each: int, shift: float, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Photos and shapes around common class means, the shapes behind an offset."""
     generator = np.random.default_rng(seed)
     means = generator.normal(size=(classes, 16))
