@@ -34,7 +34,11 @@ class RenderConfig:
     memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 
 
-Preset = Literal["stable", "paper", "lab"]
+Preset = Literal["propagated", "stable", "paper", "lab"]
+Inputs = Literal["pooled", "blocks"]
+Pooling = Literal["max", "mean"]
+PseudoLabels = Literal["argmax", "propagated", "permuted"]
+Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
 Freeze = Literal["auto", "none", "trunk"]
 
@@ -58,6 +62,20 @@ class ModelConfig:
     fit: Fit = "crop"  # how an oblong photo becomes square
     mean: tuple[float, float, float] = (127 / 255,) * 3  # what EfficientNet-Lite was trained with
     std: tuple[float, float, float] = (128 / 255,) * 3
+    # since 0.2.0; a field that is as it is here is not part of a network's digest
+    inputs: Inputs = "pooled"  # what the bottleneck reads; blocks: see models.network.LiteBlocks
+    centred: bool = False  # less the domain's training mean, each block a unit vector, times 10
+    pooling: Pooling = "max"  # over the views of a shape; the paper's is max
+    descriptor: Descriptor = "embedding"  # fused: see models.network.Network.describe
+    bank: int = 0  # labelled photos that the fused descriptor's gate compares with
+
+    @property
+    def tells_domains(self) -> bool:
+        """Whether photos and views of shapes take different ways through the network."""
+        return self.centred or self.descriptor == "fused" or self.pooling != "max"
+
+
+NEW_MODEL_FIELDS = ("inputs", "centred", "pooling", "descriptor", "bank")  # unknown to files of 0.1.0
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -77,6 +95,12 @@ class TrainConfig:
     embedding_relu: bool = False
     dropout: float = 0.2
     head_init: Literal["orthogonal", "gaussian"] = "orthogonal"
+    # ours, see the preset "propagated"; as they are here, the paper's
+    inputs: Inputs = "pooled"
+    centred: bool = False
+    pooling: Pooling = "max"
+    descriptor: Descriptor = "embedding"
+    pseudo_labels: PseudoLabels = "argmax"  # of shapes; permuted: propagated and shuffled, the placebo
     # equation 7
     weight_mutual: float = 0.05  # lambda
     weight_global: float = 0.05  # beta; the paper prints 1, see docs/methods.md
@@ -138,7 +162,20 @@ class TrainConfig:
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
 
 
+DEFAULT_RECIPE: tuple[str, Preset] = ("hifa-l", "propagated")  # method and preset of 'hifa train' by itself
+
 PRESETS: dict[str, dict[str, object]] = {
+    # Ours: the paper's L_C and L_L; input, pooling over views and the shapes' labels are not the paper's.
+    "propagated": {
+        "freeze": "trunk",
+        "inputs": "blocks",
+        "centred": True,
+        "pooling": "mean",
+        "descriptor": "fused",
+        "pseudo_labels": "propagated",
+        "steps": 300,
+        "views": 4,
+    },
     "stable": {},
     # The paper's words; where it is silent, the MSTN AlexNet recipe that its lineage descends from.
     "paper": {

@@ -95,9 +95,7 @@ def export(
         for name, part in (("images", done.images), ("shapes", done.shapes))
     }
     if as_json:
-        print_json(
-            {"out": str(out), **counts, "dimension": encoder.network.dimension, "model": encoder.digest}
-        )
+        print_json({"out": str(out), **counts, "dimension": encoder.width, "model": encoder.digest})
     else:
         talk.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
         talk.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import ModelConfig
+from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
 from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.engine import ENGINES, Engine, EngineError, EngineName, open_engine
 from hifa_cli.errors import HifaError
@@ -184,7 +184,10 @@ def frozen_model() -> FrozenModel:
 
 def digest_of(tensors: dict[str, NDArray[Any]], config: ModelConfig) -> str:
     """Return SHA-256 over names, shapes and values of the weights and the configuration."""
-    total = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    fields = {
+        k: v for k, v in asdict(config).items() if k not in NEW_MODEL_FIELDS
+    }  # as models.network.identity
+    total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}{tuple(tensor.shape)}".encode())
         total.update(np.ascontiguousarray(tensor).tobytes())

@@ -47,21 +47,31 @@ class Encoder:
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """Embed (B, V, 3, S, S) uint8 pixels: (B, D) float32, as they leave the network."""
-        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).pooled.float().cpu().numpy()
+        domain = "images" if pixels.shape[1] == 1 else "shapes"
+        found = self.network.describe(pixels.to(self.device), domain)[1]
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
-    def head(self, features: TrunkFeatures) -> NDArray[np.float32]:
-        """Embed what the trunk made of B items: (B, D) float32."""
+    def head(self, features: TrunkFeatures, domain: str = "images") -> NDArray[np.float32]:
+        """Embed what the trunk made of B items of a domain: (B, D) float32."""
         on = TrunkFeatures(*(part.to(self.device) for part in features))
-        vectors: NDArray[np.float32] = self.network(on).pooled.float().cpu().numpy()
+        vectors: NDArray[np.float32] = self.network.describe(on, domain)[1].float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
     def each_view(self, pixels: torch.Tensor) -> NDArray[np.float32]:
-        """Embed every view by itself: (B, V, D) float32."""
-        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).views.float().cpu().numpy()
+        """Embed every picture by itself, as a photo: (B, V, D) float32."""
+        found = self.network.describe(pixels.to(self.device), "images")[0]
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
+
+    @torch.inference_mode()
+    def shape(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed a shape of (V, 3, S, S) uint8 pixels: (V, D) of its views, (D,) of it."""
+        found = self.network.describe(torch.from_numpy(pixels).unsqueeze(0).to(self.device), "shapes")
+        views, vectors = (part[0].float().cpu().numpy() for part in found)
+        return views, vectors
 
     @property
     def config(self) -> ModelConfig:
@@ -76,7 +86,7 @@ class Encoder:
     @property
     def width(self) -> int:
         """D, the length of a vector."""
-        return self.network.dimension
+        return self.network.described
 
     @property
     def classifier(self) -> NDArray[np.float32] | None:
@@ -189,6 +199,7 @@ def embed(
     items: Sequence[Item],
     *,
     label: str,
+    domain: str = "images",
     workers: int = 2,
     talk: Talk = SILENT,
     cache: FeatureCache | None = None,
@@ -204,7 +215,7 @@ def embed(
         cache=cache,
     )  # fmt: skip
     for row, features in looked:
-        known[row] = encoder.head(features)[0]
+        known[row] = encoder.head(features, domain)[0]
     if not known:
         raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
     order = sorted(known)
@@ -238,7 +249,12 @@ def export(
     classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
     done = {
         name: embed(
-            encoder, part.relabelled(classes).items, label=f"embedding {name}", talk=talk, cache=cache
+            encoder,
+            part.relabelled(classes).items,
+            label=f"embedding {name}",
+            domain=name,
+            talk=talk,
+            cache=cache,
         )
         if part
         else None

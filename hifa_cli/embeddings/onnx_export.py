@@ -27,8 +27,7 @@ class _EachPicture(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        views: Tensor = self.network(pixels.unsqueeze(1)).views
-        return views.squeeze(1)
+        return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
 
 
 def write_graph(folder: Path, talk: Talk) -> bool:

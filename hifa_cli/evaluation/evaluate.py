@@ -1,7 +1,7 @@
 """The evaluation stage: an export with labels in both domains to scores."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,35 @@ def evaluate(
         gallery=len(shapes),
         skipped=int((~counted).sum()),
     )
+
+
+def apart(export: Export, unlabelled: Sequence[str], name: str = "the export") -> tuple[Export, Export]:
+    """Return the export with the photos of known classes alone, and with those of the others alone.
+
+    Shapes of all classes stay in both, so that each photo is asked of the whole gallery.
+
+    Args:
+        export: photos and shapes with labels.
+        unlabelled: classes that training had no photos of.
+        name: of the export, for messages.
+
+    Raises:
+        HifaError: a class is not in the export, or one of the parts has no photos.
+    """
+    if missing := sorted(set(unlabelled) - set(export.classes)):
+        raise HifaError(f"{name} has no class '{missing[0]}': it has {', '.join(export.classes[:20])}")
+    images, _ = _both(export, name)
+    others = np.isin(images.labels, [export.classes.index(one) for one in unlabelled])
+    parts = []
+    for rows in (~others & (images.labels >= 0), others):
+        if not rows.any():
+            raise HifaError(
+                f"{name} has no photos of {'the' if rows is others else 'other than the'} classes given"
+            )
+        chosen = np.flatnonzero(rows)
+        ids = tuple(images.ids[row] for row in chosen)
+        parts.append(replace(export, images=Embeddings(ids, images.labels[chosen], images.vectors[chosen])))
+    return parts[0], parts[1]
 
 
 def _profile(profile: str | Profile) -> Profile:

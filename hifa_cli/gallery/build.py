@@ -289,7 +289,14 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
                 shutil.copyfile(model / name, mine / name)
         if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
             model = mine
-    return open_encoder(model, device), model
+    encoder = open_encoder(model, device)
+    if encoder.config.tells_domains:  # its graph is of photos alone
+        import torch
+
+        from hifa_cli.embeddings.extract import load_encoder
+
+        return load_encoder(model, torch.device("cpu" if device == "auto" else device)), model
+    return encoder, model
 
 
 def _write_graph(folder: Path, talk: Talk) -> bool:

@@ -113,7 +113,19 @@ class Embedder:
                 except HifaError as error:
                     self.talk.warn(f"left out {items[row].id}: {error}")
                     continue
-                yield embedded_views(row, self.encoder.each_picture(pixels), self.ranker)
+                if self.encoder.config.tells_domains:
+                    yield self._shape(row, pixels)
+                else:
+                    yield embedded_views(row, self.encoder.each_picture(pixels), self.ranker)
+
+    def _shape(self, row: int, pixels: Pixels) -> Embedded:
+        """A shape by a network that treats shapes otherwise than photos; only torch's encoder knows how."""
+        from hifa_cli.embeddings.extract import Encoder
+
+        if not isinstance(self.encoder, Encoder):
+            raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
+        views, vectors = self.encoder.shape(pixels)
+        return Embedded(np.array([row], dtype=np.int64), vectors[None], unit(views).astype(np.float16)[None])
 
     def _pixels(self, item: Item) -> Pixels:
         return np.stack([to_pixels(read_picture(path), self.encoder.config) for path in item.views])
