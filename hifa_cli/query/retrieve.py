@@ -182,6 +182,7 @@ def rank(
     """
     among = rows_of_classes(gallery, wanted.classes)
     failed = [] if failed is None else failed
+    _refuse_meshes(encoder, gallery, queries)
     with tempfile.TemporaryDirectory() as scratch:
         items = list(_items(queries, gallery, Path(scratch), talk, failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, talk, failed))
@@ -197,6 +198,20 @@ def rank(
         Ranking(one.name, _matches(gallery, vector, mine, at, wanted.threshold), shown, one.class_name)
         for one, vector, mine, at, shown in zip(asked, vectors.part, scores, rows, pictures, strict=True)
     ], vectors
+
+
+def _refuse_meshes(encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query]) -> None:
+    """Refuse meshes where the model knows photos and shapes apart: only its photos' side answers queries.
+
+    Raises:
+        HifaError: there is one.
+    """
+    mesh = next((one.name for one in queries if one.is_mesh), None)
+    if mesh is not None and encoder.config.centred:
+        raise HifaError(
+            f"{mesh} is a mesh, and the model of {gallery.folder} compares photos only (it was trained with "
+            "a centre of its own for each domain): ask a gallery of the pretrained encoder"
+        )
 
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
