@@ -152,7 +152,11 @@ def run_verbs(*commands: Sequence[str], verified: Path | None = None) -> object:
         from hifa_cli.cli.terminal import plain
         from hifa_cli.gallery.verify import verify
 
-        refusals += [plain(fault) for fault in verify(verified) if "is gone: bring it back" not in fault]
+        refusals += [
+            " ".join(plain(fault).split())
+            for fault in verify(verified)
+            if "is gone: bring it back" not in fault
+        ]
     for command in commands:
         done = CliRunner().invoke(app, list(command))
         if done.exception is not None and not isinstance(done.exception, SystemExit):
