@@ -135,11 +135,13 @@ class GalleryRanking:
         self, kind: Floats, part: Floats, top: int, find: Find, among: Rows | None
     ) -> tuple[Floats, Rows]:
         rows = self._candidates(kind, part, top, among)
-        of_part = self._pooled(part, rows)
         if find == "part":
+            if among is not None:  # the candidates of a small gallery are all of its shapes
+                rows = rows[np.isin(rows, among)]
+            of_part = self._pooled(part, rows)
             order = np.argsort(-of_part, kind="stable")
             return of_part[order][:top], rows[order][:top]
-        of_kind = self._pooled(kind, rows)
+        of_part, of_kind = self._pooled(part, rows), self._pooled(kind, rows)
         values = self._smoothed(kind, of_kind, rows)
         if among is not None:
             kept = np.flatnonzero(np.isin(rows, among))
@@ -176,7 +178,7 @@ class GalleryRanking:
         if self.graph is None:
             return smoothed(standardised(scores, *self._spread(query, means, scores)), None)
         every = np.asarray(self.searcher.vectors @ query, dtype=np.float32)
-        slope, offset = np.polyfit(means, scores, 1)
+        slope, offset = _line(means, scores)
         every = np.asarray(slope * every + offset, dtype=np.float32)
         every[rows] = scores
         return smoothed(standardised(every), self.graph)[rows]
@@ -184,6 +186,17 @@ class GalleryRanking:
     def _spread(self, query: Floats, means: Floats, scores: Floats) -> tuple[float, float]:
         """Return mean and deviation of the scores over a large gallery, from a sample of its shapes."""
         sample = np.linspace(0, len(self.searcher.vectors) - 1, self.config.candidates).astype(np.int64)
-        slope, offset = np.polyfit(means, scores, 1)
+        slope, offset = _line(means, scores)
         every = slope * (np.asarray(self.searcher.vectors[sample], dtype=np.float32) @ query) + offset
         return float(every.mean()), float(every.std())
+
+
+def _line(means: Floats, scores: Floats) -> tuple[float, float]:
+    """Return slope and offset that lead from mean views' cosines to shapes' scores, by least squares.
+
+    A single shape, or shapes that are all alike, have no slope of their own: theirs is 1.
+    """
+    centred = means.astype(np.float64) - means.mean(dtype=np.float64)
+    spread = float(centred @ centred)
+    slope = float(centred @ scores) / spread if spread > 0 else 1.0
+    return slope, float(scores.mean() - slope * means.mean())
