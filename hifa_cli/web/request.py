@@ -2,10 +2,11 @@
 
 import math
 import re
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import get_args
 from urllib.parse import parse_qs, unquote
 
+from hifa_cli.config import Find
 from hifa_cli.errors import HifaError
 from hifa_cli.query.parse import Box, parse_box
 from hifa_cli.query.retrieve import Wanted
@@ -61,14 +62,20 @@ def _box(text: str) -> Box | None:
 
 def _wanted(words: dict[str, list[str]], top: int) -> Wanted:
     number, least, find = _last(words, "top"), _last(words, "threshold"), _last(words, "find")
-    wanted = Wanted(
+    return Wanted(
         _whole(number) if number else top,
         _score(least) if least else -1.0,
         tuple(name for name in words.get("class", []) if name),
         fuse=_last(words, "fuse") in ("1", "true"),
+        find=_find(find or "both"),
     )
-    more: dict[str, Any] = {"find": find} if find and "find" in {one.name for one in fields(Wanted)} else {}
-    return replace(wanted, **more)
+
+
+def _find(text: str) -> Find:
+    known: dict[str, Find] = {one: one for one in get_args(Find)}
+    if text not in known:
+        raise HifaError(f"find takes {', '.join(known)}, not '{text[:20]}'")
+    return known[text]
 
 
 def _last(words: dict[str, list[str]], name: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hifa_cli.config import RankingConfig
+from hifa_cli.config import Find, RankingConfig
 from hifa_cli.gallery.ranking import GalleryRanking
 from hifa_cli.search.rerank import QueryVectors, neighbour_graph, unit
 from hifa_cli.search.searcher import Searcher
@@ -44,7 +44,7 @@ def reference_kind(views: np.ndarray, query: np.ndarray, k: int = 5) -> np.ndarr
     graph[graph < np.sort(graph, axis=1)[:, -k][:, None]] = 0
     graph /= graph.sum(axis=1, keepdims=True)
     powers = np.exp(2 * (scores - scores.mean()) / scores.std())
-    return powers + graph @ powers
+    return np.asarray(powers + graph @ powers)
 
 
 def test_by_kind_shapes_are_ordered_as_the_definition_says() -> None:
@@ -114,11 +114,11 @@ def test_candidates_of_a_large_gallery_give_the_first_ranks_of_the_whole() -> No
 
 
 @pytest.mark.parametrize("find", ["kind", "both"])
-def test_a_gallery_of_one_shape_answers(find: str) -> None:
+def test_a_gallery_of_one_shape_answers(find: Find) -> None:
     views, queries, _ = world()
     scores, rows = ranking_of(views[:1], graph=False).rank(
         QueryVectors(queries[:1], queries[:1]), 5, find=find
-    )  # type: ignore[arg-type]
+    )
     assert rows.tolist() == [[0]]
     assert np.isfinite(scores).all()
 
