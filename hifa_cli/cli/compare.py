@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import TABLES, Config, Device, Features, Force, Json, Quiet, Verbose
+from hifa_cli.cli.options import TABLES, AcceptLicence, Config, Device, Features, Force, Json, Quiet, Verbose
 from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
 
@@ -63,6 +63,7 @@ def compare(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
     feature_cache: Features = None,
+    accept_licence: AcceptLicence = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,

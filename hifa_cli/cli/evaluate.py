@@ -11,6 +11,7 @@ from hifa_cli.cli.terminal import print_json, print_result, talk_for
 from hifa_cli.config import EvaluateConfig, MetricProfile
 
 if TYPE_CHECKING:
+    from hifa_cli.embeddings.io import Export
     from hifa_cli.evaluation.bootstrap import Difference, Interval
     from hifa_cli.evaluation.evaluate import Scores
     from hifa_cli.viz.tables import Table
@@ -44,6 +45,13 @@ def evaluate(
             "--first-ranks", help="Sort only the ranks that count: quicker on huge galleries, no mAP, no AUC."
         ),
     ] = False,
+    unlabelled_classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS,…",
+            help="Classes that training had no photos of: their photos are scored apart from the others'.",
+        ),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -67,26 +75,40 @@ def evaluate(
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    unlabelled = [one.strip() for one in (unlabelled_classes or "").split(",") if one.strip()]
+    if unlabelled and against:
+        raise typer.BadParameter("--unlabelled-classes and --against do not go together: leave one out")
     form = "json" if as_json else "csv" if as_csv else form
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.evaluation.bootstrap import confidence, significance
+    from hifa_cli.evaluation.evaluate import apart
     from hifa_cli.evaluation.evaluate import evaluate as stage
 
     if out is not None and out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
     talk = talk_for(quiet=quiet, verbose=verbose)
 
-    def scored(path: Path) -> "Scores":
+    def scored(path: Path, export: "Export | None" = None) -> "Scores":
         scores = stage(
-            read_export(path), profile=profile, whole_list=not first_ranks, name=str(path), talk=talk
+            export or read_export(path),
+            profile=profile,
+            whole_list=not first_ranks,
+            name=str(path),
+            talk=talk,
         )
         if scores.skipped:
             talk.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
         return scores
 
     names = _names(exports)
-    results = [scored(path) for path in exports]
+    if unlabelled:
+        pairs = [(path, part) for path in exports for part in apart(read_export(path), unlabelled, str(path))]
+        names = [f"{name} ({part})" for name in names for part in ("known", "unlabelled")]
+        results = [scored(path, part) for path, part in pairs]
+        exports = [path for path, _ in pairs]
+    else:
+        results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
     rival = scored(against) if against else None
     differences = (
@@ -94,6 +116,9 @@ def evaluate(
     )
     if form == "json":
         document = _document(exports, results, intervals, differences, against, per_class=per_class)
+        if unlabelled:
+            for number, one in enumerate(document["exports"]):
+                one["photos"] = ("known", "unlabelled")[number % 2]
         _print_document(document, out)
         return
     shown = _chosen(metrics, results[0], form if out is None else "markdown")

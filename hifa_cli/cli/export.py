@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Threads, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Features,
+    Force,
+    Json,
+    Quiet,
+    Threads,
+    Verbose,
+)
 from hifa_cli.cli.terminal import print_json, talk_for
 from hifa_cli.config import TrainConfig
 
@@ -28,6 +38,10 @@ def export(
     shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. test.")] = None,
     feature_cache: Features = None,
+    size: Annotated[
+        int, typer.Option(min=0, help="Pixels a side that a frozen backbone sees; 0: as in its pretraining.")
+    ] = 0,
+    accept_licence: AcceptLicence = False,
     threads: Threads = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -65,7 +79,7 @@ def export(
         if model is not None:
             encoder = load_encoder(model, where)
         else:
-            prepared = untrained(backbone or TrainConfig.backbone)
+            prepared = untrained(backbone or TrainConfig.backbone, size)
             encoder = frozen_encoder(where, prepared, weights or TrainConfig.weights)
         about = {
             "run": _absolute(model),
@@ -81,9 +95,7 @@ def export(
         for name, part in (("images", done.images), ("shapes", done.shapes))
     }
     if as_json:
-        print_json(
-            {"out": str(out), **counts, "dimension": encoder.network.dimension, "model": encoder.digest}
-        )
+        print_json({"out": str(out), **counts, "dimension": encoder.width, "model": encoder.digest})
     else:
         talk.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
         talk.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")

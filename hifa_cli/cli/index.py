@@ -1,13 +1,28 @@
 """``hifa index``."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Force,
+    Json,
+    Quiet,
+    Strict,
+    Threads,
+    UpList,
+    Ups,
+    Verbose,
+    chosen_up,
+)
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import IndexConfig, RenderConfig, Up
+from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig
 
 if TYPE_CHECKING:
     from hifa_cli.runtime.progress import Talk
@@ -62,6 +77,17 @@ def index(
         Path | None,
         typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of --backbone: imagenet (downloaded), none, or a file.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=0, help="Pixels a side that --backbone sees; 0: as in its pretraining.")
+    ] = 0,
+    accept_licence: AcceptLicence = False,
     split: Annotated[
         str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")
     ] = None,
@@ -76,7 +102,23 @@ def index(
         Literal["auto", "keep", "drop"],
         typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
     ] = IndexConfig.views,
-    up: Annotated[Up, typer.Option(help="Up axis of the meshes; auto goes by format.")] = RenderConfig.up,
+    ranking: Annotated[
+        Literal["default", "paper"],
+        typer.Option(
+            help="How photos rank the shapes of the pretrained encoder: default, or as the paper's benchmark "
+            "does (views from 30°, the maximum over them, clamped cosines)."
+        ),
+    ] = "default",
+    rig: Annotated[
+        Literal["eye", "paper"] | None,
+        typer.Option(
+            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°). "
+            "Default: eye, or paper with --ranking paper or --model.",
+            show_default=False,
+        ),
+    ] = None,
+    up: Ups = None,
+    up_list: UpList = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
     ] = None,
@@ -105,14 +147,23 @@ def index(
         return
     from hifa_cli.gallery import build
     from hifa_cli.gallery import update as gallery_update
-    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.runtime.device import settled_device
 
+    scratch = ExitStack()
+    if backbone is not None:
+        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model, talk)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
+    as_paper = ranking == "paper"
+    axis, ups = chosen_up(up, up_list)
+    elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
+    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
     if source is not None:
-        report = build.build_gallery(
-            source, out, model=model, split=split, index_config=settings, render_config=RenderConfig(up=up),
-            workers=workers, device=pick_device(device), force=force, talk=talk,
-        )  # fmt: skip
+        with scratch:
+            report = build.build_gallery(
+                source, out, model=model, split=split, index_config=settings, render_config=drawn,
+                workers=workers, device=settled_device(device), force=force, talk=talk,
+                ranking=None if as_paper else RankingConfig(),
+            )  # fmt: skip
         _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
         return
     if relocate:
@@ -123,7 +174,7 @@ def index(
             if as_json:
                 print_json({"out": str(out), **done})
             return
-    work = build.Work(RenderConfig(up=up), workers, pick_device(device), split, force)
+    work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))
@@ -132,6 +183,23 @@ def index(
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
     _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json, strict=strict)
+
+
+def _backbone(
+    scratch: ExitStack, name: str, size: int, weights: str, source: Path | None, model: Path | None,
+    talk: "Talk",
+) -> Path:  # fmt: skip
+    """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
+    if source is None or model is not None:
+        raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
+    from hifa_cli.embeddings.extract import save_backbone
+
+    folder = Path(scratch.enter_context(TemporaryDirectory()))
+    try:
+        return save_backbone(folder, name, size=size, weights=weights, talk=talk)
+    except BaseException:
+        scratch.close()
+        raise
 
 
 def _check_usage(

@@ -1,10 +1,16 @@
 """Options that several verbs share, declared once."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hifa_cli.models.backbones import ACCEPT
+
+if TYPE_CHECKING:
+    from hifa_cli.config import Axis, Up
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,17 +36,19 @@ def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise typer.BadParameter(f"'{name}' must be a table: write [{name}] on a line of its own")
     known = {
-        spelling.lstrip("-").replace("-", "_"): parameter.name
+        spelling.lstrip("-").replace("-", "_"): parameter
         for parameter in parameters
         for spelling in (*parameter.opts, *parameter.secondary_opts, parameter.name)
     }
     values = {}
     for key, value in table.items():
-        if (parameter_name := known.get(key.replace("-", "_"))) is None:
+        if (parameter := known.get(key.replace("-", "_"))) is None:
             raise typer.BadParameter(f"[{name}] does not know '{key}': see 'hifa {name} --help'")
+        if parameter.multiple and not isinstance(value, list):
+            value = [value]  # click would take a text apart
         if _holds_nul(value):
             raise typer.BadParameter(f"[{name}] '{key}' holds a NUL character, which no path or name has")
-        values[parameter_name] = value
+        values[parameter.name] = value
     return values
 
 
@@ -105,6 +113,23 @@ Features = Annotated[
         help="Folder that keeps what a frozen trunk makes of the pictures, for all runs and exports on it.",
     ),
 ]
+
+
+def _accept_licence(accepted: bool) -> bool:
+    """Worker processes must know as well: the environment is what they inherit."""
+    if accepted:
+        os.environ[ACCEPT] = "1"
+    return accepted
+
+
+AcceptLicence = Annotated[
+    bool,
+    typer.Option(
+        "--accept-licence",
+        callback=_accept_licence,
+        help="Use weights whose licence forbids commercial use.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Config = Annotated[
     Path | None,
@@ -116,3 +141,31 @@ Config = Annotated[
         help="Defaults from a TOML file, a table a verb; flags win.",
     ),
 ]
+Ups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--up",
+        metavar="AXIS|PATTERN=AXIS",
+        help="The axis that is up: auto, x, y, z, or of some files, e.g. '*.obj=y'. Repeatable. "
+        "auto: what the format or the file says; in OBJ, PLY and STL what the folder's shapes show, else z.",
+        show_default="auto",
+    ),
+]
+UpList = Annotated[
+    Path | None,
+    typer.Option(
+        "--up-list",
+        metavar="FILE.csv",
+        help="The up axis file by file: a path and x, y or z a line. It outranks --up.",
+    ),
+]
+
+
+def chosen_up(texts: list[str] | None, listed: Path | None) -> "tuple[Up, tuple[tuple[str, Axis], ...]]":
+    """Return the axis and the rules of ``--up`` and ``--up-list``; a wrong text is a usage error."""
+    from hifa_cli.render.up_rules import parse_up
+
+    try:
+        return parse_up(texts or [], listed)
+    except ValueError as error:
+        raise typer.BadParameter(f"--up: {error}") from error

@@ -10,11 +10,11 @@ import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
-from hifa_cli.config import IndexConfig
+from hifa_cli.config import Find, IndexConfig
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
-    from hifa_cli.query.retrieve import Failed, Match, Ranking
+    from hifa_cli.query.retrieve import Match, Ranking
     from hifa_cli.runtime.progress import Talk
 
 COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
@@ -44,6 +44,13 @@ def query(
     fuse: Annotated[
         bool, typer.Option("--fuse", help="All photos show one object: rank once for all of them.")
     ] = False,
+    find: Annotated[
+        Find,
+        typer.Option(
+            help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
+            "trained model or with --ranking paper know one order only."
+        ),
+    ] = "both",
     model: Annotated[
         Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
     ] = None,
@@ -72,15 +79,17 @@ def query(
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
+    from hifa_cli.query.document import rankings_document
     from hifa_cli.query.parse import find_queries
     from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
     talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse)
+    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device, talk=talk)
+        _note_old(opened, talk)
         queries = find_queries(images, Path(scratch), talk)
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
@@ -91,9 +100,9 @@ def query(
             _write_sheet(opened, rankings, sheet, talk)
         if html is not None:
             _write_page(opened, rankings, html, talk)
-    metrics = _metrics(opened, rankings, vectors, talk)
+    metrics = _metrics(opened, rankings, vectors, find, talk)
     if as_json:
-        print_json(_document(opened, rankings, failed, metrics))
+        print_json(rankings_document(opened, rankings, metrics, failed))
     elif as_csv:
         typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
@@ -104,6 +113,22 @@ def query(
         talk.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
         if strict:
             raise typer.Exit(1)
+
+
+def _note_old(gallery: "Gallery", talk: "Talk") -> None:
+    """Say how a gallery of an earlier version would rank better."""
+    document = gallery.document
+    if (
+        gallery.ranking is None
+        and document["method"] == "frozen"
+        and str(document["hifa_version"]) == "0.1.0"
+    ):
+        source = document["origins"][0]["path"] if document["origins"] else "MESHES"
+        if all(origin["kind"] != "export" for origin in document["origins"]):
+            talk.note(
+                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did; to find the right kind more "
+                f"often, build it again: hifa index {source} --out {gallery.folder} --force"
+            )
 
 
 def _picked(device: str, *, even_auto: bool = False) -> str:
@@ -154,56 +179,26 @@ def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path, t
     )
 
 
-def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, talk: "Talk") -> dict[str, Any]:
+def _metrics(
+    gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, find: Find, talk: "Talk"
+) -> dict[str, Any]:
     """The batch's scores where the queries' classes are known and the gallery has them."""
     if not any(one.class_name in gallery.classes for one in rankings):
         return {}
     from hifa_cli.query.scoring import batch_scores
 
-    return batch_scores(gallery, rankings, vectors, talk)
-
-
-def _document(
-    gallery: "Gallery", rankings: Sequence["Ranking"], failed: Sequence["Failed"], metrics: dict[str, Any]
-) -> dict[str, Any]:
-    """Every query has an entry: its matches, or why there are none under ``error``."""
-    results: list[dict[str, Any]] = []
-    for ranking in rankings:
-        known = {"class": ranking.class_name} if ranking.class_name is not None else {}
-        matches = [_match(gallery, match) for match in ranking.matches]
-        results.append({"query": ranking.query, **known, "matches": matches})
-    results += [{"query": one.query, "matches": [], "error": one.error} for one in failed]
-    document: dict[str, Any] = {
-        "gallery": str(gallery.folder),
-        "queries": len(results),
-        "failed": len(failed),
-        "results": results,
-    }
-    return {**document, "metrics": metrics} if metrics else document
-
-
-def _match(gallery: "Gallery", match: "Match") -> dict[str, Any]:
-    thumbnail, source = gallery.thumbnail(match.row), gallery.source(match.row)
-    return {
-        "rank": match.rank,
-        "shape": match.shape,
-        "class": match.class_name,
-        "score": match.score,
-        "view": match.view,
-        "azimuth": match.azimuth,
-        "elevation": match.elevation,
-        "source": str(source) if source else None,
-        "thumbnail": str(thumbnail) if thumbnail else None,
-    }
+    return batch_scores(gallery, rankings, vectors, talk, find)
 
 
 def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:
+    from hifa_cli.query.document import match_document
+
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for ranking in rankings:
         for match in ranking.matches:
-            writer.writerow({"query": ranking.query, **_match(gallery, match)})
+            writer.writerow({"query": ranking.query, **match_document(gallery, match)})
     return text.getvalue()
 
 

@@ -1,12 +1,13 @@
 """``hifa render``: twelve Phong views of every mesh."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Strict, Verbose
-from hifa_cli.config import Framing, RenderConfig, Renderer, Shading, Up
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Strict, UpList, Ups, Verbose, chosen_up
+from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
 
 DEFAULT = RenderConfig()
 
@@ -18,13 +19,24 @@ def render(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the views.", show_default=False)],
     views: Annotated[int, typer.Option(min=1, max=1000, help="Views a shape.")] = DEFAULT.views,
+    rig: Annotated[
+        Literal["paper", "eye"],
+        typer.Option(
+            help="From where: paper (30° above, Su et al. 2015) or eye (15°, as people take photos)."
+        ),
+    ] = "paper",
     elevation: Annotated[
-        float, typer.Option(min=-90, max=90, help="Degrees of the cameras above the horizon.")
-    ] = DEFAULT.elevation,
+        float | None,
+        typer.Option(
+            min=-90,
+            max=90,
+            help="Degrees of the cameras above the horizon, in place of the rig's.",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels a side.")] = DEFAULT.size,
-    up: Annotated[
-        Up, typer.Option(help="The axis that is up; auto: by format, y for glTF, what DAE says, else z.")
-    ] = DEFAULT.up,
+    up: Ups = None,
+    up_list: UpList = None,
     shading: Annotated[
         Shading,
         typer.Option(help="mvcnn: flat under a headlight, as the public MI3DOR views; smooth: round."),
@@ -64,16 +76,18 @@ def render(
     from hifa_cli.cli.terminal import print_json, print_result, talk_for
     from hifa_cli.errors import HifaError
     from hifa_cli.render.pipeline import render as render_meshes
-    from hifa_cli.viz.view_sheet import write_contact_sheet
+    from hifa_cli.viz.contact_sheet import shape_sheet
 
+    axis, ups = chosen_up(up, up_list)
     settings = RenderConfig(
-        views, elevation, size, up, shading, framing, ground, renderer, timeout=timeout, memory=memory
-    )
+        views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
+        shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
+    )  # fmt: skip
     talk = talk_for(quiet=quiet, verbose=verbose)
     crew = workers or available_cores()
     report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
     if contact_sheet is not None:
-        shown = write_contact_sheet(contact_sheet, report.shapes)
+        shown = shape_sheet(contact_sheet, report.shapes)
         talk.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
     if as_json:
         print_json(
@@ -81,6 +95,7 @@ def render(
                 "rendered": report.rendered,
                 "skipped": report.skipped,
                 "failed": [{"path": str(path), "reason": reason} for path, reason in report.failed],
+                "up_taken": [asdict(one) for one in report.taken],
                 "renderer": report.renderer,
                 "seconds": round(report.seconds, 3),
                 "out": str(out),

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from hifa_cli.cli.options import Config, Device, Features, Force, Json, Quiet, Seed, Threads, Verbose
+from hifa_cli.cli.options import (
+    AcceptLicence,
+    Config,
+    Device,
+    Features,
+    Force,
+    Json,
+    Quiet,
+    Seed,
+    Threads,
+    Verbose,
+)
 from hifa_cli.cli.terminal import print_json, print_result, talk_for
-from hifa_cli.config import PRESETS, Freeze, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, PRESETS, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method
 from hifa_cli.runtime.progress import Talk
@@ -26,7 +37,9 @@ Count = int | None
 _BY_PRESET = "Default: what the preset says."
 
 
-def _known_method(name: str) -> str:
+def _known_method(name: str | None) -> str | None:
+    if name is None:
+        return None
     try:
         check_method(name)
     except HifaError as error:
@@ -41,19 +54,22 @@ def train(
         Path | None, typer.Option(help="Rendered shapes ('hifa render'). Their folders' names are not read.")
     ] = None,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="METHOD",
             callback=_known_method,
-            help=f"{', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
+            help="Default: hifa-l (with --preset: hifa). "
+            f"{', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
         ),
-    ] = TrainConfig.method,
+    ] = None,
     preset: Annotated[
-        Preset,
+        Preset | None,
         typer.Option(
-            help="stable trains from any start; paper and lab are the published recipes, as they are."
+            help="propagated (default without --method): the paper's L_C and L_L on an input, a pooling and "
+            "labels of ours; stable (default with --method): the paper's method, weights of ours; paper and "
+            "lab: the published recipes, as they are."
         ),
-    ] = TrainConfig.preset,
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Use only this split, e.g. train.")] = None,
     backbone: Annotated[
         str | None,
@@ -104,6 +120,7 @@ def train(
         bool,
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
+    accept_licence: AcceptLicence = False,
     threads: Threads = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -130,6 +147,7 @@ def train(
         "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
         "validation": validation, "keep": keep, "chunk": chunk,
     }  # fmt: skip
+    method, preset = _recipe(method, preset, given["backbone"])
     chosen: dict[str, Any] = {
         **PRESETS[preset],
         **{name: value for name, value in given.items() if value is not None},
@@ -156,6 +174,15 @@ def train(
             photos, targets, out, settings, seed=seed, device=where, force=force, talk=talk,
             features=feature_cache, tensorboard=tensorboard, as_json=as_json and leads,
         )  # fmt: skip
+
+
+def _recipe(method: str | None, preset: Preset | None, backbone: str | None) -> tuple[str, Preset]:
+    """Method and preset where neither, one or both are given; the default's input is Lite0's alone."""
+    if backbone not in (None, TrainConfig.backbone) and preset is None:
+        return method or TrainConfig.method, TrainConfig.preset
+    if method is None and preset in (None, DEFAULT_RECIPE[1]):
+        return DEFAULT_RECIPE
+    return method or TrainConfig.method, preset or TrainConfig.preset
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:

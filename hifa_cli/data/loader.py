@@ -37,20 +37,24 @@ class Batch(NamedTuple):
         images: (B, 1, 3, S, S) uint8 pixels of photos, or what a frozen trunk made of them.
         labels: (B,) int64 classes of the photos.
         shapes: (B', V, 3, S, S) uint8 pixels of shapes' views, or what a frozen trunk made of them.
+        shape_rows: (B',) int64 which of the run's shapes they are; None where there are none.
     """
 
     images: Tensor | TrunkFeatures
     labels: Tensor
     shapes: Tensor | TrunkFeatures
+    shape_rows: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on ``device``; copies run beside the computation where the memory is pinned."""
         labels = self.labels.to(device, non_blocking=True)
-        return Batch(_moved(self.images, device), labels, _moved(self.shapes, device))
+        rows = None if self.shape_rows is None else self.shape_rows.to(device, non_blocking=True)
+        return Batch(_moved(self.images, device), labels, _moved(self.shapes, device), rows)
 
     def pinned(self) -> "Batch":
         """The batch in page-locked memory, from which copies to a GPU need not wait."""
-        return Batch(_pinned(self.images), self.labels.pin_memory(), _pinned(self.shapes))
+        rows = None if self.shape_rows is None else self.shape_rows.pin_memory()
+        return Batch(_pinned(self.images), self.labels.pin_memory(), _pinned(self.shapes), rows)
 
 
 def _pinned(part: Tensor | TrunkFeatures) -> Tensor | TrunkFeatures:
@@ -173,12 +177,13 @@ class PixelSteps:
         rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
         images, used = self._read([item.views for item in self.photos], rows, np.arange(1), step, "images")
         if not self.shapes:  # a method that never looks at them
-            shapes = torch.zeros(0, 1, 3, self.model.size, self.model.size, dtype=torch.uint8)
+            shapes, which = torch.zeros(0, 1, 3, self.model.size, self.model.size, dtype=torch.uint8), None
         else:
             rows = world().part(shape_rows(len(self.shapes), step, self.seed, self.config))
             views = view_rows(self.available, step, self.seed, self.config)
-            shapes, _ = self._read(self.shapes, rows, views, step, "shapes")
-        return Batch(images, torch.from_numpy(self.labels[used]), shapes)
+            shapes, seen = self._read(self.shapes, rows, views, step, "shapes")
+            which = torch.from_numpy(seen)
+        return Batch(images, torch.from_numpy(self.labels[used]), shapes, which)
 
     def _read(
         self,
@@ -239,6 +244,6 @@ class CachedSteps:
         if not count:  # a method that never looks at the shapes
             return Batch(images, torch.from_numpy(self.labels[rows]), self.shapes)
         views = view_rows(available, step, self.seed, self.config)
-        shape = world().part(shape_rows(count, step, self.seed, self.config))[:, None]
-        shapes = TrunkFeatures(*(part[shape, views] for part in self.shapes))
-        return Batch(images, torch.from_numpy(self.labels[rows]), shapes)
+        which = world().part(shape_rows(count, step, self.seed, self.config))
+        shapes = TrunkFeatures(*(part[which[:, None], views] for part in self.shapes))
+        return Batch(images, torch.from_numpy(self.labels[rows]), shapes, torch.from_numpy(which))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hifa_cli.data.tree import suffix
+from hifa_cli.data.contents import HEAD, stranger
 from hifa_cli.errors import HifaError
 
 MAX_PIXELS = 90_000_000  # decoded at once: 270 MB as RGB; Pillow's own warning starts at 89.5 million
@@ -16,7 +16,11 @@ MAX_JPEG_PIXELS = 250_000_000  # a phone's largest photo has 200 million; decode
 
 # Decoders that are trusted with a stranger's file. Never EPS (runs Ghostscript) and the like.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
-_HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+_HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_WIDE_WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits in 16
 MOST_SCANS = 200  # of a progressive JPEG; programs write 10
 _SCAN = b"\xff\xda"
 _WITH_ALPHA = frozenset(("LA", "PA", "RGBA", "RGBa"))
@@ -42,18 +46,23 @@ def read_picture(path: Path) -> Image.Image:
             with _opened(path) as picture:
                 _check_size(picture, path)
                 _check_scans(picture, path)
+                wide = _is_wide(picture)
                 picture.load()
-                return _as_rgb(_upright(picture))
+                return _as_rgb(_upright(_stretched(picture) if wide else _without_idle_byte(picture)))
     except (HifaError, KeyboardInterrupt):
         raise
     except MemoryError as error:
         raise HifaError(f"{path} is too large for this machine's memory: make it smaller") from error
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
-        raise HifaError(f"{path} cannot be read as a picture: {_reason(error, path)}") from error
+        raise HifaError(f"{path} cannot be read as a picture: {_reason(error)}") from error
 
 
 def _opened(path: Path) -> Image.Image:
-    if suffix(path.name) in _HEIF_SUFFIXES:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if (said := stranger(head)) is not None:
+        raise HifaError(f"{path} cannot be read as a picture: it is {said}")
+    if _is_heif(head):
         return _opened_heif(path)
     if Image.MAX_IMAGE_PIXELS is not None:  # Pillow refuses at twice this, before we can ask for a small JPEG
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_JPEG_PIXELS)
@@ -65,6 +74,16 @@ def _decoders(wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Those that this Pillow has: AVIF and WebP are not built into all."""
     Image.init()
     return tuple(form for form in wanted if form in Image.OPEN)
+
+
+def _is_heif(head: bytes) -> bool:
+    """Whether a file is HEIC or the like by its first bytes, whatever its name; AVIF is not."""
+    brands = {head[place : place + 4] for place in (8, *range(16, min(_box_size(head), len(head)), 4))}
+    return head[4:8] == b"ftyp" and bool(brands & _HEIF_BRANDS) and not brands & _AVIF_BRANDS
+
+
+def _box_size(head: bytes) -> int:
+    return int.from_bytes(head[:4], "big")
 
 
 def _opened_heif(path: Path) -> Image.Image:
@@ -111,6 +130,32 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
+def _without_idle_byte(picture: Image.Image) -> Image.Image:
+    """Drop the fourth byte of a BMP's pixels where it is 0 everywhere: it means nothing then."""
+    if picture.format in ("BMP", "DIB") and picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
+        return picture.convert("RGB")
+    return picture
+
+
+def _is_wide(picture: Image.Image) -> bool:
+    """Whether colours have 16 bits in the file, of which Pillow keeps the upper 8."""
+    return picture.mode in ("RGB", "RGBA", "LA", "RGBX") and any(
+        ";16" in str(part) for tile in getattr(picture, "tile", ()) for part in tile
+    )
+
+
+def _stretched(picture: Image.Image) -> Image.Image:
+    """Brighten colours that have used 10, 12 or 14 of 16 bits, and are all but black in the upper 8."""
+    bands = picture.split()
+    colours = bands[:-1] if picture.mode in ("RGBA", "LA") else bands
+    brightest = max(int(np.asarray(band).max()) for band in colours)
+    white = next(white >> 8 for white in _WIDE_WHITES if brightest <= white >> 8)
+    if not 0 < white < 255:
+        return picture
+    bright = [band.point([min(level * 255 // white, 255) for level in range(256)]) for band in colours]
+    return Image.merge(picture.mode, [*bright, *bands[len(colours) :]])
+
+
 def _as_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return Image.fromarray(_to_bytes(picture)).convert("RGB")
@@ -126,24 +171,28 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
 def _to_bytes(picture: Image.Image) -> Any:
     """Greys of 16 bits, 32 bits or floats as (H, W) uint8.
 
-    A PNG's or PGM's greys have 16 bits whatever mode Pillow gives them. Wider ones have no agreed
-    white: floats within [0, 1] and integers within 8 or 16 bits are taken as such, others are
+    A PNG's or PGM's greys have 16 bits whatever mode Pillow gives them; cameras and microscopes use 10,
+    12 or 14 of them, and white is the brightest grey of the fewest bits that hold them all. Wider ones
+    have no agreed white: floats within [0, 1] and integers within 16 bits are taken as such, others are
     stretched over their own range.
     """
     grey = np.nan_to_num(np.asarray(picture).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = min(grey.min(), 0.0), grey.max()
     if picture.mode.startswith("I;16") or picture.format in ("PNG", "PPM"):
-        low, high = 0.0, 65535.0
+        low, high = 0.0, next(float(white) for white in _WIDE_WHITES if high <= white)
     elif low == 0.0:
-        whites = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
+        whites = (1.0, 255.0, 65535.0) if picture.mode == "F" else tuple(map(float, _WIDE_WHITES))
         high = next((white for white in whites if high <= white), high)
     return np.clip(np.round((grey - low) * (255.0 / max(high - low, 1e-300))), 0, 255).astype(np.uint8)
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is none of {', '.join(FORMATS)}, or broken"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"it has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller"
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.replace(str(path), "it")
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.strerror or "the system does not let it be read"
+    if "truncated" in str(error).lower():
+        return "it is cut off"
+    return "it is damaged, or of a kind that Pillow does not read"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import ModelConfig
+from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
 from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.engine import ENGINES, Engine, EngineError, EngineName, open_engine
 from hifa_cli.errors import HifaError
@@ -184,7 +184,10 @@ def frozen_model() -> FrozenModel:
 
 def digest_of(tensors: dict[str, NDArray[Any]], config: ModelConfig) -> str:
     """Return SHA-256 over names, shapes and values of the weights and the configuration."""
-    total = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    fields = {
+        k: v for k, v in asdict(config).items() if k not in NEW_MODEL_FIELDS
+    }  # as models.network.identity
+    total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}{tuple(tensor.shape)}".encode())
         total.update(np.ascontiguousarray(tensor).tobytes())
@@ -195,7 +198,7 @@ def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINE
     """Open the default encoder; None where no engine is installed.
 
     Args:
-        threads: of the engine; 0 leaves it to the library.
+        threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
 
     Raises:
@@ -206,6 +209,27 @@ def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINE
     if engine is None:
         return None
     return GraphEncoder(engine, model.digest, model.config, method=FROZEN, classifier=model.classifier)
+
+
+def open_encoder(folder: Path | None, device: str) -> PictureEncoder:
+    """Open the model in ``folder``, or the default encoder: on a CPU by an engine, else by torch.
+
+    Args:
+        folder: of a model; None means the default encoder.
+        device: ``cpu``, or one of torch's.
+
+    Raises:
+        HifaError: there is no model, or its weights are not those it was saved with.
+    """
+    if device == "cpu":
+        found = default_encoder() if folder is None else graph_encoder(folder)
+        if found is not None:
+            return found
+    import torch
+
+    from hifa_cli.embeddings.extract import load_encoder
+
+    return load_encoder(folder, torch.device(device))
 
 
 def save_frozen(folder: Path) -> str:
@@ -261,7 +285,7 @@ def graph_encoder(
 
     Args:
         folder: of the model.
-        threads: of the engine; 0 leaves it to the library.
+        threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
     """
     try:

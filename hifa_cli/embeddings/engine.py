@@ -7,12 +7,17 @@ needed, cannot load.
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hifa_cli.models.lite import LOGITS, VECTORS
 
 EngineName = Literal["openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")  # the faster one first
@@ -53,27 +58,43 @@ class OpenVino:
     def __init__(self, content: bytes, threads: int) -> None:
         with _without_statistics():
             import openvino
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        streams = threads or usable_cores()
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams
+        }  # fmt: skip
         try:
             core = openvino.Core()
             model = core.compile_model(core.read_model(content), "CPU", settings)
-            self.outputs = tuple(output.get_any_name() for output in model.outputs)
-            self._request = model.create_infer_request()
+            self.outputs = tuple(_name(output.get_names()) for output in model.outputs)
+            self._requests = [model.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(str(error)) from error
+        self._alone = threading.Lock()
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
-        """Run picture by picture: its maps stay in the processor's cache (a tenth quicker than twelve)."""
-        parts = []
-        try:
-            for one in range(len(pixels)):
-                found = self._request.infer([np.ascontiguousarray(pixels[one : one + 1])])
-                parts.append([np.array(found[place]) for place in range(len(self.outputs))])
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(str(error)) from error
+        """Run picture by picture: its maps stay in the processor's cache (a tenth quicker than twelve).
+
+        The library's own threads work; ours only starts requests and waits, one caller at a time. Requests
+        that several Python threads infer at once can wait for each other for ever.
+        """
+        parts: list[list[NDArray[Any]]] = []
+        running: deque[Any] = deque()
+        with self._alone:
+            try:
+                for place in range(len(pixels)):
+                    if len(running) == len(self._requests):
+                        parts.append(self._finished(running.popleft()))
+                    request = self._requests[place % len(self._requests)]
+                    request.start_async([np.ascontiguousarray(pixels[place : place + 1])])
+                    running.append(request)
+                parts += [self._finished(request) for request in running]
+            except (RuntimeError, ValueError) as error:
+                raise EngineError(str(error)) from error
         return _joined(self.outputs, parts)
+
+    def _finished(self, request: Any) -> list[NDArray[Any]]:
+        request.wait()
+        return [np.array(request.get_output_tensor(place).data) for place in range(len(self.outputs))]
 
 
 class OnnxRuntime:
@@ -86,24 +107,27 @@ class OnnxRuntime:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its messages are not for the user's terminal
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting costs no CPU
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common base but this
             raise _wrapped(error) from error
         self.outputs = tuple(output.name for output in self._session.get_outputs())
+        streams = threads or usable_cores()
+        self._pool = ThreadPoolExecutor(streams) if streams > 1 else None
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Run picture by picture, as OpenVINO does and for the same reason."""
         try:
-            parts = [
-                self._session.run(list(self.outputs), {"pixels": pixels[one : one + 1]})
-                for one in range(len(pixels))
-            ]
+            return _joined(self.outputs, _mapped(self._pool, self._one, pixels))
+        except EngineError:
+            raise
         except Exception as error:  # its exceptions have no common base but this
             raise _wrapped(error) from error
-        return _joined(self.outputs, parts)
+
+    def _one(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        parts: list[NDArray[Any]] = self._session.run(list(self.outputs), {"pixels": picture})
+        return parts
 
 
 def open_engine(
@@ -113,7 +137,7 @@ def open_engine(
 
     Args:
         content: the ONNX graph.
-        threads: of one engine; 0 leaves it to the library.
+        threads: pictures at once, each on a thread of its own; 0 is one per usable core.
         wanted: libraries in order; ``HIFA_ENGINE`` in the environment names one alone.
 
     Returns:
@@ -147,6 +171,20 @@ def _without_statistics() -> Iterator[None]:
         yield
     finally:
         del sys.modules[_TALKATIVE]
+
+
+def _name(names: set[str]) -> str:
+    """The graph's own name among those that OpenVINO gives an output after it has joined layers."""
+    return next((name for name in (VECTORS, LOGITS) if name in names), min(names, default=""))
+
+
+def _mapped(
+    pool: ThreadPoolExecutor | None, one: Callable[[NDArray[np.uint8]], list[NDArray[Any]]],
+    pixels: NDArray[np.uint8],
+) -> list[list[NDArray[Any]]]:  # fmt: skip
+    """Run one picture at a time on one thread each: a network of several threads wastes half of them."""
+    pictures = [pixels[place : place + 1] for place in range(len(pixels))]
+    return list(map(one, pictures) if pool is None or len(pictures) == 1 else pool.map(one, pictures))
 
 
 def _joined(names: tuple[str, ...], parts: list[list[NDArray[Any]]]) -> Outputs:

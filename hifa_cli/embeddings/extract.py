@@ -1,7 +1,7 @@
 """A model's embeddings of photos and shapes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
+from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, look
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import read_about
+from hifa_cli.models.backbones import backbone_of, licence_note
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
-from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, read_about
+from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.progress import SILENT, Talk
@@ -45,21 +47,31 @@ class Encoder:
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """Embed (B, V, 3, S, S) uint8 pixels: (B, D) float32, as they leave the network."""
-        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).pooled.float().cpu().numpy()
+        domain = "images" if pixels.shape[1] == 1 else "shapes"
+        found = self.network.describe(pixels.to(self.device), domain)[1]
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
-    def head(self, features: TrunkFeatures) -> NDArray[np.float32]:
-        """Embed what the trunk made of B items: (B, D) float32."""
+    def head(self, features: TrunkFeatures, domain: str = "images") -> NDArray[np.float32]:
+        """Embed what the trunk made of B items of a domain: (B, D) float32."""
         on = TrunkFeatures(*(part.to(self.device) for part in features))
-        vectors: NDArray[np.float32] = self.network(on).pooled.float().cpu().numpy()
+        vectors: NDArray[np.float32] = self.network.describe(on, domain)[1].float().cpu().numpy()
         return vectors
 
     @torch.inference_mode()
     def each_view(self, pixels: torch.Tensor) -> NDArray[np.float32]:
-        """Embed every view by itself: (B, V, D) float32."""
-        vectors: NDArray[np.float32] = self.network(pixels.to(self.device)).views.float().cpu().numpy()
+        """Embed every picture by itself, as a photo: (B, V, D) float32."""
+        found = self.network.describe(pixels.to(self.device), "images")[0]
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
+
+    @torch.inference_mode()
+    def shape(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed a shape of (V, 3, S, S) uint8 pixels: (V, D) of its views, (D,) of it."""
+        found = self.network.describe(torch.from_numpy(pixels).unsqueeze(0).to(self.device), "shapes")
+        views, vectors = (part[0].float().cpu().numpy() for part in found)
+        return views, vectors
 
     @property
     def config(self) -> ModelConfig:
@@ -74,7 +86,7 @@ class Encoder:
     @property
     def width(self) -> int:
         """D, the length of a vector."""
-        return self.network.dimension
+        return self.network.described
 
     @property
     def classifier(self) -> NDArray[np.float32] | None:
@@ -120,22 +132,42 @@ def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], N
     return tensors[CLASSIFIER], tensors[BIAS]
 
 
-def untrained(backbone: str) -> ModelConfig:
-    """A backbone without a bottleneck, its pictures prepared as its pretraining did."""
-    config = ModelConfig(backbone=backbone, embedding=0)
-    if backbone == ModelConfig.backbone:
-        return config
-    config = replace(config, mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    if backbone == "alexnet" or "/" in backbone:  # torchvision's were all pretrained so
-        return config
-    import timm
+def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "imagenet", talk: Talk) -> Path:
+    """Write a pretrained backbone, without any training, as ``hifa train`` writes its model.
 
-    known = timm.get_pretrained_cfg(backbone)
-    if known is None:
-        return config  # building it says what is wrong with the name
-    side = int(known.input_size[-1])
-    (r, g, b), (sr, sg, sb) = known.mean, known.std
-    return replace(config, size=side, resize=side, mean=(r, g, b), std=(sr, sg, sb))
+    Args:
+        folder: for its weights and configuration.
+        name: of the table of backbones.
+        size: pixels a side; 0 means those of its pretraining.
+        weights: ``imagenet`` (the library's download), a file, or ``none`` for random ones.
+        talk: says what the weights' licence asks for.
+
+    Returns:
+        The folder.
+
+    Raises:
+        HifaError: no such backbone, its weights cannot be had, or their licence is not accepted.
+    """
+    if weights == "imagenet" and (note := licence_note(backbone_of(name))):
+        talk.note(note)
+    network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
+    save_network(network, folder, method=FROZEN, hifa_version=__version__)
+    return folder
+
+
+def untrained(backbone: str, size: int = 0) -> ModelConfig:
+    """Return a backbone without a bottleneck, its pictures prepared as its pretraining did.
+
+    Args:
+        backbone: a name of the table of backbones.
+        size: pixels a side; 0 means those of its pretraining (of a short name: 224).
+
+    Raises:
+        HifaError: no such backbone.
+    """
+    row = backbone_of(backbone)
+    side = size or row.size
+    return ModelConfig(backbone=backbone, embedding=0, size=side, resize=side, mean=row.mean, std=row.std)
 
 
 def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
@@ -167,6 +199,7 @@ def embed(
     items: Sequence[Item],
     *,
     label: str,
+    domain: str = "images",
     workers: int = 2,
     talk: Talk = SILENT,
     cache: FeatureCache | None = None,
@@ -182,7 +215,7 @@ def embed(
         cache=cache,
     )  # fmt: skip
     for row, features in looked:
-        known[row] = encoder.head(features)[0]
+        known[row] = encoder.head(features, domain)[0]
     if not known:
         raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
     order = sorted(known)
@@ -216,7 +249,12 @@ def export(
     classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
     done = {
         name: embed(
-            encoder, part.relabelled(classes).items, label=f"embedding {name}", talk=talk, cache=cache
+            encoder,
+            part.relabelled(classes).items,
+            label=f"embedding {name}",
+            domain=name,
+            talk=talk,
+            cache=cache,
         )
         if part
         else None

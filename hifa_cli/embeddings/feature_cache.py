@@ -31,6 +31,7 @@ SEEN_BY = (
     "fit",
     "mean",
     "std",
+    "inputs",
 )  # what of a configuration a trunk's output needs
 
 

@@ -27,8 +27,7 @@ class _EachPicture(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        views: Tensor = self.network(pixels.unsqueeze(1)).views
-        return views.squeeze(1)
+        return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
 
 
 def write_graph(folder: Path, talk: Talk) -> bool:
@@ -43,9 +42,8 @@ def write_graph(folder: Path, talk: Talk) -> bool:
         return True
     try:
         import onnx  # noqa: F401 - the exporter's
-        import onnxruntime  # noqa: F401
     except ImportError as error:
-        talk.note(f"queries will load torch: no {error.name} here ('pip install onnx onnxruntime')")
+        talk.note(f"queries will load torch: no {error.name} here ('pip install onnx')")
         return False
     network = load_network(folder)
     try:

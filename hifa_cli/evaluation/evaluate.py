@@ -1,7 +1,7 @@
 """The evaluation stage: an export with labels in both domains to scores."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from hifa_cli.evaluation.metrics import (
     curve,
 )
 from hifa_cli.runtime.progress import SILENT, Talk
-from hifa_cli.search.ranking import Block, ranked, rows_a_block
+from hifa_cli.search.ranking import Block, ordered, ranked, rows_a_block
 
 _LONG = 50  # blocks from which a bar is worth showing
 
@@ -83,6 +83,7 @@ def evaluate(
     profile: str | Profile = "mi3dor",
     whole_list: bool = True,
     rows: int | None = None,
+    orders: NDArray[np.int64] | None = None,
     name: str = "the export",
     talk: Talk = SILENT,
 ) -> Scores:
@@ -94,6 +95,8 @@ def evaluate(
         whole_list: also mAP, AUC and the curve, which need every rank. Without, only the ranks that
             the profile counts are sorted.
         rows: queries ranked at a time; by default what keeps memory small. The scores do not depend on it.
+        orders: (n, N) rows of the shapes, best first, for each photo, where something else than cosines
+            ranked them; their vectors are then not looked at.
         name: what messages call the export.
         talk: shows progress over the queries.
 
@@ -112,8 +115,11 @@ def evaluate(
     labels = images.labels[counted]
     whole_list = whole_list or chosen.whole_list
     best = None if whole_list else max(2 * int(sizes.max()), 32)
-    vectors = images.vectors if counted.all() else images.vectors[counted]
-    blocks = ranked(vectors, shapes.vectors, labels, shapes.labels, best=best, rows=rows)
+    if orders is not None:
+        blocks: Iterable[Block] = [ordered(orders[counted], labels, shapes.labels)]
+    else:
+        vectors = images.vectors if counted.all() else images.vectors[counted]
+        blocks = ranked(vectors, shapes.vectors, labels, shapes.labels, best=best, rows=rows)
     parts, hits_a_rank = _measured(
         _tracked(blocks, len(labels), len(shapes), rows, talk), labels, sizes, shapes, chosen, whole_list
     )
@@ -128,6 +134,35 @@ def evaluate(
         gallery=len(shapes),
         skipped=int((~counted).sum()),
     )
+
+
+def apart(export: Export, unlabelled: Sequence[str], name: str = "the export") -> tuple[Export, Export]:
+    """Return the export with the photos of known classes alone, and with those of the others alone.
+
+    Shapes of all classes stay in both, so that each photo is asked of the whole gallery.
+
+    Args:
+        export: photos and shapes with labels.
+        unlabelled: classes that training had no photos of.
+        name: of the export, for messages.
+
+    Raises:
+        HifaError: a class is not in the export, or one of the parts has no photos.
+    """
+    if missing := sorted(set(unlabelled) - set(export.classes)):
+        raise HifaError(f"{name} has no class '{missing[0]}': it has {', '.join(export.classes[:20])}")
+    images, _ = _both(export, name)
+    others = np.isin(images.labels, [export.classes.index(one) for one in unlabelled])
+    parts = []
+    for rows in (~others & (images.labels >= 0), others):
+        if not rows.any():
+            raise HifaError(
+                f"{name} has no photos of {'the' if rows is others else 'other than the'} classes given"
+            )
+        chosen = np.flatnonzero(rows)
+        ids = tuple(images.ids[row] for row in chosen)
+        parts.append(replace(export, images=Embeddings(ids, images.labels[chosen], images.vectors[chosen])))
+    return parts[0], parts[1]
 
 
 def _profile(profile: str | Profile) -> Profile:

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.config import RIGS
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.places import located
+from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
@@ -151,6 +153,15 @@ class Gallery:
         scores, rows = self.searcher.search(unit(vectors), top, among=among)
         return scores, rows
 
+    @cached_property
+    def ranking(self) -> GalleryRanking | None:
+        """What ranks the shapes by photos; None where the gallery ranks as the paper does."""
+        document = self.document.get("ranking")
+        if document is None:
+            return None
+        graph = read_graph(self.place, len(self), int(document["graph"]))
+        return GalleryRanking(config_of(document), self.searcher, self.views, graph)
+
     def check_width(self, vectors: NDArray[np.floating[Any]]) -> None:
         """Refuse vectors that are not as long as the gallery's.
 
@@ -171,10 +182,19 @@ class Gallery:
         """
         if self.views is None:
             return None
-        query = unit(vector[None])[0]
+        query = unit(vector[None])[0] if self.ranking is None else vector
         scores = np.asarray(self.views[rows], dtype=np.float32) @ query  # (k, V)
-        best: NDArray[np.int64] = np.where(scores.max(axis=1) > 0, scores.argmax(axis=1), -1)
+        if self.ranking is not None:
+            scores = np.where(scores == 0, -np.inf, scores)  # a view that is not there
+        known = scores.max(axis=1) > (0 if self.ranking is None else -np.inf)
+        best: NDArray[np.int64] = np.where(known, scores.argmax(axis=1), -1)
         return best
+
+    @property
+    def elevation(self) -> float:
+        """Degrees that the gallery's shapes were drawn from, the first source's where several differ."""
+        rigs = [origin["rig"] for origin in self.document["origins"] if origin.get("rig")]
+        return float(rigs[0]["elevation"]) if rigs else RIGS["paper"]
 
     def direction(self, row: int, view: int) -> tuple[float, float] | None:
         """Azimuth and elevation in degrees that a view was drawn from, where that is known."""
@@ -217,6 +237,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
         try:
             gallery = _opened(folder, document, device, talk)
             gallery.searcher  # noqa: B018 - opens the index while it is there
+            gallery.ranking  # noqa: B018 - and the graph
             return gallery
         except FileNotFoundError as error:
             if read_main(folder)["generation"] == document["generation"]:

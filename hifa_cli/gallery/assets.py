@@ -21,7 +21,8 @@ def put_model(folder: Path, digest: str, model: Path | None) -> None:
     target = model_folder(folder, digest)
     if model is None or not digest or model.resolve() == target.resolve():
         return
-    names = ("model.safetensors", "model.json")
+    graph = ("classifier.npy", "graph.onnx", "graph.json")
+    names = ("model.safetensors", "model.json", *(name for name in graph if (model / name).is_file()))
     if all(
         (target / name).is_file() and filecmp.cmp(model / name, target / name, shallow=False)
         for name in names

@@ -1,5 +1,6 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -8,23 +9,29 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
-from hifa_cli import __version__
-from hifa_cli.config import IndexConfig, RenderConfig
+from hifa_cli.config import IndexConfig, RankingConfig, RenderConfig
 from hifa_cli.data.tree import checked_split
-from hifa_cli.embeddings.encoder import FROZEN
-from hifa_cli.embeddings.extract import Encoder, frozen_encoder, load_encoder
+from hifa_cli.embeddings.encoder import (
+    FROZEN,
+    MODEL_ABOUT,
+    MODEL_WEIGHTS,
+    PictureEncoder,
+    frozen_model,
+    graph_encoder,
+    open_encoder,
+    save_frozen,
+)
 from hifa_cli.embeddings.io import read_shapes_heading, sample_images
-from hifa_cli.embeddings.onnx_export import write_graph
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.places import taken_over
+from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
-from hifa_cli.models.network import CONFIG_FILE, read_about, save_network
+from hifa_cli.models.about import read_about
 from hifa_cli.runtime import threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
@@ -44,13 +51,15 @@ class Work:
         device: where the network runs, and FAISS where it can.
         split: use only this split of views or meshes.
         force: draw again what is there.
+        ranking: how shapes are ranked by photos; None ranks as the paper does.
     """
 
     render: RenderConfig = field(default_factory=RenderConfig)
     workers: int | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: str = "cpu"
     split: str | None = None
     force: bool = False
+    ranking: RankingConfig | None = None
 
 
 def build_gallery(
@@ -62,9 +71,10 @@ def build_gallery(
     index_config: IndexConfig,
     render_config: RenderConfig,
     workers: int | None,
-    device: torch.device,
+    device: object,
     force: bool,
     talk: Talk,
+    ranking: RankingConfig | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of ``source``, whatever it held before.
 
@@ -80,6 +90,8 @@ def build_gallery(
         device: where the network runs.
         force: replace a gallery that is there.
         talk: notes and progress.
+        ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
+            trained model, are always ranked as the paper does.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
@@ -93,7 +105,7 @@ def build_gallery(
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     check_wanted(source, split, index_config)
     _refuse_strange(out)
-    work = Work(render_config, workers, device, split, force)
+    work = Work(render_config, workers, str(device), split, force, ranking)
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
@@ -101,15 +113,17 @@ def build_gallery(
         offered, making, embedder = open_source(
             source, out, taken_over(origins_of(old), source), model, work, Path(scratch), talk
         )
-        kept, fresh = unchanged(old if old and old.model == making.model else None, offered)
+        ranked = ranking_of(making, work) if embedder is not None else None
+        alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
+        kept, fresh = unchanged(old if alike else None, offered)
         document = write_generation(
-            out, Plan(old, kept, [(offered, fresh)], making, index_config, _photos(source, index_config),
-            str(device), talk, moved=True),
+            out, Plan(old, kept, [(offered, fresh)], making, index_config,
+            _photos(source, index_config), ranked, str(device), talk, moved=True),
         )  # fmt: skip
         if embedder is not None:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
-            write_graph(folder, talk)
+            _write_graph(folder, talk)
     return {**summary(document), "failed": failures(offered)}
 
 
@@ -165,9 +179,10 @@ def open_source(
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
         offered = export_source(place, talk)
         return offered, _export_making(place, model, scratch, talk), None
-    encoder = load_encoder(model, work.device)
-    embedder = Embedder(encoder, out / SHARDS, talk=talk)
-    making = Making(encoder.digest, encoder.method, model or _saved(encoder, scratch))
+    encoder, folder = _encoder(model, work.device, scratch, talk)
+    making = Making(encoder.digest, encoder.method, folder)
+    ranker = ranker_of(ranking_of(making, work), encoder.digest)
+    embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
     if holds_meshes(place):
         views = out / VIEWS / views_name(origins, place)
         workers = work.workers or threads.allowed()
@@ -178,6 +193,21 @@ def open_source(
     else:
         source = views_source(place, split=work.split, embedder=embedder, talk=talk)
     return source, making, embedder
+
+
+def ranking_of(making: Making, work: Work) -> dict[str, Any] | None:
+    """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
+    if work.ranking is None or making.method != FROZEN:
+        return None
+    return ranking_document(work.ranking, making.model)
+
+
+def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
+    """Whether a gallery's vectors can be used again under another ranking."""
+    before = old.document.get("ranking")
+    if before is None or ranked is None:
+        return before is ranked
+    return bool(before["projection"] == ranked["projection"])
 
 
 def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:
@@ -244,10 +274,40 @@ def _photos(source: Path, config: IndexConfig) -> Any:
     return None if found is None else unit(found)
 
 
-def _saved(encoder: Encoder, folder: Path) -> Path:
-    """Write an encoder into ``folder`` as ``hifa train`` writes its model."""
-    save_network(encoder.network, folder, method=encoder.method, hifa_version=__version__)
-    return folder
+def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tuple[PictureEncoder, Path]:
+    """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
+
+    Raises:
+        HifaError: there is no model, or its weights are not those it was saved with.
+    """
+    if model is None:
+        save_frozen(scratch)
+        return open_encoder(scratch, device), scratch
+    if device == "cpu" and graph_encoder(model) is None:
+        mine = scratch / "model"
+        mine.mkdir(exist_ok=True)
+        for name in (MODEL_WEIGHTS, MODEL_ABOUT):
+            with suppress(OSError):  # loading says what is wrong
+                shutil.copyfile(model / name, mine / name)
+        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
+            model = mine
+    encoder = open_encoder(model, device)
+    if encoder.config.tells_domains:  # its graph is of photos alone
+        import torch
+
+        from hifa_cli.embeddings.extract import load_encoder
+
+        return load_encoder(model, torch.device("cpu" if device == "auto" else device)), model
+    return encoder, model
+
+
+def _write_graph(folder: Path, talk: Talk) -> bool:
+    """Write the model's graph where there is none; torch is loaded only for that."""
+    if graph_encoder(folder) is not None:
+        return True
+    from hifa_cli.embeddings.onnx_export import write_graph
+
+    return write_graph(folder, talk)
 
 
 def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
@@ -262,13 +322,12 @@ def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) ->
     if model is not None:
         return Making(str(read_about(model)["digest"]), heading.method, model)
     named = heading.config.get("run")
-    if isinstance(named, str) and (Path(named) / CONFIG_FILE).is_file():
+    if isinstance(named, str) and (Path(named) / MODEL_ABOUT).is_file():
         if read_about(Path(named)).get("digest") == heading.model:
             return Making(heading.model, heading.method, Path(named))
-    elif heading.method == FROZEN:
-        encoder = frozen_encoder(torch.device("cpu"))
-        if encoder.digest == heading.model:
-            return Making(heading.model, heading.method, _saved(encoder, scratch))
+    elif heading.method == FROZEN and frozen_model().digest == heading.model:
+        save_frozen(scratch)
+        return Making(heading.model, heading.method, scratch)
     talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
     return Making(heading.model, heading.method)
 

@@ -7,21 +7,22 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hifa_cli.data import Item
-from hifa_cli.embeddings.extract import Encoder
-from hifa_cli.embeddings.feature_cache import look
+from hifa_cli.data import Item, read_picture
+from hifa_cli.data.transforms import Pixels, to_pixels
+from hifa_cli.embeddings.encoder import PictureEncoder
+from hifa_cli.errors import HifaError
 from hifa_cli.gallery import unit
 from hifa_cli.gallery.columns import DAMAGED
-from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search.rerank import Ranker
 
 SHARD = 64  # shapes embedded between two files
 
@@ -31,20 +32,13 @@ class Embedded(NamedTuple):
 
     Attributes:
         rows: (b,) their places in what was asked for.
-        vectors: (b, D) float32, as they leave the network.
-        views: (b, V, D) float16, each view's vector clamped and of unit length; None where not known.
+        vectors: (b, D) float32, as they leave the network; with a ranker the mean of the views.
+        views: (b, V, D) float16 of unit length, clamped or as the ranker has them; None where not known.
     """
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32]
     views: NDArray[np.float16] | None
-
-
-class _Warnings(Talk):
-    """Passes warnings on, and no progress: the bar counts over all shards."""
-
-    def __init__(self, talk: Talk) -> None:
-        self.warn = talk.warn  # type: ignore[method-assign]
 
 
 class Embedder:
@@ -53,12 +47,17 @@ class Embedder:
     Args:
         encoder: the model.
         folder: for the shards, safe to share; ``forget`` removes it.
+        ranker: what the gallery does to vectors of views; None clamps them, as the paper's benchmark does.
         workers: threads that read pictures.
         talk: warnings and progress.
     """
 
-    def __init__(self, encoder: Encoder, folder: Path, *, workers: int = 2, talk: Talk = SILENT) -> None:
+    def __init__(
+        self, encoder: PictureEncoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
+        talk: Talk = SILENT,
+    ) -> None:  # fmt: skip
         self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
+        self.ranker = ranker
 
     def embedded(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Embedded]:
         """The vectors of every readable item and its views, in order, a shard at a time.
@@ -84,7 +83,8 @@ class Embedder:
         """One step an item; shards that are whole are put into ``done``."""
         for start in range(0, len(items), SHARD):
             part = items[start : start + SHARD]
-            key = hashlib.blake2b(self.encoder.digest.encode(), digest_size=16)
+            ranked = "" if self.ranker is None else self.ranker.mark
+            key = hashlib.blake2b(f"{self.encoder.digest}{ranked}".encode(), digest_size=16)
             for digest in digests[start : start + SHARD]:
                 key.update(digest)
             path = self.folder / f"{key.hexdigest()}.npz"
@@ -102,19 +102,48 @@ class Embedder:
                 yield from (None for _ in shard.rows)
             done.append(shard._replace(rows=shard.rows + start))
 
-    @torch.inference_mode()
     def _each(self, items: Sequence[Item]) -> Iterator[Embedded]:
-        network, device = self.encoder.network, self.encoder.device
-        looked = look(
-            network, items, maps=False, device=device, label="", workers=self.workers,
-            talk=_Warnings(self.talk),
-        )  # fmt: skip
-        for row, features in looked:
-            found = network(TrunkFeatures(*(part.to(device) for part in features)))
-            vectors: NDArray[np.float32] = found.pooled.float().cpu().numpy()
-            views = found.views.float().cpu().numpy()
-            flat = unit(views.reshape(-1, views.shape[-1])).astype(np.float16)
-            yield Embedded(np.array([row], dtype=np.int64), vectors, flat.reshape(views.shape))
+        with ThreadPoolExecutor(max(self.workers, 1)) as readers:
+            ahead: deque[Future[Pixels]] = deque()
+            for row in range(len(items)):
+                while len(ahead) < self.workers + 1 and row + len(ahead) < len(items):
+                    ahead.append(readers.submit(self._pixels, items[row + len(ahead)]))
+                try:
+                    pixels = ahead.popleft().result()
+                except HifaError as error:
+                    self.talk.warn(f"left out {items[row].id}: {error}")
+                    continue
+                if self.encoder.config.tells_domains:
+                    yield self._shape(row, pixels)
+                else:
+                    yield embedded_views(row, self.encoder.each_picture(pixels), self.ranker)
+
+    def _shape(self, row: int, pixels: Pixels) -> Embedded:
+        """A shape by a network that treats shapes otherwise than photos; only torch's encoder knows how."""
+        from hifa_cli.embeddings.extract import Encoder
+
+        if not isinstance(self.encoder, Encoder):
+            raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
+        views, vectors = self.encoder.shape(pixels)
+        return Embedded(np.array([row], dtype=np.int64), vectors[None], unit(views).astype(np.float16)[None])
+
+    def _pixels(self, item: Item) -> Pixels:
+        return np.stack([to_pixels(read_picture(path), self.encoder.config) for path in item.views])
+
+
+def embedded_views(row: int, vectors: NDArray[np.float32], ranker: Ranker | None) -> Embedded:
+    """Return what is kept of a shape of whose V views an encoder made (V, D) vectors.
+
+    Args:
+        row: the shape's place in what was asked for.
+        vectors: (V, D), as they leave the network.
+        ranker: what the gallery does to them, or None.
+    """
+    at = np.array([row], dtype=np.int64)
+    if ranker is None:
+        return Embedded(at, vectors.max(axis=0)[None], unit(vectors).astype(np.float16)[None])
+    views = ranker.views(vectors)
+    return Embedded(at, views.mean(axis=0)[None], views.astype(np.float16)[None])
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:

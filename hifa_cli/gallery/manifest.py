@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import RankingConfig, RenderConfig
 from hifa_cli.settings import documented
 
 KINDS = ("meshes", "views", "export")
@@ -46,10 +46,22 @@ def check_heading(document: dict[str, Any]) -> None:
     if said["shapes"] < 0 or said["dimension"] < 1 or said["views"] < 0 or not is_plain(said["model"]):
         raise ValueError("counts or a digest that no gallery has")
     "".join((*said["classes"], said["method"], said["hifa_version"])).encode("utf-8")
+    if document.get("ranking") is not None:
+        _check_ranking(document["ranking"])
     if not isinstance(document["origins"], list):
         raise ValueError("no list of origins")
     for origin in document["origins"]:
         _check_origin(origin)
+
+
+def _check_ranking(document: Any) -> None:
+    counts = {name: document[name] for name in ("projection", "graph")}
+    options = {name: value for name, value in document.items() if name not in counts}
+    config = RankingConfig(**documented(RankingConfig, options))
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise ValueError("a ranking of no kind")
+    if config.depth < 1 or config.candidates < 1 or config.neighbours < 0:
+        raise ValueError("a ranking of nothing")
 
 
 def _check_origin(origin: Any) -> None:

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import IndexConfig
+from hifa_cli.config import Find, IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import (
     INDEX_FILE,
@@ -26,10 +26,12 @@ from hifa_cli.gallery import (
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.places import portable
+from hifa_cli.gallery.ranking import config_of, write_graph_of
 from hifa_cli.gallery.sources import Source, row_digests
 from hifa_cli.runtime.atomic import written_file, written_folder
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
+from hifa_cli.search.rerank import unit as signed_unit
 from hifa_cli.search.searcher import sample_queries, tune
 
 _BLOCK = 16_384  # rows copied at once
@@ -55,6 +57,7 @@ class Plan:
         making: the model.
         config: how it is searched.
         photos: (p, D) unit rows to tune the search with, or None.
+        ranking: what ``gallery.json`` says of it; None ranks as the paper does.
         device: where FAISS builds an index.
         moved: the rows that stay are all of the one fresh source, wherever they lay before.
     """
@@ -65,6 +68,7 @@ class Plan:
     making: Making
     config: IndexConfig
     photos: NDArray[np.float32] | None = None
+    ranking: dict[str, Any] | None = None
     device: str = "cpu"
     talk: Talk = SILENT
     moved: bool = False
@@ -114,6 +118,11 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         classes = sorted({name for name in columns.names if name is not None})
         _write_columns(place, columns, classes)
         searched = _write_index(place, columns, plan)
+        if plan.ranking is not None:
+            vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
+            neighbours = write_graph_of(place, vectors, config_of(plan.ranking))
+            searched["ranking"] = {**plan.ranking, "graph": neighbours}
+            searched["find"] = list(get_args(Find))
         _settle(place)
     put_model(folder, plan.making.model, plan.making.folder)
     put_thumbnails(folder, plan.fresh)
@@ -219,7 +228,8 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
             columns.paths += [offer.path for offer in offers]
             columns.origins += [places[source.origin["path"]]] * len(offers)
             columns.digests.append(row_digests(offers))
-            yield _Block(unit(block.vectors), block.views)
+            signed = plan.ranking is not None
+            yield _Block(signed_unit(block.vectors) if signed else unit(block.vectors), block.views)
 
 
 def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:

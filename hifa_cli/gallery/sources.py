@@ -8,14 +8,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
@@ -193,7 +193,7 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: T
         Offer(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
-    origin = {**_origin("views", folder), "split": split, "rig": _rig(folder)}
+    origin = {**_origin("views", folder), "split": split, "rig": rig_of_views(folder)}
     return ViewsSource(origin, offers, shapes, embedder)
 
 
@@ -224,8 +224,9 @@ def meshes_source(
         mark = read_mark(folder, config.views) or ""
         offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
     origin = {
-        **_origin("meshes", place), "split": split, "views": views.name, "render": asdict(config),
-        "rig": _rig(views),
+        **_origin("meshes", place), "split": split, "views": views.name,
+        "render": asdict(replace(config, ups=report.ups)),
+        "rig": rig_of_views(views),
     }  # fmt: skip
     return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
 
@@ -248,7 +249,13 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
     settings = origin.get("render", {})
     if not isinstance(settings, dict) or not set(settings) <= known:
         raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
-    return RenderConfig(**settings)
+    try:
+        ups = tuple((str(pattern), axis) for pattern, axis in settings.get("ups", ()))
+    except (TypeError, ValueError):
+        ups = (("", "damaged"),)
+    if not {axis for _, axis in ups} <= set(get_args(Axis)):
+        raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
+    return RenderConfig(**{**settings, "ups": ups})
 
 
 def holds_meshes(source: Path) -> bool:
@@ -284,8 +291,8 @@ def _below(path: Path, root: Path) -> str:
             return str(path.resolve())
 
 
-def _rig(views: Path) -> dict[str, Any] | None:
-    """Where hifa's cameras stood, as the root of its views says; None for views of another make."""
+def rig_of_views(views: Path) -> dict[str, Any] | None:
+    """Return where hifa's cameras stood, as the root of its views says; None for views of another make."""
     try:
         document = json.loads((views / SETTINGS).read_text(encoding="utf-8"))
         return {

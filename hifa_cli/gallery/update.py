@@ -25,8 +25,9 @@ from hifa_cli.gallery.build import (
     writing,
 )
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, render_config
+from hifa_cli.gallery.sources import Source, render_config, rig_of_views
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
 
@@ -76,6 +77,7 @@ def add(
     embedders: list[Embedder | None] = []
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
+        work = _as_before(old, work, sources, talk)
         taken = dict(zip(old.ids, map(bytes, np.asarray(old.digests)), strict=True))
         for place in sources:
             own = model or old.model_folder
@@ -89,6 +91,22 @@ def add(
         change.added = sum(len(rows) for _, rows in fresh)
         kept = np.arange(len(old))
         return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+
+
+def _as_before(old: Gallery, work: Work, sources: Sequence[Path], talk: Talk) -> Work:
+    """Return how new shapes are drawn and embedded: as the gallery's are."""
+    for place in sources:
+        rig = rig_of_views(place)
+        if rig is not None and rig["elevation"] != old.elevation:
+            talk.warn(
+                f"{place} was drawn from {rig['elevation']:g}° above and the gallery's shapes from "
+                f"{old.elevation:g}°: render it with --elevation {old.elevation:g} to compare like with like"
+            )
+    ranking = old.document.get("ranking")
+    return replace(
+        work, render=replace(work.render, elevation=old.elevation),
+        ranking=None if ranking is None else config_of(ranking),
+    )  # fmt: skip
 
 
 def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None, talk: Talk) -> Change:
@@ -111,7 +129,11 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None,
         _all_there(old)
         for number, origin in enumerate(old.document["origins"]):
             mine = np.flatnonzero(np.asarray(old.origins) == number)
-            again = replace(work, render=render_config(origin), split=origin.get("split"))
+            ranking = old.document.get("ranking")
+            again = replace(
+                work, render=render_config(origin), split=origin.get("split"),
+                ranking=None if ranking is None else config_of(ranking),
+            )  # fmt: skip
             own = model or old.model_folder
             place = Path(origin["path"])
             known = origins_of(old)
@@ -164,7 +186,8 @@ def _changed(
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
-        plan = Plan(old, kept, fresh, making, config, device=str(work.device), talk=talk)
+        ranking = old.document.get("ranking")
+        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device), talk=talk)
         document = write_generation(folder, plan)
         gone = np.setdiff1d(np.arange(len(old)), kept)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))

@@ -69,6 +69,7 @@ class Objective(nn.Module):
     def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
         super().__init__()
         self.network, self.config, self.seed = network, config, seed
+        self.assigned: Tensor | None = None
         self.watched: dict[str, Tensor] = {}  # signs of health, logged beside the losses
 
     def see(self, batch: Batch, step: int, domain: str) -> Features:
@@ -82,7 +83,7 @@ class Objective(nn.Module):
         seen = batch.images if domain == "images" else batch.shapes
         if self.config.chunk and isinstance(seen, Tensor):
             seen = self.network.look_in_chunks(seen, self.config.chunk)
-        mine: Features = self.network(seen)
+        mine: Features = self.network(seen, domain)
         features = Features(mine.low, *(gathered(part) for part in mine[1:]))
         self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(
             features.pooled.detach().float(), dim=1
@@ -94,6 +95,18 @@ class Objective(nn.Module):
             guesses[features.logits.detach().argmax(dim=1)] = 1
             self.watched["predicted_classes"] = guesses.sum()
         return features
+
+    def expect(self, shapes: int) -> None:
+        """Make room for labels that ``shapes`` shapes get before training; checkpoints keep them."""
+        if self.config.pseudo_labels != "argmax" and self.sees_shapes:
+            delattr(self, "assigned")
+            self.register_buffer("assigned", torch.zeros(shapes, dtype=torch.int64))
+
+    def pseudo_labels(self, target: Features, batch: Batch) -> Tensor:
+        """Return (B',) classes of the shapes: the classifier's arg-max (the paper's), or those assigned."""
+        if self.assigned is None or batch.shape_rows is None:
+            return target.logits.argmax(dim=1)
+        return self.assigned[gathered(batch.shape_rows)]
 
     def forward(self, batch: Batch, step: int, progress: float) -> Terms:
         """The loss terms of ``batch`` at ``progress`` in [0, 1]."""
@@ -127,18 +140,19 @@ class SourceOnly(Objective):
 
 
 class Hifa(Objective):
-    """Equation 7: L_C + λ L_MI + β L_G + γ L_L. A term of weight None is not built (the ablations).
+    """Equation 7: L_C + λ L_MI + β L_G + γ L_L. A term that is switched off is not built (the ablations).
 
     A weight of zero builds the term and lets it act on nothing but its own critic: the placebo arm of
     an ablation.
     """
 
     def __init__(
-        self, network: Network, config: TrainConfig, seed: int, *, mutual: bool = True, local: bool = True
-    ) -> None:
+        self, network: Network, config: TrainConfig, seed: int, *, mutual: bool = True, local: bool = True,
+        norms: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(network, config, seed)
         classes, dimension = network.classifier.out_features, network.dimension
-        self.local, self.reads_maps = local, mutual
+        self.local, self.norms, self.reads_maps = local, norms, mutual
         self.critic = build_critic(network, seed) if mutual else None
         if local:
             keep = config.centroid_keep if config.centroids == "moving" else None
@@ -148,10 +162,12 @@ class Hifa(Objective):
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
         """The terms of equation 7 after the first."""
         target, config = self.see(batch, step, "shapes"), self.config
-        terms = {"global": config.weight_global * self.global_term(source, target)}
+        terms: Terms = {}
+        if self.norms:
+            terms["global"] = config.weight_global * self.global_term(source, target)
         if self.local:
             gamma = losses.ramp(progress, config.ramp)
-            terms["local"] = config.weight_local * gamma * self.local_term(source, target, batch.labels)
+            terms["local"] = config.weight_local * gamma * self.local_term(source, target, batch)
         if self.critic is not None:
             terms["mutual_information"] = config.weight_mutual * self.mutual_term(source, target, step)
         return terms
@@ -163,11 +179,11 @@ class Hifa(Objective):
             target.pooled, self.config.radius, squared=squared
         )
 
-    def local_term(self, source: Features, target: Features, labels: Tensor) -> Tensor:
-        """Equation 6; shapes are labelled by the classifier's arg-max, all pseudo-labels used together."""
+    def local_term(self, source: Features, target: Features, batch: Batch) -> Tensor:
+        """Equation 6 on the shapes' pseudo-labels, all used together; the paper's are the arg-max."""
         with full_precision(source.pooled):
-            of_source, source_known = self.source_centroids(source.pooled, labels)
-            of_target, target_known = self.target_centroids(target.pooled, target.logits.argmax(dim=1))
+            of_source, source_known = self.source_centroids(source.pooled, batch.labels)
+            of_target, target_known = self.target_centroids(target.pooled, self.pseudo_labels(target, batch))
             return losses.centroid_distance(
                 of_source, of_target, source_known & target_known, scale=self.config.local_scale
             )

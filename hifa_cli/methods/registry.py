@@ -36,6 +36,7 @@ METHODS: Mapping[str, Method] = {
     "source-only": Method("hifa_cli.methods.base:SourceOnly", "the photos' classes alone (the row AlexNet)"),
     "hifa-g": Method(_HIFA, "global alignment: equation 4", {"mutual": False, "local": False}),
     "hifa-gl": Method(_HIFA, "global and local alignment: equations 4 and 6", {"mutual": False}),
+    "hifa-l": Method(_HIFA, "local alignment: equation 6 alone", {"mutual": False, "norms": False}),
     "hifa": Method(_HIFA, "all of equation 7"),
     "dann": Method("hifa_cli.methods.rivals:Dann", "gradient reversal (the row RevGrad)"),
     "jan": Method("hifa_cli.methods.rivals:Jan", "joint maximum mean discrepancy"),

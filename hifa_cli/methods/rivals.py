@@ -108,7 +108,7 @@ class Mstn(Dann):
         target = self.see(batch, step, "shapes")
         with full_precision(source.pooled):
             of_source, source_known = self.source_centroids(source.pooled, batch.labels)
-            of_target, target_known = self.target_centroids(target.pooled, target.logits.argmax(dim=1))
+            of_target, target_known = self.target_centroids(target.pooled, self.pseudo_labels(target, batch))
             distance = losses.centroid_distance(
                 of_source, of_target, source_known & target_known, scale="mean"
             )

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hifa_cli.config import ModelConfig
+from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import CONFIG_FILE, read_about
+from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.settings import stored_model
 
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "model.json"
-TORCHVISION = "torchvision/"  # before the name of a backbone
+DOMAINS = ("images", "shapes")
+NEAREST, QUANTILE = 5, 0.05  # of the gate: labelled photos compared with; share of these that stay out
+SEMANTIC = 3.0  # weight of what ImageNet's classes mean, times its confidence
+SCALE = 10.0  # length of each block of a centred input
 
 
 class TrunkFeatures(NamedTuple):
@@ -41,7 +44,7 @@ class Features(NamedTuple):
     Attributes:
         low: (B, V, c, h, w) low-level maps, I_s or I_t.
         views: (B, V, D) embedding of each view, K_s or K_t.
-        pooled: (B, D) maximum over views, K_s or K'_t: the descriptor.
+        pooled: (B, D) maximum (or mean) over views, K_s or K'_t.
         logits: (B, C) classifier F on the descriptor.
     """
 
@@ -60,6 +63,7 @@ class Trunk(nn.Module):
     """
 
     width: int
+    blocks: tuple[int, ...] = ()  # widths of the parts of ``high``; () is one part
     net: Any  # a class attribute would hide the submodule of this name
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,19 +93,9 @@ class AlexNetTrunk(Trunk):
 class TimmTrunk(Trunk):
     """Any timm image model: the map of its last stage and its pooled features."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int = 0) -> None:
         super().__init__()
-        import timm
-
-        try:
-            if ":" in name:  # timm would ask a hub, or read any folder
-                raise RuntimeError(name)
-            self.net = timm.create_model(name, pretrained=False, num_classes=0)
-        except RuntimeError as error:
-            raise HifaError(
-                f"no backbone '{name}': use efficientnet_lite0, alexnet, {TORCHVISION}NAME or a name of "
-                "timm.list_models()"
-            ) from error
+        self.net = timm_model(backbone_of(name), size)
         if not hasattr(self.net, "forward_intermediates"):
             raise HifaError(
                 f"backbone '{name}' gives no intermediate maps in timm; choose another --backbone"
@@ -114,16 +108,57 @@ class TimmTrunk(Trunk):
         return maps[0], self.net.forward_head(final, pre_logits=True)
 
 
+class LiteBlocks(TimmTrunk):
+    """EfficientNet-Lite0, and four views of each picture: pooled, two earlier stages, and what ImageNet sees.
+
+    ``high`` is [f 1280, averages of blocks[5] 192 and blocks[6] 320, s 1280]: f is the pooled feature and
+    s = unit(Wcᵀ p), p the probabilities of ImageNet's classes and Wc the classifier less its mean row.
+    """
+
+    blocks = (1280, 192, 320, 1280)
+
+    def __init__(self) -> None:
+        super().__init__("efficientnet_lite0")
+        import timm
+
+        self.net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        self.width = sum(self.blocks)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) normalised pixels to (N, 320, h, w) and (N, 3072)."""
+        net = self.net
+        low = net.bn1(net.conv_stem(pixels))
+        averages = []
+        for number, block in enumerate(net.blocks):
+            low = block(low)
+            if number >= 5:
+                averages.append(low.mean(dim=(2, 3)))
+        pooled = net.global_pool(net.bn2(net.conv_head(low)))
+        probabilities = net.classifier(pooled).float().softmax(dim=1)
+        rows = net.classifier.weight
+        meant = nn.functional.normalize(probabilities @ (rows - rows.mean(dim=0)).float(), dim=1)
+        return low, torch.cat((pooled, *averages, meant.to(pooled.dtype)), dim=1)
+
+    def confidence(self, high: Tensor) -> Tensor:
+        """Return (…, 1) the largest probability among ImageNet's classes."""
+        classifier = self.net.classifier
+        sure: Tensor = (
+            classifier(high[..., : self.blocks[0]]).float().softmax(dim=-1).amax(dim=-1, keepdim=True)
+        )
+        return sure
+
+
 class TorchvisionTrunk(Trunk):
     """Any torchvision classifier: the map before its global pooling and what its last layer reads."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int = 0) -> None:
         super().__init__()
         from torchvision.models import get_model
         from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
         try:
-            whole = get_model(name, weights=None).eval()
+            sized = {"image_size": size} if size and backbone_of(TORCHVISION + name).fixed else {}
+            whole = get_model(name, weights=None, **sized).eval()
         except ValueError as error:
             raise HifaError(
                 f"no backbone '{TORCHVISION}{name}': see torchvision.models.list_models()"
@@ -150,38 +185,81 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def build_trunk(backbone: str) -> Trunk:
-    """The trunk called ``backbone``, with random weights.
+def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
+    """Build timm's model of a row without its classifier, for pictures of ``size`` pixels a side.
+
+    Args:
+        row: of the table of backbones.
+        size: pixels a side; 0 means what its pretraining saw. Only a model of one fixed size asks.
+        pretrained: whether its weights are fetched.
 
     Raises:
-        HifaError: no such backbone.
+        HifaError: the model cannot be built for that size.
     """
+    import timm
+
+    sized: dict[str, Any] = {"img_size": size} if row.fixed and size else {}
+    try:
+        built = timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+        if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
+            raise ValueError("a patch is larger than the picture")
+        return built
+    except (TypeError, AssertionError, ValueError) as error:
+        raise HifaError(
+            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
+            f"(its pretraining saw {row.size}): {str(error)[:100]}"
+        ) from error
+
+
+def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
+    """Build the trunk called ``backbone``, with random weights, for pictures of ``size`` pixels a side.
+
+    Args:
+        backbone: its name.
+        size: pixels a side; 0 means what its pretraining saw.
+        inputs: ``pooled``, or ``blocks`` for ``LiteBlocks``.
+
+    Raises:
+        HifaError: no such backbone, not for that size, or it has no ``blocks``.
+    """
+    if inputs == "blocks":
+        if backbone != "efficientnet_lite0":
+            raise HifaError(f"inputs=blocks needs efficientnet_lite0, not '{backbone}': --set inputs=pooled")
+        return LiteBlocks()
     if backbone == "alexnet":
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
-        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION))
-    return TimmTrunk("tf_efficientnet_lite0" if backbone == "efficientnet_lite0" else backbone)
+        return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
+    return TimmTrunk(backbone, size)
 
 
 class Network(nn.Module):
-    """G and F of the paper: trunk, bottleneck, max-pooling over views, classifier (section 3.2).
+    """G and F of the paper: trunk, bottleneck, pooling over views, classifier (section 3.2).
 
-    A photo is a shape seen once: the maximum over one view is the identity, so both domains take this
-    one path.
+    A photo is a shape seen once: pooling one view is the identity, so both domains take this one path.
+    Where the input is centred each domain has its own centre, which training sets once.
     """
 
+    bank: Tensor
+    centres: Tensor
+    threshold: Tensor
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = build_trunk(config.backbone)
+        self.trunk = build_trunk(config.backbone, config.size, config.inputs)
         width = self.trunk.width
         self.dropout = nn.Dropout(config.dropout)
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
         self.dimension = config.embedding or width
         self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
+        if config.centred:
+            self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
+        if config.descriptor == "fused":
+            self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
+            self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
@@ -206,14 +284,87 @@ class Network(nn.Module):
         low, high = (torch.cat([part[i] for part in parts]).squeeze(1) for i in range(2))
         return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
 
-    def forward(self, seen: Tensor | TrunkFeatures) -> Features:
-        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them."""
+    def forward(self, seen: Tensor | TrunkFeatures, domain: str = "images") -> Features:
+        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
+
+        Args:
+            seen: the pictures.
+            domain: ``images`` or ``shapes``: whose centre is taken away where the input is centred.
+        """
         low, high = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
-        views = self.bottleneck(self.dropout(high))
+        views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
-        pooled = views.amax(dim=1)  # (B, V, D) -> (B, D)
+        pooled = views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
         return Features(low, views, pooled, self.classifier(pooled))
+
+    def centred(self, high: Tensor, domain: str) -> Tensor:
+        """Return (B, V, F) less the domain's centre, each block of length 10; as it is where not centred."""
+        if not self.config.centred:
+            return high
+        moved = high - self.centres[DOMAINS.index(domain)].to(high.dtype)
+        parts = moved.split(self.trunk.blocks or (self.trunk.width,), dim=2)
+        return SCALE * torch.cat([nn.functional.normalize(part, dim=2) for part in parts], dim=2)
+
+    def describe(self, seen: Tensor | TrunkFeatures, domain: str) -> tuple[Tensor, Tensor]:
+        """Return what is compared, by plain cosine: a vector for each view and one for each item.
+
+        ``embedding`` gives the embeddings. ``fused`` joins three unit vectors: the embedding, the square
+        roots of the class probabilities, and what the untrained trunk says. A photo that is unlike every
+        labelled photo keeps the last alone, so that it is answered as without training.
+
+        Args:
+            seen: (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
+            domain: ``images`` or ``shapes``.
+
+        Returns:
+            (B, V, d) of the views and (B, d) of the items.
+        """
+        looked = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
+        found = self(looked, domain)
+        if self.config.descriptor == "embedding":
+            return found.views, found.pooled
+        views = self.untrained(looked.high, domain)
+        inside = self.inside(looked.high) if domain == "images" else torch.ones_like(views[..., :1])
+        return (
+            self._fused(found.views, views, inside),
+            self._fused(found.pooled, views.mean(dim=1), inside.amax(dim=1)),
+        )
+
+    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor) -> Tensor:
+        scores = self.classifier(embeddings).float().softmax(dim=-1).sqrt()
+        unit = nn.functional.normalize
+        trained = torch.cat((unit(embeddings.float(), dim=-1), scores), dim=-1)
+        return torch.cat((trained * inside, unit(untrained, dim=-1)), dim=-1)
+
+    def untrained(self, high: Tensor, domain: str) -> Tensor:
+        """Return (B, V, f) unit vectors of the trunk alone; a photo's with what ImageNet sees."""
+        width = (self.trunk.blocks or (self.trunk.width,))[0]
+        plain = nn.functional.normalize(high[..., :width].float(), dim=-1)
+        if domain == "shapes" or not isinstance(self.trunk, LiteBlocks):
+            return plain
+        sure = self.trunk.confidence(high)
+        return nn.functional.normalize(plain + SEMANTIC * sure * high[..., -width:].float(), dim=-1)
+
+    def likeness(self, high: Tensor) -> Tensor:
+        """Return (…, bank) cosines of photos with the labelled photos of the bank, centred."""
+        width = self.bank.shape[1]
+        moved = high[..., :width].float()
+        if self.config.centred:
+            moved = moved - self.centres[0, :width]
+        return nn.functional.normalize(moved, dim=-1) @ self.bank.T
+
+    def inside(self, high: Tensor) -> Tensor:
+        """Return (B, V, 1): 1 where a photo is as near to labelled ones as these to each other, else 0."""
+        nearest = self.likeness(high).topk(min(NEAREST, len(self.bank)), dim=-1).values
+        return (nearest.mean(dim=-1, keepdim=True) > self.threshold).float()
+
+    @property
+    def described(self) -> int:
+        """The length of a descriptor."""
+        if self.config.descriptor == "embedding":
+            return self.dimension
+        return self.dimension + len(self.config.classes) + (self.trunk.blocks or (self.trunk.width,))[0]
 
     def train(self, mode: bool = True) -> "Network":
         """Batch normalisation keeps its pretrained statistics where the configuration says so.
@@ -270,9 +421,22 @@ class Critic(nn.Module):
         return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
 
 
+def identity(config: ModelConfig) -> dict[str, Any]:
+    """Return what of a configuration a digest depends on: new fields only where they are used.
+
+    So networks and galleries that an older version wrote keep their digests.
+    """
+    plain = asdict(ModelConfig())
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in NEW_MODEL_FIELDS or value != plain[name]
+    }
+
+
 def digest(network: Network) -> str:
     """SHA-256 over the names, shapes and values of the weights and over the configuration."""
-    total = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(identity(network.config), sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         total.update(f"{name}{tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -304,22 +468,6 @@ def save_network(network: Network, folder: Path, **about: object) -> None:
     document = {"schema": 1, "digest": digest(network), "model": asdict(network.config), **about}
     with written_file(folder / CONFIG_FILE) as path:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def read_about(folder: Path) -> dict[str, object]:
-    """The JSON that ``save_network`` wrote.
-
-    Raises:
-        HifaError: there is no readable model in ``folder``.
-    """
-    try:
-        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        refuse_other(folder, "a run of 'hifa train'", wanted="a run of 'hifa train'")
-        raise HifaError(f"no model in {folder}: give the --out folder of 'hifa train'") from error
-    if not isinstance(document, dict) or document.get("schema") != 1:
-        raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")
-    return document
 
 
 def _check_head(config: ModelConfig, path: Path) -> None:

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
 from hifa_cli.models.lite import packaged_lite0
-from hifa_cli.models.network import TORCHVISION, Network, Trunk
+from hifa_cli.models.network import Network, Trunk, timm_model
 
 State = dict[str, Tensor]
 
@@ -54,6 +55,8 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     Raises:
         HifaError: the weights cannot be had here or do not fit; says where to put a file.
     """
+    if weights == "imagenet":
+        licence_note(backbone_of(backbone))
     if weights != "imagenet":
         _load_file(network, Path(weights))
     elif backbone == "efficientnet_lite0":
@@ -63,7 +66,7 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     elif backbone.startswith(TORCHVISION):
         _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
     else:
-        _load_timm(network.trunk, backbone)
+        _load_timm(network.trunk, backbone, network.config.size)
 
 
 def read_weights(path: Path) -> State:
@@ -144,11 +147,9 @@ def _load_torchvision(trunk: Trunk, state: State) -> None:
     trunk.net.load_state_dict({name: state[name] for name in trunk.net.state_dict()})
 
 
-def _load_timm(trunk: Trunk, backbone: str) -> None:
-    import timm
-
+def _load_timm(trunk: Trunk, backbone: str, size: int) -> None:
     try:
-        loaded = timm.create_model(backbone, pretrained=True, num_classes=0)
+        loaded = timm_model(backbone_of(backbone), size, pretrained=True)
     except Exception as error:  # the hub raises many kinds, none of them documented
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HifaError(

@@ -3,22 +3,24 @@
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import ModelConfig, RenderConfig
+from hifa_cli.config import Find, ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
-from hifa_cli.embeddings.encoder import graph_encoder
+from hifa_cli.embeddings.encoder import PictureFeatures, graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
+from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
 from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +72,7 @@ class Wanted:
         classes: only shapes of these classes; none means all.
         crop: the part of each photo that counts.
         fuse: whether all photos show one object.
+        find: shapes of the same kind, the very part, or what serves both.
     """
 
     top: int
@@ -77,6 +80,7 @@ class Wanted:
     classes: tuple[str, ...] = ()
     crop: Box | None = None
     fuse: bool = False
+    find: Find = "both"
 
 
 class QueryEncoder(Protocol):
@@ -88,8 +92,12 @@ class QueryEncoder(Protocol):
     def config(self) -> ModelConfig:
         """How pictures are prepared."""
 
-    def each_picture(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Embed (N, 3, S, S) uint8 pixels, each by itself: (N, D) float32, as they leave the network."""
+    @property
+    def classifier(self) -> NDArray[np.float32] | None:
+        """(K, D) weights of the encoder's own classifier, or None."""
+
+    def pictures(self, pixels: Pixels) -> PictureFeatures:
+        """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
 
 
 def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.device") -> QueryEncoder:
@@ -127,13 +135,14 @@ def query(
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
-    found = list(_embedded(encoder, items, None, talk, []))
+    found = list(_embedded(encoder, gallery, items, None, talk, []))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
-    scores, rows = gallery.search(np.stack([vector for _, vector in found]), top)
+    vectors = _joined([vector for _, vector in found])
+    scores, rows = _search(gallery, vectors, Wanted(top), None)
     return [
         Ranking(items[number].id, _matches(gallery, vector, one, mine), items[number].views[:1])
-        for (number, vector), one, mine in zip(found, scores, rows, strict=True)
+        for (number, _), vector, one, mine in zip(found, vectors.part, scores, rows, strict=True)
     ]
 
 
@@ -153,7 +162,7 @@ def query_paths(
 def rank(
     encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk,
     failed: list[Failed] | None = None,
-) -> tuple[list[Ranking], NDArray[np.float32]]:  # fmt: skip
+) -> tuple[list[Ranking], QueryVectors]:  # fmt: skip
     """The shapes nearest to each query, in the order given; what cannot be read is named and left out.
 
     Args:
@@ -165,29 +174,67 @@ def rank(
         failed: takes the queries that could not be read.
 
     Returns:
-        A ranking for each query that could be read (one in all if they are fused), and the (q, D) vectors
-        they were found with.
+        A ranking for each query that could be read (one in all if they are fused), and what they were
+        found with: (q, D) unit vectors, or raw ones where the gallery ranks as the paper does.
 
     Raises:
         HifaError: nothing can be read, there is no such class, or the gallery is of another model.
     """
     among = rows_of_classes(gallery, wanted.classes)
     failed = [] if failed is None else failed
+    _refuse_meshes(encoder, gallery, queries)
     with tempfile.TemporaryDirectory() as scratch:
-        items = list(_items(queries, Path(scratch), talk, failed))
-        found = list(_embedded(encoder, [item for _, item in items], wanted.crop, talk, failed))
+        items = list(_items(queries, gallery, Path(scratch), talk, failed))
+        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, talk, failed))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
-    vectors = np.stack([vector for _, vector in found])
+    vectors = _joined([vector for _, vector in found])
     if wanted.fuse:
-        asked, vectors = [_fused_query(asked)], fused(vectors)[None]
-    scores, rows = gallery.search(vectors, wanted.top, among=among)
+        asked, vectors = [_fused_query(asked)], _fused_vectors(gallery, vectors)
+    scores, rows = _search(gallery, vectors, wanted, among)
     pictures = [tuple(one.path for one in asked_for) for asked_for in _pictures(asked, items, found, wanted)]
     return [
         Ranking(one.name, _matches(gallery, vector, mine, at, wanted.threshold), shown, one.class_name)
-        for one, vector, mine, at, shown in zip(asked, vectors, scores, rows, pictures, strict=True)
+        for one, vector, mine, at, shown in zip(asked, vectors.part, scores, rows, pictures, strict=True)
     ], vectors
+
+
+def _refuse_meshes(encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query]) -> None:
+    """Refuse meshes where the model knows photos and shapes apart: only its photos' side answers queries.
+
+    Raises:
+        HifaError: there is one.
+    """
+    mesh = next((one.name for one in queries if one.is_mesh), None)
+    if mesh is not None and encoder.config.centred:
+        raise HifaError(
+            f"{mesh} is a mesh, and the model of {gallery.folder} compares photos only (it was trained with "
+            "a centre of its own for each domain): ask a gallery of the pretrained encoder"
+        )
+
+
+def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
+    return QueryVectors(
+        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors])
+    )
+
+
+def _search(
+    gallery: Gallery, vectors: QueryVectors, wanted: Wanted, among: NDArray[np.int64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(q, k) scores and rows, as the gallery ranks."""
+    gallery.check_width(vectors.part)
+    if gallery.ranking is None:
+        return gallery.search(vectors.part, wanted.top, among=among)
+    return gallery.ranking.rank(vectors, wanted.top, find=wanted.find, among=among)
+
+
+def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
+    """Several photos of one object as one query."""
+    if gallery.ranking is None:
+        return QueryVectors(*(fused(part)[None] for part in vectors))
+    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -195,9 +242,9 @@ def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
     The score of a shape is then, but for a factor, the mean of its scores with the single photos.
     """
-    from hifa_cli.gallery import unit
+    from hifa_cli.gallery import unit as clamped
 
-    mean: NDArray[np.float32] = unit(vectors).mean(axis=0)
+    mean: NDArray[np.float32] = clamped(vectors).mean(axis=0)
     return mean
 
 
@@ -249,9 +296,9 @@ def _matches(
 
 
 def _items(
-    queries: Sequence[Query], scratch: Path, talk: Talk, failed: list[Failed]
+    queries: Sequence[Query], gallery: Gallery, scratch: Path, talk: Talk, failed: list[Failed]
 ) -> Iterator[tuple[Query, Item]]:
-    """A photo is a shape seen once; a mesh is drawn first."""
+    """A photo is a shape seen once; a mesh is drawn first, from where the gallery's were."""
     for number, one in enumerate(queries):
         if not one.is_mesh:
             yield one, Item(one.name, -1, (one.path,))
@@ -260,7 +307,8 @@ def _items(
         from hifa_cli.render.pipeline import render
 
         views = scratch / str(number)
-        report = render([one.path], views, RenderConfig(), workers=1, force=False, talk=SILENT)
+        config = replace(_upright(one.path, gallery), elevation=gallery.elevation)
+        report = render([one.path], views, config, workers=1, force=False, talk=SILENT)
         if report.failed:
             talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
             failed.append(Failed(one.name, f"cannot be drawn: {report.failed[0].reason}"))
@@ -269,11 +317,36 @@ def _items(
             yield one, Item(one.name, -1, shape.views)
 
 
+def _upright(path: Path, gallery: Gallery) -> RenderConfig:
+    """How to draw a mesh that is asked for: one of the gallery's own stands as it stands there.
+
+    Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
+    """
+    from hifa_cli.gallery.sources import render_config
+    from hifa_cli.render.up_look import axis_scores, decide
+    from hifa_cli.render.up_taken import SEEN_SUFFIXES
+    from hifa_cli.render.views import up_axis
+
+    drawn = [one for one in gallery.document["origins"] if one.get("kind") == "meshes"]
+    for origin in drawn:
+        if path.resolve().is_relative_to(origin["root"]):
+            config = render_config(origin)
+            return RenderConfig(up=config.up, ups=config.ups)
+    if path.suffix.lower() in SEEN_SUFFIXES:
+        scores = axis_scores(path)
+        if scores is None or decide(scores[None]) is None:
+            theirs = {up_axis(Path(f"a{path.suffix}"), render_config(origin)) for origin in drawn}
+            if len(theirs) == 1:
+                return RenderConfig(up=theirs.pop())
+    return RenderConfig()
+
+
 def _embedded(
-    encoder: QueryEncoder, items: Sequence[Item], crop: Box | None, talk: Talk,
+    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, talk: Talk,
     failed: list[Failed],
-) -> Iterator[tuple[int, NDArray[np.float32]]]:  # fmt: skip
-    """The vector of every readable item with its number: the maximum over its pictures."""
+) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
+    """What every readable item is compared by, with its number: (1, D) over its pictures."""
+    ranker = _ranker(encoder, gallery)
     with ThreadPoolExecutor(READERS) as readers:
         for start in _tracked(range(0, len(items), PICTURES), len(items), talk):
             part = items[start : start + PICTURES]
@@ -290,10 +363,36 @@ def _embedded(
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
-            vectors = encoder.each_picture(np.concatenate(list(seen.values())))
-            ends = np.cumsum([len(pixels) for pixels in seen.values()])
-            for number, views in zip(seen, np.split(vectors, ends[:-1]), strict=True):
-                yield number, views.max(axis=0)
+            found = encoder.pictures(np.concatenate(list(seen.values())))
+            start_of = 0
+            for number, pixels in seen.items():
+                mine = slice(start_of, start_of := start_of + len(pixels))
+                logits = None if found.logits is None else found.logits[mine]
+                yield number, _of_pictures(ranker, found.pooled[mine], logits)
+
+
+def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
+    """What the gallery does to vectors of photos.
+
+    Raises:
+        HifaError: this version cannot do it.
+    """
+    try:
+        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier)
+    except ValueError as error:
+        raise HifaError(
+            f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"
+        ) from error
+
+
+def _of_pictures(
+    ranker: Ranker | None, pooled: NDArray[np.float32], logits: NDArray[np.float32] | None
+) -> QueryVectors:
+    """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
+    if ranker is None:
+        most = pooled.max(axis=0, keepdims=True)
+        return QueryVectors(most, most)
+    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in ranker.queries(pooled, logits)))
 
 
 def _tracked(starts: range, count: int, talk: Talk) -> Iterable[int]:

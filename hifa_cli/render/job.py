@@ -1,5 +1,6 @@
 """One shape from its mesh file to its folder of pictures: what a worker, or an engine, runs."""
 
+import traceback
 import warnings
 from pathlib import Path
 
@@ -41,5 +42,11 @@ class DrawShape:
         except MemoryError:
             return "needs more memory than there is"
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            return f"cannot be drawn: a fault of hifa's own ({_place_of(error)}), please report it"
         return None
+
+
+def _place_of(error: Exception) -> str:
+    """Where in the code an error came up: an error's text says nothing to whoever has the mesh."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"

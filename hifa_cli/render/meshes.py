@@ -1,6 +1,8 @@
 """Meshes: read from any format, and made fit to draw."""
 
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +12,17 @@ from numpy.typing import NDArray
 from hifa_cli.errors import HifaError
 from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
+from hifa_cli.render.contents import ending_of
 from hifa_cli.render.polygons import triangles
+from hifa_cli.render.readers import dae, gltf, ply, stl, threemf
+from hifa_cli.render.readers.textual import refuse_commas, utf8
 
 MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
 
 FARTHEST = 1e200  # beyond, products of what the cameras see overflow
+
+LOOKED_AT = 1 << 16  # bytes in which it shows that an OBJ has lost its ends of lines
+_SEVERAL = re.compile(rb"^[^#\r\n]*[^#\s][ \t]+[vf][ \t]+[-+.\d]", re.MULTILINE)
 
 Arrays = tuple[Any, Any]  # vertices and faces as a reader gives them
 
@@ -40,14 +48,15 @@ def read_mesh(path: Path) -> Mesh:
         HifaError: the file cannot be read, or holds nothing that could be drawn.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    reader = {".off": _read_off, ".obj": _read_obj, ".stl": _read_stl}.get(suffix, _read_other)
     try:
         with path.open("rb") as file:
             if not file.read(1):
                 raise HifaError("is empty: the file has no bytes")
-        validate.check(path)
-        return sanitised(*reader(path))
+        ending = ending_of(path)
+        validate.check(path, ending)
+        if (reader := _READERS.get(ending)) is not None:
+            return sanitised(*reader(path))
+        return sanitised(*_read_other(path, ending))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
     except OSError as error:
@@ -55,68 +64,54 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def _read_off(path: Path) -> Arrays:
-    polygons = parsing.parse_off(_bytes_of(path))
-    return polygons.vertices, triangles(polygons)
+    return _of_text(parsing.parse_off, path)
 
 
 def _read_obj(path: Path) -> Arrays:
-    polygons = parsing.parse_obj(_bytes_of(path))
+    return _of_text(_parse_obj, path)
+
+
+def _parse_obj(text: parsing.Bytes) -> parsing.Polygons:
+    polygons = parsing.parse_obj(text)
+    few = len(polygons.starts) == 1 or len(polygons.vertices) < 3
+    if few and _SEVERAL.search(text[:LOOKED_AT].tobytes()):
+        raise HifaError("has several vertices or faces in one line: each needs its own")
+    return polygons
+
+
+def _of_text(parse: Callable[[parsing.Bytes], parsing.Polygons], path: Path) -> Arrays:
+    text = utf8(np.fromfile(path, dtype=np.uint8))
+    polygons = parse(text)
+    refuse_commas(polygons.vertices, text)
     return polygons.vertices, triangles(polygons)
-
-
-def _read_stl(path: Path) -> Arrays:
-    """STL, binary unless its size says otherwise: many binary files begin with "solid" too."""
-    content = _bytes_of(path)
-    count = int(content[80:84].view("<u4")[0]) if len(content) >= 84 else -1
-    if count < 0 or (len(content) != _STL_HEAD + _STL_FACE.itemsize * count and _is_text(content)):
-        vertices = parsing.parse_stl_text(content)
-    else:
-        if len(content) < _STL_HEAD + _STL_FACE.itemsize * count:
-            there = (len(content) - _STL_HEAD) // _STL_FACE.itemsize
-            raise HifaError(f"is cut off: {there} of {count} triangles are there")
-        triangles_of = np.frombuffer(content, dtype=_STL_FACE, count=count, offset=_STL_HEAD)
-        vertices = triangles_of["corners"].reshape(-1, 3).astype(np.float64)
-    return vertices, np.arange(len(vertices)).reshape(-1, 3)
 
 
 # How finely STEP's curved faces are cut: a share of each edge's length, and radians.
 STEP_TOLERANCE: dict[str, Any] = {"tol_linear": 0.01, "tol_relative": True, "tol_angular": 0.2}
-_STL_HEAD = 84  # bytes: 80 of anything, then the number of triangles
-_STL_FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
 
-def _is_text(content: parsing.Bytes) -> bool:
-    head = content[:1024].tobytes().lower()
-    return head.lstrip().startswith(b"solid") and b"\0" not in head
-
-
-def _bytes_of(path: Path) -> parsing.Bytes:
-    return np.fromfile(path, dtype=np.uint8)
-
-
-def _read_other(path: Path) -> Arrays:
+def _read_other(path: Path, ending: str) -> Arrays:
     """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
     import trimesh
 
     own: Any = validate.OwnFolder(path)
     options: dict[str, Any] = {}
-    if path.suffix.lower() in (".gltf", ".glb"):
-        options = {"skip_materials": True}
-    if path.suffix.lower() in (".step", ".stp"):
+    if ending in (".step", ".stp"):
         _want_step_reader()
         options = STEP_TOLERANCE
     try:
-        scene = trimesh.load_scene(path, process=False, resolver=own, **options)
+        scene = trimesh.load_scene(path, file_type=ending[1:] or None, process=False, resolver=own, **options)
         meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
     except (MemoryError, HifaError):
         raise
     except FileNotFoundError as error:  # a file that it names, or STEP's reader wrote none
         raise HifaError(
-            f"cannot be read as {path.suffix}: it is damaged, or a file that it needs is gone"
+            f"cannot be read as {ending}: it is damaged, or a file that it needs is gone"
         ) from error
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HifaError(f"cannot be read as {path.suffix or 'a mesh'}: {reason}") from error
+        raise HifaError(
+            f"cannot be read as {ending or 'a mesh'}: it is damaged, or of a kind that is not read"
+        ) from error
     if not meshes:
         points = sum(len(getattr(part, "vertices", ())) for part in scene.geometry.values())
         return np.empty((points, 3)), np.empty((0, 3))
@@ -124,6 +119,18 @@ def _read_other(path: Path) -> Arrays:
     vertices = np.concatenate([np.asarray(mesh.vertices, dtype=np.float64) for mesh in meshes])
     faces = [np.asarray(mesh.faces) + offset for mesh, offset in zip(meshes, offsets[:-1], strict=True)]
     return vertices, np.concatenate(faces)
+
+
+_READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".off": _read_off,
+    ".obj": _read_obj,
+    ".stl": stl.read,
+    ".ply": ply.read,
+    ".dae": dae.read,
+    ".3mf": threemf.read,
+    ".glb": gltf.read,
+    ".gltf": gltf.read,
+}
 
 
 def _want_step_reader() -> None:
@@ -148,6 +155,10 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
     kept = np.empty(faces.shape, dtype=np.int32)
     places = np.full(len(vertices), -1, dtype=np.int32)
     many, used = keep_drawable(vertices, faces, kept, places)
+    if 2 * many < len(faces) and 2 * (bad := _bad(vertices, faces)) > len(faces) > bad:
+        raise HifaError(
+            f"is damaged: {bad} of {len(faces)} triangles have corners that are missing or not numbers"
+        )
     if many == 0:
         raise HifaError("has no face that spans an area between finite, existing vertices")
     kept = kept[:many]
@@ -156,6 +167,13 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
     if not max(-vertices.min(), vertices.max()) < FARTHEST:
         raise HifaError(f"has coordinates beyond {FARTHEST:g}: scale it")
     return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
+
+
+def _bad(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> int:
+    """How many faces have a corner that does not exist or is not finite."""
+    exist = ((faces >= 0) & (faces < len(vertices))).all(axis=1)
+    finite = np.isfinite(vertices[faces[exist]]).all(axis=(1, 2))
+    return len(faces) - int(np.count_nonzero(finite))
 
 
 def renumbered(places: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -16,6 +16,7 @@ from hifa_cli.render.compiled import compiled
 Bytes = NDArray[np.uint8]
 
 _OFF_TAG = re.compile(rb"(ST|C|N)*(4|n)?OFF(\s+BINARY)?", re.IGNORECASE)
+_STL_VERTEX = len("vertex 0 0 0")
 _POWERS = np.array([10.0**power for power in range(23)])  # the exact ones
 
 
@@ -49,8 +50,11 @@ def parse_off(text: Bytes) -> Polygons:
     vertices, starts = np.empty((points, 3)), np.zeros(faces + 1, dtype=np.int64)
     corners = np.empty(len(text) // 2 + 1, dtype=np.int64)
     for by_line in (True, False):  # a line an item, as nearly always; else white space is all alike
-        read = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
+        read, end = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
         if read == points + faces:
+            end = to_content(text, end)
+            if text[end : end + 1].tobytes().isdigit():
+                raise HifaError(f"has more than the {points} vertices and {faces} faces that it announces")
             return Polygons(vertices, starts, corners[: starts[-1]])
     there = f"{read} of {points} vertices" if read < points else f"{read - points} of {faces} faces"
     raise HifaError(f"is cut off or damaged: only {there} can be read")
@@ -67,21 +71,28 @@ def parse_obj(text: Bytes) -> Polygons:
     return Polygons(vertices, starts, corners)
 
 
-def parse_stl_text(text: Bytes) -> NDArray[np.float64]:
-    """The text form of STL: (3·m, 3) corners, three a face.
+def parse_stl_text(text: Bytes) -> Polygons:
+    """The text form of STL, its words in lines or not; faces may have more than three corners.
 
     Raises:
         HifaError: a face is not whole.
     """
     text = ended(text)
-    vertices = np.empty((stl_corners(text, _POWERS, np.empty((0, 3))), 3))
-    stl_corners(text, _POWERS, vertices)
-    if len(vertices) % 3:
+    counts = np.zeros(2, dtype=np.int64)
+    vertices = np.empty(
+        (len(text) // _STL_VERTEX + 1, 3)
+    )  # more than there are: what stays empty costs nothing
+    starts = np.zeros(len(vertices) + 1, dtype=np.int64)
+    stl_corners(text, _POWERS, vertices, starts, counts)
+    vertices, starts = vertices[: counts[0]], starts[: counts[1] + 1]
+    if not counts[1]:  # no face is ended by a word
+        starts = np.arange(0, len(vertices) + 1, 3)
+    if starts[-1] != len(vertices) or (np.diff(starts) < 3).any():
         raise HifaError(f"is cut off or damaged: {len(vertices)} corners are no whole number of triangles")
     tail = text[-4096:].tobytes().lower()
     if len(vertices) and b"endsolid" not in tail and not tail.rstrip().endswith(b"endfacet"):
         raise HifaError("is cut off: it ends within a face")
-    return vertices
+    return Polygons(vertices, starts, np.arange(len(vertices)))
 
 
 def ended(text: Bytes) -> Bytes:
@@ -218,7 +229,7 @@ def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[fl
         else:
             exponent += not fraction
         place += 1
-    if digits > 0 and (text[place] | 32) == 101:
+    if digits > 0 and ((text[place] | 32) == 101 or (text[place] | 32) == 100):  # Fortran writes 1D0
         power, end = integer(text, place + 1)
         if end > place + 1:
             exponent, place = exponent + max(min(power, 100000), -100000), end
@@ -233,6 +244,44 @@ def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[fl
     elif mantissa != 0 and exponent < 0:
         value = value / powers[-exponent] if exponent >= -22 else value * 10.0**exponent
     return (-value if negative else value), place
+
+
+def numbers_of(text: Bytes, place: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return every number of a text from ``place`` on, and the position of each line's first one.
+
+    Words that are not numbers become not-a-number; lines without words have no position. Lines may end in
+    CR, LF or both.
+    """
+    text = ended(text)
+    values = np.empty((len(text) - place) // 2 + 1)
+    lines = np.empty(len(values), dtype=np.int64)
+    count, used = all_numbers(text, place, _POWERS, values, lines)
+    return values[:count], lines[:used]
+
+
+@compiled
+def all_numbers(
+    text: Bytes,
+    place: int,
+    powers: NDArray[np.float64],
+    values: NDArray[np.float64],
+    lines: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Fill in what :func:`numbers_of` returns; returns how many values and lines there are."""
+    count, used, fresh = 0, 0, True
+    while place < len(text):
+        byte = text[place]
+        if byte == 10 or byte == 13:
+            place, fresh = place + 1, True
+        elif byte == 32 or (byte < 32 and blank(byte)):
+            place += 1
+        else:
+            if fresh:
+                lines[used] = count
+                used, fresh = used + 1, False
+            values[count], place = number(text, place, powers)
+            count += 1
+    return count, used
 
 
 @compiled
@@ -259,39 +308,39 @@ def off_body(
     vertices: NDArray[np.float64],
     starts: NDArray[np.int64],
     corners: NDArray[np.int64],
-) -> int:
-    """Read vertices, then faces; returns how many of both together could be read."""
+) -> tuple[int, int]:
+    """Read vertices, then faces; returns how many of both could be read, and where it ended."""
     for vertex in range(len(vertices)):
         place = to_content(text, place)
         for axis in range(3):
             if place < len(text):
                 place = in_line(text, place) if by_line else to_content(text, place)
             if place >= len(text) or line_ends(text, place):
-                return vertex
+                return vertex, place
             vertices[vertex, axis], place = number(text, place, powers)
         if by_line:
             place = next_line(text, place)
     for face in range(len(starts) - 1):
         place = to_content(text, place)
         if place >= len(text):
-            return len(vertices) + face
+            return len(vertices) + face, place
         size, end = integer(text, place)
         if end == place or size < 0:
-            return len(vertices) + face
+            return len(vertices) + face, place
         place, used = end, starts[face]
         for _ in range(size):
             place = in_line(text, place) if by_line else to_content(text, place)
             if place >= len(text) or used >= len(corners):
-                return len(vertices) + face
+                return len(vertices) + face, place
             corner, end = integer(text, place)
             if end == place:
-                return len(vertices) + face
+                return len(vertices) + face, place
             corners[used], place = corner, end
             used += 1
         starts[face + 1] = used
         if by_line:
             place = next_line(text, place)
-    return len(vertices) + len(starts) - 1
+    return len(vertices) + len(starts) - 1, place
 
 
 @compiled
@@ -361,22 +410,86 @@ def obj_body(
 
 
 @compiled
-def stl_corners(text: Bytes, powers: NDArray[np.float64], vertices: NDArray[np.float64]) -> int:
-    """Count the lines that begin with "vertex", and read as many as ``vertices`` has room for."""
-    count, place = 0, to_content(text, 0)
+def stl_word(text: Bytes, place: int) -> int:
+    """Return which word comes: 6 for vertex, 7 endloop, 8 endfacet, 5 solid, 9 endsolid, 0 for any other."""
+    word, length = 0, 0
+    while length <= 8 and place + length < len(text) and not word_ends(text, place + length):
+        word = word * 256 + (text[place + length] | 32) if length < 8 else 0
+        length += 1
+    if length == 6 and word == 0x766572746578:
+        return 6
+    if length == 7 and word == 0x656E646C6F6F70:
+        return 7
+    if length == 8 and word == 0x656E646661636574:
+        return 8
+    if length == 5 and word == 0x736F6C6964:
+        return 5
+    if length == 8 and word == 0x656E64736F6C6964:
+        return 9
+    return 0
+
+
+@compiled
+def stl_named(text: Bytes, place: int) -> int:
+    """Where the name behind "solid" ends: at the end of its line, or before a "facet" in it."""
+    while place < len(text) and text[place] != 10 and text[place] != 13:
+        if (
+            (text[place] | 32) == 102
+            and place + 5 < len(text)
+            and (text[place + 1] | 32) == 97
+            and (text[place + 2] | 32) == 99
+            and (text[place + 3] | 32) == 101
+            and (text[place + 4] | 32) == 116
+            and word_ends(text, place + 5)
+            and word_ends(text, place - 1)
+        ):
+            return place
+        place += 1
+    return place
+
+
+@compiled
+def stl_corners(
+    text: Bytes,
+    powers: NDArray[np.float64],
+    vertices: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Read the three words behind each "vertex" and note where "endloop" or "endfacet" ends a face.
+
+    Other words are passed over by their first letters, which are not v, e or s.
+
+    Args:
+        text: the file.
+        powers: of ten.
+        vertices: (n, 3) to fill in, at least as many as there are.
+        starts: (n + 1) to fill in.
+        counts: becomes how many vertices and faces there are.
+    """
+    count, faces, begin, place = 0, 0, 0, 0
     while place < len(text):
-        if place + 6 < len(text) and blank(text[place + 6]):
-            word = 0
-            for letter in range(6):
-                word = word * 256 + (text[place + letter] | 32)
-            if word == 0x766572746578:  # "vertex"
-                if count < len(vertices):
-                    place += 6
-                    for axis in range(3):
-                        place = in_line(text, place)
-                        vertices[count, axis] = math.nan
-                        if not line_ends(text, place):
-                            vertices[count, axis], place = number(text, place, powers)
-                count += 1
-        place = to_content(text, next_line(text, place))
-    return count
+        if word_ends(text, place):
+            place += 1
+            continue
+        letter = text[place] | 32
+        length = stl_word(text, place) if letter == 118 or letter == 101 or letter == 115 else 0
+        if length == 6 and count < len(vertices):
+            place += 6
+            for axis in range(3):
+                while place < len(text) and word_ends(text, place):
+                    place += 1
+                vertices[count, axis] = math.nan
+                if place < len(text):
+                    vertices[count, axis], place = number(text, place, powers)
+            count += 1
+            continue
+        if length == 5 or length == 9:
+            place = stl_named(text, place + min(length, 8))
+            continue
+        if length >= 7 and count > begin:
+            faces, begin = faces + 1, count
+            starts[faces] = count
+        while place < len(text) and not word_ends(text, place):
+            place += 1
+    counts[0], counts[1] = count, faces

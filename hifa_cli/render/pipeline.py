@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hifa_cli import __version__
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
@@ -21,6 +20,8 @@ from hifa_cli.render.backend import choose
 from hifa_cli.render.discover import Failure, MeshFile, find_meshes, mesh_digest
 from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.shading import PRESETS
+from hifa_cli.render.up_rules import UpRules
+from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
 from hifa_cli.render.view_io import read_mark
 from hifa_cli.render.views import up_axis
 from hifa_cli.render.workers import Job, draw_all
@@ -29,7 +30,7 @@ from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import sole_output
 from hifa_cli.runtime.progress import SILENT, Talk
 
-PICTURE_VERSION = 1  # raised whenever the same mesh and settings give another picture
+PICTURE_VERSION = 2  # raised whenever the same mesh and settings give another picture
 SETTINGS = "views.json"
 READERS = 8  # threads that hash meshes
 CONTEXTS = 8  # OpenGL workers at most: each holds memory of the GPU
@@ -45,6 +46,8 @@ class RenderReport:
     renderer: str = ""
     seconds: float = 0.0  # of drawing, the start of the workers included
     shapes: list[tuple[str, Path]] = field(default_factory=list)  # ids and folders of views, by id
+    ups: tuple[tuple[str, Axis], ...] = ()  # rules of which axis is up, what shapes showed first
+    taken: list[Taken] = field(default_factory=list)  # how those came about
 
 
 def render(
@@ -78,13 +81,18 @@ def render(
     if split is not None:
         found = _of_split(found, split, meshes)
     config = _with_renderer(config, talk)
-    _note_up(found, config, talk)
     with sole_output(out):
         folders = {out, *((out / mesh.id).parent for mesh in found)}
         for folder in folders:
             sweep(folder)
         try:
-            return _draw(found, failed, out, config, workers, force=force, talk=talk)
+            known = read_taken(out / SETTINGS)
+            config, taken = settle_up(found, meshes, config, [] if force else known, talk=talk)
+            _warn_of_mixture(found, out, config, talk)
+            write_settings(out, config, joined(known, taken))
+            report = _draw(found, failed, out, config, workers, force=force, talk=talk)
+            report.taken = taken
+            return report
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
             for folder in folders:
                 sweep(folder)
@@ -117,9 +125,7 @@ def _draw(
     talk: Talk,
 ) -> RenderReport:
     """Draw what is not there yet."""
-    _warn_of_mixture(found, out, config, talk)
-    write_settings(out, config)
-    report = RenderReport(failed=failed, renderer=config.renderer)
+    report = RenderReport(failed=failed, renderer=config.renderer, ups=config.ups)
     for failure in failed:
         talk.warn(f"{failure.path}: {failure.reason}")
     jobs = _jobs(found, out, config, report, force=force, talk=talk)
@@ -145,16 +151,6 @@ def _with_renderer(config: RenderConfig, talk: Talk) -> RenderConfig:
     elif config.renderer == "auto" and choice.renderer == "opengl":
         talk.note(f"drawing with OpenGL on {choice.reason}")
     return replace(config, renderer=choice.renderer)
-
-
-def _note_up(meshes: Sequence[MeshFile], config: RenderConfig, talk: Talk) -> None:
-    """Say which axis was taken to be up where nobody said it."""
-    if config.up != "auto":
-        return
-    kinds = Counter((up_axis(mesh.path, config), mesh.path.suffix.lower()) for mesh in meshes)
-    if kinds:
-        taken = ", ".join(f"+{axis} in {count} {suffix}" for (axis, suffix), count in sorted(kinds.items()))
-        talk.note(f"up, as the format has it: {taken} (else say --up)")
 
 
 def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig, talk: Talk) -> None:
@@ -183,10 +179,11 @@ def _jobs(
 ) -> list[Job]:
     """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
     jobs = []
+    rules = UpRules(config.ups)
 
     def mark(mesh: MeshFile) -> str | OSError:
         try:
-            return mark_of(mesh.path, config)
+            return mark_of(mesh.path, config, rules)
         except OSError as error:
             return error
 
@@ -204,12 +201,12 @@ def _jobs(
     return jobs
 
 
-def mark_of(path: Path, config: RenderConfig) -> str:
+def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> str:
     """What a shape's views show: a digest of the settings and one of the mesh's bytes.
 
     The renderer is not among the settings: renderers draw the same picture.
     """
-    seen = {**picture_settings(config), "up": up_axis(path, config)}
+    seen = {**picture_settings(config), "up": up_axis(path, config, rules)}
     settings = hashlib.blake2b(json.dumps(seen, sort_keys=True).encode(), digest_size=8).hexdigest()
     return f"{settings} {mesh_digest(path)}"
 
@@ -230,12 +227,19 @@ def picture_settings(config: RenderConfig) -> dict[str, Any]:
     }
 
 
-def write_settings(out: Path, config: RenderConfig) -> None:
-    """Write ``views.json`` at the root of the views."""
+def write_settings(out: Path, config: RenderConfig, taken: Sequence[dict[str, Any]] = ()) -> None:
+    """Write ``views.json`` at the root of the views; ``taken`` is which axis was taken to be up, and why."""
     versions = {"hifa": __version__}
     for name in ("numpy", "numba", "trimesh", *(("pyrender",) if config.renderer == "opengl" else ())):
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    document = {"schema": 1, **picture_settings(config), "renderer": config.renderer, "versions": versions}
+    document = {
+        "schema": 1,
+        **picture_settings(config),
+        "ups": [list(rule) for rule in config.ups],
+        "up_taken": list(taken),
+        "renderer": config.renderer,
+        "versions": versions,
+    }
     with written_file(out / SETTINGS) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

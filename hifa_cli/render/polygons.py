@@ -15,7 +15,7 @@ LOOKS, LOOKS_A_CORNER = 4_000_000, 100  # beyond so many tries it crosses itself
 
 
 def triangles(polygons: Polygons) -> NDArray[np.int64]:
-    """(m, 3) corners of the triangles of all polygons that name existing vertices only."""
+    """(m, 3) corners of the triangles of all polygons; −1 for one that names a vertex that does not exist."""
     sizes = np.diff(polygons.starts)
     if len(sizes) and (sizes == 3).all():
         return polygons.corners.reshape(-1, 3)
@@ -38,7 +38,11 @@ def cut(
         exist = True
         for place in range(begin, begin + size):
             exist = exist and 0 <= corners[place] < len(vertices)
-        if size < 3 or not exist:
+        if size < 3:
+            continue
+        if not exist:
+            faces[count, 0] = faces[count, 1] = faces[count, 2] = -1
+            count += 1
             continue
         ring = corners[begin : begin + size]
         if size > 3 and not convex(vertices, ring):

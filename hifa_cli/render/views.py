@@ -1,49 +1,53 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
 import math
-import re
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import RenderConfig
+from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
+from hifa_cli.render.contents import ending_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.render.readers import dae
 from hifa_cli.render.shading import PRESETS
+from hifa_cli.render.up_rules import UpRules
+
+BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
+FAR = 100.0  # times as far out as half of the vertices: strays
 
 Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
-_DAE_UP = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
 
 
-def up_axis(path: Path, config: RenderConfig) -> Literal["x", "y", "z"]:
-    """The axis that is up: as asked, else by the format.
+def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> Axis:
+    """Return the axis that is up: by the configuration's rules, else as asked for all, else by the format.
 
     glTF is +y by its specification, DAE says it itself (+y where it does not), everything else is taken to
-    be +z, as ModelNet and CAD have it.
+    be +z, as ModelNet and CAD have it. What shapes show is among the rules (:mod:`.up_taken`).
+
+    Args:
+        path: the mesh.
+        config: what was asked for.
+        rules: those of ``config``, for whoever asks for many files.
     """
+    if (ruled := (rules or UpRules(config.ups)).find(path)) is not None:
+        return ruled[1]
     if config.up != "auto":
         return config.up
-    suffix = path.suffix.lower()
-    if suffix == ".dae":
-        return _dae_up(path)
-    return "y" if suffix in Y_UP_SUFFIXES else "z"
-
-
-def _dae_up(path: Path) -> Literal["x", "y", "z"]:
     try:
-        with path.open("rb") as file:
-            named = _DAE_UP.search(file.read(1 << 16))
-    except OSError:
-        named = None
-    axis: dict[bytes, Literal["x", "y", "z"]] = {b"X": "x", b"Y": "y", b"Z": "z"}
-    return axis[named[1]] if named else "y"
+        ending = ending_of(path)
+    except (HifaError, OSError):  # its reader says so
+        ending = path.suffix.lower()
+    if ending == ".dae":
+        return dae.up_axis(path)
+    return "y" if ending in Y_UP_SUFFIXES else "z"
 
 
 class Renderer(Protocol):
@@ -79,6 +83,7 @@ class MeshViews:
 
     def __init__(self, config: RenderConfig) -> None:
         self.config = config
+        self.rules = UpRules(config.ups)
         self.phong = PRESETS[config.shading]
         self.rig = cameras.rig(config.views, config.elevation)
         self.renderer: Renderer = _renderer(config)
@@ -92,7 +97,7 @@ class MeshViews:
         Raises:
             HifaError: the mesh cannot be read, or nothing of it can be seen.
         """
-        return self.draw(read_mesh(path), up_axis(Path(path), self.config))
+        return self.draw(read_mesh(path), up_axis(Path(path), self.config, self.rules))
 
     def warm_up(self) -> None:
         """Draw a tetrahedron, so that everything is loaded and compiled before the first mesh."""
@@ -100,20 +105,43 @@ class MeshViews:
         faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
         self.draw(Mesh(vertices, faces), "z")
 
-    def draw(self, mesh: Mesh, up: Literal["x", "y", "z"]) -> NDArray[np.uint8]:
-        """Draw a mesh that is already read, ``up`` being its upright axis."""
+    def draw(self, mesh: Mesh, up: Axis) -> NDArray[np.uint8]:
+        """Draw a mesh that is already read, ``up`` being its upright axis.
+
+        Raises:
+            HifaError: nothing of it can be seen.
+        """
         vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)
         normals = None
         if self.phong.crease is not None:
             from hifa_cli.render.normals import corner_normals
 
             normals = corner_normals(vertices, mesh.faces, self.phong.crease)
-        return self.renderer.draw(vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces))
+        pictures = self.renderer.draw(
+            vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces)
+        )
+        if (pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK:
+            raise HifaError(_why_blank(mesh.vertices))
+        return pictures
 
     def _frames(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> list[Frame]:
         if self.config.framing == "sphere":
             return [cameras.sphere_frame(self.config.size)] * len(self.rig)
         return box_frames(vertices, faces, self.rig, self.config.size)
+
+
+def _why_blank(vertices: NDArray[np.float64]) -> str:
+    """Say why nothing of a shape can be seen, though it has faces."""
+    with np.errstate(over="ignore"):
+        distances = np.linalg.norm(vertices - np.median(vertices, axis=0), axis=1)
+    usual = float(np.median(distances))
+    if far := int((distances > FAR * usual).sum()) if usual > 0 else 0:
+        times = float(distances.max()) / usual
+        return (
+            f"nothing of it can be seen beside how far its vertices lie apart: {far} of {len(vertices)} lie "
+            f"up to {times:.0e} times as far out as the others; remove them"
+        )
+    return "nothing of it can be seen: it is too thin beside how far its vertices lie apart"
 
 
 def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:

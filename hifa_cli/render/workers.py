@@ -147,7 +147,10 @@ class Crew:
 class Worker:
     """One drawing process, started when needed and again after it has died."""
 
-    program = "hifa_cli.render.workers"
+    @staticmethod
+    def command() -> list[str]:
+        """Return what starts the process."""
+        return module_command("hifa_cli.render.workers")
 
     def __init__(self, config: RenderConfig, limit: float) -> None:
         self.config = config
@@ -167,7 +170,7 @@ class Worker:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
-            module_command(self.program),
+            self.command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

@@ -1,16 +1,47 @@
 """Where the network runs."""
 
-import torch
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hifa_cli.errors import HifaError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(name: str) -> torch.device:
+_ACCELERATORS = ("nvidia[0-9]*", "kfd", "dxg")  # in /dev: NVIDIA's driver, AMD's, Windows' own Linux
+
+
+def settled_device(name: str) -> str:
+    """Return the device that ``name`` asks for; torch is loaded only where more than the CPU may be meant.
+
+    Args:
+        name: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        HifaError: there is no such device here.
+    """
+    if name == "cpu" or (name == "auto" and not _accelerated()):
+        return "cpu"
+    return str(pick_device(name))
+
+
+def _accelerated() -> bool:
+    """Whether this machine shows any sign of a device that torch could use beside the CPU."""
+    if sys.platform == "linux":
+        return any(next(Path("/dev").glob(pattern), None) for pattern in _ACCELERATORS)
+    return sys.platform != "darwin" or platform.machine() == "arm64"
+
+
+def pick_device(name: str) -> "torch.device":
     """The device that ``name`` asks for: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
         HifaError: there is no such device here.
     """
+    import torch
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

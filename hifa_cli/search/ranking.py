@@ -56,6 +56,22 @@ class Block(NamedTuple):
         return scores
 
 
+def ordered(rows: NDArray[np.int64], labels: NDArray[np.int64], gallery_labels: NDArray[np.int64]) -> Block:
+    """Return a block of answers that something else has put in order.
+
+    Args:
+        rows: (B, K) gallery rows, best first.
+        labels: (B,) classes of the queries.
+        gallery_labels: (N,) classes of the shapes, −1 where unknown.
+    """
+    levels = np.uint64(1 << 32) - np.arange(rows.shape[1], dtype=np.uint64)  # only their order counts
+    relevant = (gallery_labels[rows] == labels[:, None]) & (labels[:, None] >= 0)
+    keys = ((np.uint64(1 << 32) - levels) << np.uint64(_INDEX_BITS + 1)) | (
+        rows.astype(np.uint64) << np.uint64(1)
+    )
+    return Block(slice(0, len(rows)), keys | relevant.astype(np.uint64))
+
+
 def normalised(vectors: NDArray[np.floating]) -> Floats:
     """Rows clamped at zero and of unit length; rows without a positive value become zero.
 

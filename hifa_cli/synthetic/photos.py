@@ -56,10 +56,41 @@ def make_photo(kind: str, rng: Generator, longest: int) -> Photo:
     plan = composition.plan_view(kind, place, rng)
     subject = composition.pose(kind, place, thing, rng)
     around = scenery.choose_scenery(kind, place, plan.azimuth, noise_table(rng), rng)
-    around = _fitted(around, subject, rng)
-    camera = _camera(subject, plan, around, longest, rng)
+    camera, around = place_camera(subject, plan, around, longest, rng)
     others = props.clutter(kind, place, plan.azimuth, around.span, rng) if around.ground == 0.0 else []
-    scene = composition.staged(kind, subject, _in_the_room(others, around), thing, rng)
+    scene = composition.staged(kind, subject, in_the_room(others, around), thing, rng)
+    return expose_scene(scene, plan, camera, around, place, rng)
+
+
+def place_camera(
+    subject: list[Part], plan: Framing, around: Scenery, longest: int, rng: Generator
+) -> tuple[Camera, Scenery]:
+    """Return the camera that a plan asks for, and the place fitted to the subject.
+
+    Args:
+        subject: posed parts.
+        plan: the camera's direction and how the subject fills the picture.
+        around: the place.
+        longest: pixels of the longer side.
+        rng: decides what is left open.
+    """
+    around = _fitted(around, subject, rng)
+    return _camera(subject, plan, around, longest, rng), around
+
+
+def expose_scene(
+    scene: Staged, plan: Framing, camera: Camera, around: Scenery, place: str, rng: Generator
+) -> Photo:
+    """Return the photo of a scene: its light, its shadows, developed.
+
+    Args:
+        scene: subject and clutter.
+        plan: the camera's direction, which the light is chosen by.
+        camera: of :func:`place_camera`.
+        around: the place.
+        place: its name.
+        rng: chooses light and exposure.
+    """
     scene = _unhidden(scene, camera)
     linear, mask = _expose(scene, camera, around, choose_light(around, plan.azimuth, rng))
     bright = place == "studio" and around.floor[1].mean() > 0.5
@@ -85,7 +116,7 @@ def _fitted(around: Scenery, subject: list[Part], rng: Generator) -> Scenery:
     return replace(around, wall=(max(-offset, needed), *around.wall[1:]))
 
 
-def _in_the_room(others: list[list[Part]], around: Scenery) -> list[list[Part]]:
+def in_the_room(others: list[list[Part]], around: Scenery) -> list[list[Part]]:
     """The clutter that does not reach into the wall."""
     if around.wall is None:
         return others

@@ -32,17 +32,17 @@ def norm_stiffness(objective: Objective, batch: Batch, config: TrainConfig) -> f
     Returns:
         The product, summed over both domains; 0 where the penalty is absent or not squared.
     """
-    if config.norm_penalty != "squared" or not isinstance(objective, Hifa):
+    if config.norm_penalty != "squared" or not isinstance(objective, Hifa) or not objective.norms:
         return 0.0
     network = objective.network
     factors = [(p, 1.0) for p in network.head_parameters()]
     factors += [(p, config.trunk_rate) for p in network.trunk.parameters()]
     factors = [(p, factor) for p, factor in factors if p.requires_grad]
     curvature = 0.0
-    for seen in (batch.images, batch.shapes):
+    for domain, seen in (("images", batch.images), ("shapes", batch.shapes)):
         chunked = config.chunk and isinstance(seen, torch.Tensor)
         part = network.look_in_chunks(seen, config.chunk) if chunked else seen  # type: ignore[arg-type]
-        mean = torch.linalg.vector_norm(network(part).pooled.float(), dim=1).mean()
+        mean = torch.linalg.vector_norm(network(part, domain).pooled.float(), dim=1).mean()
         found = torch.autograd.grad(mean, [p for p, _ in factors], allow_unused=True)
         pairs = zip(found, factors, strict=True)
         curvature += sum(2 * factor * float(g.square().sum()) for g, (_, factor) in pairs if g is not None)

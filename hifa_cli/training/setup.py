@@ -10,22 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, Freeze, ModelConfig, TrainConfig
+from hifa_cli.config import Freeze, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps
 from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Objective
 from hifa_cli.methods.registry import build_objective
-from hifa_cli.models.network import Network, TrunkFeatures
+from hifa_cli.models.backbones import backbone_of
+from hifa_cli.models.network import NEAREST, QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.runtime.seeding import torch_stream
+from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.validation import accuracy_on_features, held_out
 
+BANK = 50  # photos of a class that the gate compares with
 Steps = Callable[[int], Batch]
 Validate = Callable[[], float]
 
@@ -63,9 +67,13 @@ def prepare(
     views = _by_content(shapes)
     config = _fitted(config, views, device)
     model = model_config(config, photos.classes)
+    if config.descriptor == "fused":
+        model = replace(model, bank=len(bank_rows(np.array([item.label for item in known.items]))))
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
-    objective = build_objective(network, config, seed).to(device)
+    objective = build_objective(network, config, seed)
+    objective.expect(len(views))
+    objective = objective.to(device)
     if objective.sees_shapes and not views:
         raise HifaError("no shapes to align with; give --shapes VIEWS, or use --method source-only")
     return Run(config, model, known, held, views, objective, seed, device)
@@ -73,7 +81,7 @@ def prepare(
 
 def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
     """The network that a training run builds."""
-    is_lite = config.backbone == "efficientnet_lite0"
+    row = backbone_of(config.backbone)
     return ModelConfig(
         backbone=config.backbone,
         embedding=config.embedding,
@@ -82,10 +90,14 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
         embedding_relu=config.embedding_relu,
         head_init=config.head_init,
         size=config.size,
+        inputs=config.inputs,
+        centred=config.centred,
+        pooling=config.pooling,
+        descriptor=config.descriptor,
         resize=config.resize if config.augment and config.freeze == "none" else config.size,
         fit=config.fit,
-        mean=ModelConfig.mean if is_lite else IMAGENET_MEAN,
-        std=ModelConfig.std if is_lite else IMAGENET_STD,
+        mean=row.mean,
+        std=row.std,
     )
 
 
@@ -132,8 +144,12 @@ def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.de
     )
 
 
-def feeds(run: Run, folder: Path | None, talk: Talk) -> tuple[Steps, Validate | None]:
-    """Where batches come from, and how the held-out photos are classified."""
+def feeds(run: Run, folder: Path | None, talk: Talk, *, start: int = 0) -> tuple[Steps, Validate | None]:
+    """Where batches come from, and how the held-out photos are classified.
+
+    Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
+    makes of everything; a run that goes on has them from its checkpoint.
+    """
     config, network = run.config, run.network
     cache = FeatureCache(folder, network, run.device) if folder and config.freeze != "none" else None
 
@@ -151,19 +167,105 @@ def feeds(run: Run, folder: Path | None, talk: Talk) -> tuple[Steps, Validate | 
         return seen, torch.tensor([run.held.items[row].label for row in rows])
 
     if config.freeze == "none":
+        unset = config.centred or config.descriptor == "fused" or run.objective.assigned is not None
+        if start == 0 and unset:
+            believe(run, *_everything(run, looked, talk)[:3], talk)
         steps: Steps = PixelSteps(
             run.photos, run.views if run.objective.sees_shapes else [], network.config, config, run.seed, talk
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
-    maps = run.objective.reads_maps
-    seen, rows = looked(run.photos.items, "looking at the photos", maps=maps, talk=talk)
-    labels = np.array([run.photos.items[row].label for row in rows], dtype=np.int64)
-    shapes = TrunkFeatures(*(part[:0] for part in seen))
-    if run.objective.sees_shapes:
-        items = [Item(str(views[0].parent), -1, views) for views in run.views]
-        shapes, _ = looked(items, "looking at the shapes", maps=maps, talk=talk)
+    seen, labels, shapes = _everything(run, looked, talk)
+    if start == 0:
+        believe(run, seen, labels, shapes, talk)
     steps = CachedSteps(seen, labels, shapes, config, run.seed)
     if not run.held.items:
         return steps, None
     held = classified(talk)
     return steps, lambda: accuracy_on_features(network, *held)
+
+
+def _everything(
+    run: Run, looked: Callable[..., tuple[TrunkFeatures, list[int]]], talk: Talk
+) -> tuple[TrunkFeatures, NDArray[np.int64], TrunkFeatures]:
+    """What the trunk makes of all photos, their classes, and what it makes of all shapes."""
+    maps = run.objective.reads_maps and run.config.freeze != "none"
+    seen, rows = looked(run.photos.items, "looking at the photos", maps=maps, talk=talk)
+    labels = np.array([run.photos.items[row].label for row in rows], dtype=np.int64)
+    shapes = TrunkFeatures(*(part[:0] for part in seen))
+    if run.views and (run.objective.sees_shapes or run.config.centred):
+        items = [Item(str(views[0].parent), -1, views) for views in run.views]
+        shapes, _ = looked(items, "looking at the shapes", maps=maps, talk=talk)
+    return seen, labels, shapes
+
+
+def believe(
+    run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: TrunkFeatures, talk: Talk
+) -> None:
+    """Set the centres of both domains and the labels of the shapes; say what is believed of them.
+
+    Args:
+        run: whose network and objective are set.
+        photos: (n, 1, F) of the labelled photos.
+        labels: (n,) their classes.
+        shapes: (m, V, F); nothing else of the shapes is known.
+        talk: takes warnings and the estimate.
+    """
+    network, objective = run.network, run.objective
+    if run.config.centred:
+        if not len(shapes.high):
+            raise HifaError("a centred input needs shapes: give --shapes VIEWS, or --set centred=false")
+        means = [part.high.double().mean(dim=(0, 1)).float() for part in (photos, shapes)]
+        network.centres.copy_(torch.stack(means))
+    if run.config.descriptor == "fused":
+        _set_gate(network, photos, labels)
+    if objective.assigned is None:
+        return
+    classes, blocks = len(run.model.classes), network.trunk.blocks or (network.trunk.width,)
+    beliefs = propagate(
+        photos.high[:, 0].numpy(), labels, shapes.high.numpy(), blocks, classes, _confidence(network, photos)
+    )
+    found = torch.from_numpy(beliefs.labels)
+    if run.config.pseudo_labels == "permuted":
+        found = found[torch.randperm(len(found), generator=torch_stream(run.seed, "permuted labels"))]
+    objective.assigned[: len(found)] = found.to(objective.assigned.device)
+    counts = np.bincount(beliefs.labels, minlength=classes)
+    empty = [run.model.classes[label] for label in np.unique(labels) if not counts[label]]
+    talk.note(f"shapes were given classes; two opinions agree on {beliefs.agreement:.0%} of them")
+    if empty:
+        talk.warn(
+            f"no shape was taken for {', '.join(empty[:8])}: there may be none, or it looks like others"
+        )
+
+
+def bank_rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows of up to ``BANK`` photos of each class, evenly over its photos, in order."""
+    chosen = []
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        chosen.append(rows[np.linspace(0, len(rows) - 1, min(BANK, len(rows))).astype(np.int64)])
+    return np.sort(np.concatenate(chosen))
+
+
+def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> None:
+    """Fill the gate's bank; its threshold leaves a twentieth of the bank's own photos out."""
+    rows = np.resize(bank_rows(labels), len(network.bank))  # unreadable photos leave places to fill
+    high = photos.high[rows, 0].to(network.bank.device)
+    width = network.bank.shape[1]
+    moved = high[:, :width] - (network.centres[0, :width] if network.config.centred else 0)
+    network.bank.copy_(torch.nn.functional.normalize(moved, dim=1))
+    cosines = network.likeness(high).fill_diagonal_(-1)
+    if len(rows) < 2:
+        network.threshold.fill_(-1)
+        return
+    nearest = cosines.topk(min(NEAREST, len(rows) - 1), dim=1).values.mean(dim=1)
+    network.threshold.copy_(nearest.quantile(QUANTILE))
+
+
+@torch.inference_mode()
+def _confidence(network: Network, photos: TrunkFeatures) -> NDArray[np.float32] | None:
+    """(n,) largest probability among ImageNet's classes; None where the trunk has no such classifier."""
+    if not isinstance(network.trunk, LiteBlocks):
+        return None
+    high = photos.high[:, 0].to(network.mean.device)
+    likeliest: NDArray[np.float32] = network.trunk.confidence(high)[:, 0].cpu().numpy()
+    return likeliest

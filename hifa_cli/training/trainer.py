@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hifa_cli import __version__
-from hifa_cli.config import TrainConfig
+from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection
 from hifa_cli.data.loader import ahead
 from hifa_cli.errors import HifaError, Stopped
@@ -119,7 +119,7 @@ def _train(
     start = load_checkpoint(out, run.objective, stepper.optimiser, most=run.config.steps)
     if start:
         talk.note(f"going on after step {start} of {run.config.steps}")
-    steps, validate = feeds(run, features, talk)
+    steps, validate = feeds(run, features, talk, start=start)
     started = time.monotonic()
     last = _loop(run, stepper, steps, validate, out, start, talk, tensorboard)
     seconds = round(time.monotonic() - started, 1)
@@ -142,11 +142,28 @@ def _settings(run: Run) -> dict[str, Any]:
         "hifa_version": __version__,
         "torch_version": torch.__version__,
         "seed": run.seed,
+        "recipe": recipe_of(run.config),
         "train": asdict(run.config),
         "model": asdict(run.model),
         "photos": {"count": len(photos), "digest": names.hexdigest()},
         "shapes": {"count": len(run.views)},
     }
+
+
+def recipe_of(config: TrainConfig) -> dict[str, str]:
+    """Say what of a run is the paper's and what is not."""
+    ours = [
+        text
+        for used, text in (
+            (config.inputs != "pooled", "input of four blocks"),
+            (config.centred, "centring per domain"),
+            (config.pooling != "max", "mean over the views"),
+            (config.pseudo_labels != "argmax", f"{config.pseudo_labels} labels of the shapes"),
+            (config.descriptor != "embedding", "class scores and the untrained feature in the descriptor"),
+        )
+        if used
+    ]
+    return {"method": config.method, "preset": config.preset, "not_of_the_paper": ", ".join(ours) or "-"}
 
 
 def _tidy(out: Path) -> None:
@@ -176,7 +193,7 @@ def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
         raise HifaError(f"{out} exists and is no run of hifa; choose another --out")
     finished = before.pop("finished", None)
     for part in ("seed", "train", "model", "photos", "shapes"):
-        if _fixed(before.get(part)) != _fixed(settings[part]):
+        if _fixed(_completed(part, before.get(part))) != _fixed(settings[part]):
             raise HifaError(
                 f"{out} holds a run with other settings ({part}); choose another --out or --force"
             )
@@ -187,6 +204,14 @@ def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
         return TrainReport(out, int(steps), float(seconds), str(made), dict(last))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HifaError(f"cannot read {out / RUN_FILE}: damaged; train again with --force") from error
+
+
+def _completed(part: str, stored: Any) -> Any:
+    """What was stored, with the defaults of fields that the version which stored it did not know."""
+    kind = {"train": TrainConfig, "model": ModelConfig}.get(part)
+    if kind is None or not isinstance(stored, dict):
+        return stored
+    return {**_fixed(asdict(kind())), **stored}
 
 
 def _fixed(value: Any) -> Any:

@@ -1,88 +1,163 @@
-"""A contact sheet: queries down, ranked shapes across."""
+"""Contact sheets: many small pictures with captions in one picture, of rendered shapes or of rankings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from hifa_cli.data import MESH_SUFFIXES, read_picture
 from hifa_cli.errors import HifaError
-from hifa_cli.gallery import Gallery
-from hifa_cli.query.retrieve import Match, Ranking
 from hifa_cli.runtime.atomic import written_file
 
-CELL, GAP, CAPTION = 160, 8, 34  # pixels
+if TYPE_CHECKING:
+    from hifa_cli.gallery import Gallery
+    from hifa_cli.query.retrieve import Match, Ranking
+
 INK, GROUND, PALE = "#1a1a1a", "#ffffff", "#e4e4e4"
 RIGHT, WRONG = "#0072b2", "#d55e00"  # told apart by the colour-blind; a wrong frame is dashed as well
-MOST = 200  # queries on one sheet: more than that nobody looks at
+MOST_QUERIES = 200  # on one sheet: more than that nobody looks at
+MOST_SHAPES = 2000  # of more, every k-th
+ACROSS = 16  # shapes in a row
+VIEW = "01.png"  # from the front, a little to the side
+
+
+class Cell(NamedTuple):
+    """A picture with its caption; without a frame where none is named."""
+
+    picture: Path | None
+    caption: tuple[str, ...]
+    frame: str | None = None
+
+
+class Layout(NamedTuple):
+    """Measures of a sheet in pixels; ``split`` sets the first column apart."""
+
+    side: int
+    gap: int
+    caption: int
+    font: int
+    split: int = 0
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Return left and top of a cell."""
+        left = self.gap + column * (self.side + self.gap) + (self.split if column else 0)
+        return left, self.gap + row * (self.side + self.caption + self.gap)
+
+    def size(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return width and height of a sheet."""
+        left, top = self.corner(rows, columns)
+        return left, top
+
+
+QUERIES = Layout(side=160, gap=8, caption=34, font=12, split=8)
+SHAPES = Layout(side=112, gap=0, caption=12, font=10)
 
 
 def query_sheet(
-    gallery: Gallery, rankings: Sequence[Ranking], out: Path, *, truth: Mapping[str, str] | None = None
+    gallery: "Gallery", rankings: Sequence["Ranking"], out: Path, *, truth: Mapping[str, str] | None = None
 ) -> None:
-    """Write a picture of what the queries found.
+    """Write a picture of what the queries found: queries down, ranked shapes across.
 
     Args:
         gallery: where they were searched.
         rankings: one row each.
-        out: the picture, PNG or JPEG by its ending.
+        out: the picture, PNG, JPEG or WebP by its ending.
         truth: the class of each query where it is known; hits are then framed blue, misses orange and
             dashed.
 
     Raises:
-        HifaError: ``out`` cannot be written or has an ending that is no picture's.
+        HifaError: ``out`` cannot be written or its ending is not a picture's.
     """
+    rows = []
+    for ranking in rankings[:MOST_QUERIES]:
+        asked = Cell(_query_picture(ranking), ("/".join(Path(ranking.query).parts[-2:]), "query"), INK)
+        found = [
+            Cell(
+                gallery.thumbnail(match.row),
+                (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}"),
+                _frame(match, ranking, truth),
+            )
+            for match in ranking.matches
+        ]
+        rows.append([asked, *found])
+    _write(out, rows, QUERIES)
+
+
+def shape_sheet(out: Path, shapes: Sequence[tuple[str, Path]]) -> int:
+    """Write one small view of every shape, its id below.
+
+    Args:
+        out: the picture, PNG, JPEG or WebP by its ending.
+        shapes: ids and folders of views.
+
+    Returns:
+        How many shapes are on the sheet.
+
+    Raises:
+        HifaError: ``out`` cannot be written or its ending is not a picture's.
+    """
+    shown = shapes[:: -(-len(shapes) // MOST_SHAPES)] if shapes else ()
+    cells = [
+        Cell(
+            next(filter(Path.is_file, (folder / VIEW, folder / "00.png")), None),
+            (name if len(name) <= 18 else f"…{name[-17:]}",),
+        )
+        for name, folder in shown
+    ]
+    _write(out, [cells[start : start + ACROSS] for start in range(0, len(cells), ACROSS)], SHAPES)
+    return len(shown)
+
+
+def _write(out: Path, rows: Sequence[Sequence[Cell]], layout: Layout) -> None:
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise HifaError(f"cannot write the sheet {out}: end it in .png, .jpg or .webp")
-    rows = rankings[:MOST]
-    columns = 1 + max((len(ranking.matches) for ranking in rows), default=0)
-    size = (columns * (CELL + GAP) + 2 * GAP, len(rows) * (CELL + CAPTION + GAP) + GAP)
+    size = layout.size(max(1, len(rows)), max([1, *map(len, rows)]))
     sheet = Image.new("RGB", size, GROUND)
-    draw = ImageDraw.Draw(sheet)
-    for number, ranking in enumerate(rows):
-        top = GAP + number * (CELL + CAPTION + GAP)
-        caption = ("/".join(Path(ranking.query).parts[-2:]), "query")
-        _cell(sheet, draw, (GAP, top), _query_picture(ranking), caption, INK)
-        for match in ranking.matches:
-            left = 2 * GAP + match.rank * (CELL + GAP)
-            caption = (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}")
-            _cell(
-                sheet, draw, (left, top), gallery.thumbnail(match.row), caption, _frame(match, ranking, truth)
-            )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(layout.font)
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            left, top = layout.corner(number, column)
+            _paste(sheet, draw, cell.picture, (left, top), layout)
+            if cell.frame is not None:
+                _border(draw, (left, top, left + layout.side, top + layout.side), cell.frame)
+            for line, text in enumerate(cell.caption):
+                place = (left + 1, top + layout.side + (2 + layout.font) * line + min(3, layout.gap))
+                draw.text(place, _shortened(text, font, layout.side), fill=INK, font=font)
     with written_file(out) as path:
         sheet.save(path, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else out.suffix[1:].upper())
 
 
-def _query_picture(ranking: Ranking) -> Path | None:
-    shown = [path for path in ranking.pictures if path.suffix.lower() not in MESH_SUFFIXES]
-    return shown[0] if shown and shown[0].is_file() else None
+def _paste(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    picture: Path | None,
+    corner: tuple[int, int],
+    layout: Layout,
+) -> None:
+    left, top = corner
+    try:
+        shown = read_picture(picture) if picture is not None else None
+    except HifaError:
+        shown = None
+    if shown is None:
+        draw.text((left + 8, top + 8), "no picture", fill=INK, font=ImageFont.load_default(layout.font))
+        return
+    shown.thumbnail((layout.side, layout.side))
+    sheet.paste(shown, (left + (layout.side - shown.width) // 2, top + (layout.side - shown.height) // 2))
 
 
-def _frame(match: Match, ranking: Ranking, truth: Mapping[str, str] | None) -> str:
+def _query_picture(ranking: "Ranking") -> Path | None:
+    shown: Iterable[Path] = (
+        path for path in ranking.pictures if path.suffix.lower() not in MESH_SUFFIXES and path.is_file()
+    )
+    return next(iter(shown), None)
+
+
+def _frame(match: "Match", ranking: "Ranking", truth: Mapping[str, str] | None) -> str:
     if truth is None or ranking.query not in truth or match.class_name is None:
         return PALE
     return RIGHT if match.class_name == truth[ranking.query] else WRONG
-
-
-def _cell(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    corner: tuple[int, int],
-    picture: Path | None,
-    caption: tuple[str, str],
-    frame: str,
-) -> None:
-    left, top = corner
-    if picture is not None:
-        try:
-            shown = read_picture(picture)
-            shown.thumbnail((CELL, CELL))
-            sheet.paste(shown, (left + (CELL - shown.width) // 2, top + (CELL - shown.height) // 2))
-        except HifaError:
-            draw.text((left + GAP, top + GAP), "no picture", fill=INK, font=_font())
-    _border(draw, (left, top, left + CELL, top + CELL), frame)
-    for line, text in enumerate(caption):
-        draw.text((left, top + CELL + 3 + 14 * line), _shortened(text), fill=INK, font=_font())
 
 
 def _border(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: str) -> None:
@@ -94,13 +169,8 @@ def _border(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: s
             draw.rectangle((start, box[3] - width + 1, start + 10, box[3]), fill=GROUND)
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """What fits under a cell."""
-    font = _font()
-    while text and font.getlength(text) > CELL:
+    while text and font.getlength(text) > width:
         text = text[:-2].rstrip("…") + "…"
     return text
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(12)

@@ -28,11 +28,11 @@ FORMATS = ("png", "pdf", "svg")
 RED, BLUE = "#c1272d", "#0000a7"  # photos and shapes, as in figure 3; of different lightness
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B0A000")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
-_CLASSES = (
-    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB", "#332288", "#DDCC77",
-    "#117733", "#CC6677", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000", "#EE7733",
-    "#0077BB", "#CC3311",
+_CLASSES = (  # of Okabe and Ito and more; next to each other in this order they differ most
+    "#0072B2", "#E69F00", "#882255", "#5FBF3F", "#000000", "#F28CBF", "#56B4E9", "#D55E00", "#332288",
+    "#999933", "#8C8C8C", "#AA44DD", "#007A5A", "#F0D800", "#8C564B",
 )  # fmt: skip
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # 15 and 7 have no common factor: 105 classes differ
 _STYLE: Mapping[str, Any] = {
     "font.size": 8,
     "axes.labelsize": 8,
@@ -122,19 +122,26 @@ def tsne_figure(embedded: Sequence[tuple[str, Embedded]], classes: Sequence[str]
     present = sorted({label for _, one in embedded for label in one.labels.tolist() if label >= 0})
     for (name, one), (left, right) in zip(embedded, axes, strict=True):
         _draw_domains(left, one)
-        _draw_classes(right, one, present, classes)
+        _draw_classes(right, one, present)
         for axis in (left, right):
             axis.set(xticks=[], yticks=[])
         if len(embedded) > 1:
             left.set_ylabel(name)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    axes[0][0].legend(handles, labels, loc="best", markerscale=2, framealpha=0.9)
+        left.margins(0.05)
+        right.margins(0.12)  # room for names
+    axes[0][0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, markerscale=2, frameon=False)
     if present:
-        columns = min(7, len(present))
-        patches = [_swatch(_class_colour(i), classes[label]) for i, label in enumerate(present)]
+        shown = [_handle(i, classes[label]) for i, label in enumerate(present)]
+        axes[0][1].legend(
+            handles=[_example("photo", 0.0), _example("shape (edged)", 0.6)],
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False,
+        )  # fmt: skip
         figure.legend(
-            handles=patches, loc="outside lower center", ncols=columns, handlelength=1, frameon=False
+            handles=shown, loc="outside lower center", ncols=min(7, len(shown)), handlelength=1, frameon=False
         )
+    figure.draw_without_rendering()  # settles the layout, on which the places of the names depend
+    for (_, one), (_, right) in zip(embedded, axes, strict=True):
+        _write_names(right, one, present, classes)
     return figure
 
 
@@ -149,48 +156,89 @@ def _draw_domains(axis: "Axes", one: Embedded) -> None:
         )
 
 
-def _draw_classes(axis: "Axes", one: Embedded, present: Sequence[int], classes: Sequence[str]) -> None:
-    """Photos as dots, shapes as triangles with a dark edge; a class's name where most of it lies."""
+def _draw_classes(axis: "Axes", one: Embedded, present: Sequence[int]) -> None:
+    """A class has a colour and a marker of its own; shapes are larger and have a dark edge."""
     size = _size(len(one.points))
-    for rows, marker, scale, edge in ((one.photos, "o", 1.2, 0.0), (~one.photos, "^", 2.0, 0.25)):
+    for rows, scale, edge in ((one.photos, 1.2, 0.0), (~one.photos, 2.0, 0.4)):
         for number, label in enumerate(present):
             x, y = one.points[rows & (one.labels == label)].T
-            colour = _class_colour(number)
             axis.scatter(
-                x,
-                y,
-                s=size * scale,
-                marker=marker,
-                c=colour,
-                linewidths=edge,
-                edgecolors="black",
-                rasterized=True,
-            )
+                x, y, s=size * scale, marker=class_style(number)[1], c=class_style(number)[0],
+                linewidths=edge, edgecolors="black", rasterized=True,
+            )  # fmt: skip
+
+
+def _write_names(axis: "Axes", one: Embedded, present: Sequence[int], classes: Sequence[str]) -> None:
+    """Write a class's name beside most of it, where it hides no point and no other name.
+
+    A name that finds no such place is left to the legend.
+    """
+    from matplotlib.text import Text
+
+    points = axis.transData.transform(one.points)
+    taken: list[Any] = []
     for label in present:
-        if (mine := one.points[one.labels == label]).size:
-            _name(axis, mine, classes[label])
+        mine = one.points[one.labels == label]
+        if not mine.size:
+            continue
+        centre = mine[np.linalg.norm(mine - np.median(mine, axis=0), axis=1).argmin()]
+        text = axis.annotate(
+            classes[label], (centre[0], centre[1]), xytext=(0, 0), textcoords="offset points", ha="center",
+            va="center", fontsize=6.5, zorder=0.5, in_layout=False,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "0.45", "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
+        place = _free_place(text, axis.get_window_extent(), points, taken)
+        if place is None:
+            text.remove()
+            continue
+        text.set_position(place)
+        text.get_window_extent()
+        taken.append(Text.get_window_extent(text))
 
 
-def _name(axis: "Axes", points: NDArray[np.float64], name: str) -> None:
-    from matplotlib.patheffects import withStroke
+def _free_place(text: Any, frame: Any, points: NDArray[np.float64], taken: Sequence[Any]) -> Any:
+    """The nearest offset in points at which a text covers nothing and stays inside; None if there is none."""
+    from matplotlib.text import Text
 
-    centre = points[np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin()]
-    outline = [withStroke(linewidth=2, foreground="white")]
-    axis.annotate(name, (centre[0], centre[1]), ha="center", va="center", fontsize=6.5, path_effects=outline)
+    text.get_window_extent()  # puts the name where its point is
+    box = Text.get_window_extent(text).padded(3)  # of the name without its line
+    for radius in range(8, 160, 4):
+        for angle in np.linspace(0, 2 * np.pi, 32, endpoint=False):
+            x, y = 1.5 * radius * np.cos(angle), radius * np.sin(angle)  # names are wider than high
+            here = box.translated(x, y)
+            inside = frame.x0 < here.x0 and here.x1 < frame.x1 and frame.y0 < here.y0 and here.y1 < frame.y1
+            covered = ((points > here.min) & (points < here.max)).all(axis=1).any()
+            if inside and not covered and not any(here.overlaps(other) for other in taken):
+                points_a_pixel = (
+                    72 / text.figure.dpi
+                )  # a figure is saved with more pixels than it is laid out
+                return (x * points_a_pixel, y * points_a_pixel)
+    return None
 
 
 def _size(points: int) -> float:
     return float(np.clip(6000 / points, 3, 18))
 
 
-def _class_colour(number: int) -> str:
-    return _CLASSES[number % len(_CLASSES)]
+def class_style(number: int) -> tuple[str, str]:
+    """Return the colour and the marker of the ``number``-th class that is shown."""
+    return _CLASSES[number % len(_CLASSES)], _MARKERS[number % len(_MARKERS)]
 
 
-def _swatch(colour: str, name: str) -> Any:
-    from matplotlib.patches import Patch
+def _handle(number: int, name: str) -> Any:
+    from matplotlib.lines import Line2D
 
-    return Patch(color=colour, label=name)
+    colour, marker = class_style(number)
+    return Line2D([], [], color=colour, marker=marker, markersize=4.5, linewidth=0, label=name)
+
+
+def _example(name: str, edge: float) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], color="0.7", marker="o", markersize=4.5, linewidth=0, markeredgewidth=edge,
+        markeredgecolor="black", label=name,
+    )  # fmt: skip
 
 
 def curves_figure(curves: Sequence[tuple[str, Curve]]) -> "Figure":
@@ -220,28 +268,29 @@ def _thinned(recall: NDArray[np.float64]) -> NDArray[np.int64]:
 def confusion_figure(
     matrices: Sequence[tuple[str, NDArray[np.float64]]], classes: Sequence[str], best: int
 ) -> "Figure":
-    """Which class the answers to each class's photos are of; rows sum to one. An export a panel."""
+    """Which class the answers to each class's photos are of, in percent of its answers. An export a panel."""
     kept = np.flatnonzero(sum(matrix.sum(axis=0) + matrix.sum(axis=1) for _, matrix in matrices) > 0)
     side = float(np.clip(0.16 * len(kept) + 1.2, 2.6, 7.0))
     figure, axes = _panels(len(matrices), 1, height=side, width=side + 0.6)
     names = [classes[label] for label in kept.tolist()]
     for (name, matrix), [axis] in zip(matrices, axes, strict=True):
-        image = axis.imshow(matrix[np.ix_(kept, kept)], vmin=0, vmax=1, cmap="Blues")
+        shares = 100 * matrix[np.ix_(kept, kept)]
+        image = axis.imshow(shares, vmin=0, vmax=100, cmap="Blues")
         axis.set_xticks(range(len(kept)), names, rotation=90)
         axis.set_yticks(range(len(kept)), names)
         axis.set(xlabel="class of the nearest shape" if best == 1 else f"class of the {best} nearest shapes")
         axis.set(ylabel="class of the photo", title=name if len(matrices) > 1 else "")
-        figure.colorbar(image, ax=axis, label="share of answers", fraction=0.046, pad=0.02)
+        figure.colorbar(image, ax=axis, label="answers (%)", fraction=0.046, pad=0.02)
         if len(kept) <= 15:
-            _write_shares(axis, matrix[np.ix_(kept, kept)])
+            _write_shares(axis, shares)
     return figure
 
 
-def _write_shares(axis: "Axes", matrix: NDArray[np.float64]) -> None:
-    for row, column in zip(*np.nonzero(matrix >= 0.05), strict=True):
-        share = matrix[row, column]
-        colour = "white" if share > 0.5 else "black"
-        axis.text(column, row, f"{share * 100:.0f}", ha="center", va="center", color=colour, fontsize=5.5)
+def _write_shares(axis: "Axes", shares: NDArray[np.float64]) -> None:
+    for row, column in zip(*np.nonzero(shares >= 5), strict=True):
+        share = shares[row, column]
+        colour = "white" if share > 50 else "black"
+        axis.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=5.5)
 
 
 def seeds_figure(

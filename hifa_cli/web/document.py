@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from hifa_cli.config import PageConfig
 from hifa_cli.data import MESH_SUFFIXES, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.sources import render_config
+from hifa_cli.query.document import ranking_document
 from hifa_cli.query.retrieve import Match, Ranking
 from hifa_cli.runtime.progress import Talk
 
@@ -32,7 +35,7 @@ class Contents:
 
 
 def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageConfig, talk: Talk) -> Contents:
-    """The document of a page; what would make it too large is left out and told.
+    """Return the document of a page; what would make it too large is left out and reported.
 
     Args:
         gallery: where the queries were searched.
@@ -44,10 +47,10 @@ def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageCon
     if len(rankings) > len(shown):
         talk.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
     order = sorted((match for one in shown for match in one.matches), key=lambda match: match.rank)
-    views = {match.row: match.view for match in reversed(order)}
-    rows = list(dict.fromkeys(match.row for match in order))  # the best ranks first, if not all get a mesh
+    views = _views(order, config.views)
+    rows = list(views)  # the best ranks first, if not all get a mesh
     at = {row: number for number, row in enumerate(rows)}
-    contents = Contents({"queries": [_query(one, at, config) for one in shown], "shapes": []})
+    contents = Contents({"queries": [_query(gallery, one, at, config) for one in shown], "shapes": []})
     allowed = min(config.faces, config.all_faces // max(min(len(rows), config.meshes), 1))
     for number, row in enumerate(talk.track(rows, "preparing shapes", total=len(rows))):
         contents.data["shapes"].append(
@@ -56,34 +59,37 @@ def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageCon
     return contents
 
 
-def _query(ranking: Ranking, at: dict[int, int], config: PageConfig) -> dict[str, Any]:
-    pictures = [_picture(path, config.picture) for path in ranking.pictures if not _is_mesh(path)]
-    matches = [_match(match, at[match.row]) for match in ranking.matches]
-    return {
-        "name": ranking.query, "class": ranking.class_name, "pictures": [one for one in pictures if one],
-        "matches": matches,
-    }  # fmt: skip
+def _views(order: Sequence[Match], further: int) -> dict[int, list[int | None]]:
+    """The views of each row that queries matched, best ranks first; ``further`` beside each first in all."""
+    views: dict[int, list[int | None]] = {}
+    for match in order:
+        mine = views.setdefault(match.row, [])
+        if match.view not in mine and (not mine or further > 0):
+            further -= bool(mine)
+            mine.append(match.view)
+    return views
 
 
-def _match(match: Match, at: int) -> dict[str, Any]:
-    return {
-        "rank": match.rank, "shape": match.shape, "class": match.class_name, "score": round(match.score, 6),
-        "view": match.view, "azimuth": match.azimuth, "elevation": match.elevation, "at": at,
-    }  # fmt: skip
+def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageConfig) -> dict[str, Any]:
+    """A ranking as ``hifa query --json`` has it, with pictures, and each match's place among the shapes."""
+    document = ranking_document(gallery, ranking)
+    for match, one in zip(ranking.matches, document["matches"], strict=True):
+        del one["thumbnail"]  # the shape has its picture
+        one["at"] = at[match.row]
+    pictures = [_photo(path, config.picture) for path in ranking.pictures if not _is_mesh(path)]
+    return {**document, "pictures": [one for one in pictures if one]}
 
 
 def _shape(
     gallery: Gallery,
     row: int,
-    view: int | None,
+    views: Sequence[int | None],
     faces: int,
     contents: Contents,
     config: PageConfig,
     talk: Talk,
 ) -> dict[str, Any]:
-    picture = gallery.view_picture(row, view) if view is not None else None
-    picture = picture or gallery.thumbnail(row)
-    shape: dict[str, Any] = {"picture": _picture(picture, config.thumbnail) if picture else None}
+    shape: dict[str, Any] = {"pictures": _pictures(gallery, row, views, config.thumbnail)}
     source = gallery.source(row)
     if source is None or not _is_mesh(source):
         return {**shape, "why": "the gallery does not know its mesh"}
@@ -103,16 +109,30 @@ def _shape(
     return {**shape, "mesh": mesh}
 
 
+def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int) -> dict[str, str]:
+    """Pictures of a shape by the view that they show; the thumbnail, under no view, where there is none."""
+    paths = {str(view): gallery.view_picture(row, view) for view in views if view is not None}
+    shown = {view: _photo(path, side) for view, path in paths.items() if path is not None}
+    if not any(shown.values()) and (thumbnail := gallery.thumbnail(row)) is not None:
+        shown = {"": _photo(thumbnail, side)}
+    return {view: one["picture"] for view, one in shown.items() if one is not None}
+
+
 def _is_mesh(path: Path) -> bool:
     return path.suffix.lower() in MESH_SUFFIXES
 
 
-def _picture(path: Path, side: int) -> str | None:
-    """A picture as a data address, at most ``side`` pixels a side; None where it cannot be read."""
+def _photo(path: Path, side: int) -> dict[str, Any] | None:
+    """A picture as a data address, at most ``side`` pixels a side, and its whole size; None if unreadable."""
     try:
         picture = read_picture(path)
     except HifaError:
         return None
+    width, height = picture.size
+    return {"picture": _data_address(picture, side), "width": width, "height": height}
+
+
+def _data_address(picture: Image.Image, side: int) -> str:
     picture.thumbnail((side, side))
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=85)

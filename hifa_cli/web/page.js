@@ -1,5 +1,5 @@
 "use strict";
-// Fills the page from a document {queries, shapes}; every word goes in as text, never as markup.
+// Shows one entry {query, shapes} of the document; every word goes in as text, never as markup.
 
 const $ = (name) => document.getElementById(name);
 
@@ -10,61 +10,129 @@ function make(kind, properties, ...children) {
 }
 
 class Page {
-  constructor(data) {
-    this.viewer = new Viewer($("canvas"));
-    this.chosen = $("chosen");
-    this.chosen.addEventListener("change", () => this.query(this.chosen.value));
-    if (data) this.fill(data);
+  constructor() {
+    this.cards = [];
+    this.viewer = new Viewer($("canvas"), () => this.describe());
+    for (const button of document.querySelectorAll("[data-turn]"))
+      button.addEventListener("click", () => this.viewer.turn(...button.dataset.turn.split(",").map(Number)));
+    for (const button of document.querySelectorAll("[data-zoom]"))
+      button.addEventListener("click", () => this.viewer.magnify(Number(button.dataset.zoom)));
+    $("home").addEventListener("click", () => this.viewer.reset());
+    $("spin").addEventListener("click", () => this.viewer.spin(!this.viewer.turning));
+    $("copy").addEventListener("click", () => this.copy());
+    this.match(null);
   }
 
-  fill(data) {
-    this.data = data;
-    this.chosen.replaceChildren(...data.queries.map((query, number) => make("option", { value: number, textContent: query.name })));
-    this.query(0);
-  }
-
-  query(number) {
-    const query = this.data.queries[number];
-    $("asked").replaceChildren(
-      ...query.pictures.map((picture) => make("img", { src: picture, alt: query.name })),
-      make("p", { textContent: query.class ? `class ${query.class}` : "" }),
-    );
+  show(entry) {
+    this.entry = entry;
+    const { query } = entry;
+    const several = query.pictures.length > 1;
+    $("query-title").textContent = several ? `${query.pictures.length} photos of one object` : "Photo";
+    $("query-name").textContent = query.class ? `${query.query} (class ${query.class})` : query.query;
+    $("photos").classList.toggle("many", several);
+    $("photos").replaceChildren(...query.pictures.map((one) =>
+      make("figure", { className: "photo" }, make("img", { src: one.picture, alt: query.query, draggable: false }))));
     this.cards = query.matches.map((match) => this.card(query, match));
-    $("matches").replaceChildren(...this.cards);
-    if (query.matches.length) this.match(query.matches[0], this.cards[0]);
-    else {
-      this.viewer.clear();
-      $("caption").textContent = "nothing was found above the threshold";
-    }
+    $("matches").replaceChildren(...this.cards.map((card) => make("li", {}, card)));
+    $("legend").hidden = !this.cards.some((card) => card.matches(".right, .wrong"));
+    $("empty").textContent = this.cards.length ? "" : "No shape has the least score and one of the classes that you asked for.";
+    this.match(query.matches[0] || null, this.cards[0]);
   }
 
   card(query, match) {
-    const shape = this.data.shapes[match.at];
+    const picture = pictureOf(this.entry.shapes[match.at], match);
     const card = make("button", { type: "button", className: "card" },
-      shape.picture ? make("img", { src: shape.picture, alt: match.shape }) : make("span", { textContent: "no picture" }),
+      picture ? make("img", { src: picture, alt: "" }) : make("span", { className: "none", textContent: "no picture" }),
       make("b", { textContent: `${match.rank}. ${match.shape}` }),
-      make("span", { textContent: `${match.score.toFixed(3)}  ${match.class || ""}` }),
-      make("span", { textContent: direction(match) }));
-    if (query.class && match.class) card.classList.add(query.class === match.class ? "right" : "wrong");
-    card.addEventListener("click", () => this.match(match, card));
+      make("span", { textContent: [match.score.toFixed(3), match.class].filter(Boolean).join("  ") }),
+      make("span", { textContent: seenFrom(match) }));
+    if (query.class && match.class) {
+      const right = query.class === match.class;
+      card.classList.add(right ? "right" : "wrong");
+      card.title = right ? "of the photo’s class" : "of another class";
+    }
+    card.addEventListener("click", () => {
+      this.match(match, card);
+      bringIntoView($("stage"));
+    });
     return card;
   }
 
   match(match, card) {
     for (const other of this.cards) other.setAttribute("aria-pressed", other === card);
-    const shape = this.data.shapes[match.at];
-    const home = { azimuth: match.azimuth ?? 30, elevation: match.elevation ?? 30 };
-    const shown = shape.mesh && this.viewer.show(shape.mesh, home);
-    $("canvas").hidden = !shown;
-    $("still").hidden = Boolean(shown);
-    $("still").src = shown ? "" : shape.picture || "";
-    const why = shown ? "drag to turn, wheel to zoom, double click to go back"
-      : shape.mesh ? "this browser has no WebGL 2" : shape.why || "no mesh in this page";
-    $("caption").textContent = `${match.shape}  ${direction(match)}  (${why})`;
+    this.matched = match;
+    const shape = match ? this.entry.shapes[match.at] : {};
+    this.shown = Boolean(shape.mesh) && this.viewer.show(shape.mesh, { azimuth: match.azimuth ?? 30, elevation: match.elevation ?? 30 });
+    if (!this.shown) this.viewer.clear();
+    $("stage").hidden = !match;
+    $("canvas").hidden = $("stage-tools").hidden = $("keys").hidden = !this.shown;
+    const picture = match && pictureOf(shape, match);
+    $("still").hidden = Boolean(this.shown) || !picture;
+    if (!$("still").hidden) Object.assign($("still"), { src: picture, alt: match.shape });
+    $("stage-title").textContent = match ? match.shape : "Shape";
+    $("canvas").setAttribute("aria-label", match ? `3D view of ${match.shape}` : "3D view");
+    $("where").textContent = match?.source || "";
+    $("copy").hidden = !match?.source;
+    $("copy").textContent = "Copy path";
+    offerDownload(match);
+    this.describe();
+  }
+
+  // Says from where the shape is seen, and whether that is still the view that the photo matched.
+  describe() {
+    const { matched, viewer } = this, shape = matched ? this.entry.shapes[matched.at] : null;
+    $("home").disabled = !this.shown || viewer.isHome();
+    $("spin").setAttribute("aria-pressed", viewer.turning);
+    if (!matched) return;
+    const now = `seen from ${Math.round((viewer.azimuth % 360 + 360) % 360)}°, ${Math.round(viewer.elevation)}° up`;
+    let text = seenFrom(matched) ? `The photo matches the view ${seenFrom(matched)}.` : "";
+    if (!this.shown) text += ` It does not turn: ${shape.mesh ? "this browser has no WebGL 2" : shape.why || "no mesh on this page"}.`;
+    else if (!viewer.isTurned()) text = matched.azimuth != null ? `Matched view: ${seenFrom(matched)}.` : text;
+    else text = `Turned: now ${now}. ${text}`;
+    $("caption").textContent = text.trim();
+  }
+
+  async copy() {
+    const path = this.matched.source;
+    let done = false;
+    try {
+      await navigator.clipboard.writeText(path);
+      done = true;
+    } catch { // no secure origin: the old way
+      const field = make("textarea", { value: path, ariaLabel: "path" });
+      document.body.append(field);
+      field.select();
+      done = document.execCommand("copy");
+      field.remove();
+      $("copy").focus();
+    }
+    $("copy").textContent = done ? "Copied" : "Select the path above and copy it";
   }
 }
 
-function direction(match) {
-  if (match.azimuth != null) return `seen from ${Math.round(match.azimuth)}°, ${Math.round(match.elevation)}° up`;
-  return match.view != null ? `like view ${match.view}` : "";
+// The view that this query matched; another one of the shape where the page has no room for it.
+function pictureOf(shape, match) {
+  return shape.pictures[match.view ?? ""] || Object.values(shape.pictures)[0];
+}
+
+function seenFrom(match) {
+  if (match.azimuth != null) return `from ${Math.round(match.azimuth)}°, ${Math.round(match.elevation)}° up`;
+  return match.view != null ? `number ${match.view}` : "";
+}
+
+function offerDownload(match) {
+  const link = $("download");
+  link.hidden = true;
+  if (!match?.source) return;
+  try {
+    link.href = `shapes/${encodeURIComponent(match.shape)}/mesh`;
+    link.hidden = false;
+  } catch { /* a name that is no text cannot stand in an address */ }
+}
+
+function bringIntoView(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (top < 0 || bottom > innerHeight && top > innerHeight / 4)
+    element.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
 }

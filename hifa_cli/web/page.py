@@ -1,10 +1,12 @@
-"""A page of rankings in one file: works offline, the shapes turning in 3D."""
+"""The page as one HTML text: a file that works offline, or what the server sends."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hifa_cli import __version__
 from hifa_cli.config import PageConfig
@@ -15,8 +17,12 @@ from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.web.document import page_contents
 
 HERE = Path(__file__).parent
-CHOOSER = '<label>query <select id="chosen"></select></label>'
-START = 'new Page(JSON.parse($("data").textContent));'
+HTML = "text/html; charset=utf-8"
+Kind = Literal["file", "served"]
+_SCRIPTS = {
+    "file": ("viewer.js", "page.js", "file.js"),
+    "served": ("viewer.js", "page.js", "crop.js", "served.js"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,37 +57,82 @@ def write_page(
         config: how large it may become.
         talk: what was left out, and progress.
 
+    Returns:
+        The page's size.
+
     Raises:
         HifaError: the file cannot be written.
     """
     contents = page_contents(gallery, rankings, config or PageConfig(), talk)
     footer = f"hifa {__version__}: {len(gallery)} shapes in {gallery.folder.resolve().name}"
-    text = assemble(contents.data, tools=CHOOSER, footer=footer, start=START)
+    text = assemble("file", contents.data, footer)
     with written_file(out) as path:
         path.write_text(text, encoding="utf-8")
     return PageReport(len(text.encode()), contents.meshes, contents.faces)
 
 
-def assemble(data: dict[str, Any] | None, *, tools: str, footer: str, start: str) -> str:
-    """The page's parts as one HTML text.
+def served_page(about: dict[str, Any]) -> tuple[bytes, str, str]:
+    """Return the page of the server: its bytes, their content type, and the policy of its header."""
+    footer = f"hifa {__version__}: {about['shapes']} shapes in {about['name']}"
+    return assemble("served", about, footer).encode(), HTML, _policy("served", frames=True)
+
+
+def login_page() -> tuple[bytes, str, str]:
+    """Return the page that asks for the token: its bytes, their content type, and its policy."""
+    text = (HERE / "login.html").read_text("utf-8").replace("<!--STYLE-->", _style())
+    policy = f"default-src 'none'; style-src {_source(_style())}; form-action 'self'; frame-ancestors 'none'"
+    return text.encode(), HTML, policy
+
+
+def assemble(kind: Kind, data: dict[str, Any], footer: str) -> str:
+    """Join the page's parts to one HTML text.
 
     Args:
+        kind: a file of rankings, or the page of the server.
         data: the document; it cannot end the script element that it stands in.
-        tools: markup of the header.
         footer: text.
-        start: the script that comes last.
+
+    Returns:
+        HTML that loads nothing.
     """
-    script = "\n".join(
-        [(HERE / "viewer.js").read_text("utf-8"), (HERE / "page.js").read_text("utf-8"), start]
-    )
     parts = {
-        "STYLE": (HERE / "page.css").read_text("utf-8"),
-        "TOOLS": tools,
+        "POLICY": _policy(kind, frames=False),
+        "STYLE": _style(),
+        "KIND": kind,
         "FOOTER": footer.replace("&", "&amp;").replace("<", "&lt;"),
-        "SCRIPT": script,
+        "SCRIPT": _script(kind),
         "DATA": json.dumps(data, ensure_ascii=True).replace("<", "\\u003c"),
     }
     text = (HERE / "page.html").read_text("utf-8")
     for name, part in parts.items():  # the document last, since it may hold anything
         text = text.replace(f"<!--{name}-->", part)
     return text
+
+
+def _policy(kind: Kind, *, frames: bool) -> str:
+    """What the browser may load and run: our own script and style by their digests, nothing from elsewhere.
+
+    ``frame-ancestors`` counts only in a header.
+    """
+    parts = [
+        "default-src 'none'",
+        "img-src data: blob:",
+        f"style-src {_source(_style())}",
+        f"script-src {_source(_script(kind))}",
+        "connect-src 'self'" if kind == "served" else "connect-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    return "; ".join([*parts, "frame-ancestors 'none'"] if frames else parts)
+
+
+def _style() -> str:
+    return "\n" + (HERE / "page.css").read_text("utf-8")
+
+
+def _script(kind: Kind) -> str:
+    return "\n" + "\n".join((HERE / name).read_text("utf-8") for name in _SCRIPTS[kind])
+
+
+def _source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

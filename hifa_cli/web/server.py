@@ -1,183 +1,232 @@
-"""A page on this machine: drop a photo, see and turn the shapes. Standard library only."""
+"""Serve the page over HTTP with the standard library; the App does the work."""
 
+import errno
 import json
-import tempfile
+import shutil
+import socket
+import socketserver
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from hifa_cli.config import PageConfig, ServeConfig
+from hifa_cli.config import ServeConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.gallery import Gallery, read_gallery, read_main
-from hifa_cli.query.parse import Query, parse_box
-from hifa_cli.query.retrieve import QueryEncoder, Wanted, encoder_for, rank
-from hifa_cli.runtime.progress import SILENT, Talk
-from hifa_cli.web.document import page_contents
-from hifa_cli.web.page import assemble
+from hifa_cli.web import access
+from hifa_cli.web.app import App
+from hifa_cli.web.page import login_page, served_page
+from hifa_cli.web.request import parse_search
 
-TOOLS = (
-    '<label id="drop" tabindex="0">drop a photo here, or choose one '
-    '<input type="file" id="file" accept="image/*" hidden></label>'
-    '<label><select id="chosen"></select></label><span id="state" role="status"></span>'
-)
-START = """
-const page = new Page(null), drop = $("drop"), past = { queries: [], shapes: [] };
-async function ask(file) {
-  $("state").textContent = "looking …";
-  const answer = await fetch("query", { method: "POST", body: file, headers: { "X-Hifa": "1" } });
-  const found = await answer.json();
-  $("state").textContent = found.error || "";
-  if (found.error) return;
-  for (const query of found.queries) {
-    query.name = file.name;
-    for (const match of query.matches) match.at += past.shapes.length;
-  }
-  past.shapes.push(...found.shapes);
-  past.queries.unshift(...found.queries);
-  page.fill(past);
+_CHUNK = 1 << 16
+_REMEDIES = {
+    errno.EADDRINUSE: "choose another --port, or 0 for a free one",
+    errno.EACCES: "ports below 1024 need rights that you do not have; choose another --port",
+    errno.EADDRNOTAVAIL: "this machine has no such address; give one of its own, 0.0.0.0, ::1 or 127.0.0.1",
+    errno.EAFNOSUPPORT: "this machine has no IPv6; give --host 127.0.0.1",
 }
-$("file").addEventListener("change", (event) => { if (event.target.files[0]) ask(event.target.files[0]); });
-for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, (event) => {
-  event.preventDefault();
-  drop.classList.toggle("over", kind === "dragover");
-  if (kind === "drop" && event.dataTransfer.files[0]) ask(event.dataTransfer.files[0]);
-});
-drop.addEventListener("keydown", (event) => { if (event.key === "Enter") $("file").click(); });
-"""
 
 
-class _Heard(Talk):
-    """Keeps the last warning, which says why a photo could not be used."""
+class Refused(Exception):
+    """A request that is answered by a status and a line."""
 
-    said = ""
-
-    def warn(self, message: str) -> None:
-        """Keep ``message``."""
-        self.said = message
-
-
-class Desk:
-    """An open gallery and its encoder; opened again when the gallery has changed.
-
-    Args:
-        folder: the gallery.
-        model: a run, where the gallery holds no model.
-        device: where the network runs.
-        config: limits.
-        talk: says what a query could not use.
-    """
-
-    def __init__(
-        self, folder: Path, model: Path | None, device: str, config: ServeConfig, talk: Talk = SILENT
-    ) -> None:
-        self.folder, self.model, self.device, self.config, self.talk = folder, model, device, config, talk
-        self.lock = threading.Lock()  # one query at a time: the network takes all cores as it is
-        self.gallery: Gallery = read_gallery(folder, device=device, talk=talk)
-        self.encoder: QueryEncoder = encoder_for(self.gallery, model, device)
-
-    def answer(self, photo: bytes, top: int, crop: str | None) -> dict[str, Any]:
-        """The page's document for one photo.
-
-        Raises:
-            HifaError: it is no picture, or the gallery cannot be opened any more.
-        """
-        try:
-            box = parse_box(crop) if crop else None
-        except ValueError as error:
-            raise HifaError(str(error)) from error
-        with self.lock, tempfile.TemporaryDirectory() as scratch:
-            self._refresh()
-            path = Path(scratch) / "photo"
-            path.write_bytes(photo)
-            wanted = Wanted(min(top, self.config.most), crop=box)
-            heard = _Heard()
-            try:
-                rankings, _ = rank(self.encoder, self.gallery, [Query("photo", path)], wanted, talk=heard)
-            except HifaError as error:
-                raise HifaError((heard.said or str(error)).replace(str(path), "the photo")) from error
-            return page_contents(self.gallery, rankings, PageConfig(), self.talk).data
-
-    def _refresh(self) -> None:
-        if read_main(self.folder) != self.gallery.document:
-            self.gallery = read_gallery(self.folder, device=self.device, talk=self.talk)
-            self.encoder = encoder_for(self.gallery, self.model, self.device)
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Handler(BaseHTTPRequestHandler):
-    """``GET /`` is the page, ``POST /query`` takes a photo's bytes and answers JSON."""
+    """``GET /`` is the page, ``POST /query`` takes photos, ``GET /shapes/ID/mesh`` gives a mesh's file."""
 
-    desk: Desk
+    app: App
+    slots: threading.BoundedSemaphore
     timeout = 60  # seconds that a silent client is kept
     server_version, sys_version = "hifa", ""
+    left = 0  # bytes of the body that were not read
 
     def do_GET(self) -> None:
-        """The page, and nothing else: no file of this machine can be asked for."""
-        if not self._is_ours() or urlsplit(self.path).path != "/":
-            self._send(HTTPStatus.NOT_FOUND, {"error": "there is only /"})
-            return
-        footer = f"{len(self.desk.gallery)} shapes in {self.desk.folder.resolve().name}"
-        text = assemble(None, tools=TOOLS, footer=footer, start=START)
-        self._send(HTTPStatus.OK, text.encode(), "text/html; charset=utf-8")
+        """Answer the page or a mesh, and nothing else: no other file of this machine can be asked for."""
+        self._answered(self._get)
 
     def do_POST(self) -> None:
-        """A photo to look for."""
-        asked = urlsplit(self.path)
-        if not self._is_ours() or asked.path != "/query" or self.headers.get("X-Hifa") is None:
-            self._send(HTTPStatus.NOT_FOUND, {"error": "photos go to /query, with the header X-Hifa"})
-            return
+        """Answer photos."""
+        self._answered(self._post)
+
+    def _answered(self, work: Any) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or not int(length):
-            self._send(HTTPStatus.LENGTH_REQUIRED, {"error": "send a photo with its Content-Length"})
-            return
-        if int(length) > self.desk.config.upload:
-            limit = self.desk.config.upload // 1_000_000
-            self.close_connection = True
-            self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": f"a photo has at most {limit} MB here"})
-            return
-        words = parse_qs(asked.query)
-        top = words.get("top", [""])[0]
+        self.left = int(length) if length.isdigit() else 0
         try:
-            photo = self.rfile.read(int(length))
-            found = self.desk.answer(photo, int(top) if top.isdigit() else 10, words.get("crop", [None])[0])
+            self._check_host()
+            work()
+        except Refused as error:
+            self._refuse(error.status, str(error))
         except HifaError as error:
-            self._send(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(error)})
+            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            self._refuse(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "an error inside hifa: the server's terminal has more"
+            )
+            raise
+
+    def _get(self) -> None:
+        asked = urlsplit(self.path)
+        parts = asked.path.split("/")
+        if asked.path == "/" and self._takes_token(asked.query):
             return
-        self._send(HTTPStatus.OK, found)
+        if not self._may_pass():
+            if asked.path != "/":
+                raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
+            self._send(HTTPStatus.UNAUTHORIZED, *login_page())
+        elif asked.path == "/":
+            self._send(HTTPStatus.OK, *served_page(self.app.about()))
+        elif parts[:2] == ["", "shapes"] and parts[3:] == ["mesh"]:
+            self._send_mesh(unquote(parts[2], errors="surrogateescape"))
+        else:
+            raise Refused(HTTPStatus.NOT_FOUND, "there are only / and /shapes/ID/mesh")
 
-    def _is_ours(self) -> bool:
-        """Whether the browser asked this machine by its own name: other sites' names may point here too."""
-        host = self.headers.get("Host", "").rsplit(":", 1)[0]
-        return host in ("127.0.0.1", "localhost", "[::1]", self.desk.config.host)
+    def _post(self) -> None:
+        asked = urlsplit(self.path)
+        if asked.path != "/query" or self.headers.get("X-Hifa") is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "photos go to /query, with the header X-Hifa")
+        if not self._may_pass():
+            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
+        if not self.left:
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "send a photo with its Content-Length")
+        if self.left > self.app.config.upload:
+            limit = self.app.config.upload // 1_000_000
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the photos of a query have at most {limit} MB here"
+            )
+        if not self.slots.acquire(blocking=False):
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many queries wait: try again in some seconds")
+        try:
+            photos, wanted = parse_search(asked.query, self.headers.get("Content-Type", ""), self._body())
+            found = self.app.query(photos, wanted)
+        finally:
+            self.slots.release()
+        self._send(HTTPStatus.OK, json.dumps(found).encode())
 
-    def _send(self, status: HTTPStatus, content: Any, kind: str = "application/json") -> None:
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cache-Control", "no-store")
+    def _body(self) -> bytes:
+        body = self.rfile.read(self.left)
+        if len(body) < self.left:
+            raise ConnectionAbortedError("the client left while it sent")
+        self.left = 0
+        return body
+
+    def _check_host(self) -> None:
+        if not access.is_allowed(self.headers.get("Host"), self.app.config):
+            name = access.host_name(self.headers.get("Host", ""))[:100]
+            raise Refused(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"this server does not answer for the name '{name}': start it with --allow-host {name}",
+            )
+
+    @property
+    def _port(self) -> int:
+        return int(self.connection.getsockname()[1])
+
+    def _may_pass(self) -> bool:
+        return access.shows_token(
+            self.app.config.token,
+            cookies=self.headers.get("Cookie", ""),
+            authorization=self.headers.get("Authorization", ""),
+            port=self._port,
+        )
+
+    def _takes_token(self, query: str) -> bool:
+        """Keep a token of the address as a cookie and take it out of the address."""
+        shown, token = parse_qs(query).get("token", [""])[0], self.app.config.token
+        if token is None or not access.same(shown, token):
+            return False
+        self.send_response(HTTPStatus.SEE_OTHER)
+        cookie = f"{access.cookie_name(self._port)}={token}; HttpOnly; SameSite=Strict; Path=/"
+        for name, value in {**access.HEADERS, "Set-Cookie": cookie, "Location": "./"}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
         self.end_headers()
+        return True
+
+    def _send_mesh(self, shape: str) -> None:
+        try:
+            path = self.app.mesh(shape)
+        except HifaError as error:
+            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            name = quote(path.name, safe="", errors="surrogateescape")
+            disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+            self._start(HTTPStatus.OK, "application/octet-stream", size, disposition)
+            shutil.copyfileobj(file, self.wfile, _CHUNK)
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        left = min(self.left, self.app.config.upload)
+        while left > 0 and (read := self.rfile.read(min(left, _CHUNK))):
+            left -= len(read)  # else the connection is reset before the browser has read why
+        self._send(status, json.dumps({"error": message}).encode())
+
+    def _send(
+        self, status: HTTPStatus, body: bytes, kind: str = "application/json", policy: str | None = None
+    ) -> None:
+        self._start(status, kind, len(body), {"Content-Security-Policy": policy} if policy else {})
         self.wfile.write(body)
+
+    def _start(self, status: HTTPStatus, kind: str, length: int, more: dict[str, str]) -> None:
+        self.send_response(status)
+        own = {"Content-Type": kind, "Content-Length": str(length)}
+        closed = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+        for name, value in {**access.HEADERS, **closed, **own, **more}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the terminal belongs to whoever started the server."""
 
 
-def make_server(desk: Desk) -> ThreadingHTTPServer:
-    """A server for ``desk``, bound and not yet serving.
+class Server(ThreadingHTTPServer):
+    """A threading server of either family that asks no name server and survives clients that leave."""
+
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without a reverse look-up; ``::`` takes IPv4 too where the system can."""
+        if self.address_family == socket.AF_INET6 and self.server_address[0] == "::":
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report errors of our own; a client that went away is none."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+def make_server(app: App) -> Server:
+    """Return a server for ``app``, bound and not yet serving.
 
     Raises:
-        HifaError: the port is taken.
+        HifaError: the host or the port cannot be bound.
     """
-    handler = type("DeskHandler", (Handler,), {"desk": desk})
+    config = app.config
+    slots = threading.BoundedSemaphore(config.waiting)
+    handler = type("AppHandler", (Handler,), {"app": app, "slots": slots})
     try:
-        server = ThreadingHTTPServer((desk.config.host, desk.config.port), handler)
+        family, address = _resolved(config)
+        kind: type[Server] = type("AppServer", (Server,), {"address_family": family})
+        return kind(address, handler)
     except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "choose another --host or --port")
+        if isinstance(error, socket.gaierror):
+            remedy = _REMEDIES[errno.EADDRNOTAVAIL]
         raise HifaError(
-            f"cannot serve on {desk.config.host}:{desk.config.port} ({error.strerror}): choose another --port"
+            f"cannot serve on {config.host} port {config.port} ({error.strerror}): {remedy}"
         ) from error
-    server.daemon_threads = True
-    return server
+
+
+def _resolved(config: ServeConfig) -> tuple[socket.AddressFamily, Any]:
+    found = socket.getaddrinfo(
+        config.host.strip("[]"), config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    return found[0][0], found[0][4]

@@ -3,6 +3,7 @@
 
 const FIELD = 10 * Math.PI / 180; // of view, as the views were drawn
 const DISTANCE = 1 / Math.sin(FIELD / 2);
+const FIT = 0.95; // of the picture, as the views were drawn
 const VERTEX = `#version 300 es
 in vec3 place; uniform mat3 camera; uniform float far, zoom, shape; out vec3 seen;
 void main() {
@@ -18,12 +19,11 @@ void main() {
 }`;
 
 class Viewer {
-  constructor(canvas) {
-    this.canvas = canvas;
+  // changed: called whenever the shape is seen from elsewhere, or spins or stops.
+  constructor(canvas, changed) {
+    Object.assign(this, { canvas, changed, count: 0, turning: false, azimuth: 30, elevation: 30, zoom: FIT });
     this.gl = canvas.getContext("webgl2", { antialias: true });
     this.home = { azimuth: 30, elevation: 30 };
-    this.count = 0;
-    this.turning = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (!this.gl) return;
     this.prepare();
     this.listen();
@@ -50,32 +50,62 @@ class Viewer {
   }
 
   listen() {
-    const canvas = this.canvas;
+    const canvas = this.canvas, fingers = new Map();
+    const spread = () => {
+      const [one, other] = [...fingers.values()];
+      return Math.hypot(one.x - other.x, one.y - other.y);
+    };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      this.turning = false;
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      this.spin(false);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons) this.turn(-event.movementX / 2, event.movementY / 2);
+      const last = fingers.get(event.pointerId);
+      if (!last) return;
+      const before = fingers.size === 2 ? spread() : 0, [x, y] = [event.clientX - last.x, event.clientY - last.y];
+      Object.assign(last, { x: event.clientX, y: event.clientY });
+      if (before) this.magnify(spread() / before);
+      else if (fingers.size === 1) this.turn(-x / 2, y / 2);
     });
-    canvas.addEventListener("wheel", (event) => {
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (event) => fingers.delete(event.pointerId));
+    canvas.addEventListener("wheel", (event) => { // a page that scrolls must not stop at the shape
+      if (document.activeElement !== canvas && !event.ctrlKey) return;
       event.preventDefault();
-      this.zoom = Math.min(8, Math.max(0.3, this.zoom * Math.exp(-event.deltaY / 800)));
-      this.stale = true;
+      this.magnify(Math.exp(-event.deltaY / (event.ctrlKey ? 200 : 800)));
     }, { passive: false });
     canvas.addEventListener("dblclick", () => this.reset());
-    canvas.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10] }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      this.turning = false;
-      this.turn(...step);
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    canvas.addEventListener("webglcontextrestored", () => {
+      this.prepare();
+      if (this.mesh) this.load(this.mesh);
     });
+    canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const steps = {
+      ArrowLeft: () => this.turn(-10, 0), ArrowRight: () => this.turn(10, 0), ArrowUp: () => this.turn(0, 10), ArrowDown: () => this.turn(0, -10),
+      "+": () => this.magnify(1.25), "=": () => this.magnify(1.25), "-": () => this.magnify(0.8), Home: () => this.reset(),
+    };
+    if (!steps[event.key]) return;
+    event.preventDefault();
+    this.spin(false);
+    steps[event.key]();
   }
 
   // A mesh: counts of corners and faces (uint32), corners (int16 x 3, of 32767), faces (uint16 x 3).
   show(base64, home) {
     if (!this.gl) return false;
+    this.mesh = base64;
+    this.load(base64);
+    this.home = home;
+    this.reset();
+    return true;
+  }
+
+  load(base64) {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
     const [corners, faces] = new Uint32Array(bytes.buffer, 0, 2);
     const gl = this.gl, start = 8 + 6 * corners;
@@ -86,41 +116,62 @@ class Viewer {
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.corners);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, bytes.subarray(start, start + 6 * faces), gl.STATIC_DRAW);
     this.count = 3 * faces;
-    this.home = home;
-    this.turning = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.reset();
-    return true;
+    this.stale = true;
   }
 
   clear() {
     this.count = 0;
+    this.turning = false;
     this.stale = true;
   }
 
+  // Back to the view that the photo matched.
   reset() {
-    this.azimuth = this.home.azimuth;
-    this.elevation = this.home.elevation;
-    this.zoom = 0.95;
-    this.stale = true;
+    Object.assign(this, this.home, { zoom: FIT, stale: true, turning: false });
+    this.changed();
+  }
+
+  isTurned() {
+    return Math.abs((this.azimuth - this.home.azimuth) % 360) > 0.5 || Math.abs(this.elevation - this.home.elevation) > 0.5;
+  }
+
+  isHome() {
+    return !this.isTurned() && this.zoom === FIT;
+  }
+
+  spin(on) {
+    if (this.turning === on) return;
+    this.turning = on;
+    this.changed();
   }
 
   turn(azimuth, elevation) {
     this.azimuth += azimuth;
     this.elevation = Math.min(90, Math.max(-90, this.elevation + elevation));
     this.stale = true;
+    this.changed();
+  }
+
+  magnify(by) {
+    this.zoom = Math.min(8, Math.max(0.3, this.zoom * by));
+    this.stale = true;
+    this.changed();
   }
 
   frame(now) {
     const passed = Math.min(100, now - (this.last || now));
     this.last = now;
     if (this.turning && this.count) this.turn(passed * 0.02, 0);
-    if (this.stale) this.draw();
+    const { clientWidth, clientHeight } = this.canvas;
+    if (clientWidth !== this.width || clientHeight !== this.height) this.stale = true; // the window changed
+    if (this.stale && clientWidth) this.draw();
     requestAnimationFrame((next) => this.frame(next));
   }
 
   draw() {
     const gl = this.gl, canvas = this.canvas, dense = window.devicePixelRatio || 1;
     const width = Math.round(canvas.clientWidth * dense), height = Math.round(canvas.clientHeight * dense);
+    [this.width, this.height] = [canvas.clientWidth, canvas.clientHeight];
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
     gl.viewport(0, 0, width, height);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);

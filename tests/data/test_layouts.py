@@ -70,7 +70,7 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) 
     picture(tmp_path / "train/a/1.png")
     with pytest.raises(HifaError, match="no photos of the split 'val': it has train"):
         find_images(tmp_path, split="val")
-    with pytest.raises(HifaError, match="no split 'dev': choose one of train, test, val"):
+    with pytest.raises(HifaError, match="the split 'dev' does not exist: choose one of train, test, val"):
         find_images(tmp_path, split="dev")
 
 

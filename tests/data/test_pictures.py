@@ -93,15 +93,15 @@ def test_half_transparent_is_mixed_with_white(tmp_path: Path) -> None:
     assert colours(path)[0] == pytest.approx((127, 127, 127), abs=1)
 
 
-def png16(values: Any) -> bytes:
-    """A 16-bit grey PNG, by hand: what it holds does not depend on how Pillow writes one."""
+def png16(values: Any, kind: int = 0, bands: int = 1) -> bytes:
+    """A 16-bit PNG, by hand: what it holds does not depend on how Pillow writes one."""
     rows = np.asarray(values, dtype=">u2")
     raw = b"".join(b"\0" + row.tobytes() for row in rows)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], 16, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", rows.shape[1] // bands, rows.shape[0], 16, kind, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -113,8 +113,58 @@ def png16(values: Any) -> bytes:
 def test_sixteen_bit_greys_are_scaled(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png16([[0, 257, 128 * 257, 65535]]))
     assert [pixel[0] for pixel in colours(tmp_path / "a.png")] == [0, 1, 128, 255]
-    (tmp_path / "dark.png").write_bytes(png16([[0, 100, 200, 255]]))  # dark, not eight-bit
-    assert [pixel[0] for pixel in colours(tmp_path / "dark.png")] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_greys_that_use_fewer_of_sixteen_bits_are_scaled_to_what_they_use(tmp_path: Path, bits: int) -> None:
+    white = (1 << bits) - 1
+    greys = np.array([[0, white // 5, white]], dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(png16(greys))
+    saved(tmp_path / "b.tiff", Image.fromarray(greys))
+    saved(tmp_path / "c.tiff", Image.fromarray(greys.astype(np.int32)))
+    for name in ("a.png", "b.tiff", "c.tiff"):
+        assert [pixel[0] for pixel in colours(tmp_path / name)] == pytest.approx([0, 51, 255], abs=1), name
+
+
+@pytest.mark.parametrize("kind", [2, 4, 6])
+def test_colours_that_use_twelve_of_sixteen_bits_are_brightened(tmp_path: Path, kind: int) -> None:
+    """PNG's kinds 2 RGB, 4 grey with alpha, 6 RGBA: Pillow keeps the upper 8 of 16 bits of all of them."""
+    bands = {2: 3, 4: 2, 6: 4}[kind]
+    values = np.full((1, 2, bands), 4095)
+    values[0, 0] //= 2
+    if kind != 2:
+        values[..., -1] = 65535
+    (tmp_path / "a.png").write_bytes(png16(values.reshape(1, -1), kind, bands))
+    assert [pixel[0] for pixel in colours(tmp_path / "a.png")] == pytest.approx([127, 255], abs=10)
+
+
+def test_the_unused_fourth_byte_of_a_bmp_is_not_transparency(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.bmp", Image.new("RGBA", (2, 2), (255, 0, 0, 0)))
+    content = bytearray(path.read_bytes())
+    header = bytearray(108)  # of version 4, which names a mask for alpha
+    header[:40] = content[14:54]
+    header[:4] = struct.pack("<I", 108)
+    header[16:20] = struct.pack("<I", 3)
+    header[40:56] = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    content[10:14] = struct.pack("<I", 122)
+    path.write_bytes(content[:14] + header + content[54:])
+    with Image.open(path) as picture:
+        assert picture.mode == "RGBA"
+    assert set(colours(path)) == {RED}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "HTML page"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "gzip"),
+    ],
+)
+def test_what_took_a_photos_place_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(HifaError, match=said):
+        read_picture(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("kind", ["<u2", ">u2", "<i4", "<f4"])
@@ -267,9 +317,10 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
 
 def test_heic_without_its_library_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
-    (tmp_path / "a.heic").write_bytes(b"x")
-    with pytest.raises(HifaError, match="pip install pillow-heif"):
-        read_picture(tmp_path / "a.heic")
+    for name, brands in (("a.heic", b"heic\0\0\0\0mif1"), ("b.jpg", b"mif1\0\0\0\0heic")):
+        (tmp_path / name).write_bytes(b"\0\0\0\x14ftyp" + brands)
+        with pytest.raises(HifaError, match="is HEIC: 'pip install pillow-heif"):
+            read_picture(tmp_path / name)
 
 
 def test_heic_is_read_where_its_library_is(tmp_path: Path) -> None:
@@ -278,6 +329,15 @@ def test_heic_is_read_where_its_library_is(tmp_path: Path) -> None:
     picture = read_picture(tmp_path / "a.heic")
     assert picture.size == (64, 32)
     assert picture.getpixel((5, 5)) == pytest.approx(RED, abs=6)
+    (tmp_path / "a.heic").rename(tmp_path / "stdin")  # what comes from standard input has no ending
+    assert read_picture(tmp_path / "stdin").size == (64, 32)
+    (tmp_path / "stdin").rename(tmp_path / "a.jpg")
+    assert read_picture(tmp_path / "a.jpg").size == (64, 32)
+
+
+def test_a_jpeg_that_is_called_heic_is_read(tmp_path: Path) -> None:
+    saved(tmp_path / "a.heic", Image.new("RGB", (8, 8), RED), format="JPEG")
+    assert colours(tmp_path / "a.heic")[0] == pytest.approx(RED, abs=4)
 
 
 def test_a_jpeg_beyond_pillows_own_limit_is_read_small(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ from hifa_cli.embeddings.encoder import default_encoder
 encoder = default_encoder(wanted=("openvino",))
 found = encoder.pictures(np.zeros((2, 3, 224, 224), np.uint8))
 loaded = [name for name in sys.modules if "telemetry" in name or name in ("torch", "timm")]
-threads = [one.name for one in threading.enumerate() if one is not threading.main_thread()]
+threads = [one.name for one in threading.enumerate() if not one.name.startswith(("MainThread", "ThreadPool"))]
 print(json.dumps({"sent": sent, "loaded": loaded, "threads": threads, "engine": encoder.engine.name,
                   "ovc": "openvino.tools.ovc" in sys.modules,
                   "home": sorted(os.listdir(os.environ["HOME"]))}))

@@ -364,7 +364,7 @@ def test_flipped_bytes_are_read_or_named_but_never_crash(tmp_path: Path) -> None
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="hifa export"):
         read_export(tmp_path / "none.h5")
-    with pytest.raises(HifaError, match="there is no embeddings file"):
+    with pytest.raises(HifaError, match="no embeddings file at"):
         read_export(tmp_path)
 
 

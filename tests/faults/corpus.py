@@ -231,7 +231,7 @@ def meshes() -> list[Case]:
             add(f"cut-{share}.{suffix}", wanted, good[: int(share * len(good))])
         add(f"zeros.{suffix}", "refused", bytes(len(good)))
         add(f"noise.{suffix}", "refused", np.random.default_rng(0).bytes(4096))
-        add(f"wrong-ending-{suffix}.{'ply' if suffix != 'ply' else 'off'}", "refused", good)
+        add(f"wrong-ending-{suffix}.{'ply' if suffix != 'ply' else 'off'}", "read", good)
     for value in ("nan", "inf", "-inf", "1e309", "1.#IND"):
         name = value.strip("-#").replace("#", "")
         add(f"{name}{value.count('-')}.off", "refused", f"OFF\n3 1 0\n{value} 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from types import SimpleNamespace
@@ -25,14 +26,25 @@ def _mesh() -> Read:
     from hifa_cli.render.views import MeshViews
     from hifa_cli.web.simplify import page_mesh
     from tests.render.shapes import box, obj_text, off_text, stl_text
+    from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
 
     config = RenderConfig(views=2, size=32)
     views = MeshViews(config)
     views.warm_up()
     with TemporaryDirectory() as folder:  # numba keeps what it compiled as pickles of its own
-        for suffix, content in (("off", off_text(box())), ("obj", obj_text(box())), ("stl", stl_text(box()))):
+        mixed = [*box().faces.tolist()[1:], [0, 1, 3, 2]]
+        for suffix, content in (
+            ("ply", Ply(extra=True).bytes_of(box().vertices, mixed)),
+            ("ply", Ply("binary_big_endian").bytes_of(box().vertices, mixed)),
+            ("ply", Ply("binary_little_endian", strips=True, length="int").bytes_of(box().vertices, mixed)),
+            ("dae", dae_text(box()).encode()),
+            ("3mf", package({"3D/3dmodel.model": model_xml(object_xml(box()))})),
+            ("off", off_text(box()).encode()),
+            ("obj", obj_text(box()).encode()),
+            ("stl", stl_text(box()).encode()),
+        ):
             place = Path(folder) / f"warm.{suffix}"
-            place.write_text(content, encoding="utf-8")
+            place.write_bytes(content)
             views(place)
         place.with_suffix(".obj").write_text("v 0 0 0\n", encoding="utf-8")
         with suppress(HifaError):
@@ -118,21 +130,33 @@ def _query() -> Read:
             [*asked, "--sheet", str(folder / "sheet.png"), "--html", str(folder / "page.html")],
             [*asked, "--json", "--class", "a"],
             ["index", "--stats", "--out", str(path)],
-            ["index", "--verify", "--out", str(path)],
             ["index", "--remove", "a/1", "--out", str(path), "--device", "cpu"],
+            verified=path,
         )
 
     return read
 
 
-def run_verbs(*commands: Sequence[str]) -> object:
-    """Run commands as typed, to the last; the first refusal is raised as the user sees it, at the end."""
+def run_verbs(*commands: Sequence[str], verified: Path | None = None) -> object:
+    """Run commands as typed, to the last; the first refusal is raised as the user sees it, at the end.
+
+    A gallery is verified before them; that the views it was made of are gone is no fault of it here.
+    """
     from typer.testing import CliRunner
 
     from hifa_cli.cli import app
     from hifa_cli.errors import HifaError
 
     refusals = []
+    if verified is not None:
+        from hifa_cli.cli.terminal import plain
+        from hifa_cli.gallery.verify import verify
+
+        refusals += [
+            " ".join(plain(fault).split())
+            for fault in verify(verified)
+            if "is gone: bring it back" not in fault
+        ]
     for command in commands:
         done = CliRunner().invoke(app, list(command))
         if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -173,11 +197,13 @@ def _checkpoint() -> Read:
     """As ``hifa train`` goes on with a run, to its next step."""
     import torch
 
+    from hifa_cli.config import ModelConfig, TrainConfig
     from hifa_cli.training.checkpoint import Best, Log, load_checkpoint
     from hifa_cli.training.trainer import _finished
     from tests.faults.made import network
 
-    settings = {"seed": 0, "train": {}, "model": {}, "photos": {"count": 2}, "shapes": {"count": 2}}
+    known = {"train": asdict(TrainConfig()), "model": asdict(ModelConfig())}
+    settings = {"seed": 0, **known, "photos": {"count": 2}, "shapes": {"count": 2}}
 
     def read(path: Path) -> object:
         done = _finished(path, dict(settings))

@@ -19,7 +19,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 
 Generator = np.random.Generator
 Way = Callable[[bytes, Generator], bytes]

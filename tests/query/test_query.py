@@ -1,15 +1,10 @@
 """Whatever a query is made of, it is answered as the network would answer it."""
 
-import base64
 import csv
-import http.client
 import io
 import json
-import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig, ServeConfig
+from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig
 from hifa_cli.data import Item, read_picture
 from hifa_cli.embeddings.encoder import graph_encoder
 from hifa_cli.embeddings.extract import embed, frozen_encoder, load_encoder
@@ -29,10 +24,8 @@ from hifa_cli.models.network import save_network
 from hifa_cli.query.parse import Query, find_queries, parse_box
 from hifa_cli.query.retrieve import Wanted, encoder_for, rank
 from hifa_cli.runtime.progress import SILENT
-from hifa_cli.web.server import Desk, Handler, make_server
 from tests.cli.test_cli import hifa, one_line
 from tests.conftest import PATTERNS, write_photos, write_views
-from tests.web.test_page import BROWSERS
 
 CPU = torch.device("cpu")
 
@@ -89,7 +82,7 @@ def test_scores_are_those_of_an_export(world: Path) -> None:
     encoder, path = load_encoder(world / "run", CPU), photo(world)
     wanted = embed(encoder, [Item("a", -1, (path,))], label="").vectors
     _, vectors = rank(encoder, read_gallery(world / "gallery"), [Query("a", path)], Wanted(1), talk=SILENT)
-    np.testing.assert_allclose(vectors, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(vectors.part, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_photo_is_answered_without_torch(world: Path) -> None:
@@ -226,9 +219,12 @@ def test_one_broken_photo_among_many_is_named_and_left_out(world: Path, tmp_path
     (tmp_path / "broken.png").write_text("no picture")
     code, out, err = hifa("query", photo(world), tmp_path / "broken.png", "-g", world / "gallery", "--json")
     assert code == 0
-    found, broken = json.loads(out)["results"]
-    assert (found["query"], broken["query"]) == (str(photo(world)), str(tmp_path / "broken.png"))
-    assert "cannot be read" in broken["error"]
+    good, bad = json.loads(out)["results"]
+    assert good["query"] == str(photo(world))
+    assert "error" not in good
+    assert bad["query"].endswith("broken.png")
+    assert bad["matches"] == []
+    assert "cannot be read" in bad["error"] or "picture" in bad["error"]
     assert "broken.png" in err
 
 
@@ -251,76 +247,6 @@ def test_empty_standard_input_is_told(tmp_path: Path) -> None:
         find_queries(["-"], tmp_path, SILENT, stdin=io.BytesIO())
 
 
-# hifa serve
-
-
-@pytest.fixture
-def served(world: Path) -> Iterator[Any]:
-    desk = Desk(world / "gallery", None, "cpu", ServeConfig(port=0, upload=100_000))
-    with make_server(desk) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
-
-
-def request(
-    port: int, method: str, path: str, body: bytes | None = None, **headers: str
-) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def test_the_server_answers_a_photo_as_the_command_does(world: Path, served: int) -> None:
-    status, page = request(served, "GET", "/")
-    assert status == 200
-    assert b"drop a photo here" in page
-    status, body = request(served, "POST", "/query?top=4", photo(world).read_bytes(), **{"X-Hifa": "1"})
-    assert status == 200
-    found = json.loads(body)["queries"][0]["matches"]
-    for one, (shape, score) in zip(found, ranked(world, photo(world), "--top", "4"), strict=True):
-        assert (one["shape"], one["score"]) == (shape, pytest.approx(score, abs=2e-6))
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "headers", "status"),
-    [
-        ("GET", "/../../etc/passwd", None, {}, 404),
-        ("GET", "/gallery.json", None, {}, 404),
-        ("GET", "/", None, {"Host": "evil.example"}, 404),
-        ("POST", "/query", b"x", {}, 404),  # a form of another site cannot send the header
-        ("POST", "/query", b"no picture", {"X-Hifa": "1"}, 422),
-        ("POST", "/query", b"", {"X-Hifa": "1"}, 411),
-        ("POST", "/query", b"x" * 100_001, {"X-Hifa": "1"}, 413),
-        ("POST", "/query?crop=9", b"x", {"X-Hifa": "1"}, 422),
-    ],
-)
-def test_the_server_refuses_what_is_no_photo_for_it(
-    method: str, path: str, body: bytes | None, headers: dict[str, str], status: int, served: int
-) -> None:
-    found, said = request(served, method, path, body, **headers)
-    assert found == status
-    assert "error" in json.loads(said)
-    assert b"/tmp" not in said
-
-
-def test_the_server_follows_a_gallery_that_changes(world: Path, tmp_path: Path) -> None:
-    from hifa_cli.gallery import update
-
-    shutil.copytree(world / "gallery", tmp_path / "g")
-    desk = Desk(tmp_path / "g", None, "cpu", ServeConfig())
-    content = photo(world).read_bytes()
-    assert len(desk.answer(content, 20, None)["shapes"]) == 9
-    update.remove(tmp_path / "g", ["bars/*"], IndexConfig())
-    assert len(desk.answer(content, 20, None)["shapes"]) == 6
-
-
 def test_encoders_of_other_models_are_refused(world: Path, tmp_path: Path) -> None:
     config = ModelConfig(backbone="test_resnet", embedding=16, size=32, resize=40)
     network = frozen_encoder(CPU, config, "none").network
@@ -329,46 +255,3 @@ def test_encoders_of_other_models_are_refused(world: Path, tmp_path: Path) -> No
     save_network(network, tmp_path, method="hifa", hifa_version="0")
     with pytest.raises(HifaError, match="made by another model"):
         encoder_for(read_gallery(world / "gallery"), tmp_path, "auto")
-
-
-def test_a_real_browser_is_shown_what_a_dropped_photo_finds(world: Path, tmp_path: Path) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"NO BROWSER ({', '.join(BROWSERS)}): the served page is not opened")
-    content = base64.b64encode(photo(world).read_bytes()).decode()
-    probe = f"""
-    const bytes = Uint8Array.from(atob("{content}"), (letter) => letter.charCodeAt(0));
-    ask(new File([bytes], "first.png")).then(() => ask(new File(["no picture"], "second.png"))).then(() => {{
-      document.title = JSON.stringify({{cards: document.querySelectorAll(".card").length,
-        first: document.querySelector(".card").textContent, said: $("state").textContent,
-        names: [...document.querySelectorAll("option")].map((one) => one.textContent)}});
-    }});
-    </script>\n</body>"""
-
-    class Probed(Handler):
-        def _send(self, status: Any, content: Any, kind: str = "application/json") -> None:
-            if isinstance(content, bytes):
-                content = content.replace(b"</script>\n</body>", probe.encode())
-            super()._send(status, content, kind)
-
-    desk = Desk(world / "gallery", None, "cpu", ServeConfig(port=0))
-    with make_server(desk) as server:
-        server.RequestHandlerClass = type("ProbedDesk", (Probed,), {"desk": desk})
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        done = subprocess.run(
-            [
-                browser, "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--dump-dom",
-                f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=8000",
-                f"http://127.0.0.1:{server.server_address[1]}/",
-            ],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        server.shutdown()
-        thread.join()
-    found = json.loads(done.stdout.partition("<title>")[2].partition("</title>")[0])
-    shape, score = ranked(world, photo(world))[0]
-    assert found["cards"] == 9
-    assert found["first"].startswith(f"1. {shape}{score:.3f}")
-    assert found["names"] == ["first.png"]
-    assert "cannot be read as a picture" in found["said"]

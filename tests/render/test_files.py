@@ -1,4 +1,4 @@
-"""The pictures' files: PNG that every reader takes, their mark, and the contact sheet."""
+"""The pictures' files: PNG that every reader takes, and their mark."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hifa_cli.render.view_io import grey_png, holds_only_views, read_mark, view_names, write_views
-from hifa_cli.viz.view_sheet import write_contact_sheet
 
 
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 40), width=st.integers(1, 40))
@@ -64,22 +63,3 @@ def test_a_folder_with_anything_else_is_not_ours_to_replace(tmp_path: Path) -> N
     assert holds_only_views(write(tmp_path))
     (tmp_path / "notes.txt").touch()
     assert not holds_only_views(tmp_path)
-
-
-def test_a_contact_sheet_shows_every_shape(tmp_path: Path) -> None:
-    shapes = []
-    for number in range(20):
-        folder = tmp_path / f"s{number}"
-        folder.mkdir()
-        write_views(folder, np.full((2, 224, 224), 10 * number, dtype=np.uint8), "")
-        shapes.append((f"klasse/stühle №{number}", folder))
-    assert write_contact_sheet(tmp_path / "sheet.png", shapes) == 20
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (16 * 112, 2 * 124)
-        assert [sheet.getpixel((112 * k + 56, 50)) for k in range(16)] == [10 * k for k in range(16)]
-        assert sheet.getpixel((3 * 112 + 56, 124 + 50)) == 190
-
-
-def test_a_contact_sheet_of_nothing_is_a_white_tile(tmp_path: Path) -> None:
-    assert write_contact_sheet(tmp_path / "sheet.png", []) == 0
-    assert (tmp_path / "sheet.png").exists()

@@ -182,7 +182,7 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
         text("OFF\n3 1 0\nnan 0 0\ninf 0 0\n2 0 nan\n3 0 1 2\n"),
         "no face that spans",
     ),
-    "text in glb": ("a.glb", text("not a mesh at all, whatever its ending says"), "cannot be read as .glb"),
+    "text in glb": ("a.glb", text("not a mesh at all, whatever its ending says"), "no readable JSON"),
     "text in ply": ("a.ply", text("not a mesh"), "cannot be read as .ply"),
     "text in 3mf": ("a.3mf", text("not a mesh"), "cannot be read as .3mf"),
     "text in dae": ("a.dae", text("not a mesh"), "cannot be read as .dae"),
@@ -190,7 +190,7 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
     "text in off": ("a.off", text("not a mesh"), "no OFF"),
     "cut stl": ("a.stl", raw(stl_bytes(box())[:-70]), "10 of 12 triangles"),
     "cut off": ("a.off", text(off_text(box())[:-30]), "cut off"),
-    "cut glb": ("a.glb", lambda path: _cut(path, through_trimesh(box())), "cannot be read as .glb"),
+    "cut glb": ("a.glb", lambda path: _cut(path, through_trimesh(box())), "is cut off"),
     "stl that says more than it has": (
         "a.stl",
         raw(b"\0" * 80 + struct.pack("<I", 4_000_000_000)),

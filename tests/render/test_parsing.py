@@ -206,7 +206,7 @@ def test_stl_text_comes_back_in_either_case() -> None:
     mesh = soup(3, 5)
     expected = mesh.vertices[mesh.faces].reshape(-1, 3)
     for text in (stl_text(mesh), stl_text(mesh).upper(), stl_text(mesh).replace("\n", "\r\n")):
-        np.testing.assert_allclose(parse_stl_text(content(text)), expected, rtol=1e-15)
+        np.testing.assert_allclose(parse_stl_text(content(text)).vertices, expected, rtol=1e-15)
 
 
 def test_stl_text_cut_within_a_face_says_so() -> None:

@@ -25,6 +25,7 @@ from hifa_cli.render.job import DrawShape
 from hifa_cli.render.pipeline import mark_of, render
 from hifa_cli.render.views import MeshViews
 from hifa_cli.render.workers import Worker
+from hifa_cli.runtime.child import program_command
 from hifa_cli.runtime.progress import Talk
 from tests.render.shapes import ball, box, chair, write_off
 
@@ -337,7 +338,7 @@ def test_a_run_that_is_interrupted_leaves_nothing_half_written(
                     time.sleep(0.02)
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(Worker, "program", ("-c", SLOW))
+    monkeypatch.setattr(Worker, "command", staticmethod(lambda: program_command(SLOW)))
     with pytest.raises(KeyboardInterrupt) as stopped:
         render([meshes], tmp_path / "v", SMALL, workers=1, talk=Interrupts())
     assert stopped.traceback  # held, as the one who reports it does: what it refers to is not cleared up

@@ -137,7 +137,7 @@ def test_every_view_is_drawn_at_the_size_and_on_the_ground_asked_for() -> None:
 
 
 def test_elevation_is_that_of_the_camera() -> None:
-    plate = box(1, 1, 0.001)
+    plate = box(1, 1, 0.004)
     from_above, from_the_side = (
         MeshViews(RenderConfig(views=1, elevation=degrees)).draw(plate, "z")[0] for degrees in (90.0, 0.0)
     )

@@ -11,6 +11,7 @@ from hifa_cli.config import RenderConfig
 from hifa_cli.errors import NoRoom
 from hifa_cli.render import workers
 from hifa_cli.render.workers import Job, StartError, Worker, draw_all, memory_limit
+from hifa_cli.runtime.child import program_command
 from hifa_cli.runtime.progress import Talk
 
 # A worker whose meshes do what their names say; no renderer, so that it starts in a moment.
@@ -49,7 +50,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by POSIX 
 
 @pytest.fixture(autouse=True)
 def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Worker, "program", ("-c", HOSTILE))
+    monkeypatch.setattr(Worker, "command", staticmethod(lambda: program_command(HOSTILE)))
 
 
 def jobs(*names: str) -> list[Job]:

@@ -66,7 +66,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_batch_has_no_place_for_the_labels_of_shapes() -> None:
-    assert Batch._fields == ("images", "labels", "shapes")
+    assert Batch._fields == ("images", "labels", "shapes", "shape_rows")
 
 
 @pytest.mark.parametrize("method", ["hifa", "hifa-gl", "hifa-g", "source-only"])

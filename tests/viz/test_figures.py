@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from hifa_cli.embeddings.io import Embeddings, Export
@@ -17,6 +18,7 @@ from hifa_cli.viz.figures import (
     BLUE,
     RED,
     Embedded,
+    class_style,
     confusion_figure,
     curves_figure,
     save,
@@ -99,6 +101,51 @@ def test_every_class_has_a_colour_and_its_name() -> None:
     assert [text.get_text() for text in figure.axes[1].texts] == list(export().classes)
 
 
+def crowded(classes: int) -> Embedded:
+    generator = np.random.default_rng(1)
+    centres = generator.uniform(-30, 30, (classes, 2))
+    labels = np.arange(1200) % classes
+    points = centres[labels] + 2 * generator.standard_normal((1200, 2))
+    return Embedded(points, labels, generator.random(1200) < 0.5)
+
+
+@pytest.mark.parametrize("classes", [15, 40])
+def test_names_hide_no_point_and_no_other_name(classes: int) -> None:
+    names = tuple(f"a long class {number}" for number in range(classes))
+    one = crowded(classes)
+    with style():
+        figure = tsne_figure([("one", one), ("two", one)], names)
+        figure.set_dpi(300)  # as it is saved: with other pixels than it was laid out for
+        figure.draw_without_rendering()
+    for axis in (figure.axes[1], figure.axes[3]):
+        texts: list[Any] = list(axis.texts)
+        for text in texts:
+            text.get_window_extent()  # puts it where its point is
+        boxes = [Text.get_window_extent(text) for text in texts]
+        points = axis.transData.transform(one.points)
+        assert len(boxes) >= 12  # the others have no room and stand in the legend only
+        for number, box in enumerate(boxes):
+            assert not ((points > box.min) & (points < box.max)).all(axis=1).any()
+            assert not any(box.overlaps(other) for other in boxes[:number])
+            assert axis.get_window_extent().contains(*box.min)
+            assert axis.get_window_extent().contains(*box.max)
+
+
+def lab(colour: str) -> Any:
+    linear = [((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in to_rgb(colour)]
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ linear / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_a_hundred_classes_differ_in_colour_or_marker_and_fifteen_in_both_senses_of_colour() -> None:
+    styles = [class_style(number) for number in range(100)]
+    assert len(set(styles)) == 100
+    colours = [lab(colour) for colour, _ in styles[:15]]
+    gaps = [np.linalg.norm(a - b) for number, a in enumerate(colours) for b in colours[:number]]
+    assert min(gaps) > 25  # CIE 1976; two greens of before had 10
+
+
 def test_curves_carry_their_points_and_their_area() -> None:
     falling = curve(np.array([9, 5, 3, 2, 1]), 10)
     with style():
@@ -127,10 +174,12 @@ def test_a_confusion_shows_the_classes_that_occur() -> None:
     matrix = np.zeros((4, 4))
     matrix[0, 0], matrix[0, 2], matrix[2, 2] = 0.75, 0.25, 1.0
     with style():
-        axis = confusion_figure([("one", matrix)], ("a", "b", "c", "d"), 1).axes[0]
+        axis, bar = confusion_figure([("one", matrix)], ("a", "b", "c", "d"), 1).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "c"]
-    np.testing.assert_array_equal(axis.images[0].get_array(), [[0.75, 0.25], [0, 1]])
+    np.testing.assert_array_equal(axis.images[0].get_array(), [[75, 25], [0, 100]])
     assert [text.get_text() for text in axis.texts] == ["75", "25", "100"]
+    assert bar.get_ylim() == (0, 100)  # of the same unit as the numbers in the cells
+    assert bar.get_ylabel() == "answers (%)"
 
 
 @pytest.mark.parametrize("ending", ["png", "pdf", "svg"])

@@ -1,0 +1,89 @@
+"""``hifa index`` beside the way of 0.1.0 (PNG files of views, then torch on one thread), in one run.
+
+    python benchmarks/index.py --meshes MESHES --most 60
+
+Both make a vector of every view of the same meshes on this machine. CPU seconds count every process;
+what a start costs is measured on one mesh and taken off, so that the figures hold for any number of meshes.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hifa_cli.render.discover import find_meshes
+
+VIEWS = 12
+_OLD = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from hifa_cli.config import RenderConfig
+from hifa_cli.data import find_shapes
+from hifa_cli.embeddings.extract import embed, frozen_encoder
+from hifa_cli.render.pipeline import render
+torch.set_num_threads(int(sys.argv[3]))
+render([Path(sys.argv[1])], Path(sys.argv[2]), RenderConfig(), workers=int(sys.argv[3]))
+embed(frozen_encoder(torch.device("cpu")), find_shapes(Path(sys.argv[2])).items, label="")
+"""
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """CPU seconds of a command and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def new(meshes: Path, out: Path, workers: int) -> float:
+    """``hifa index`` of today."""
+    words = ["index", str(meshes), "--out", str(out), "--workers", str(workers), "--quiet"]
+    pinned = ["taskset", "-c", ",".join(map(str, sorted(os.sched_getaffinity(0))[:workers]))]
+    return cpu_seconds([*pinned, sys.executable, "-m", "hifa_cli", *words])
+
+
+def old(meshes: Path, out: Path, workers: int) -> float:
+    """Views as PNG files, then torch."""
+    return cpu_seconds([sys.executable, "-c", _OLD, str(meshes), str(out), str(workers)])
+
+
+def main() -> None:
+    """Measure; print one JSON document."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--meshes", type=Path, required=True)
+    parser.add_argument("--most", type=int, default=60)
+    arguments = parser.parse_args()
+    found = find_meshes([arguments.meshes])[0]
+    chosen = found[:: max(len(found) // arguments.most, 1)][: arguments.most]
+    report: dict[str, object] = {"meshes": len(chosen), "views": VIEWS}
+    with TemporaryDirectory() as scratch:
+        many, one = Path(scratch) / "many", Path(scratch) / "one"
+        for number, mesh in enumerate(chosen):
+            for folder in (many, one) if number == 0 else (many,):
+                folder.mkdir(exist_ok=True)
+                shutil.copy(mesh.path, folder / f"{number}{mesh.path.suffix}")
+        new(one, Path(scratch) / "warm", 1)  # compiles once
+        for workers in (1, 2):
+            each = {}
+            for name, way in (("new", new), ("old", old)):
+                start = way(one, Path(scratch) / f"{name}-one-{workers}", workers)
+                whole = way(many, Path(scratch) / f"{name}-many-{workers}", workers)
+                each[name] = (whole - start) / (len(chosen) - 1)
+                report[f"{name}_{workers}_cpu_s_start"] = round(start, 2)
+                report[f"{name}_{workers}_cpu_s_a_mesh"] = round(each[name], 4)
+                report[f"{name}_{workers}_pictures_a_core_second"] = round(VIEWS / each[name], 1)
+            report[f"times_as_many_{workers}"] = round(each["old"] / each["new"], 2)
+    json.dump(report, sys.stdout, indent=2)
+
+
+if __name__ == "__main__":
+    main()

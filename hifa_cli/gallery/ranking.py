@@ -1,0 +1,202 @@
+"""Ranking the shapes of a gallery by photos: candidates by the mean view, then all that the gallery keeps."""
+
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.config import Find, RankingConfig
+from hifa_cli.gallery.columns import read_numbers
+from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.rerank import (
+    PROJECTION_VERSION,
+    Floats,
+    Graph,
+    QueryVectors,
+    Ranker,
+    blended,
+    neighbour_graph,
+    shipped_projection,
+    smoothed,
+    standardised,
+    top_half,
+)
+from hifa_cli.search.searcher import Searcher
+
+NEIGHBOURS_FILE, WEIGHTS_FILE = "neighbours", "neighbour_weights"
+_WHOLE = 200_000_000  # numbers of all views that are held in memory as float32
+
+
+def ranking_document(config: RankingConfig, model: str) -> dict[str, Any]:
+    """Return what ``gallery.json`` says of the ranking; without a projection for the model, none is named."""
+    found = shipped_projection(model) if config.project else None
+    return {**asdict(config), "project": found is not None, "projection": PROJECTION_VERSION if found else 0}
+
+
+def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | None = None) -> Ranker | None:
+    """Return the ranker that a gallery was made with; None where it ranks as the paper does.
+
+    Args:
+        document: the ``ranking`` of ``gallery.json``.
+        model: digest of the encoder.
+        classifier: (K, D) of the encoder, or None.
+
+    Raises:
+        ValueError: the projection that the gallery was made with is not in this version.
+    """
+    if document is None:
+        return None
+    config = config_of(document)
+    projection = shipped_projection(model) if config.project else None
+    if config.project and (projection is None or document["projection"] != PROJECTION_VERSION):
+        raise ValueError("another projection")
+    return Ranker(config, projection, classifier)
+
+
+def config_of(document: dict[str, Any]) -> RankingConfig:
+    """Return the options of a ``ranking`` document."""
+    return RankingConfig(**{name: document[name] for name in RankingConfig.__dataclass_fields__})
+
+
+def write_graph_of(place: Path, vectors: NDArray[np.float32], config: RankingConfig) -> int:
+    """Write the neighbours of a generation's shapes; return how many each has (0: none are used)."""
+    if not config.neighbours or not config.smooth_from <= len(vectors) <= config.smooth_most:
+        return 0
+    graph = neighbour_graph(np.asarray(vectors), config.neighbours)
+    np.save(place / f"{NEIGHBOURS_FILE}.npy", graph.rows)
+    np.save(place / f"{WEIGHTS_FILE}.npy", graph.weights)
+    return int(graph.rows.shape[1])
+
+
+def read_graph(place: Path, shapes: int, neighbours: int) -> Graph | None:
+    """Read what :func:`write_graph_of` wrote; None where a gallery has no graph."""
+    if not neighbours:
+        return None
+    rows = read_numbers(place, NEIGHBOURS_FILE, np.int32, (shapes, neighbours))
+    weights = read_numbers(place, WEIGHTS_FILE, np.float32, (shapes, neighbours))
+    if shapes and not (rows.min() >= 0 and rows.max() < shapes):
+        raise ValueError("neighbours that are not there")
+    return Graph(np.asarray(rows), np.asarray(weights))
+
+
+class GalleryRanking:
+    """Ranks one gallery's shapes.
+
+    Args:
+        config: how.
+        searcher: over the mean vectors of the shapes.
+        views: (n, V, D) unit vectors, zeros where a shape has fewer; None where they are not kept.
+        graph: neighbours, or None.
+    """
+
+    def __init__(
+        self,
+        config: RankingConfig,
+        searcher: Searcher,
+        views: NDArray[np.float16] | None,
+        graph: Graph | None,
+    ) -> None:
+        self.config, self.searcher, self._views, self.graph = config, searcher, views, graph
+
+    @cached_property
+    def _whole(self) -> Floats | None:
+        """All views in memory, where they are few enough."""
+        if self._views is None or self._views.size > _WHOLE:
+            return None
+        return np.asarray(self._views, dtype=np.float32)
+
+    def rank(
+        self, queries: QueryVectors, top: int, *, find: Find = "both", among: Rows | None = None
+    ) -> tuple[Scores, Rows]:
+        """Return the best shapes of each query: (q, k) cosines and (q, k) rows, best first.
+
+        The order is not that of the cosines: neighbours count, and the very part beside its kind.
+
+        Args:
+            queries: of q pictures.
+            top: k; fewer where there are fewer shapes.
+            find: shapes of the same kind, the very part, or what serves both.
+            among: (m,) only these rows, ascending.
+        """
+        found = [
+            self._one(kind, part, top, find, among)
+            for kind, part in zip(queries.kind, queries.part, strict=True)
+        ]
+        most = min(top, len(self.searcher.vectors) if among is None else len(among))
+        scores, rows = np.full((len(found), most), -np.inf), np.full((len(found), most), -1, dtype=np.int64)
+        for number, (mine, at) in enumerate(found):
+            scores[number, : len(mine)], rows[number, : len(at)] = mine, at
+        return scores, rows
+
+    def _one(
+        self, kind: Floats, part: Floats, top: int, find: Find, among: Rows | None
+    ) -> tuple[Floats, Rows]:
+        rows = self._candidates(kind, part, top, among)
+        if find == "part":
+            if among is not None:  # the candidates of a small gallery are all of its shapes
+                rows = rows[np.isin(rows, among)]
+            of_part = self._pooled(part, rows)
+            order = np.argsort(-of_part, kind="stable")
+            return of_part[order][:top], rows[order][:top]
+        of_part, of_kind = self._pooled(part, rows), self._pooled(kind, rows)
+        values = self._smoothed(kind, of_kind, rows)
+        if among is not None:
+            kept = np.flatnonzero(np.isin(rows, among))
+            rows, values, of_kind, of_part = rows[kept], values[kept], of_kind[kept], of_part[kept]
+        if find == "both" and len(rows):
+            values = blended(values, of_part, self.config.depth, self.config.blend)
+        order = np.argsort(-values, kind="stable")[:top]
+        return of_kind[order], rows[order]
+
+    def _candidates(self, kind: Floats, part: Floats, top: int, among: Rows | None) -> Rows:
+        """All rows of a small gallery; of a larger one the nearest by the mean of the views."""
+        count, most = len(self.searcher.vectors), max(self.config.candidates, 4 * top)
+        if count <= 2 * most:
+            return np.arange(count)
+        rows = [self.searcher.search(np.stack([kind, part]), most, among=among)[1].ravel()]
+        return np.unique(np.concatenate(rows)[np.concatenate(rows) >= 0])
+
+    def _pooled(self, query: Floats, rows: Rows) -> Floats:
+        """(k,) means over the better half of the views' cosines, or the mean view's where none are kept."""
+        if self._views is None:
+            return np.asarray(self.searcher.vectors[rows] @ query, dtype=np.float32)
+        if self._whole is not None:
+            cosines = (self._whole if len(rows) == len(self._whole) else self._whole[rows]) @ query
+        else:
+            cosines = np.asarray(self._views[rows], dtype=np.float32) @ query
+        return top_half(np.where(cosines == 0, np.nan, cosines))  # only a view that is not there gives 0
+
+    def _smoothed(self, query: Floats, scores: Floats, rows: Rows) -> Floats:
+        """(k,) smoothed scores of candidates; what is no candidate counts by its mean view."""
+        count = len(self.searcher.vectors)
+        if len(rows) == count:
+            return smoothed(standardised(scores), self.graph)
+        means = np.asarray(self.searcher.vectors[rows], dtype=np.float32) @ query
+        if self.graph is None:
+            return smoothed(standardised(scores, *self._spread(query, means, scores)), None)
+        every = np.asarray(self.searcher.vectors @ query, dtype=np.float32)
+        slope, offset = _line(means, scores)
+        every = np.asarray(slope * every + offset, dtype=np.float32)
+        every[rows] = scores
+        return smoothed(standardised(every), self.graph)[rows]
+
+    def _spread(self, query: Floats, means: Floats, scores: Floats) -> tuple[float, float]:
+        """Return mean and deviation of the scores over a large gallery, from a sample of its shapes."""
+        sample = np.linspace(0, len(self.searcher.vectors) - 1, self.config.candidates).astype(np.int64)
+        slope, offset = _line(means, scores)
+        every = slope * (np.asarray(self.searcher.vectors[sample], dtype=np.float32) @ query) + offset
+        return float(every.mean()), float(every.std())
+
+
+def _line(means: Floats, scores: Floats) -> tuple[float, float]:
+    """Return slope and offset that lead from mean views' cosines to shapes' scores, by least squares.
+
+    A single shape, or shapes that are all alike, have no slope of their own: theirs is 1.
+    """
+    centred = means.astype(np.float64) - means.mean(dtype=np.float64)
+    spread = float(centred @ centred)
+    slope = float(centred @ scores) / spread if spread > 0 else 1.0
+    return slope, float(scores.mean() - slope * means.mean())

@@ -1,0 +1,1 @@
+"""Readers of mesh formats: a file in, vertices and triangles out."""

@@ -1,0 +1,389 @@
+"""glTF 2.0 and GLB: the triangles of a scene in its rest pose (Khronos glTF 2.0, sections 3.5 to 3.7)."""
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.errors import HifaError
+from hifa_cli.render import validate
+from hifa_cli.render.readers.parts import Parts
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Object = dict[str, Any]
+
+MOST_DEPTH = 1_000  # of nodes in nodes
+MOST_NODES = 1_000_000  # with all copies
+DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
+# Extensions that may be required and are understood here, or that change no geometry.
+UNDERSTOOD = {DRACO, INSTANCING, "KHR_mesh_quantization"}
+_HARMLESS = (
+    *("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "KHR_animation", "KHR_audio", "KHR_node_"),
+    *("EXT_texture_", "EXT_lights_", "ADOBE_materials_", "MSFT_packing_", "MSFT_texture_"),
+    *(
+        "KHR_techniques_webgl",
+        "KHR_interactivity",
+        "AGI_stk_metadata",
+        "GODOT_single_root",
+        "FB_ngon_encoding",
+    ),
+    *("EXT_mesh_features", "EXT_instance_features", "EXT_structural_metadata", "EXT_mesh_manifold"),
+)
+_REMEDIES = {
+    "EXT_meshopt_compression": "decompress it, e.g. by gltf-transform",
+    "KHR_meshopt_compression": "decompress it, e.g. by gltf-transform",
+}
+_TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+_COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_MOST_VALUES = 1 << 30
+_LIST, _STRIP, _FAN = 4, 5, 6
+
+
+def read(path: Path) -> tuple[Floats, Integers]:
+    """Read the triangles of the scene that is shown, or of all root nodes where no scene is named.
+
+    Raises:
+        HifaError: it is not glTF 2.0, is damaged, or needs an extension that is not understood.
+    """
+    try:
+        document, binary = _opened(path.read_bytes())
+        return Scene(document, binary, validate.OwnFolder(path)).triangles()
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
+        raise HifaError("is damaged: its glTF refers to what it does not have") from None
+
+
+def _opened(content: bytes) -> tuple[Object, bytes | None]:
+    """The JSON document and the binary chunk, of either form, whatever the file is called."""
+    binary = None
+    if content[:4] == b"glTF":
+        version, length = struct.unpack_from("<II", content, 4)
+        if version != 2:
+            raise HifaError(f"is glTF {version}: only glTF 2 is read; convert it")
+        if length > len(content):
+            raise HifaError(f"is cut off: {len(content)} of {length} bytes are there")
+        text, place = b"", 12
+        while place + 8 <= length:
+            size, kind = struct.unpack_from("<II", content, place)
+            chunk = content[place + 8 : place + 8 + size]
+            if kind == 0x4E4F534A and not text:
+                text = chunk
+            elif kind == 0x004E4942 and binary is None:
+                binary = chunk
+            place += 8 + size + (-size % 4)
+    else:
+        text = content
+    try:
+        document = json.loads(text.decode("utf-8-sig").rstrip("\0 "))
+    except (ValueError, RecursionError):
+        raise HifaError("is damaged: its glTF has no readable JSON") from None
+    if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
+        raise HifaError("is not glTF 2: it has no 'asset'")
+    version_text = str(document["asset"].get("version", ""))
+    if not version_text.startswith("2"):
+        raise HifaError(f"is glTF {version_text[:8]}: only glTF 2 is read; convert it")
+    return document, binary
+
+
+class Scene:
+    """A glTF document and its buffers.
+
+    Args:
+        document: the JSON.
+        binary: the binary chunk of a GLB, or None.
+        folder: gives the files that buffers name.
+    """
+
+    def __init__(self, document: Object, binary: bytes | None, folder: validate.OwnFolder) -> None:
+        self.document, self.binary, self.folder = document, binary, folder
+        self._buffers: dict[int, bytes] = {}
+        self._accessors: dict[int, NDArray[Any]] = {}
+        self._draco: dict[int, tuple[Floats, Integers]] = {}
+        self._seen = 0
+        for name in self._list("extensionsRequired"):
+            if name not in UNDERSTOOD and not str(name).startswith(_HARMLESS):
+                remedy = _REMEDIES.get(str(name), "save it without this extension")
+                raise HifaError(f"needs the glTF extension {str(name)[:60]}, which is not read: {remedy}")
+
+    def _list(self, name: str) -> list[Any]:
+        found = self.document.get(name, [])
+        if not isinstance(found, list):
+            raise ValueError(name)
+        return found
+
+    def triangles(self) -> tuple[Floats, Integers]:
+        """(n, 3) vertices and (m, 3) faces of everything in the scene."""
+        places = dict(self._placed())
+        parts = Parts()
+        for number, place in places.items():
+            node = self._list("nodes")[number]
+            if "mesh" not in node:
+                continue
+            if "skin" in node:
+                self._add_skinned(parts, node, places)
+                continue
+            bodies = list(self._bodies(node))
+            for instance in self._instances(node):
+                for vertices, faces, _ in bodies:
+                    parts.add(vertices, faces, place @ instance)
+        return parts.joined()
+
+    def _roots(self) -> list[int]:
+        scenes, nodes = self._list("scenes"), self._list("nodes")
+        if scenes:
+            return list(_at(scenes, self.document.get("scene", 0)).get("nodes", []))
+        below = {child for node in nodes for child in node.get("children", [])}
+        return [number for number in range(len(nodes)) if number not in below]
+
+    def _placed(self) -> Iterator[tuple[int, Floats]]:
+        """Every node of the scene with its (4, 4) place in the world."""
+        nodes = self._list("nodes")
+        waiting = [(root, np.eye(4), 0) for root in reversed(self._roots())]
+        seen: set[int] = set()
+        while waiting:
+            number, above, depth = waiting.pop()
+            node = _at(nodes, number)
+            if number in seen or depth > MOST_DEPTH:
+                raise HifaError("has nodes in circles, or one node in two places: it is no tree")
+            seen.add(number)
+            place = above @ _transform(node)
+            yield number, place
+            waiting += [(child, place, depth + 1) for child in reversed(node.get("children", []))]
+
+    def _instances(self, node: Object) -> list[Floats]:
+        """(4, 4) places of the copies that EXT_mesh_gpu_instancing makes of a node's mesh; one without it."""
+        extension = node.get("extensions", {}).get(INSTANCING)
+        if extension is None:
+            return [np.eye(4)]
+        columns = {name: self.accessor(number) for name, number in extension["attributes"].items()}
+        known = {
+            name: values for name, values in columns.items() if name in ("TRANSLATION", "ROTATION", "SCALE")
+        }
+        count = min((len(values) for values in columns.values()), default=0)
+        if not count or count > MOST_NODES:
+            raise HifaError("has a mesh with no copies, or too many, in EXT_mesh_gpu_instancing")
+        keys = {"TRANSLATION": "translation", "ROTATION": "rotation", "SCALE": "scale"}
+        return [
+            _transform({keys[name]: values[row].tolist() for name, values in known.items()})
+            for row in range(count)
+        ]
+
+    def _bodies(self, node: Object) -> Iterator[tuple[Floats, Integers, Object]]:
+        """The primitives of a node's mesh that have faces, each with what it was made from."""
+        mesh = _at(self._list("meshes"), node["mesh"])
+        weights = node.get("weights", mesh.get("weights", []))
+        for primitive in mesh["primitives"]:
+            attributes = primitive.get("attributes", {})
+            if "POSITION" not in attributes or primitive.get("mode", _LIST) not in (_LIST, _STRIP, _FAN):
+                continue
+            compressed = primitive.get("extensions", {}).get(DRACO)
+            plain = "bufferView" in _at(self._list("accessors"), attributes["POSITION"])
+            if compressed is not None and not (plain and DRACO not in self._list("extensionsRequired")):
+                vertices, faces = self._unpacked(compressed)
+            else:
+                vertices, faces = self._plain(primitive)
+            for weight, target in zip(weights, primitive.get("targets", []), strict=False):
+                if weight and "POSITION" in target:
+                    vertices = vertices + float(weight) * self._vectors(target["POSITION"])
+            yield vertices, faces, primitive
+
+    def _plain(self, primitive: Object) -> tuple[Floats, Integers]:
+        vertices = self._vectors(primitive["attributes"]["POSITION"])
+        if "indices" in primitive:
+            corners = self.accessor(primitive["indices"]).astype(np.int64).ravel()
+        else:
+            corners = np.arange(len(vertices))
+        return vertices, _faces(corners, primitive.get("mode", _LIST))
+
+    def _vectors(self, number: int) -> Floats:
+        found = self.accessor(number)
+        if found.ndim != 2 or found.shape[1] != 3:
+            raise ValueError("positions of another type")
+        return found.astype(np.float64)
+
+    def _unpacked(self, compressed: Object) -> tuple[Floats, Integers]:
+        """A primitive that Draco has compressed.
+
+        Raises:
+            HifaError: DracoPy is not installed, or the data is damaged.
+        """
+        try:
+            import DracoPy
+        except ImportError:
+            raise HifaError('is compressed by Draco: pip install "hifa-cli[draco]"') from None
+        view = int(compressed["bufferView"])
+        if view not in self._draco:
+            try:
+                mesh = DracoPy.decode(bytes(self._view(view)))
+                points = np.asarray(mesh.points, dtype=np.float64).reshape(-1, 3)
+                faces = np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)
+            except Exception:  # its exceptions have no common base but this
+                raise HifaError("is damaged: a part that Draco compressed cannot be unpacked") from None
+            self._draco[view] = points, faces
+        return self._draco[view]
+
+    def _add_skinned(self, parts: Parts, node: Object, places: dict[int, Floats]) -> None:
+        """Add a skinned mesh in its rest pose; the place of its own node does not count (3.7.3.3)."""
+        skin = _at(self._list("skins"), node["skin"])
+        joints = np.stack([places.get(joint, np.eye(4)) for joint in skin["joints"]])
+        if "inverseBindMatrices" in skin:
+            inverse = self.accessor(skin["inverseBindMatrices"]).astype(np.float64).reshape(-1, 4, 4)
+            joints = joints @ inverse[: len(joints)].swapaxes(1, 2)
+        for vertices, faces, primitive in self._bodies(node):
+            parts.add(self._posed(vertices, primitive["attributes"], joints), faces, np.eye(4))
+
+    def _posed(self, vertices: Floats, attributes: Object, joints: Floats) -> Floats:
+        """(n, 3) vertices moved by their joints."""
+        sets = [number for number in range(8) if f"JOINTS_{number}" in attributes]
+        if not sets:
+            return vertices
+        moved, total = np.zeros_like(vertices), np.zeros((len(vertices), 1))
+        whole = np.column_stack([vertices, np.ones(len(vertices))])
+        for number in sets:
+            at = self.accessor(attributes[f"JOINTS_{number}"]).astype(np.int64)
+            weights = self.accessor(attributes[f"WEIGHTS_{number}"]).astype(np.float64)
+            for column in range(at.shape[1]):
+                share = weights[:, column : column + 1]
+                if (used := np.flatnonzero(share[:, 0])).size:
+                    turned = np.einsum("nij,nj->ni", joints[at[used, column]][:, :3], whole[used])
+                    moved[used] += share[used] * turned
+                    total[used] += share[used]
+        posed: Floats = np.where(total > 0, moved / np.where(total > 0, total, 1), vertices)
+        return posed
+
+    def accessor(self, number: int) -> NDArray[Any]:
+        """(count, width) numbers: normalised integers as reals, sparse ones filled in."""
+        if number not in self._accessors:
+            self._accessors[number] = self._read_accessor(_at(self._list("accessors"), number))
+        return self._accessors[number]
+
+    def _read_accessor(self, about: Object) -> NDArray[Any]:
+        width, count = _TYPES[about["type"]], int(about["count"])
+        kind = np.dtype(_COMPONENTS[about["componentType"]])
+        if count < 0 or count * width > _MOST_VALUES:
+            raise ValueError("a count that no file has")
+        if "bufferView" in about:
+            values = self._strided(about["bufferView"], int(about.get("byteOffset", 0)), kind, count, width)
+        else:
+            if "sparse" not in about and count * width > 1 << 24:
+                raise ValueError("zeros without measure")
+            values = np.zeros((count, width), dtype=kind)
+        if "sparse" in about:
+            values = self._filled_in(values, about["sparse"], kind, width)
+        return _real(values) if about.get("normalized") else values
+
+    def _filled_in(
+        self, values: NDArray[Any], sparse: Object, kind: np.dtype[Any], width: int
+    ) -> NDArray[Any]:
+        count, at, what = int(sparse["count"]), sparse["indices"], sparse["values"]
+        index = np.dtype(_COMPONENTS[at["componentType"]])
+        rows = self._strided(at["bufferView"], int(at.get("byteOffset", 0)), index, count, 1).ravel()
+        values = values.copy()
+        values[rows.astype(np.int64)] = self._strided(
+            what["bufferView"], int(what.get("byteOffset", 0)), kind, count, width
+        )
+        return values
+
+    def _strided(self, view: int, offset: int, kind: np.dtype[Any], count: int, width: int) -> NDArray[Any]:
+        """(count, width) numbers of a buffer view."""
+        about = _at(self._list("bufferViews"), view)
+        content = self._view(view)
+        size = kind.itemsize * width
+        stride = int(about.get("byteStride", 0)) or size
+        needed = offset + stride * (count - 1) + size if count else 0
+        if offset < 0 or stride < kind.itemsize or needed > len(content):
+            raise HifaError("is cut off: its buffers are shorter than its meshes say")
+        shape, strides = (count, width), (stride, kind.itemsize)
+        found: NDArray[Any] = (
+            np.ndarray(shape, kind, content, offset, strides) if count else np.zeros(shape, kind)
+        )
+        return found
+
+    def _view(self, number: int) -> memoryview:
+        about = _at(self._list("bufferViews"), number)
+        if any(name in about.get("extensions", {}) for name in _REMEDIES):
+            raise HifaError("is compressed by meshopt: decompress it, e.g. by gltf-transform")
+        start, length = int(about.get("byteOffset", 0)), int(about["byteLength"])
+        content = self._buffer(int(about["buffer"]))
+        if start < 0 or length < 0 or start + length > len(content):
+            raise HifaError("is cut off: its buffers are shorter than its meshes say")
+        return memoryview(content)[start : start + length]
+
+    def _buffer(self, number: int) -> bytes:
+        if number not in self._buffers:
+            uri = _at(self._list("buffers"), number).get("uri")
+            if uri is None:
+                if self.binary is None or number != 0:
+                    raise HifaError("is damaged: a buffer has no bytes")
+                self._buffers[number] = self.binary
+            elif str(uri).startswith("data:"):
+                self._buffers[number] = _data(str(uri))
+            else:
+                self._buffers[number] = self.folder.get(str(uri))
+        return self._buffers[number]
+
+
+def _at(values: list[Any], number: Any) -> Any:
+    """An entry by its number, which must not be negative."""
+    if not isinstance(number, int) or number < 0:
+        raise IndexError(number)
+    return values[number]
+
+
+def _data(uri: str) -> bytes:
+    head, _, body = uri.partition(",")
+    try:
+        return (
+            base64.b64decode(unquote_to_bytes(body)) if head.endswith(";base64") else unquote_to_bytes(body)
+        )
+    except binascii.Error:
+        raise HifaError("is damaged: a buffer in its text is not base64") from None
+
+
+def _real(values: NDArray[Any]) -> Floats:
+    """Normalised integers as reals (3.6.2.2)."""
+    most = float(np.iinfo(values.dtype).max)
+    found: Floats = np.maximum(values.astype(np.float64) / most, -1.0)
+    return found
+
+
+def _faces(corners: Integers, mode: int) -> Integers:
+    """(m, 3) triangles of a list, a strip or a fan of corners."""
+    if mode == _LIST:
+        return corners[: len(corners) // 3 * 3].reshape(-1, 3)
+    if len(corners) < 3:
+        return np.empty((0, 3), dtype=np.int64)
+    if mode == _FAN:
+        return np.column_stack([np.full(len(corners) - 2, corners[0]), corners[1:-1], corners[2:]])
+    faces = np.column_stack([corners[:-2], corners[1:-1], corners[2:]])
+    faces[1::2, :2] = faces[1::2, 1::-1]
+    return faces
+
+
+def _transform(node: Object) -> Floats:
+    """(4, 4) of a node: its matrix, else translation · rotation · scale."""
+    if "matrix" in node:
+        found = np.array(node["matrix"], dtype=np.float64).reshape(4, 4).T
+    else:
+        x, y, z, w = (float(value) for value in node.get("rotation", (0, 0, 0, 1)))
+        length = math.sqrt(x * x + y * y + z * z + w * w) or 1.0
+        x, y, z, w = x / length, y / length, z / length, w / length
+        turned = np.array([
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ])  # fmt: skip
+        found = np.eye(4)
+        found[:3, :3] = turned * np.array(node.get("scale", (1, 1, 1)), dtype=np.float64).reshape(3)
+        found[:3, 3] = np.array(node.get("translation", (0, 0, 0)), dtype=np.float64).reshape(3)
+    if not np.isfinite(found).all():
+        raise HifaError("has a node whose place is not a number")
+    return found

@@ -1,0 +1,62 @@
+"""Text of meshes: encodings other than UTF-8, and numbers with decimal commas."""
+
+import codecs
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.errors import HifaError
+from hifa_cli.render.parsing import Bytes
+
+_COMMA = re.compile(rb"[\s\"'>][-+]?\d*,\d+([eE][-+]?\d+)?(?=[\s\"'<]|$)")
+_LOOKED_AT = 64  # bytes that tell UTF-16 without its mark
+
+
+def utf8(content: Bytes) -> Bytes:
+    """Return a text's bytes as UTF-8, where they are UTF-16 or UTF-32; else as they are.
+
+    Raises:
+        HifaError: it begins as UTF-16 or UTF-32 and is damaged.
+    """
+    name = encoding_of(content[:_LOOKED_AT].tobytes())
+    if name is None:
+        return content
+    try:
+        text = content.tobytes().decode(name)
+    except UnicodeDecodeError:
+        raise HifaError(f"begins as {name.upper()} text and is damaged: save it as UTF-8") from None
+    return np.frombuffer(text.lstrip("\ufeff").encode(), dtype=np.uint8)
+
+
+def encoding_of(head: bytes) -> str | None:
+    """Return the wide encoding of a text that begins with ``head``; None for every other."""
+    marks = {
+        codecs.BOM_UTF32_LE: "utf-32",
+        codecs.BOM_UTF32_BE: "utf-32",
+        codecs.BOM_UTF16_LE: "utf-16",
+        codecs.BOM_UTF16_BE: "utf-16",
+    }
+    if name := next((name for mark, name in marks.items() if head.startswith(mark)), None):
+        return name
+    for name, letters, zeros in (("utf-16-le", head[::2], head[1::2]), ("utf-16-be", head[1::2], head[::2])):
+        if len(head) >= 8 and not any(zeros) and all(9 <= letter < 127 for letter in letters):
+            return name
+    return None
+
+
+def refuse_commas(vertices: NDArray[np.float64], text: Bytes) -> None:
+    """Refuse a text whose numbers have decimal commas: read on, its parts would be missing.
+
+    Args:
+        vertices: (n, 3) as they were read; only where some are not numbers the text is looked through.
+        text: the bytes that they were read from.
+
+    Raises:
+        HifaError: it has such numbers.
+    """
+    if np.isfinite(vertices).all():
+        return
+    if found := _COMMA.search(b" " + text.tobytes()):
+        word = found[0][1:].decode()
+        raise HifaError(f"has numbers with commas ({word}): write them with decimal points")

@@ -1,0 +1,62 @@
+"""XML of meshes: parsed without document types, entities, network or other files."""
+
+from typing import Any
+
+from hifa_cli.errors import HifaError
+
+# what lxml is asked for wherever it reads a stranger's file
+SAFE: dict[str, Any] = {
+    "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": True,
+    "remove_comments": True, "remove_pis": True,
+}  # fmt: skip
+_HARMLESS = (200, 201, 202, 203, 204, 205)  # libxml2's errors about namespaces and their prefixes
+
+
+def parsed(content: bytes, kind: str) -> Any:
+    """Return the root of a document whose document type was refused before (:mod:`..validate`).
+
+    Names in it may be in another encoding than it says: geometry is ASCII.
+
+    Raises:
+        HifaError: it is not well-formed; ``kind`` says what it should have been.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(**SAFE, recover=True)
+    latin = b"\0" not in content[:64] and not _is_utf8(content)
+    if latin:
+        parser = etree.XMLParser(**SAFE, recover=True, encoding="iso-8859-1")
+    try:
+        root = etree.fromstring(content, parser)
+        faults = [one for one in parser.error_log if one.type not in _HARMLESS]
+    except etree.XMLSyntaxError as error:
+        root, faults = None, [*error.error_log]
+    if root is not None and not faults:
+        return root
+    line = faults[0].line if faults else 0
+    where = f"line {line}" if line else "its beginning"
+    raise HifaError(f"cannot be read as {kind}: its XML is cut off or damaged at {where}")
+
+
+def name_of(element: Any) -> str:
+    """Return an element's name without its namespace, or a prefix that is not declared."""
+    tag = element.tag
+    return tag.rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
+
+
+def children(element: Any, *names: str) -> list[Any]:
+    """Return the children that have one of these names."""
+    return [child for child in element if name_of(child) in names]
+
+
+def child(element: Any, name: str) -> Any:
+    """Return the first child of a name, or None."""
+    return next((one for one in element if name_of(one) == name), None)
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,220 @@
+"""Rank shapes by a photo without training: what is done to vectors of photos and views, and to their cosines.
+
+All scores are signed cosines. ``f`` is a picture's pooled feature, ``unit(x) = x / ‖x‖``.
+
+- Nuisance attribute projection N (Campbell et al., 2006): directions in which photos of a shape differ from
+  its views are damped, on both sides.
+- Semantic query: ``unit(unit(f) + c·max(p)·unit(Wᵀp))``; p is the encoder's own class posterior, W its
+  classifier less the mean of its rows. The surer the encoder is of a class, the more its direction counts.
+- Top half: a shape's score is the mean over the larger half of its views' cosines.
+- Smoothing: a shape also gets what its neighbours in the gallery get. ``e = exp(2z)`` for scores z
+  standardised over the gallery; ``e + A e`` for the row-normalised graph A of nearest neighbours.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.config import RankingConfig
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+BLOCK = 2048  # rows multiplied at once
+PROJECTION_FILE = "nuisance.npz"
+PROJECTION_VERSION = 1  # raised whenever the file is fitted anew
+
+
+def unit(vectors: NDArray[Any]) -> Floats:
+    """Return (…, D) vectors of unit length; those without length stay zero."""
+    lengths = np.linalg.norm(vectors.astype(np.float32), axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+def posterior(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return (N, K) class probabilities of (N, K) logits."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Nuisance attribute projection: ``N(y) = y − ((y Q) ∘ s) Qᵀ``.
+
+    Attributes:
+        basis: (D, k) orthonormal directions Q.
+        damping: (k,) shares s that are taken away, in 0 … 1.
+        model: digest of the encoder that it was fitted for.
+    """
+
+    basis: Floats
+    damping: Floats
+    model: str
+
+    def __call__(self, vectors: NDArray[Any]) -> Floats:
+        """Return N of (…, D) vectors."""
+        return np.asarray(vectors - ((vectors @ self.basis) * self.damping) @ self.basis.T, dtype=np.float32)
+
+
+def fit_projection(photos: Floats, means: Floats, model: str, directions: int = 32) -> Projection:
+    """Fit a projection to photos of known shapes.
+
+    Args:
+        photos: (n, D) unit features of photos.
+        means: (n, D) for each photo the mean of its shape's unit view features.
+        model: digest of the encoder.
+        directions: k.
+
+    Returns:
+        The k largest eigenpairs (w, Q) of the uncentred covariance of ``photos − means``; with t the mean
+        eigenvalue, ``s = 1 − √(10t / (w + 10t))``.
+    """
+    errors = (photos - means).astype(np.float64)
+    covariance = errors.T @ errors / len(errors)
+    values, vectors = np.linalg.eigh(covariance)
+    largest, basis = values[::-1][:directions], vectors[:, ::-1][:, :directions]
+    floor = 10 * np.trace(covariance) / len(covariance)
+    damping = 1 - np.sqrt(floor / (largest + floor))
+    return Projection(basis.astype(np.float32), damping.astype(np.float32), model)
+
+
+def shipped_projection(model: str) -> Projection | None:
+    """Return the projection that this package ships for an encoder, or None where it has none for it."""
+    with (files("hifa_cli.search") / PROJECTION_FILE).open("rb") as file:
+        stored = np.load(file, allow_pickle=False)
+        if str(stored["model"]) != model:
+            return None
+        return Projection(stored["basis"].astype(np.float32), stored["damping"].astype(np.float32), model)
+
+
+class QueryVectors(NamedTuple):
+    """What q queries are compared by.
+
+    Attributes:
+        kind: (q, D) unit, with the semantic term.
+        part: (q, D) unit, without.
+    """
+
+    kind: Floats
+    part: Floats
+
+
+class Ranker:
+    """Turns features into vectors to compare, as one gallery has it.
+
+    Args:
+        config: what is done.
+        projection: N, or None.
+        classifier: (K, D) of the encoder, or None where it has none.
+    """
+
+    def __init__(
+        self, config: RankingConfig, projection: Projection | None, classifier: Floats | None = None
+    ) -> None:
+        self.config, self.projection = config, projection
+        self._semantics = None if classifier is None else classifier - classifier.mean(axis=0)
+
+    @property
+    def mark(self) -> str:
+        """What the vectors of views depend on besides the encoder."""
+        return f"ranked, projection {PROJECTION_VERSION if self.projection is not None else 0}"
+
+    def views(self, features: NDArray[Any]) -> Floats:
+        """Return (…, D) unit vectors of views or photos from (…, D) pooled features."""
+        vectors = unit(features)
+        return vectors if self.projection is None else unit(self.projection(vectors))
+
+    def queries(self, features: Floats, logits: Floats | None) -> QueryVectors:
+        """Return what pictures are compared by.
+
+        Args:
+            features: (N, D) pooled features.
+            logits: (N, K) of the encoder's classifier, or None.
+        """
+        part = self.views(features)
+        if logits is None or self._semantics is None or not self.config.semantic:
+            return QueryVectors(part, part)
+        likely = posterior(logits)
+        meaning = self.views(likely.astype(np.float32) @ self._semantics)
+        weight = (self.config.semantic * likely.max(axis=1, keepdims=True)).astype(np.float32)
+        return QueryVectors(unit(part + weight * meaning), part)
+
+
+def top_half(cosines: Floats) -> Floats:
+    """Return (…) means over the larger half of (…, V) cosines; NaN stands for a view that is not there."""
+    views = cosines.shape[-1]
+    ordered = np.sort(cosines, axis=-1)  # NaN last
+    there = views - np.isnan(ordered).sum(axis=-1, keepdims=True)
+    places = np.arange(views)
+    counted = (places >= there // 2) & (places < there)
+    kept = np.where(counted, ordered, 0).sum(axis=-1)
+    return np.asarray(kept / np.maximum(counted.sum(axis=-1), 1), dtype=np.float32)
+
+
+class Graph(NamedTuple):
+    """Each shape's neighbours in a gallery: (n, k) rows and (n, k) weights, each row's sum 1 or 0."""
+
+    rows: NDArray[np.int32]
+    weights: Floats
+
+
+def neighbour_graph(means: Floats, neighbours: int) -> Graph:
+    """Return each shape's nearest neighbours by its cosine, once the gallery's mean is taken off.
+
+    Args:
+        means: (n, D) unit vectors of the shapes.
+        neighbours: k; fewer where there are fewer shapes.
+    """
+    centred = unit(means - np.asarray(means, dtype=np.float32).mean(axis=0))
+    count = min(neighbours, len(means) - 1)
+    rows = np.zeros((len(means), count), dtype=np.int32)
+    weights = np.zeros((len(means), count), dtype=np.float32)
+    for start in range(0, len(means), BLOCK):
+        cosines = centred[start : start + BLOCK] @ centred.T
+        cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -np.inf
+        best = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        best.sort(axis=1)
+        found = np.maximum(np.take_along_axis(cosines, best, axis=1), 0)
+        total = found.sum(axis=1, keepdims=True)
+        rows[start : start + BLOCK], weights[start : start + BLOCK] = (
+            best,
+            found / np.where(total > 0, total, 1),
+        )
+    return Graph(rows, weights)
+
+
+def smoothed(standardised: Floats, graph: Graph | None) -> Floats:
+    """Return ``e + A e`` with ``e = exp(2z)`` of (n,) standardised scores z; ``e`` alone without a graph."""
+    powers = np.exp(2 * standardised)
+    if graph is None:
+        return powers
+    return np.asarray(powers + (graph.weights * powers[graph.rows]).sum(axis=1), dtype=np.float32)
+
+
+def standardised(scores: Floats, mean: float | None = None, deviation: float | None = None) -> Floats:
+    """Return (n,) scores less their mean, over their deviation (of 1 where they are all alike)."""
+    middle = scores.mean() if mean is None else mean
+    width = scores.std() if deviation is None else deviation
+    return np.asarray((scores - middle) / (width if width > 0 else 1), dtype=np.float32)
+
+
+def blended(kind: Floats, part: Floats, depth: int, weight: float) -> Floats:
+    """Return (n,) scores that order the best by kind anew: ``z(log kind) + weight·z(part)`` among the first.
+
+    Args:
+        kind: (n,) positive smoothed scores.
+        part: (n,) cosines of the very part.
+        depth: how many of the best by kind are ordered anew; the others stay behind them.
+        weight: of the very part.
+    """
+    logs = np.log(kind)
+    order = np.argsort(-logs, kind="stable")
+    first = order[:depth]
+    mixed = standardised(logs[first]) + weight * standardised(part[first])
+    result = np.empty_like(logs)
+    result[order[depth:]] = logs[order[depth:]] - logs.max() + mixed.min() - 1
+    result[first] = mixed
+    return result

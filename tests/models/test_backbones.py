@@ -1,0 +1,68 @@
+"""One table says how every backbone is built and fed, and whose weights may be used for what."""
+
+import pytest
+import timm
+import torch
+
+from hifa_cli.config import IMAGENET_MEAN, TrainConfig
+from hifa_cli.embeddings.extract import untrained
+from hifa_cli.errors import HifaError
+from hifa_cli.models.backbones import ACCEPT, Backbone, backbone_of, licence_note
+from hifa_cli.models.network import build_trunk
+from hifa_cli.training.setup import model_config
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_384", "vit_base_patch16_siglip_224", "mobilenetv2_100"])
+def test_training_prepares_pictures_as_the_pretraining_did(name: str) -> None:
+    known = timm.get_pretrained_cfg(name)
+    assert known is not None
+    trained = model_config(TrainConfig(backbone=name), ("a",))
+    assert (trained.mean, trained.std) == (known.mean, known.std)
+    assert (trained.mean, trained.std) == (untrained(name).mean, untrained(name).std)
+
+
+def test_a_model_of_one_fixed_size_is_built_for_the_size_that_is_asked_for() -> None:
+    trunk = build_trunk("vit_tiny_patch16_384", 64).eval()
+    with torch.inference_mode():
+        low, high = trunk(torch.zeros(1, 3, 64, 64))
+    assert (low.shape, high.shape) == ((1, 192, 4, 4), (1, 192))
+
+
+def test_torchvisions_transformers_are_built_for_the_size_too() -> None:
+    with torch.inference_mode():
+        low, _ = build_trunk("torchvision/vit_b_32", 64).eval()(torch.zeros(1, 3, 64, 64))
+    assert low.shape[-2:] == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["resnet18.nope", "nope", "hf-hub:a/b", "vit_tiny_patch16_384.nope"])
+def test_a_wrong_name_or_tag_is_one_line(name: str) -> None:
+    with pytest.raises(HifaError, match="no backbone") as caught:
+        backbone_of(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_impossible_size_is_one_line() -> None:
+    with pytest.raises(HifaError, match="cannot be built for pictures of 8"):
+        build_trunk("vit_tiny_patch16_384", 8)
+
+
+def test_short_names_stand_for_dinov2_at_224() -> None:
+    row = backbone_of("dinov2-small")
+    assert (row.size, row.fixed, row.licence, row.mean) == (224, True, "apache-2.0", IMAGENET_MEAN)
+    assert untrained("dinov2-small").size == 224
+    assert untrained("vit_small_patch14_dinov2", 224).size == 224
+
+
+def test_non_commercial_weights_are_refused_until_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ACCEPT, raising=False)
+    row = replace_licence("cc-by-nc-4.0")
+    with pytest.raises(HifaError, match="--accept-licence"):
+        licence_note(row)
+    monkeypatch.setenv(ACCEPT, "1")
+    assert "cc-by-nc-4.0" in licence_note(row)
+    assert licence_note(replace_licence("apache-2.0")) == ""
+    assert "not stated" in licence_note(replace_licence(""))
+
+
+def replace_licence(licence: str) -> Backbone:
+    return backbone_of("resnet18")._replace(licence=licence)

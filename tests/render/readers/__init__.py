@@ -1,0 +1,1 @@
+"""Tests of the readers: every kind of file that was drawn wrong or refused untruly."""

@@ -1,0 +1,119 @@
+"""What the readers are fuzzed with: well-formed seeds of every format, and what must hold of any bytes."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hifa_cli.errors import HifaError
+from hifa_cli.render.meshes import read_mesh
+from tests.render.shapes import box, obj_text, off_text, stl_bytes, stl_text
+from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
+
+FORMS = ("ascii", "binary_little_endian", "binary_big_endian")
+MIXED = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], *box().faces.tolist()[6:]]
+_VERTEX = '<input semantic="VERTEX" source="#v" offset="0"/>'
+_HOLED = (
+    f"<polygons>{_VERTEX}<ph><p>0 4 6 2</p><h>1 5 7</h></ph><p>0 1 3</p></polygons>"
+    f"<polylist>{_VERTEX}<vcount>4 3</vcount><p>0 1 3 2 4 6 7</p></polylist>"
+    f"<tristrips>{_VERTEX}<p>0 1 2 3</p></tristrips><trifans>{_VERTEX}<p>0 1 2 3</p></trifans>"
+)
+_SCENE = (
+    '<node id="n"><rotate>0 0 1 90</rotate><scale>1 2 3</scale><instance_geometry url="#g"/></node>'
+    '<node><lookat>1 2 3 0 0 0 0 0 1</lookat><instance_node url="#n"/></node>'
+)
+
+
+def _plys() -> list[bytes]:
+    written = [
+        Ply(form, extra=extra).bytes_of(box().vertices, MIXED) for form in FORMS for extra in (False, True)
+    ]
+    strips = [Ply(form, length="int", strips=True).bytes_of(box().vertices, MIXED) for form in FORMS]
+    return [*written, *strips, Ply(newline="\r").bytes_of(box().vertices, MIXED)]
+
+
+def _packages() -> list[bytes]:
+    component = '<object id="2"><components><component objectid="1" p:path="/a.model"/></components></object>'
+    build = '<item objectid="2" transform="1 0 0 0 1 0 0 0 1 5 0 0"/>'
+    parts = {"3D/3dmodel.model": model_xml(component, build), "a.model": model_xml(object_xml(box()), "")}
+    return [package({"3D/3dmodel.model": model_xml(object_xml(box()))}), package(parts)]
+
+
+def _scenes(kind: str) -> list[bytes]:
+    import trimesh
+
+    scene: Any = trimesh.Scene(trimesh.Trimesh(box().vertices, box().faces, process=False))
+    content: bytes | dict[str, bytes] = scene.export(file_type=kind)
+    return [content] if isinstance(content, bytes) else [content["model.gltf"]]
+
+
+SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "ply": _plys,
+    "stl": lambda: [stl_bytes(box()), stl_text(box()).encode()],
+    "obj": lambda: [
+        obj_text(box()).encode(),
+        b"v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf -4//1 -3 \\\n-2/1 -1\n",
+    ],
+    "off": lambda: [off_text(box()).encode(), b"OFF 4 1 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 2 3 255 0 0\n"],
+    "dae": lambda: [
+        dae_text(box()).encode(),
+        dae_text(box(), faces=_HOLED, scene=_SCENE).encode(),
+    ],
+    "3mf": _packages,
+}
+if find_spec("hifa_cli.render.readers.gltf") is not None:
+    SEEDS |= {"glb": lambda: _scenes("glb"), "gltf": lambda: _scenes("gltf")}
+
+
+def check(path: Path, content: bytes) -> str:
+    """Read ``content`` from ``path``; it must be a sound mesh, or be refused in one line.
+
+    Returns:
+        ``read`` or ``refused``.
+    """
+    path.write_bytes(content)
+    try:
+        mesh = read_mesh(path)
+    except HifaError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    if reason:
+        assert "\n" not in reason
+        assert reason.startswith(f"{path}: ")
+        return "refused"
+    assert len(mesh.faces) > 0
+    assert np.isfinite(mesh.vertices).all()
+    assert mesh.faces.min() >= 0
+    assert mesh.faces.max() < len(mesh.vertices)
+    return "read"
+
+
+def mutated(content: bytes, generator: np.random.Generator) -> bytes:
+    """``content`` with a few bytes changed, cut out, doubled or swapped for words that parsers trip over."""
+    words = (
+        b"nan",
+        b"-1",
+        b"1e999",
+        b"99999999999999999999",
+        b"\xff" * 4,
+        b"\0" * 4,
+        b"\n",
+        b"0",
+        b"-",
+        b" ",
+    )
+    for _ in range(int(generator.integers(1, 5))):
+        at = int(generator.integers(0, max(len(content), 1)))
+        span = int(generator.integers(0, 12))
+        way = int(generator.integers(0, 4))
+        if way == 0:
+            put = generator.integers(0, 256, max(span, 1), dtype=np.uint8).tobytes()
+        elif way == 1:
+            put = words[int(generator.integers(len(words)))]
+        else:
+            put = content[at : at + span] * (way - 2) * 2
+        content = content[:at] + put + content[at + span :]
+    return content

@@ -1,0 +1,170 @@
+"""A file is what its first bytes say; what nothing can be seen of is not drawn."""
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+from hifa_cli.config import RenderConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.render.job import DrawShape
+from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.render.pipeline import render
+from hifa_cli.render.views import MeshViews, up_axis
+from tests.render.shapes import box, joined, obj_text, off_text, stl_bytes, stl_text
+from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
+
+
+def exported(kind: str) -> bytes:
+    scene: Any = trimesh.Scene(trimesh.Trimesh(box().vertices, box().faces, process=False))
+    content: bytes = scene.export(file_type=kind)
+    return content
+
+
+def embedded_gltf() -> bytes:
+    import base64
+
+    parts: Any = trimesh.Trimesh(box().vertices, box().faces, process=False).export(file_type="gltf")
+    document = json.loads(parts["model.gltf"])
+    for buffer in document["buffers"]:
+        content = base64.b64encode(parts[buffer["uri"]]).decode()
+        buffer["uri"] = f"data:application/octet-stream;base64,{content}"
+    return json.dumps(document).encode()
+
+
+CONTENTS = {
+    "off": off_text(box()).encode(),
+    "obj": obj_text(box()).encode(),
+    "stl": stl_bytes(box()),
+    "stl text": stl_text(box()).encode(),
+    "ply": Ply("binary_little_endian").bytes_of(box().vertices, box().faces.tolist()),
+    "dae": dae_text(box()).encode(),
+    "3mf": package({"3D/3dmodel.model": model_xml(object_xml(box()))}),
+    "glb": exported("glb"),
+}
+ENDINGS = ("off", "obj", "stl", "ply", "dae", "3mf", "glb", "gltf")
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_wrong_ending_is_no_matter(tmp_path: Path, kind: str, ending: str) -> None:
+    (path := tmp_path / f"a.{ending}").write_bytes(CONTENTS[kind])
+    assert len(read_mesh(path).faces) == 12
+    assert up_axis(path, RenderConfig()) == ("y" if kind in ("glb", "dae") else "z")
+
+
+def test_gltf_under_another_name_is_read(tmp_path: Path) -> None:
+    for name in ("a.glb", "a.obj"):
+        (tmp_path / name).write_bytes(embedded_gltf())
+        assert len(read_mesh(tmp_path / name).faces) == 12
+
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("chair.obj", obj_text(box()))
+    return file.getvalue()
+
+
+STRANGERS = {
+    "a Git LFS pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+        "git lfs pull",
+    ),
+    "a page": (b"<!DOCTYPE html>\n<html><body>not found</body></html>", "is an HTML page"),
+    "a page behind a comment": (b"\xef\xbb\xbf\n<!-- saved -->\n<HTML lang=en></HTML>", "is an HTML page"),
+    "gzip": (gzip.compress(obj_text(box()).encode()), "is packed by gzip: unpack it first"),
+    "bzip2": (b"BZh91AY&SY", "is packed by bzip2"),
+    "7-Zip": (b"7z\xbc\xaf\x27\x1c\0\x04", "is packed by 7-Zip"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a PNG picture, not a mesh"),
+    "a photo": (b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG picture, not a mesh"),
+    "a document": (b"%PDF-1.7\n", "is a PDF document, not a mesh"),
+    "Blender's own": (b"BLENDER-v293" + bytes(50), "it is .blend, rename it"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_is_no_mesh_is_named_for_what_it_is(tmp_path: Path, kind: str, ending: str) -> None:
+    content, said = STRANGERS[kind]
+    (path := tmp_path / f"a.{ending}").write_bytes(content)
+    with pytest.raises(HifaError, match=said):
+        read_mesh(path)
+
+
+def test_damage_is_never_told_in_the_words_of_a_library(tmp_path: Path) -> None:
+    """Whatever is cut out of a file: a reason names neither an exception nor a Python type."""
+    generator = np.random.default_rng(0)
+    draw = DrawShape(RenderConfig(views=1, size=32))
+    reasons = set()
+    for kind, content in CONTENTS.items():
+        for number in range(12):
+            begin, end = sorted(generator.integers(0, len(content), 2))
+            path = tmp_path / f"{number}.{kind.split()[0]}"
+            path.write_bytes(content[:begin] + content[end:])
+            reasons.add(draw(path, tmp_path / "out" / "x", "mark") or "drawn")
+    words = (
+        "Error",
+        "Exception",
+        "Traceback",
+        "Iteration",
+        "NoneType",
+        "ndarray",
+        "'int'",
+        "line ",
+        "object ",
+    )
+    assert not [reason for reason in reasons for word in words if word in reason.replace("at line ", "")]
+    assert len(reasons) > 5
+
+
+def test_our_own_faults_are_told_by_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = DrawShape(RenderConfig(views=1, size=32))
+    monkeypatch.setattr(draw, "views", lambda path: dict[str, int]()["gone"])
+    (tmp_path / "a.off").write_text(off_text(box()))
+    reason = draw(tmp_path / "a.off", tmp_path / "out", "mark")
+    assert reason is not None
+    assert "a fault of hifa's own (test_contents.py, line" in reason
+    assert "gone" not in reason
+
+
+def spiked(times: float) -> Mesh:
+    spike = np.array([[0.5, 0, 0], [0.5, 0.1, 0], [times, 0, 0]])
+    return joined([box(), Mesh(spike, np.array([[0, 1, 2]], dtype=np.int32))])
+
+
+@pytest.mark.parametrize("framing", ["box", "sphere"])
+@pytest.mark.parametrize("shading", ["mvcnn", "smooth"])
+def test_a_mesh_of_which_nothing_can_be_seen_is_refused(framing: Any, shading: Any) -> None:
+    views = MeshViews(RenderConfig(framing=framing, shading=shading))
+    with pytest.raises(
+        HifaError, match=r"nothing of it can be seen beside .*: 1 of 11 lie up to .* remove them"
+    ):
+        views.draw(spiked(1e6), "z")
+    with pytest.raises(HifaError, match="too thin"):
+        views.draw(box(1, 1e-6, 1e-6), "z")
+    assert (views.draw(spiked(10), "z") < 255).any()
+    assert (views.draw(box(1, 0.01, 0.01), "z") < 255).any()
+
+
+def test_a_blank_mesh_counts_as_failed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "spike.off").write_text(off_text(spiked(1e6)))
+    (tmp_path / "in" / "box.off").write_text(off_text(box()))
+    report = render([tmp_path / "in"], tmp_path / "out", RenderConfig(views=2, size=64), workers=1)
+    assert report.rendered == 1
+    assert [failure.reason.split(" beside")[0] for failure in report.failed] == ["nothing of it can be seen"]
+    assert not (tmp_path / "out" / "spike").exists()
+
+
+def test_a_zip_of_other_things_is_named(tmp_path: Path) -> None:
+    for ending in ("stl", "glb", "ply"):
+        (tmp_path / f"a.{ending}").write_bytes(zipped())
+        with pytest.raises(HifaError, match="is a zip archive: unpack it first"):
+            read_mesh(tmp_path / f"a.{ending}")

@@ -1,0 +1,161 @@
+"""Shapes get the classes of photos that they look like, and nothing of their own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, TrainConfig
+from hifa_cli.models.network import Network, identity
+from hifa_cli.training.pseudo_labels import propagate
+from hifa_cli.training.trainer import recipe_of
+from tests.training.test_trainer import Listening, run, same
+
+OURS: dict[str, Any] = {
+    "centred": True,
+    "pooling": "mean",
+    "descriptor": "fused",
+    "pseudo_labels": "propagated",
+}
+
+
+def world(classes: int, each: int, shift: float, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Photos and shapes around common class means, the shapes behind an offset."""
+    generator = np.random.default_rng(seed)
+    means = generator.normal(size=(classes, 16))
+    labels = np.repeat(np.arange(classes), each)
+    photos = means[labels] + 0.3 * generator.normal(size=(len(labels), 16))
+    shapes = means[labels][:, None] + shift + 0.3 * generator.normal(size=(len(labels), 4, 16))
+    return photos.astype(np.float32), labels, shapes.astype(np.float32)
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_shapes_get_the_classes_of_like_photos_whatever_the_offset_between_the_domains(shift: float) -> None:
+    photos, labels, shapes = world(5, 30, shift)
+    found = propagate(photos, labels, shapes, (16,), 5)
+    assert (found.labels == labels).mean() > 0.95
+    assert 0 <= found.agreement <= 1
+
+
+def test_what_is_iterated_is_the_closed_form_of_label_propagation() -> None:
+    """Against (I − .9 W)⁻¹ P of Zhou et al. 2004, written densely."""
+    from hifa_cli.training import pseudo_labels
+
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(60, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = generator.random((60, 4))
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    nearest = np.argsort(-cosines, axis=1)[:, :20]
+    weights = np.zeros((60, 60))
+    rows = np.arange(60)[:, None]
+    weights[rows, nearest] = np.exp((cosines[rows, nearest] - 1) / 0.1)
+    weights += weights.T
+    root = 1 / np.sqrt(weights.sum(axis=1))
+    wanted = np.linalg.solve(np.eye(60) - 0.9 * root[:, None] * weights * root, scores)
+    np.testing.assert_allclose(pseudo_labels._spread(vectors, scores), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("classes", "count"), [(1, 5), (3, 1), (8, 3)], ids=["one class", "one shape", "more classes than shapes"]
+)
+def test_poor_data_gives_finite_labels_of_known_classes(classes: int, count: int) -> None:
+    photos, labels, shapes = world(classes, 4, 1.0)
+    found = propagate(photos, labels, shapes[:count], (16,), classes)
+    assert np.isfinite(found.scores).all()
+    assert set(found.labels) <= set(range(classes))
+
+
+def test_equal_shapes_get_one_class_and_a_class_without_photos_gets_no_shape() -> None:
+    photos, labels, shapes = world(4, 6, 1.0)
+    equal = propagate(photos, labels, np.repeat(shapes[:1], 9, axis=0), (16,), 4)
+    assert len(set(equal.labels)) == 1
+    kept = labels != 2
+    assert 2 not in propagate(photos[kept], labels[kept], shapes, (16,), 4).labels
+
+
+@pytest.mark.parametrize("freeze", ["trunk", "none"])
+def test_the_default_recipe_never_sees_the_shapes_labels(
+    freeze: str, photos: Path, views: Path, tmp_path: Path
+) -> None:
+    plain = run(photos, views, tmp_path / "plain", method="hifa-l", freeze=freeze, **OURS)
+    (views / "bars").rename(views / "zebra")
+    (views / "rings" / "shape0").rename(views / "loose")
+    assert same(plain, run(photos, views, tmp_path / "moved", method="hifa-l", freeze=freeze, **OURS))
+
+
+@pytest.mark.parametrize("freeze", ["trunk", "none"])
+def test_an_interrupted_run_of_the_default_recipe_goes_on_to_the_bit(
+    freeze: str, photos: Path, views: Path, tmp_path: Path
+) -> None:
+    import signal
+
+    from hifa_cli.errors import Stopped
+    from tests.training.test_trainer import StopAt
+
+    options: dict[str, Any] = {"method": "hifa-l", "freeze": freeze, **OURS}
+    whole = run(photos, views, tmp_path / "whole", **options)
+    with pytest.raises(Stopped):
+        run(photos, views, tmp_path / "part", talk=StopAt(2, signal.SIGINT), **options)
+    assert same(whole, run(photos, views, tmp_path / "part", **options))
+
+
+def test_labels_that_are_shuffled_are_other_labels(photos: Path, views: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "hifa-l", **OURS}
+    plain = run(photos, views, tmp_path / "plain", **options)
+    options["pseudo_labels"] = "permuted"
+    assert not same(plain, run(photos, views, tmp_path / "permuted", **options))
+
+
+def test_a_digest_is_what_it_was_before_there_were_new_fields() -> None:
+    old = identity(ModelConfig())
+    assert not {"inputs", "bank"} & set(old)
+    assert identity(ModelConfig(centred=True))["centred"] is True
+
+
+def test_a_run_says_what_of_it_is_not_the_papers() -> None:
+    method, preset = DEFAULT_RECIPE
+    ours = TrainConfig(method=method, preset=preset, **PRESETS[preset])  # type: ignore[arg-type]
+    assert "mean over the views" in recipe_of(ours)["not_of_the_paper"]
+    for name in ("paper", "lab", "stable"):
+        assert recipe_of(TrainConfig(preset=name, **PRESETS[name]))["not_of_the_paper"] == "-"  # type: ignore[arg-type]
+
+
+def fused(classes: int = 3) -> Network:
+    torch.manual_seed(0)
+    names = tuple(f"c{i}" for i in range(classes))
+    network = Network(
+        ModelConfig(backbone="test_resnet", embedding=8, classes=names, size=48, descriptor="fused", bank=6)
+    )
+    network.bank.copy_(torch.nn.functional.normalize(torch.rand_like(network.bank), dim=1))
+    return network.eval()
+
+
+def test_a_photo_unlike_every_labelled_one_is_answered_as_without_training() -> None:
+    network = fused()
+    pixels = torch.randint(0, 256, (2, 1, 3, 48, 48), dtype=torch.uint8)
+    shapes = torch.randint(0, 256, (4, 3, 3, 48, 48), dtype=torch.uint8)
+    network.threshold.fill_(2.0)
+    with torch.inference_mode():
+        photo, shape = network.describe(pixels, "images")[1], network.describe(shapes, "shapes")[1]
+        plain = network.untrained(network.look(pixels).high, "images")[:, 0]
+        of_shapes = network.untrained(network.look(shapes).high, "shapes").mean(dim=1)
+    unit = torch.nn.functional.normalize
+    wanted = plain @ unit(of_shapes, dim=1).T
+    torch.testing.assert_close((photo @ unit(shape, dim=1).T * 3**0.5), wanted)
+    network.threshold.fill_(-2.0)
+    with torch.inference_mode():
+        assert network.describe(pixels, "images")[1][:, :8].abs().sum() > 0
+
+
+def test_classes_without_shapes_are_named(photos: Path, views: Path, tmp_path: Path) -> None:
+    for folder in [one for one in sorted(views.iterdir()) if one.is_dir()][1:]:
+        for shape in sorted(folder.iterdir())[1:]:
+            for view in shape.iterdir():
+                view.unlink()
+    talk = Listening()
+    run(photos, views, tmp_path / "out", method="hifa-l", talk=talk, **OURS)
+    assert all("collapsed" not in line for line in talk.said)

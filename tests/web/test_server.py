@@ -1,0 +1,231 @@
+"""The server on real sockets: names, token, headers, limits, meshes, and how it starts."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hifa_cli.config import ServeConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.web import access
+from hifa_cli.web.app import App
+from hifa_cli.web.server import make_server
+from tests.cli.test_cli import hifa
+from tests.web.conftest import ASKED, ask, form, running, serving
+
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(scope="module")
+def served(world: Path) -> Iterator[int]:
+    with serving(world / "g", upload=100_000) as port:
+        yield port
+
+
+def photo(world: Path) -> bytes:
+    return (world / "photos/bars/0.png").read_bytes()
+
+
+def test_the_page_comes_with_headers_that_guard_it(served: int) -> None:
+    status, headers, page = ask(served, "GET", "/")
+    assert status == 200
+    assert b"Choose photos" in page
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_bytes_and_a_form_are_answered_alike(world: Path, served: int) -> None:
+    status, headers, plain = ask(served, "POST", "/query?top=2", photo(world), **ASKED)
+    assert status == 200
+    assert headers["X-Frame-Options"] == "DENY"
+    body, kind = form(("bars.png", photo(world)), top="2")
+    status, _, formed = ask(served, "POST", "/query", body, Content_Type=kind, **ASKED)
+    assert status == 200
+    one, other = json.loads(plain), json.loads(formed)
+    assert one["queries"][0]["matches"] == other["queries"][0]["matches"]
+    assert len(one["queries"][0]["matches"]) == 2
+    assert other["queries"][0]["query"] == "bars.png"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status"),
+    [
+        ("GET", "/../../etc/passwd", None, {}, 404),
+        ("GET", "/gallery.json", None, {}, 404),
+        ("GET", "/", None, {"Host": "evil.example"}, 421),
+        ("GET", "/shapes/rod%2F1/mesh", None, {"Host": "evil.example"}, 421),
+        ("POST", "/query", b"x", {"Host": "evil.example", **ASKED}, 421),
+        ("POST", "/query", b"x", {}, 404),  # a form of another site cannot send the header
+        ("POST", "/query", b"no picture", ASKED, 422),
+        ("POST", "/query", b"", ASKED, 411),
+        ("POST", "/query", b"x" * 100_001, ASKED, 413),
+        ("POST", "/query?crop=9", b"x", ASKED, 422),
+        ("POST", "/query?class=sofa", b"x", ASKED, 422),
+        ("GET", "/shapes/nope/mesh", None, {}, 404),
+        ("GET", "/shapes/..%2F..%2Fgallery.json/mesh", None, {}, 404),
+    ],
+)
+def test_anything_else_is_refused_in_words(
+    method: str, path: str, body: bytes | None, headers: dict[str, str], status: int, served: int
+) -> None:
+    found, _, said = ask(served, method, path, body, **headers)
+    assert found == status
+    assert json.loads(said)["error"]
+    assert b"/tmp" not in said
+
+
+def test_a_refused_name_is_told_how_to_be_allowed(served: int, world: Path) -> None:
+    _, _, said = ask(served, "GET", "/", Host="shapes.example:8321")
+    assert "start it with --allow-host shapes.example" in json.loads(said)["error"]
+    with serving(world / "g", allow_hosts=("shapes.example",)) as port:
+        assert ask(port, "GET", "/", Host="shapes.example:8321")[0] == 200
+
+
+def test_bound_to_every_address_it_answers_by_address_and_name_but_no_stranger(world: Path) -> None:
+    with serving(world / "g", host="0.0.0.0") as port:
+        for host in ("10.1.2.3:8321", f"{access.own_names()[0]}:{port}", f"localhost:{port}"):
+            assert ask(port, "GET", "/", Host=host)[0] == 200
+        assert ask(port, "GET", "/", Host="evil.example")[0] == 421
+
+
+def test_it_serves_on_ipv6_loopback(world: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("NO IPv6 on this machine")
+    with serving(world / "g", host="::1") as port:
+        assert ask(port, "GET", "/", to="::1")[0] == 200
+        assert ask(port, "GET", "/", to="::1", Host="evil.example")[0] == 421
+
+
+@pytest.mark.parametrize(
+    ("host", "remedy"),
+    [("203.0.113.7", "this machine has no such address"), ("no-such-host.invalid", "no such address")],
+)
+def test_a_host_that_cannot_be_bound_gets_the_right_remedy(host: str, remedy: str, world: Path) -> None:
+    app = App(world / "g", None, "cpu", ServeConfig(host=host, port=0))
+    with pytest.raises(HifaError, match=remedy):
+        make_server(app)
+
+
+def test_a_taken_port_gets_the_right_remedy(world: Path, served: int) -> None:
+    with pytest.raises(HifaError, match="choose another --port, or 0"):
+        make_server(App(world / "g", None, "cpu", ServeConfig(port=served)))
+
+
+def test_without_the_token_there_is_only_the_question_for_it(world: Path) -> None:
+    with serving(world / "g", token=TOKEN) as port:
+        status, headers, page = ask(port, "GET", "/")
+        assert (status, b'name="token"' in page) == (401, True)
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert b"rod" not in page
+        assert ask(port, "GET", "/?token=wrong")[0] == 401
+        assert ask(port, "GET", "/shapes/rod%2F1/mesh")[0] == 401
+        assert ask(port, "POST", "/query", photo(world), **ASKED)[0] == 401
+        assert ask(port, "POST", "/query?token=" + TOKEN, photo(world), **ASKED)[0] == 401
+
+
+def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(world: Path) -> None:
+    with serving(world / "g", token=TOKEN) as port:
+        status, headers, _ = ask(port, "GET", f"/?token={TOKEN}")
+        assert (status, headers["Location"]) == (303, "./")
+        cookie = headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        shown = cookie.partition(";")[0]
+        assert b"Choose photos" in ask(port, "GET", "/", Cookie=shown)[2]
+        assert ask(port, "POST", "/query", photo(world), Cookie=shown, **ASKED)[0] == 200
+        bearer = f"Bearer {TOKEN}"
+        assert ask(port, "POST", "/query", photo(world), Authorization=bearer, **ASKED)[0] == 200
+
+
+def test_a_mesh_is_downloaded_as_it_is(world: Path, served: int) -> None:
+    status, headers, content = ask(served, "GET", "/shapes/rod%2F2/mesh")
+    assert status == 200
+    assert content == (world / "meshes/rod/2.off").read_bytes()
+    assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''2.off"
+
+
+def test_too_many_queries_at_once_are_sent_away(world: Path) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(App):
+        def query(self, *args: object, **more: object) -> dict[str, object]:
+            entered.set()
+            assert leave.wait(30)
+            return {}
+
+    with running(Slow(world / "g", None, "cpu", ServeConfig(port=0, waiting=1))) as port:
+        first = threading.Thread(target=ask, args=(port, "POST", "/query", b"x"), kwargs=ASKED)
+        first.start()
+        assert entered.wait(30)
+        assert ask(port, "POST", "/query", b"x", **ASKED)[0] == 503
+        leave.set()
+        first.join()
+        assert ask(port, "POST", "/query", b"x", **ASKED)[0] == 200
+
+
+def test_a_fault_of_ours_is_told_and_the_server_goes_on(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(App):
+        def query(self, *args: object, **more: object) -> dict[str, object]:
+            raise RuntimeError("a bug")
+
+    with running(Broken(world / "g", None, "cpu", ServeConfig(port=0))) as port:
+        status, _, answer = ask(port, "POST", "/query", b"x", **ASKED)
+        assert status == 500
+        assert b"a bug" not in answer
+        assert ask(port, "GET", "/")[0] == 200
+    said, start = "", time.monotonic()
+    while "RuntimeError: a bug" not in said and time.monotonic() < start + 10:  # after the answer
+        time.sleep(0.02)
+        said += capsys.readouterr().err
+    assert "RuntimeError: a bug" in said
+
+
+def test_a_client_that_leaves_in_the_middle_makes_no_noise(
+    world: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(world / "g") as port:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(
+                    b"POST /query HTTP/1.1\r\nHost: localhost\r\nX-Hifa: 1\r\nContent-Length: 999\r\n\r\nxx"
+                )
+        assert ask(port, "GET", "/")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_the_command_prints_the_address_and_warns_those_who_let_others_in(world: Path) -> None:
+    words = [sys.executable, "-m", "hifa_cli", "serve", str(world / "g"), "--port", "0"]
+    with subprocess.Popen(
+        [*words, "--host", "0.0.0.0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        port = int(address.rpartition(":")[2].strip("/"))
+        assert address == f"http://127.0.0.1:{port}/"
+        assert ask(port, "GET", "/", Host="192.0.2.8")[0] == 200
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert "the page has no password" in said
+    assert access.own_names()[0] in said
+    assert process.returncode == 130
+
+
+def test_a_weak_token_is_refused_by_the_command(world: Path) -> None:
+    code, _, err = hifa("serve", world / "g", "--token", "1234")
+    assert code == 1
+    assert "at least 12 letters" in err
