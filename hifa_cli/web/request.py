@@ -2,10 +2,11 @@
 
 import math
 import re
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import cast, get_args
 from urllib.parse import parse_qs, unquote
 
+from hifa_cli.config import Find
 from hifa_cli.errors import HifaError
 from hifa_cli.query.parse import Box, parse_box
 from hifa_cli.query.retrieve import Wanted
@@ -67,8 +68,14 @@ def _wanted(words: dict[str, list[str]], top: int) -> Wanted:
         tuple(name for name in words.get("class", []) if name),
         fuse=_last(words, "fuse") in ("1", "true"),
     )
-    more: dict[str, Any] = {"find": find} if find and "find" in {one.name for one in fields(Wanted)} else {}
-    return replace(wanted, **more)
+    return replace(wanted, find=_find(find)) if find else wanted
+
+
+def _find(text: str) -> Find:
+    for known in get_args(Find):
+        if text == known:
+            return cast("Find", known)
+    raise HifaError(f"find takes {', '.join(get_args(Find))}, not '{text}'")
 
 
 def _last(words: dict[str, list[str]], name: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hifa_cli.config import RankingConfig
+from hifa_cli.config import Find, RankingConfig
 from hifa_cli.gallery.ranking import GalleryRanking
 from hifa_cli.search.rerank import QueryVectors, neighbour_graph, unit
 from hifa_cli.search.searcher import Searcher
@@ -44,7 +44,7 @@ def reference_kind(views: np.ndarray, query: np.ndarray, k: int = 5) -> np.ndarr
     graph[graph < np.sort(graph, axis=1)[:, -k][:, None]] = 0
     graph /= graph.sum(axis=1, keepdims=True)
     powers = np.exp(2 * (scores - scores.mean()) / scores.std())
-    return powers + graph @ powers
+    return np.asarray(powers + graph @ powers)
 
 
 def test_by_kind_shapes_are_ordered_as_the_definition_says() -> None:
@@ -84,10 +84,10 @@ def test_smoothing_finds_more_of_a_kind() -> None:
 
 
 @pytest.mark.parametrize("find", ["kind", "part", "both"])
-def test_only_wanted_rows_are_found(find: str) -> None:
+def test_only_wanted_rows_are_found(find: Find) -> None:
     views, queries, _ = world()
     among = np.arange(3, 80, 7)
-    _, rows = ranking_of(views).rank(QueryVectors(queries, queries), 50, find=find, among=among)  # type: ignore[arg-type]
+    _, rows = ranking_of(views).rank(QueryVectors(queries, queries), 50, find=find, among=among)
     for mine in rows:
         assert sorted(mine[mine >= 0].tolist()) == among.tolist()
 
@@ -114,20 +114,20 @@ def test_candidates_of_a_large_gallery_give_the_first_ranks_of_the_whole() -> No
 
 
 @pytest.mark.parametrize("find", ["kind", "both"])
-def test_a_gallery_of_one_shape_answers(find: str) -> None:
+def test_a_gallery_of_one_shape_answers(find: Find) -> None:
     views, queries, _ = world()
     scores, rows = ranking_of(views[:1], graph=False).rank(
         QueryVectors(queries[:1], queries[:1]), 5, find=find
-    )  # type: ignore[arg-type]
+    )
     assert rows.tolist() == [[0]]
     assert np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("graph", [True, False])
 @pytest.mark.parametrize("find", ["kind", "part", "both"])
-def test_one_wanted_shape_of_a_large_gallery_is_found(find: str, graph: bool) -> None:
+def test_one_wanted_shape_of_a_large_gallery_is_found(find: Find, graph: bool) -> None:
     views, queries, _ = world(each=40)
     ranking = ranking_of(views, RankingConfig(candidates=20), graph=graph)
-    scores, rows = ranking.rank(QueryVectors(queries, queries), 5, find=find, among=np.array([17]))  # type: ignore[arg-type]
+    scores, rows = ranking.rank(QueryVectors(queries, queries), 5, find=find, among=np.array([17]))
     assert rows[:, 0].tolist() == [17] * KINDS
     assert np.isfinite(scores[:, 0]).all()
