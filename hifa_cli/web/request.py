@@ -2,8 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass, field, replace
-from typing import cast, get_args
+from dataclasses import dataclass, field
+from typing import get_args
 from urllib.parse import parse_qs, unquote
 
 from hifa_cli.config import Find
@@ -62,20 +62,20 @@ def _box(text: str) -> Box | None:
 
 def _wanted(words: dict[str, list[str]], top: int) -> Wanted:
     number, least, find = _last(words, "top"), _last(words, "threshold"), _last(words, "find")
-    wanted = Wanted(
+    return Wanted(
         _whole(number) if number else top,
         _score(least) if least else -1.0,
         tuple(name for name in words.get("class", []) if name),
         fuse=_last(words, "fuse") in ("1", "true"),
+        find=_find(find or "both"),
     )
-    return replace(wanted, find=_find(find)) if find else wanted
 
 
 def _find(text: str) -> Find:
-    for known in get_args(Find):
-        if text == known:
-            return cast("Find", known)
-    raise HifaError(f"find takes {', '.join(get_args(Find))}, not '{text}'")
+    known: dict[str, Find] = {one: one for one in get_args(Find)}
+    if text not in known:
+        raise HifaError(f"find takes {', '.join(known)}, not '{text[:20]}'")
+    return known[text]
 
 
 def _last(words: dict[str, list[str]], name: str) -> str:

@@ -27,6 +27,7 @@ from hifa_cli.pipelines.compare.plan import plan
 from hifa_cli.pipelines.compare.report import document, tables
 from hifa_cli.pipelines.compare.rows import parse_arms
 from hifa_cli.pipelines.compare.workers import Crew, Worker
+from hifa_cli.runtime.child import program_command
 from hifa_cli.runtime.lock import sole_output
 from hifa_cli.runtime.progress import SILENT
 from hifa_cli.viz.tables import to_latex, to_markdown
@@ -236,7 +237,7 @@ worker.main()
 def test_a_worker_that_is_asked_to_stop_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Worker, "program", ("-c", SLOW))
+    monkeypatch.setattr(Worker, "command", staticmethod(lambda: program_command(SLOW)))
     job = replace(next(iter(planned("frozen").jobs.values())), folder=str(tmp_path))
     crew = Crew(asdict(Shared("", "", "train", "test", "mi3dor", "cpu", "", "")), workers=1, threads=1)
     assert next(crew.run([(0, asdict(job))])).value == "writing"

@@ -24,10 +24,6 @@ def length_one(vector: np.ndarray) -> np.ndarray:
     return np.asarray(vector / np.sqrt((vector**2).sum()))
 
 
-def half(vectors: np.ndarray) -> np.ndarray:
-    return (0.5 * vectors).astype(np.float32)
-
-
 def random_units(seed: int, *shape: int) -> np.ndarray:
     return unit(np.random.default_rng(seed).normal(size=shape))
 
@@ -67,7 +63,7 @@ def test_the_top_half_knows_no_order_of_views() -> None:
 
 def test_a_projection_is_fitted_as_its_definition_says() -> None:
     rng = np.random.default_rng(2)
-    photos, means = random_units(3, 40, 6), half(random_units(4, 40, 6))
+    photos, means = random_units(3, 40, 6), (0.5 * random_units(4, 40, 6)).astype(np.float32)
     found = fit_projection(photos, means, "m", directions=2)
     second = np.zeros((6, 6))
     for photo, mean in zip(photos.astype(float), means.astype(float), strict=True):
@@ -120,7 +116,9 @@ def reference_query(
 def test_a_query_by_kind_has_the_semantic_term_and_one_by_part_has_not() -> None:
     rng = np.random.default_rng(7)
     classifier = rng.normal(size=(5, 6)).astype(np.float32)
-    project = fit_projection(random_units(8, 30, 6), half(random_units(9, 30, 6)), "m", directions=2)
+    project = fit_projection(
+        random_units(8, 30, 6), (random_units(9, 30, 6) / 2).astype(np.float32), "m", directions=2
+    )
     features = rng.normal(size=(4, 6)).astype(np.float32)
     logits = 3 * rng.normal(size=(4, 5)).astype(np.float32)
     found = Ranker(RankingConfig(), project, classifier).queries(features, logits)

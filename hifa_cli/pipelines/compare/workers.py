@@ -93,7 +93,10 @@ class Crew:
 class Worker:
     """One process, started when there is a job and again after it has died."""
 
-    program = "hifa_cli.pipelines.compare.worker"
+    @staticmethod
+    def command() -> list[str]:
+        """Return what starts the process."""
+        return module_command("hifa_cli.pipelines.compare.worker")
 
     def __init__(self, shared: Document, threads: int) -> None:
         self.shared, self.threads = shared, threads
@@ -120,7 +123,7 @@ class Worker:
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         settings = threads | os.environ
         self.process = subprocess.Popen(
-            module_command(self.program),
+            self.command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
