@@ -14,12 +14,12 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import RIGS
+from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
@@ -161,6 +161,11 @@ class Gallery:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
         return GalleryRanking(config_of(document), self.searcher, self.views, graph)
+
+    @property
+    def finds(self) -> tuple[Find, ...]:
+        """What a query can look for, the default first; nothing where the gallery knows one order only."""
+        return () if self.document.get("ranking") is None else get_args(Find)
 
     def check_width(self, vectors: NDArray[np.floating[Any]]) -> None:
         """Refuse vectors that are not as long as the gallery's.

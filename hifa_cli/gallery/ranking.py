@@ -138,10 +138,10 @@ class GalleryRanking:
         if find == "part":
             if among is not None:  # the candidates of a small gallery are all of its shapes
                 rows = rows[np.isin(rows, among)]
-            of_part = self._pooled(part, rows)
+            of_part = self._pooled(part[None], rows)[0]
             order = np.argsort(-of_part, kind="stable")
             return of_part[order][:top], rows[order][:top]
-        of_part, of_kind = self._pooled(part, rows), self._pooled(kind, rows)
+        of_part, of_kind = self._pooled(np.stack([part, kind]), rows)
         values = self._smoothed(kind, of_kind, rows)
         if among is not None:
             kept = np.flatnonzero(np.isin(rows, among))
@@ -159,14 +159,15 @@ class GalleryRanking:
         rows = [self.searcher.search(np.stack([kind, part]), most, among=among)[1].ravel()]
         return np.unique(np.concatenate(rows)[np.concatenate(rows) >= 0])
 
-    def _pooled(self, query: Floats, rows: Rows) -> Floats:
-        """(k,) means over the better half of the views' cosines, or the mean view's where none are kept."""
+    def _pooled(self, queries: Floats, rows: Rows) -> Floats:
+        """(q, k) means over the better half of the views' cosines, or the mean view's where none are kept."""
         if self._views is None:
-            return np.asarray(self.searcher.vectors[rows] @ query, dtype=np.float32)
-        if self._whole is not None:
-            cosines = (self._whole if len(rows) == len(self._whole) else self._whole[rows]) @ query
+            return np.asarray(queries @ np.asarray(self.searcher.vectors[rows]).T, dtype=np.float32)
+        if self._whole is None:  # taken once for all queries: this is most of what a query costs
+            views = np.asarray(self._views[rows], dtype=np.float32)
         else:
-            cosines = np.asarray(self._views[rows], dtype=np.float32) @ query
+            views = self._whole if len(rows) == len(self._whole) else self._whole[rows]
+        cosines = (views @ queries.T).transpose(2, 0, 1)  # (k, V, q) -> (q, k, V)
         return top_half(np.where(cosines == 0, np.nan, cosines))  # only a view that is not there gives 0
 
     def _smoothed(self, query: Floats, scores: Floats, rows: Rows) -> Floats:

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import Find, IndexConfig
+from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import (
     INDEX_FILE,
@@ -122,7 +122,6 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
             vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
             neighbours = write_graph_of(place, vectors, config_of(plan.ranking))
             searched["ranking"] = {**plan.ranking, "graph": neighbours}
-            searched["find"] = list(get_args(Find))
         _settle(place)
     put_model(folder, plan.making.model, plan.making.folder)
     put_thumbnails(folder, plan.fresh)

@@ -180,10 +180,9 @@ def _facts(gallery: Gallery) -> dict[str, Any]:
     """The gallery's name, size, classes with their counts, and what ``find`` it supports."""
     counts = np.bincount(np.asarray(gallery.labels) + 1, minlength=len(gallery.classes) + 1)[1:]
     classes = [[name, int(count)] for name, count in zip(gallery.classes, counts, strict=True) if count]
-    finds = gallery.document.get("find", [])
     return {
         "name": gallery.folder.resolve().name,
         "shapes": len(gallery),
         "classes": classes,
-        "find": [str(one) for one in finds] if isinstance(finds, list) else [],
+        "find": list(gallery.finds),
     }

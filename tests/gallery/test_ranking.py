@@ -84,10 +84,10 @@ def test_smoothing_finds_more_of_a_kind() -> None:
 
 
 @pytest.mark.parametrize("find", ["kind", "part", "both"])
-def test_only_wanted_rows_are_found(find: str) -> None:
+def test_only_wanted_rows_are_found(find: Find) -> None:
     views, queries, _ = world()
     among = np.arange(3, 80, 7)
-    _, rows = ranking_of(views).rank(QueryVectors(queries, queries), 50, find=find, among=among)  # type: ignore[arg-type]
+    _, rows = ranking_of(views).rank(QueryVectors(queries, queries), 50, find=find, among=among)
     for mine in rows:
         assert sorted(mine[mine >= 0].tolist()) == among.tolist()
 
@@ -125,9 +125,9 @@ def test_a_gallery_of_one_shape_answers(find: Find) -> None:
 
 @pytest.mark.parametrize("graph", [True, False])
 @pytest.mark.parametrize("find", ["kind", "part", "both"])
-def test_one_wanted_shape_of_a_large_gallery_is_found(find: str, graph: bool) -> None:
+def test_one_wanted_shape_of_a_large_gallery_is_found(find: Find, graph: bool) -> None:
     views, queries, _ = world(each=40)
     ranking = ranking_of(views, RankingConfig(candidates=20), graph=graph)
-    scores, rows = ranking.rank(QueryVectors(queries, queries), 5, find=find, among=np.array([17]))  # type: ignore[arg-type]
+    scores, rows = ranking.rank(QueryVectors(queries, queries), 5, find=find, among=np.array([17]))
     assert rows[:, 0].tolist() == [17] * KINDS
     assert np.isfinite(scores[:, 0]).all()

@@ -1,6 +1,8 @@
 """A gallery of three meshes with its photos, and the page's server on loopback."""
 
 import http.client
+import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig, ServeConfig
+from hifa_cli.config import IndexConfig, ModelConfig, RankingConfig, RenderConfig, ServeConfig
 from hifa_cli.embeddings.extract import frozen_encoder
 from hifa_cli.gallery.build import build_gallery
+from hifa_cli.gallery.ranking import ranking_document
 from hifa_cli.models.network import save_network
 from hifa_cli.runtime.progress import SILENT
 from hifa_cli.web.app import App
@@ -88,3 +91,12 @@ def form(*photos: tuple[str, bytes], **fields: str | list[str]) -> tuple[bytes, 
         parts.append(head.encode() + content)
     body = b"".join(b"--" + mark.encode() + b"\r\n" + part + b"\r\n" for part in parts)
     return body + f"--{mark}--\r\n".encode(), f"multipart/form-data; boundary={mark}"
+
+
+def ranked_gallery(source: Path, target: Path) -> None:
+    """Copy a gallery, as one that ranks by more than cosines."""
+    shutil.copytree(source, target)
+    main = target / "gallery.json"
+    document = json.loads(main.read_text())
+    ranking = {**ranking_document(RankingConfig(project=False), document["model"]), "graph": 0}
+    main.write_text(json.dumps({**document, "ranking": ranking}))

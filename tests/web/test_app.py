@@ -4,12 +4,12 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image
 
-from hifa_cli.config import IndexConfig, ServeConfig
+from hifa_cli.config import Find, IndexConfig, ServeConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import update
 from hifa_cli.query.parse import Box
@@ -17,6 +17,7 @@ from hifa_cli.query.retrieve import Wanted
 from hifa_cli.runtime.progress import Talk
 from hifa_cli.web.app import App, Photo
 from tests.cli.test_cli import hifa
+from tests.web.conftest import ranked_gallery
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +107,12 @@ def test_about_counts_the_classes(app: App) -> None:
 
 
 def test_a_gallery_says_what_it_can_find(world: Path, tmp_path: Path) -> None:
-    shutil.copytree(world / "g", tmp_path / "g")
-    main = tmp_path / "g/gallery.json"
-    main.write_text(json.dumps({**json.loads(main.read_text()), "find": ["kind", "part"]}))
-    assert App(tmp_path / "g", None, "cpu", ServeConfig()).about()["find"] == ["kind", "part"]
+    ranked_gallery(world / "g", tmp_path / "g")
+    app = App(tmp_path / "g", None, "cpu", ServeConfig())
+    assert app.about()["find"] == ["both", "kind", "part"]
+    for find in get_args(Find):
+        found = app.query([photo(world)], Wanted(3, find=find))
+        assert len(found["queries"][0]["matches"]) == 3
 
 
 def test_a_gallery_that_changes_is_followed(world: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ It needs Chromium and the package playwright; axe-core is taken from ``HIFA_AXE`
 """
 
 import base64
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from hifa_cli.config import ServeConfig
 from hifa_cli.gallery import read_gallery
 from hifa_cli.web.app import App
 from hifa_cli.web.page import write_page
-from tests.web.conftest import running, serving
+from tests.web.conftest import ranked_gallery, running, serving
 from tests.web.shown import rankings_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -431,13 +430,11 @@ def test_the_token_is_asked_for_once(tab: Any, world: Path) -> None:
 def test_the_choice_of_what_to_find_shows_where_the_gallery_supports_it(
     tab: Any, world: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(world / "g", tmp_path / "g")
-    main = tmp_path / "g/gallery.json"
-    main.write_text(json.dumps({**json.loads(main.read_text()), "find": ["kind", "part"]}))
+    ranked_gallery(world / "g", tmp_path / "g")
     with serving(tmp_path / "g") as port:
         page = tab(f"http://127.0.0.1:{port}/")
         bring(page, photo(world))
-        assert page.locator("#find option").all_inner_texts() == ["kind", "part"]
+        assert page.locator("#find option").all_inner_texts() == ["both", "kind", "part"]
         page.select_option("#find", "part")
         page.wait_for_selector(DONE)
         assert page.evaluate("session.form(session.entry).get('find')") == "part"

@@ -43,6 +43,7 @@ def test_a_photos_name_has_no_folders() -> None:
         ("top=x", "top takes a whole number"),
         ("threshold=2", "threshold takes a number from -1 to 1"),
         ("threshold=nan", "threshold takes"),
+        ("find=thing", "find takes both, kind, part, not 'thing'"),
         ("crop=9", "crop takes x,y,w,h in pixels"),
         ("crop=a,b,c,d", "crop takes x,y,w,h in pixels"),
         ("crop=1,2,3,4&crop=1,2,3,4", "2 crops for 1 photos"),
