@@ -4,7 +4,7 @@
     python benchmarks/instances.py MESHES gallery [--photos 2] [--most 459]
 
 MESHES are upright along +z. The photos are generated as those that the nuisance projection was fitted on
-(tools/fit_nuisance.py), from other seeds: the projection knows their style, and none of these meshes unless it
+(tools/fit_nuisance.py), from other seeds: it knows their style, and none of these meshes unless it
 was fitted on them. Prints recall@1, recall@10 and the mean reciprocal rank for each --find.
 """
 
