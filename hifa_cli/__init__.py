@@ -1,3 +1,3 @@
 """HIFA: find 3D shapes from a photo."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
