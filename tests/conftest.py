@@ -1,6 +1,7 @@
 """A toy world of pictures that any machine makes in a second, and the folder of real data."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ from PIL import Image
 
 PATTERNS = ("bars", "blobs", "rings")
 SIDE = 64
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background jobs ignore Ctrl-C, and so would what the tests start and stop with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pattern(kind: str, generator: np.random.Generator, side: int = SIDE) -> NDArray[np.float64]:
