@@ -30,7 +30,7 @@ _HARMLESS = (
     *("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "KHR_animation", "KHR_audio", "KHR_node_"),
     *("EXT_texture_", "EXT_lights_", "ADOBE_materials_", "MSFT_packing_", "MSFT_texture_"),
     *(
-        "KHR_techniques_webgl",
+        *("KHR_techniques_webgl", "KHR_technique_webgl"),
         "KHR_interactivity",
         "AGI_stk_metadata",
         "GODOT_single_root",
@@ -46,6 +46,7 @@ _TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "M
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _MOST_VALUES = 1 << 30
 _LIST, _STRIP, _FAN = 4, 5, 6
+_JSON, _BINARY = 0x4E4F534A, 0x004E4942  # kinds of a GLB's chunks
 
 
 def read(path: Path) -> tuple[Floats, Integers]:
@@ -74,11 +75,11 @@ def _opened(content: bytes) -> tuple[Object, bytes | None]:
         while place + 8 <= length:
             size, kind = struct.unpack_from("<II", content, place)
             chunk = content[place + 8 : place + 8 + size]
-            if kind == 0x4E4F534A and not text:
+            if kind == _JSON and not text:
                 text = chunk
-            elif kind == 0x004E4942 and binary is None:
+            elif kind == _BINARY and binary is None:
                 binary = chunk
-            place += 8 + size + (-size % 4)
+            place = _after(content, place + 8 + size)
     else:
         text = content
     try:
@@ -91,6 +92,13 @@ def _opened(content: bytes) -> tuple[Object, bytes | None]:
     if not version_text.startswith("2"):
         raise HifaError(f"is glTF {version_text[:8]}: only glTF 2 is read; convert it")
     return document, binary
+
+
+def _after(content: bytes, place: int) -> int:
+    """Return where the next chunk of a GLB begins: a chunk counts its padding, but some programs forget it."""
+    padded = place + -place % 4
+    kinds = (_BINARY.to_bytes(4, "little"), _JSON.to_bytes(4, "little"))
+    return padded if content[padded + 4 : padded + 8] in kinds else place
 
 
 class Scene:
@@ -107,7 +115,8 @@ class Scene:
         self._buffers: dict[int, bytes] = {}
         self._accessors: dict[int, NDArray[Any]] = {}
         self._draco: dict[int, tuple[Floats, Integers]] = {}
-        self._seen = 0
+        self._above: dict[int, int] | None = None
+        self._points = 0
         for name in self._list("extensionsRequired"):
             if name not in UNDERSTOOD and not str(name).startswith(_HARMLESS):
                 remedy = _REMEDIES.get(str(name), "save it without this extension")
@@ -134,7 +143,10 @@ class Scene:
             for instance in self._instances(node):
                 for vertices, faces, _ in bodies:
                     parts.add(vertices, faces, place @ instance)
-        return parts.joined()
+        vertices, faces = parts.joined()
+        if not len(faces) and self._points:
+            raise HifaError("has points or lines but no faces: make a surface of it first")
+        return vertices, faces
 
     def _roots(self) -> list[int]:
         scenes, nodes = self._list("scenes"), self._list("nodes")
@@ -183,6 +195,7 @@ class Scene:
         for primitive in mesh["primitives"]:
             attributes = primitive.get("attributes", {})
             if "POSITION" not in attributes or primitive.get("mode", _LIST) not in (_LIST, _STRIP, _FAN):
+                self._points += "POSITION" in attributes
                 continue
             compressed = primitive.get("extensions", {}).get(DRACO)
             plain = "bufferView" in _at(self._list("accessors"), attributes["POSITION"])
@@ -233,12 +246,35 @@ class Scene:
     def _add_skinned(self, parts: Parts, node: Object, places: dict[int, Floats]) -> None:
         """Add a skinned mesh in its rest pose; the place of its own node does not count (3.7.3.3)."""
         skin = _at(self._list("skins"), node["skin"])
-        joints = np.stack([places.get(joint, np.eye(4)) for joint in skin["joints"]])
+        joints = np.stack([self._joint(joint, places) for joint in skin["joints"]])
         if "inverseBindMatrices" in skin:
             inverse = self.accessor(skin["inverseBindMatrices"]).astype(np.float64).reshape(-1, 4, 4)
             joints = joints @ inverse[: len(joints)].swapaxes(1, 2)
         for vertices, faces, primitive in self._bodies(node):
             parts.add(self._posed(vertices, primitive["attributes"], joints), faces, np.eye(4))
+
+    def _joint(self, number: int, places: dict[int, Floats]) -> Floats:
+        """(4, 4) place of a joint, also of one that is not in the scene."""
+        nodes = self._list("nodes")
+        place = np.eye(4)
+        for _ in range(MOST_DEPTH):
+            if number in places:
+                return places[number] @ place
+            place = _transform(_at(nodes, number)) @ place
+            above = self._parents().get(number)
+            if above is None:
+                return place
+            number = above
+        raise HifaError("has joints in circles: it is no tree")
+
+    def _parents(self) -> dict[int, int]:
+        """Return every node's parent, but for roots."""
+        if self._above is None:
+            nodes = self._list("nodes")
+            self._above = {
+                child: number for number, node in enumerate(nodes) for child in node.get("children", [])
+            }
+        return self._above
 
     def _posed(self, vertices: Floats, attributes: Object, joints: Floats) -> Floats:
         """(n, 3) vertices moved by their joints."""

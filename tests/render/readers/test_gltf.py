@@ -187,6 +187,41 @@ def test_a_primitive_without_positions_and_lines_cost_only_themselves(made: Made
     assert extent(tmp_path, made.text()) == [1, 1, 0]
 
 
+def test_points_and_lines_alone_are_called_so(made: Made, tmp_path: Path) -> None:
+    made.plate(mode=1)
+    assert "points or lines but no faces" in refused(tmp_path, made.text())
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_binary_chunk_is_found_behind_one_whose_length_is_odd(
+    made: Made, padded: bool, tmp_path: Path
+) -> None:
+    made.plate()
+    text = json.dumps({**made.document, "buffers": [{"byteLength": len(made.bytes)}]}).encode()
+    text += b" " * ((2 - len(text)) % 4)  # two more than a multiple of four
+    chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + b"  " * padded
+    chunks += struct.pack("<II", len(made.bytes), 0x004E4942) + made.bytes
+    assert extent(tmp_path, struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks) == [1, 1, 0]
+
+
+def test_a_joint_outside_the_scene_stands_where_its_parents_put_it(made: Made, tmp_path: Path) -> None:
+    primitive = made.plate()
+    joints = np.tile(np.array([0, 1, 0, 0], dtype="|u1"), (4, 1))
+    weights = np.array([[1, 0, 0, 0]] * 2 + [[0, 1, 0, 0]] * 2, dtype="<f4")
+    primitive["attributes"] |= {"JOINTS_0": made.accessor(joints), "WEIGHTS_0": made.accessor(weights)}
+    made.document["nodes"] = [
+        {"mesh": 0, "skin": 0}, {}, {"children": [3], "translation": [0, 0, 4]}, {"scale": [2, 2, 2]},
+    ]  # fmt: skip
+    made.document["skins"] = [{"joints": [1, 3]}]
+    assert extent(tmp_path, made.text()) == [2, 2, 4]
+
+
+def test_material_extensions_may_be_required(made: Made, tmp_path: Path) -> None:
+    made.plate()
+    made.document["extensionsRequired"] = ["KHR_technique_webgl", "KHR_materials_pbrSpecularGlossiness"]
+    assert extent(tmp_path, made.text()) == [1, 1, 0]
+
+
 @pytest.mark.parametrize("name", ["EXT_meshopt_compression", "ACME_new_geometry"])
 def test_a_required_extension_that_is_not_understood_is_named(made: Made, name: str, tmp_path: Path) -> None:
     made.plate()
