@@ -95,7 +95,7 @@ def _opened(content: bytes) -> tuple[Object, bytes | None]:
 
 
 def _after(content: bytes, place: int) -> int:
-    """Return where the next chunk of a GLB begins: a chunk counts its padding, but some programs forget it."""
+    """Return where a GLB's next chunk begins; some programs do not count the padding before it."""
     padded = place + -place % 4
     kinds = (_BINARY.to_bytes(4, "little"), _JSON.to_bytes(4, "little"))
     return padded if content[padded + 4 : padded + 8] in kinds else place
