@@ -25,7 +25,8 @@ MOST_DEPTH = 1_000  # of nodes in nodes
 MOST_NODES = 1_000_000  # with all copies
 DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
 # Extensions that may be required and are understood here, or that change no geometry.
-UNDERSTOOD = {DRACO, INSTANCING, "KHR_mesh_quantization"}
+MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+UNDERSTOOD = {DRACO, INSTANCING, "KHR_mesh_quantization", *MESHOPT}
 _HARMLESS = (
     *("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "KHR_animation", "KHR_audio", "KHR_node_"),
     *("EXT_texture_", "EXT_lights_", "ADOBE_materials_", "MSFT_packing_", "MSFT_texture_"),
@@ -38,13 +39,10 @@ _HARMLESS = (
     ),
     *("EXT_mesh_features", "EXT_instance_features", "EXT_structural_metadata", "EXT_mesh_manifold"),
 )
-_REMEDIES = {
-    "EXT_meshopt_compression": "decompress it, e.g. by gltf-transform",
-    "KHR_meshopt_compression": "decompress it, e.g. by gltf-transform",
-}
 _TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _MOST_VALUES = 1 << 30
+_MESHOPT_MOST = 2_048  # bytes out of one: a control byte stands for four columns of 256 rows at most
 _LIST, _STRIP, _FAN = 4, 5, 6
 _JSON, _BINARY = 0x4E4F534A, 0x004E4942  # kinds of a GLB's chunks
 
@@ -117,10 +115,12 @@ class Scene:
         self._draco: dict[int, tuple[Floats, Integers]] = {}
         self._above: dict[int, int] | None = None
         self._points = 0
+        self._unfolded: dict[int, memoryview] = {}
         for name in self._list("extensionsRequired"):
             if name not in UNDERSTOOD and not str(name).startswith(_HARMLESS):
-                remedy = _REMEDIES.get(str(name), "save it without this extension")
-                raise HifaError(f"needs the glTF extension {str(name)[:60]}, which is not read: {remedy}")
+                raise HifaError(
+                    f"needs the glTF extension {str(name)[:60]}, which is not read: save it without it"
+                )
 
     def _list(self, name: str) -> list[Any]:
         found = self.document.get(name, [])
@@ -345,8 +345,44 @@ class Scene:
 
     def _view(self, number: int) -> memoryview:
         about = _at(self._list("bufferViews"), number)
-        if any(name in about.get("extensions", {}) for name in _REMEDIES):
-            raise HifaError("is compressed by meshopt: decompress it, e.g. by gltf-transform")
+        for name in MESHOPT:
+            if name in about.get("extensions", {}):
+                return self._meshopt(number, about, name)
+        return self._plain_view(about)
+
+    def _meshopt(self, number: int, about: Object, name: str) -> memoryview:
+        """A buffer view that meshoptimizer has compressed.
+
+        Raises:
+            HifaError: its decoder is not installed and no uncompressed copy is there, or it is damaged.
+        """
+        if number in self._unfolded:
+            return self._unfolded[number]
+        packed = about["extensions"][name]
+        count, size = int(packed["count"]), int(packed["byteStride"])
+        data = bytes(self._plain_view(packed))
+        if not 0 <= count * size <= _MESHOPT_MOST * len(data):
+            raise HifaError(f"is damaged: a part in {name} announces more than it can hold")
+        try:
+            import meshopt
+        except ImportError:
+            if name not in self._list("extensionsRequired"):
+                return self._plain_view(about)
+            raise HifaError(
+                f'is compressed by {name}: pip install "hifa-cli[meshopt]", or decompress it'
+            ) from None
+        try:
+            found = meshopt.decode_gltf_buffer(
+                data, count, size, packed["mode"], packed.get("filter", "NONE")
+            )
+        except Exception:  # whatever a decoder says of bytes that are none
+            raise HifaError(
+                f"is damaged: a part in {name} cannot be unpacked; save it again, e.g. by gltf-transform"
+            ) from None
+        self._unfolded[number] = memoryview(np.ascontiguousarray(found).tobytes())
+        return self._unfolded[number]
+
+    def _plain_view(self, about: Object) -> memoryview:
         start, length = int(about.get("byteOffset", 0)), int(about["byteLength"])
         content = self._buffer(int(about["buffer"]))
         if start < 0 or length < 0 or start + length > len(content):

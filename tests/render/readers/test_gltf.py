@@ -222,7 +222,7 @@ def test_material_extensions_may_be_required(made: Made, tmp_path: Path) -> None
     assert extent(tmp_path, made.text()) == [1, 1, 0]
 
 
-@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "ACME_new_geometry"])
+@pytest.mark.parametrize("name", ["KHR_gaussian_splatting", "ACME_new_geometry"])
 def test_a_required_extension_that_is_not_understood_is_named(made: Made, name: str, tmp_path: Path) -> None:
     made.plate()
     made.document["extensionsRequired"] = ["KHR_materials_unlit", name]
@@ -236,6 +236,53 @@ def test_draco_without_its_reader_is_named(
     made.plate(extensions={"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}})
     made.document["extensionsRequired"] = ["KHR_draco_mesh_compression"]
     assert "hifa-cli[draco]" in refused(tmp_path, made.text())
+
+
+def squeezed(made: Made, required: bool) -> None:
+    meshopt = pytest.importorskip("meshopt", reason='NO MESHOPT: pip install "hifa-cli[meshopt]"')
+    primitive = made.plate()
+    corners = np.column_stack([CORNERS * 5, np.zeros(4, dtype="<f4")]).astype("<f4")
+    for values, accessor, mode in (
+        (corners, primitive["attributes"]["POSITION"], "ATTRIBUTES"),
+        (FACES, primitive["indices"], "TRIANGLES"),
+    ):
+        packed = np.frombuffer(meshopt.encode_gltf_buffer(values, mode), dtype="|u1")
+        about = made.document["bufferViews"][made.view(packed)]
+        stride = values.nbytes // len(values)
+        view = made.document["accessors"][accessor]["bufferView"]
+        made.document["bufferViews"][view] |= {
+            **({"byteStride": stride} if mode == "ATTRIBUTES" else {}),
+            "extensions": {
+                "EXT_meshopt_compression": {**about, "count": len(values), "byteStride": stride, "mode": mode}
+            },
+        }
+    made.document["extensionsRequired"] = ["EXT_meshopt_compression"] if required else []
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_meshopt_is_unpacked(made: Made, tmp_path: Path, required: bool) -> None:
+    squeezed(made, required)
+    assert extent(tmp_path, made.text()) == [5, 5, 0]
+
+
+def test_meshopt_without_its_reader_is_named_or_its_plain_copy_taken(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeezed(made, required=True)
+    monkeypatch.setitem(__import__("sys").modules, "meshopt", None)
+    assert "hifa-cli[meshopt]" in refused(tmp_path, made.text())
+    del made.document["extensionsRequired"]
+    for view in made.document["bufferViews"]:
+        view.pop("byteStride", None)
+    assert extent(tmp_path, made.text()) == [1, 1, 0]
+
+
+@pytest.mark.parametrize("harm", ["count", "bytes"])
+def test_damaged_meshopt_is_named(made: Made, tmp_path: Path, harm: str) -> None:
+    squeezed(made, required=True)
+    packed = made.document["bufferViews"][0]["extensions"]["EXT_meshopt_compression"]
+    packed |= {"count": 1 << 40} if harm == "count" else {"byteLength": 5}
+    assert "EXT_meshopt_compression" in refused(tmp_path, made.text())
 
 
 def test_a_part_that_is_cut_off_is_no_picture(made: Made, tmp_path: Path) -> None:
