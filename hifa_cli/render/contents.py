@@ -20,11 +20,11 @@ _STARTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(rb"\s*" + pattern, re.IGNORECASE | re.DOTALL), ending)
     for pattern, ending in (
         (rb"ply[ \t]*[\r\n]", ".ply"),
-        (rb"(#[^\r\n]*[\r\n]+\s*)*(ST|C|N|4|n)*OFF\b", ".off"),
+        (rb"(#[^\r\n]*[\r\n]\s*)*(ST|C|N|4)*OFF\b", ".off"),
         (rb"solid\b.{0,2048}?\bfacet\b", ".stl"),
         (rb"glTF[\x01\x02]\0\0\0", ".glb"),
         (rb"\{.{0,4000}\"(asset|accessors|bufferViews|meshes|scenes|nodes)\"\s*:", ".gltf"),
-        (rb"(<\?xml.*?)?(<!--.*?-->\s*)*<(\w+:)?COLLADA\b", ".dae"),
+        (rb"(<\?xml.*?\?>\s*)?(<!--((?!-->).)*-->\s*)*<(\w+:)?COLLADA\b", ".dae"),
         (rb"ISO-10303-21", ".step"),
         (rb"Kaydara FBX Binary", ".fbx"),
         (rb"; FBX \d", ".fbx"),

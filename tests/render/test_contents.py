@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -168,3 +170,22 @@ def test_a_zip_of_other_things_is_named(tmp_path: Path) -> None:
         (tmp_path / f"a.{ending}").write_bytes(zipped())
         with pytest.raises(HifaError, match="is a zip archive: unpack it first"):
             read_mesh(tmp_path / f"a.{ending}")
+
+
+LONG_HEADS = {
+    "letters": b"n" * 80,
+    "comments": b"# a comment\r\n" * 80,
+    "blank lines": b"#\n\n\n" * 80,
+    "xml comments": b"<?xml?>" + b"<!-- -->\n" * 200,
+    "open comments": b"<!--" * 900,
+    "only blanks": b"\n" * 4000,
+}
+TELL = "import sys; from pathlib import Path; from hifa_cli.render.contents import ending_of; "
+
+
+@pytest.mark.parametrize("head", LONG_HEADS)
+def test_first_bytes_are_told_in_no_time(tmp_path: Path, head: str) -> None:
+    (path := tmp_path / "a.glb").write_bytes(LONG_HEADS[head])
+    command = [sys.executable, "-c", TELL + "ending_of(Path(sys.argv[1]))", str(path)]
+    done = subprocess.run(command, timeout=30, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
