@@ -126,7 +126,7 @@ def test_a_list_is_checked(tmp_path: Path) -> None:
 def test_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="holds no photos, views or meshes"):
         check(tmp_path)
-    with pytest.raises(HifaError, match="there is no"):
+    with pytest.raises(HifaError, match="does not exist"):
         check(tmp_path / "none")
 
 

@@ -32,5 +32,5 @@ def test_metrics_stand_only_where_there_are_any() -> None:
     rankings = [Ranking("q", (MATCH,)), Ranking("r", ())]
     document = rankings_document(gallery(), rankings)
     assert [one["query"] for one in document["results"]] == ["q", "r"]
-    assert set(document) == {"gallery", "results"}
+    assert set(document) == {"gallery", "queries", "failed", "results"}
     assert rankings_document(gallery(), rankings, {"NN": 1.0})["metrics"] == {"NN": 1.0}

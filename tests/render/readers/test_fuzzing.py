@@ -25,7 +25,10 @@ def test_mutations_are_read_soundly_or_refused(tmp_path: Path, kind: str) -> Non
         assert check(path, seed) == "read" or kind == "gltf"
         outcomes.update(check(path, mutated(seed, generator)) for _ in range(MUTATIONS))
     assert outcomes["refused"] > 0
-    assert outcomes["read"] > 0 or kind == "3mf"  # whose checksums catch nearly all
+    assert outcomes["read"] > 0 or kind in (
+        "3mf",
+        "gltf",
+    )  # checksums catch nearly all; its buffer lies apart
 
 
 @pytest.mark.slow
