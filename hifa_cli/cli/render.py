@@ -76,6 +76,7 @@ def render(
     from hifa_cli.cli.terminal import print_json, print_result, talk_for
     from hifa_cli.errors import HifaError
     from hifa_cli.render.pipeline import render as render_meshes
+    from hifa_cli.runtime.threads import allowed
     from hifa_cli.viz.contact_sheet import shape_sheet
 
     axis, ups = chosen_up(up, up_list)
@@ -84,7 +85,7 @@ def render(
         shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
     )  # fmt: skip
     talk = talk_for(quiet=quiet, verbose=verbose)
-    crew = workers or available_cores()
+    crew = workers or allowed()
     report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
     if contact_sheet is not None:
         shown = shape_sheet(contact_sheet, report.shapes)
@@ -110,10 +111,3 @@ def render(
         )
     if strict and report.failed:
         raise typer.Exit(1)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    from hifa_cli.runtime.threads import allowed
-
-    return allowed()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.models.lite import LOGITS, VECTORS
+from hifa_cli.runtime.threads import wanted as wanted_threads
 
 EngineName = Literal["openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")  # the faster one first
@@ -58,7 +59,7 @@ class OpenVino:
     def __init__(self, content: bytes, threads: int) -> None:
         with _without_statistics():
             import openvino
-        streams = threads or usable_cores()
+        streams = threads or wanted_threads()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams
         }  # fmt: skip
@@ -113,7 +114,7 @@ class OnnxRuntime:
         except Exception as error:  # its exceptions have no common base but this
             raise _wrapped(error) from error
         self.outputs = tuple(output.name for output in self._session.get_outputs())
-        streams = threads or usable_cores()
+        streams = threads or wanted_threads()
         self._pool = ThreadPoolExecutor(streams) if streams > 1 else None
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
@@ -153,11 +154,6 @@ def open_engine(
         except (ImportError, OSError, EngineError):
             continue
     return None
-
-
-def usable_cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -36,6 +36,12 @@ def free() -> int:
     return max(1, min(allowed(), round(whole - load)))
 
 
+def wanted() -> int:
+    """Return how many threads were asked for or chosen by :func:`use`, else how many are allowed."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() and int(said) > 0 else allowed()
+
+
 def use(wanted: int | None, *, by_load: bool) -> int:
     """Have the libraries that are loaded from now on work with so many threads.
 

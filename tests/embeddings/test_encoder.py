@@ -20,9 +20,10 @@ from hifa_cli.embeddings.encoder import (
     graph_encoder,
     save_frozen,
 )
-from hifa_cli.embeddings.engine import ENGINES, EngineName, open_engine
+from hifa_cli.embeddings.engine import ENGINES, EngineName, OpenVino, open_engine
 from hifa_cli.embeddings.extract import frozen_encoder, load_encoder
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime import threads
 
 CPU = torch.device("cpu")
 
@@ -172,3 +173,15 @@ def test_openvino_sends_nothing_and_asks_nobody(tmp_path: Path) -> None:
     assert found == {
         "sent": [], "loaded": [], "threads": [], "engine": "openvino", "ovc": False, "home": []
     }  # fmt: skip
+
+
+def test_an_engine_takes_the_threads_that_were_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--threads`` reaches the engine, which would take every core of the machine by itself."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads.wanted() == 3
+    monkeypatch.setattr("hifa_cli.embeddings.engine.wanted_threads", lambda: 3)
+    engine = open_engine(frozen_model().graph, wanted=("openvino",))
+    if engine is None:
+        pytest.skip("NO openvino: its threads are not tested")
+    assert isinstance(engine, OpenVino)
+    assert len(engine._requests) == 3

@@ -1,5 +1,7 @@
 """What the readers are fuzzed with: well-formed seeds of every format, and what must hold of any bytes."""
 
+import base64
+import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,7 +48,13 @@ def _scenes(kind: str) -> list[bytes]:
 
     scene: Any = trimesh.Scene(trimesh.Trimesh(box().vertices, box().faces, process=False))
     content: bytes | dict[str, bytes] = scene.export(file_type=kind)
-    return [content] if isinstance(content, bytes) else [content["model.gltf"]]
+    if isinstance(content, bytes):
+        return [content]
+    document = json.loads(content["model.gltf"])
+    for buffer in document["buffers"]:  # beside the text it would not be found
+        data = base64.b64encode(content[buffer["uri"]]).decode()
+        buffer["uri"] = f"data:application/octet-stream;base64,{data}"
+    return [json.dumps(document).encode()]
 
 
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
