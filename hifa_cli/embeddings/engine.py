@@ -5,13 +5,14 @@ through ``openvino.tools.ovc``; the import is made so that this part, which conv
 needed, cannot load.
 """
 
+import ctypes
 import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from hifa_cli.runtime.threads import wanted as wanted_threads
 EngineName = Literal["openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")  # the faster one first
 QUICK_START: tuple[EngineName, ...] = ("onnxruntime", "openvino")  # for a handful of pictures
+_DISABLED = 2  # SS_DISABLE
 _TALKATIVE = "openvino.tools.ovc"  # sends a "general_import" event when it is imported
 
 Outputs = dict[str, NDArray[Any]]
@@ -70,6 +72,8 @@ class OpenVino:
             self._requests = [model.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(str(error)) from error
+        finally:
+            _signals_on_whole_stack()
         self._alone = threading.Lock()
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
@@ -154,6 +158,23 @@ def open_engine(
         except (ImportError, OSError, EngineError):
             continue
     return None
+
+
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of Linux."""
+
+    _fields_ = (("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def _signals_on_whole_stack() -> None:
+    """Have this thread handle signals on its own stack again.
+
+    For processors with AMX, OpenVINO gives the thread a stack of 20 kB for them. A signal's frame takes 11 kB
+    of it there, and Ctrl-C ended the process by SIGSEGV where Python's handler had to be linked first.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).sigaltstack(ctypes.byref(_SignalStack(None, _DISABLED, 0)), None)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Pictures become the same vectors whichever engine makes them, without torch and without a network."""
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -185,3 +186,19 @@ def test_an_engine_takes_the_threads_that_were_chosen(monkeypatch: pytest.Monkey
         pytest.skip("NO openvino: its threads are not tested")
     assert isinstance(engine, OpenVino)
     assert len(engine._requests) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signal stacks as Linux has them")
+def test_signals_are_handled_on_the_thread_s_whole_stack() -> None:
+    """OpenVINO's small stack for them made Ctrl-C a segmentation fault on processors with AMX."""
+
+    class Stack(ctypes.Structure):
+        _fields_ = (("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+    default = default_encoder(threads=1, wanted=("openvino",))
+    if default is None:
+        pytest.skip("NO openvino: its signal stack is not tested")
+    default.each_picture(np.zeros((1, 3, 224, 224), dtype=np.uint8))
+    now = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(now)) == 0
+    assert now.flags == 2  # SS_DISABLE
