@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from hifa_cli.config import PageConfig
-from hifa_cli.data import MESH_SUFFIXES, read_picture
+from hifa_cli.data import is_mesh, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.sources import render_config
@@ -76,7 +76,7 @@ def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageC
     for match, one in zip(ranking.matches, document["matches"], strict=True):
         del one["thumbnail"]  # the shape has its picture
         one["at"] = at[match.row]
-    pictures = [_photo(path, config.picture) for path in ranking.pictures if not _is_mesh(path)]
+    pictures = [_photo(path, config.picture) for path in ranking.pictures if not is_mesh(path)]
     return {**document, "pictures": [one for one in pictures if one]}
 
 
@@ -91,7 +91,7 @@ def _shape(
 ) -> dict[str, Any]:
     shape: dict[str, Any] = {"pictures": _pictures(gallery, row, views, config.thumbnail)}
     source = gallery.source(row)
-    if source is None or not _is_mesh(source):
+    if source is None or not is_mesh(source):
         return {**shape, "why": "the gallery does not know its mesh"}
     if not faces:
         return {**shape, "why": "left out to keep the page small"}
@@ -116,10 +116,6 @@ def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int
     if not any(shown.values()) and (thumbnail := gallery.thumbnail(row)) is not None:
         shown = {"": _photo(thumbnail, side)}
     return {view: one["picture"] for view, one in shown.items() if one is not None}
-
-
-def _is_mesh(path: Path) -> bool:
-    return path.suffix.lower() in MESH_SUFFIXES
 
 
 def _photo(path: Path, side: int) -> dict[str, Any] | None:
