@@ -127,8 +127,7 @@ class Embedder:
 
     def forget(self) -> None:
         """Remove the store, once what it was for is written."""
-        self.store.close()
-        del self.store
+        self.__dict__.pop("store", None)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _keep(self, shapes: Sequence[Drawn]) -> None:

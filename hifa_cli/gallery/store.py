@@ -48,10 +48,13 @@ class VectorStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: BinaryIO | None = None
         self._places: dict[bytes, tuple[int, int]] = {}  # where a record starts, and its size
+        self._end = 0  # of the whole records
         if path.is_file():
-            self._open()
+            with path.open("rb") as file:
+                for digest, start, size in _records(file):
+                    self._places[digest] = (start, size)
+                    self._end = start + size + _CHECK
 
     def __contains__(self, digest: bytes) -> bool:
         """Whether there is a record of a shape."""
@@ -76,16 +79,18 @@ class VectorStore:
             record.cover,
         ))  # fmt: skip
         try:
-            file = self._file or self._open()
-            place = file.seek(0, 2)
-            file.write(content + _checksum(content))
-            file.flush()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("r+b" if self.path.exists() else "wb") as file:
+                file.truncate(self._end)
+                file.seek(self._end)
+                file.write(content + _checksum(content))
         except OSError as error:
             why = f"cannot write {self.path}: {error.strerror}"
             if error.errno in FULL:
                 raise NoRoom(f"{why}; {MAKE_ROOM}") from error
             raise HifaError(f"{why}; choose another --out") from error
-        self._places[digest] = (place, len(content))
+        self._places[digest] = (self._end, len(content))
+        self._end += len(content) + _CHECK
 
     def get(self, digest: bytes) -> Stored:
         """Read a record.
@@ -94,26 +99,9 @@ class VectorStore:
             KeyError: there is none.
         """
         place, size = self._places[digest]
-        assert self._file is not None
-        self._file.seek(place)
-        return _parsed(self._file.read(size))
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _open(self) -> BinaryIO:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.touch()
-        self._file = self.path.open("r+b")
-        end = 0
-        for digest, start, size in _records(self._file):
-            self._places[digest] = (start, size)
-            end = start + size + _CHECK
-        self._file.truncate(end)
-        return self._file
+        with self.path.open("rb") as file:
+            file.seek(place)
+            return _parsed(file.read(size))
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:

@@ -186,7 +186,6 @@ def store() -> bytes:
             vector, views = generator.random(4), generator.random((2, 4))
             record = Stored(vector.astype(np.float32), views.astype(np.float16), b"cover")
             found.put(bytes([number]) * 16, record)
-        found.close()
         return found.path.read_bytes()
 
 

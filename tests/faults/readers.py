@@ -304,9 +304,7 @@ def _store() -> Read:
 
     def read(path: Path) -> object:
         store = VectorStore(path)
-        found = [store.get(bytes([number]) * 16) for number in range(3) if bytes([number]) * 16 in store]
-        store.close()
-        return found
+        return [store.get(bytes([number]) * 16) for number in range(3) if bytes([number]) * 16 in store]
 
     return read
 
