@@ -1,4 +1,4 @@
-"""The terminal: talk goes to stderr, results to stdout."""
+"""Write to the terminal: messages and progress to stderr, results to stdout."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,14 +20,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 
 T = TypeVar("T")
 HEARTBEAT = 30.0  # seconds between two lines about a stage where nobody watches
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # of terminals; not tab and newline
 
 
-class TerminalTalk(Talk):
+class TerminalReporter(Reporter):
     """Notes, warnings and progress bars on stderr; bars only where somebody watches."""
 
     def __init__(self, *, verbose: bool = False) -> None:
@@ -115,7 +116,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-class QuietTalk(Talk):
+class QuietReporter(Reporter):
     """Only warnings, on stderr."""
 
     def warn(self, message: str) -> None:
@@ -125,9 +126,10 @@ class QuietTalk(Talk):
         )
 
 
-def talk_for(*, quiet: bool, verbose: bool) -> Talk:
-    """The talk that ``-q`` and ``-v`` ask for."""
-    return QuietTalk() if quiet else TerminalTalk(verbose=verbose)
+def start_reporting(*, quiet: bool, verbose: bool) -> None:
+    """Report on stderr, as ``-q`` and ``-v`` ask for, until the command ends."""
+    reporter = QuietReporter() if quiet else TerminalReporter(verbose=verbose)
+    click.get_current_context().with_resource(reporting(reporter))
 
 
 def print_json(document: Any) -> None:
