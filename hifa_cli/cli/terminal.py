@@ -5,10 +5,9 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -126,10 +125,23 @@ class QuietReporter(Reporter):
         )
 
 
+class _Command:
+    """Hold what ends with the command that runs."""
+
+    exits = ExitStack()
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """Run a command; when it ends, its reporter ends."""
+    with ExitStack() as _Command.exits:
+        yield
+
+
 def start_reporting(*, quiet: bool, verbose: bool) -> None:
     """Report on stderr, as ``-q`` and ``-v`` ask for, until the command ends."""
     reporter = QuietReporter() if quiet else TerminalReporter(verbose=verbose)
-    click.get_current_context().with_resource(reporting(reporter))
+    _Command.exits.enter_context(reporting(reporter))
 
 
 def print_json(document: Any) -> None:

@@ -28,7 +28,7 @@ from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.models.network import save_network
 from hifa_cli.render.pipeline import render
-from hifa_cli.runtime.progress import Reporter
+from hifa_cli.runtime.progress import Reporter, reporting
 
 CONFIG = IndexConfig()
 CPU = torch.device("cpu")
@@ -221,7 +221,8 @@ def test_a_source_that_is_gone_does_not_empty_the_gallery(mine: Path) -> None:
 
 def test_removal_takes_ids_and_patterns_and_all_that_belongs_to_them(mine: Path) -> None:
     reporter = Heard()
-    change = curate.remove(mine / "gallery", ["box/[01]", "rod/2", "no/*"], CONFIG)
+    with reporting(reporter):
+        change = curate.remove(mine / "gallery", ["box/[01]", "rod/2", "no/*"], CONFIG)
     assert change.removed == ["box/0", "box/1", "rod/2"]
     assert reporter.said == ["no shape fits 'no/*'"]
     gallery = read_gallery(mine / "gallery")

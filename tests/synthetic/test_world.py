@@ -12,7 +12,7 @@ from PIL import Image
 from hifa_cli.config import WorldConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import read_mesh
-from hifa_cli.runtime.progress import Reporter
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.synthetic import world
 from hifa_cli.synthetic.meshfiles import WRITERS
 from hifa_cli.synthetic.shapes import KINDS
@@ -119,8 +119,9 @@ def test_a_half_made_world_is_completed_and_the_rest_left_alone(made: Path, tmp_
     for path in lost:
         path.unlink()
     reporter = Counting()
-    make_world(folder, SMALL, seed=1, workers=1)
-    assert reporter.total == 2
+    with reporting(reporter):
+        make_world(folder, SMALL, seed=1, workers=1)
+        assert reporter.total == 2
     assert kept.read_bytes() == b"touched"
     ours, theirs = digests(folder), digests(made)
     assert {name for name in theirs if ours[name] != theirs[name]} == {"photos/train/mug/img_0001.jpg"}

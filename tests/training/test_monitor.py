@@ -12,7 +12,7 @@ from hifa_cli.data.loader import Batch
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Hifa, SourceOnly
 from hifa_cli.models.network import Network, TrunkFeatures
-from hifa_cli.runtime.progress import Reporter
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.training.monitor import (
     PATIENCE,
     STABLE,
@@ -106,11 +106,13 @@ def test_a_stiff_start_is_warned_of_with_a_weight_that_is_safe() -> None:
     objective.network.trunk.requires_grad_(False)
     seen = batch(objective.network.trunk.width)
     stiff = replace(CONFIG, rate=1.5 * CONFIG.rate * STABLE / norm_stiffness(objective, seen, CONFIG))
-    warn_if_stiff(objective, seen, stiff)
+    with reporting(reporter):
+        warn_if_stiff(objective, seen, stiff)
     assert "--weight-global" in reporter.said[0]
     safe = replace(stiff, weight_global=float(reporter.said[0].split("--weight-global ")[1].split()[0]))
     assert norm_stiffness(objective, seen, safe) == pytest.approx(1.0, rel=0.1)
-    warn_if_stiff(objective, seen, safe)
+    with reporting(reporter):
+        warn_if_stiff(objective, seen, safe)
     assert len(reporter.said) == 1
 
 
@@ -138,12 +140,13 @@ def test_a_collapse_that_lasts_is_said_once_and_a_passing_one_never(
 ) -> None:
     reporter = Listening()
     watch = Watch(5)
-    for step in range(PATIENCE - 1):
-        watch(line(step, **sign))
-    watch(line(PATIENCE))
-    assert not reporter.said
-    for step in range(3 * PATIENCE):
-        watch(line(step, **sign))
+    with reporting(reporter):
+        for step in range(PATIENCE - 1):
+            watch(line(step, **sign))
+        watch(line(PATIENCE))
+        assert not reporter.said
+        for step in range(3 * PATIENCE):
+            watch(line(step, **sign))
     assert len(reporter.said) == 1
     assert words in reporter.said[0]
 
@@ -151,8 +154,9 @@ def test_a_collapse_that_lasts_is_said_once_and_a_passing_one_never(
 def test_one_class_in_all_is_no_collapse() -> None:
     reporter = Listening()
     watch = Watch(1)
-    for step in range(3 * PATIENCE):
-        watch(line(step, predicted_classes=1))
+    with reporting(reporter):
+        for step in range(3 * PATIENCE):
+            watch(line(step, predicted_classes=1))
     assert not reporter.said
 
 

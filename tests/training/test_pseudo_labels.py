@@ -158,5 +158,6 @@ def test_classes_without_shapes_are_named(photos: Path, views: Path, tmp_path: P
             for view in shape.iterdir():
                 view.unlink()
     reporter = Listening()
-    run(photos, views, tmp_path / "out", method="hifa-l", **OURS)
-    assert all("collapsed" not in line for line in reporter.said)
+    with reporting(reporter):
+        run(photos, views, tmp_path / "out", method="hifa-l", **OURS)
+        assert all("collapsed" not in line for line in reporter.said)
