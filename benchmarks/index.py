@@ -2,8 +2,9 @@
 
     python benchmarks/index.py --meshes MESHES --most 60
 
-Both make a vector of every view of the same meshes on this machine, pinned to as many cores as workers. CPU seconds count every process;
-what a start costs is measured on one mesh and taken off, so that the figures hold for any number of meshes.
+Both make a vector of every view of the same meshes on this machine, pinned to as many cores as workers. CPU
+seconds count every process; what a start costs is measured on one mesh and taken off, so that the figures
+hold for any number of meshes.
 """
 
 import argparse

@@ -35,10 +35,9 @@ from hifa_cli.gallery.sources import Source, export_source, holds_meshes, views_
 from hifa_cli.models.about import read_about
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
-from hifa_cli.runtime import threads
+from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.search import faiss_index
 
 SHARDS = ".embedded"  # what a killed run had embedded
@@ -78,7 +77,6 @@ def build_gallery(
     workers: int | None,
     device: object,
     force: bool,
-    talk: Talk,
     ranking: RankingConfig | None = None,
     keep_views: bool = False,
 ) -> dict[str, Any]:
@@ -94,7 +92,6 @@ def build_gallery(
         workers: processes that render.
         device: where the network runs.
         force: replace a gallery that is there, and use nothing of it again.
-        talk: notes and progress.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
             trained model, are always ranked as the paper does.
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
@@ -115,9 +112,9 @@ def build_gallery(
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = _old(out, talk)
+        old = _old(out)
         offered, making, embedder = open_source(
-            source, out, taken_over(origins_of(old), source), model, work, Path(scratch), talk
+            source, out, taken_over(origins_of(old), source), model, work, Path(scratch)
         )
         ranked = ranking_of(making, work) if embedder is not None else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
@@ -127,12 +124,12 @@ def build_gallery(
         fresh = offered.prepare(fresh)
         document = write_generation(
             out, Plan(old, kept, [(offered, fresh)], making, index_config,
-            _photos(source, index_config), ranked, str(device), talk, moved=True),
+            _photos(source, index_config), ranked, str(device), moved=True),
         )  # fmt: skip
         if embedder is not None:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
-            _write_graph(folder, talk)
+            _write_graph(folder)
     return {**summary(document), "failed": failures(offered)}
 
 
@@ -178,7 +175,6 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 def open_source(
     place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
-    talk: Talk,
 ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
@@ -186,12 +182,12 @@ def open_source(
         HifaError: there is nothing usable, or the model is not that of an export.
     """
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
-        offered = export_source(place, talk)
-        return offered, _export_making(place, model, scratch, talk), None
-    encoder, folder = _encoder(model, work.device, scratch, talk)
+        offered = export_source(place)
+        return offered, _export_making(place, model, scratch), None
+    encoder, folder = _encoder(model, work.device, scratch)
     making = Making(encoder.digest, encoder.method, folder)
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
-    embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
+    embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
         mine = next((one for one in origins if one["path"] == str(place.resolve())), {})
         views = out / VIEWS / views_name(origins, place)
@@ -200,11 +196,9 @@ def open_source(
             work.render, work.workers or threads.allowed(),
             views if work.keep_views or mine.get("views") else None, work.force,
         )  # fmt: skip
-        source: Source = meshes_source(
-            place, drawing, split=work.split, known=known, embedder=embedder, talk=talk
-        )
+        source: Source = meshes_source(place, drawing, split=work.split, known=known, embedder=embedder)
     else:
-        source = views_source(place, split=work.split, embedder=embedder, talk=talk)
+        source = views_source(place, split=work.split, embedder=embedder)
     return source, making, embedder
 
 
@@ -268,14 +262,14 @@ def _swept(out: Path) -> None:
         sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
 
 
-def _old(out: Path, talk: Talk) -> Gallery | None:
+def _old(out: Path) -> Gallery | None:
     """The gallery that is there; None where there is none, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
     try:
         return read_gallery(out)
     except HifaError as error:
-        talk.warn(f"nothing of the old gallery is used again: {error}")
+        progress.warn(f"nothing of the old gallery is used again: {error}")
         return None
 
 
@@ -287,7 +281,7 @@ def _photos(source: Path, config: IndexConfig) -> Any:
     return None if found is None else unit(found)
 
 
-def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tuple[PictureEncoder, Path]:
+def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEncoder, Path]:
     """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
 
     Raises:
@@ -302,7 +296,7 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
+        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
             model = mine
     encoder = open_encoder(model, device)
     if encoder.config.tells_domains:  # its graph is of photos alone
@@ -314,16 +308,16 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
     return encoder, model
 
 
-def _write_graph(folder: Path, talk: Talk) -> bool:
+def _write_graph(folder: Path) -> bool:
     """Write the model's graph where there is none; torch is loaded only for that."""
     if graph_encoder(folder) is not None:
         return True
     from hifa_cli.embeddings.onnx_export import write_graph
 
-    return write_graph(folder, talk)
+    return write_graph(folder)
 
 
-def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
+def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     """The model that made an export, where it is still to be had.
 
     Raises:
@@ -341,7 +335,7 @@ def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) ->
     elif heading.method == FROZEN and frozen_model().digest == heading.model:
         save_frozen(scratch)
         return Making(heading.model, heading.method, scratch)
-    talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
+    progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
     return Making(heading.model, heading.method)
 
 

@@ -18,7 +18,7 @@ from hifa_cli.embeddings.encoder import PictureEncoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import unit
 from hifa_cli.gallery.store import Stored, VectorStore
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.threads import wanted
 from hifa_cli.search.rerank import Ranker
 
@@ -62,14 +62,12 @@ class Embedder:
         folder: for what is done, safe to share; ``forget`` removes it.
         ranker: what the gallery does to vectors of views; None clamps them, as the paper's benchmark does.
         workers: threads that read pictures.
-        talk: warnings and progress.
     """
 
     def __init__(
-        self, encoder: PictureEncoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
-        talk: Talk = SILENT,
+        self, encoder: PictureEncoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2
     ) -> None:  # fmt: skip
-        self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
+        self.encoder, self.folder, self.workers = encoder, folder, workers
         self.ranker = ranker
 
     @cached_property
@@ -88,7 +86,7 @@ class Embedder:
         """
         absent = [row for row in range(len(items)) if digests[row] not in self.store]
         steps = self._read([items[row] for row in absent], [digests[row] for row in absent])
-        for _ in self.embed(self.talk.track(steps, "embedding shapes", total=len(absent))):
+        for _ in self.embed(progress.track(steps, "embedding shapes", total=len(absent))):
             pass
 
     def embed(self, shapes: Iterator[Drawn | None]) -> Iterator[None]:
@@ -166,7 +164,7 @@ class Embedder:
                 try:
                     yield Drawn(digests[row], ahead.popleft().result())
                 except HifaError as error:
-                    self.talk.warn(f"left out {items[row].id}: {error}")
+                    progress.left_out(items[row].id, str(error))
                     yield None
 
     def _pixels(self, item: Item) -> Pixels:

@@ -27,9 +27,9 @@ from hifa_cli.render.pipeline import (
 from hifa_cli.render.up_taken import Taken, joined, settle_up
 from hifa_cli.render.view_io import grey_png, read_mark, view_names
 from hifa_cli.render.workers import Greys, Job
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import sweep
 from hifa_cli.runtime.lock import sole_output
-from hifa_cli.runtime.progress import Talk
 
 
 class Drawing(NamedTuple):
@@ -62,7 +62,6 @@ class MeshesSource:
     drawing: Drawing
     taken: list[dict[str, Any]]
     embedder: Embedder
-    talk: Talk
     failed: list[Failure] = field(default_factory=list)
 
     @property
@@ -105,7 +104,7 @@ class MeshesSource:
                 to_draw.append(job)
         if total := len(ready) + len(to_draw):
             shapes = self._shapes(ready, to_draw, digests)
-            steps = self.talk.track(shapes, "drawing and embedding", total=total)
+            steps = progress.track(shapes, "drawing and embedding", total=total)
             for _ in self.embedder.embed(steps):
                 pass
 
@@ -119,11 +118,11 @@ class MeshesSource:
             except HifaError:  # a picture is damaged
                 to_draw.append(job)
         drawing = self.drawing
-        with closing(draw_jobs(to_draw, drawing.config, drawing.workers, self.talk)) as outcomes:
+        with closing(draw_jobs(to_draw, drawing.config, drawing.workers)) as outcomes:
             for job, reason, pictures in outcomes:
                 if reason is not None:
                     self.failed.append(Failure(job.path, reason))
-                    self.talk.warn(f"{job.path}: {reason}")
+                    progress.warn(f"{job.path}: {reason}")
                 yield None if pictures is None else self._drawn(digests[job.id], pictures)
 
     def _drawn(self, digest: bytes, pictures: Greys) -> Drawn:
@@ -162,7 +161,6 @@ def _kept_pictures(job: Job, views: int) -> Greys:
 
 def meshes_source(
     place: Path, drawing: Drawing, *, split: str | None, known: Sequence[Taken], embedder: Embedder,
-    talk: Talk,
 ) -> MeshesSource:  # fmt: skip
     """Find the meshes at ``place`` and what of each its vectors will be made from.
 
@@ -172,18 +170,17 @@ def meshes_source(
         split: only the meshes of that split.
         known: which way was taken to be up when the gallery was made.
         embedder: makes the vectors.
-        talk: notes and warnings.
 
     Raises:
         HifaError: there are no meshes.
     """
     found, failed = meshes_of([place], split)
     for failure in failed:
-        talk.warn(f"{failure.path}: {failure.reason}")
-    config = with_renderer(drawing.config, talk)
+        progress.warn(f"{failure.path}: {failure.reason}")
+    config = with_renderer(drawing.config)
     before = [] if drawing.force else list(known)
-    config, taken = settle_up(found, [place], config, before, talk=talk)
-    marks = {mesh.path: (mesh.id, mark) for mesh, mark in marks_of(found, config, failed, talk)}
+    config, taken = settle_up(found, [place], config, before)
+    marks = {mesh.path: (mesh.id, mark) for mesh, mark in marks_of(found, config, failed)}
     shapes = shapes_of_meshes(((name, path) for path, (name, _) in marks.items()), split)
     root, offers, jobs = root_of(place), [], []
     for item in shapes.items:
@@ -202,7 +199,7 @@ def meshes_source(
         "up_taken": told, **({} if drawing.views is None else {"views": drawing.views.name}),
     }  # fmt: skip
     drawing = drawing._replace(config=config)
-    return MeshesSource(origin, offers, jobs, drawing, told, embedder, talk, failed)
+    return MeshesSource(origin, offers, jobs, drawing, told, embedder, failed)
 
 
 def _rig(config: RenderConfig) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from hifa_cli.gallery.build import SHARDS, Work, build_gallery
 from hifa_cli.gallery.store import Stored, VectorStore
 from hifa_cli.models.network import save_network
 from hifa_cli.render.pipeline import draw_jobs, render
-from hifa_cli.runtime.progress import SILENT
 from tests.gallery.test_update import write_mesh
 
 CPU = torch.device("cpu")
@@ -46,7 +45,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(root: Path, source: Path, out: Path, **more: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {"render_config": DRAWN, "workers": 1, "force": False, **more}
     return build_gallery(
-        source, out, model=root / "run", split=None, index_config=IndexConfig(), device=CPU, talk=SILENT,
+        source, out, model=root / "run", split=None, index_config=IndexConfig(), device=CPU,
         **settings,
     )  # fmt: skip
 
@@ -96,7 +95,7 @@ def test_pictures_are_kept_on_demand_and_stay_kept(root: Path, tmp_path: Path) -
     build(root, tmp_path / "meshes", out)  # goes on as it was made
     assert len(list((out / "views").rglob("*.png"))) == 3 * (COUNT + 1)
     (tmp_path / "meshes" / "b" / "new.off").unlink()
-    update.update(out, IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    update.update(out, IndexConfig(), Work(workers=1), model=None)
     assert len(list((out / "views").rglob("*.png"))) == 3 * COUNT
 
 
