@@ -13,7 +13,7 @@ from hifa_cli.config import PageConfig
 from hifa_cli.data import MESH_SUFFIXES, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
-from hifa_cli.gallery.sources import render_config
+from hifa_cli.gallery.sources import mesh_offer_digest, render_config
 from hifa_cli.query.document import ranking_document
 from hifa_cli.query.retrieve import Match, Ranking
 from hifa_cli.runtime import progress
@@ -128,8 +128,11 @@ def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.
         return {}
     from hifa_cli.web.drawn import drawn_views
 
+    config = render_config(gallery.origin(row))
+    if mesh_offer_digest(source, config) != bytes(gallery.digests[row]):
+        return {}
     try:
-        return drawn_views(source, render_config(gallery.origin(row)), views)
+        return drawn_views(source, config, views)
     except HifaError as error:
         progress.warn(f"{gallery.ids[row]}: its view is not shown: {error}")
         return {}
