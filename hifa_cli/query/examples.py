@@ -1,8 +1,8 @@
 """More like these shapes, less like those: shapes of the gallery as a part of the query.
 
-Rocchio's rule (Relevance feedback in information retrieval, 1971): the mean vector of the shapes that are liked is
-added to the query, and a part of the mean of those that are not is taken off. The shapes named are left out of the
-result, as they are known already.
+Rocchio's rule (Relevance feedback in information retrieval, 1971): the mean vector of the shapes that are
+liked is added to the query, and a part of the mean of those that are not is taken off. The shapes named are
+left out of the result, as they are known already.
 """
 
 from collections.abc import Sequence
