@@ -15,7 +15,6 @@ import numpy as np
 from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.query.parse import Query, find_queries
 from hifa_cli.query.retrieve import QueryEncoder, Ranking, Wanted, encoder_for, rank
-from hifa_cli.runtime.progress import SILENT
 
 LOOKED_AT = 30  # first shapes, which a person would look at
 
@@ -29,7 +28,7 @@ def classes_of(
 ) -> Ranking:
     """Return the whole ranking of a photo and examples."""
     wanted = Wanted(len(gallery), like=like, unlike=unlike)
-    return rank(encoder, gallery, [query] if query else [], wanted, talk=SILENT)[0][0]
+    return rank(encoder, gallery, [query] if query else [], wanted)[0][0]
 
 
 def scores(ranking: Ranking, wanted: str, left_out: set[str], count: int) -> tuple[float, float]:
@@ -47,7 +46,7 @@ def main() -> None:
     given = parser.parse_args()
     gallery = read_gallery(given.gallery)
     encoder = encoder_for(gallery, None, "cpu")
-    queries = find_queries([str(given.photos)], Path(), SILENT)
+    queries = find_queries([str(given.photos)], Path())
     order = np.random.default_rng(0).permutation(len(queries))[: given.most]
     names = ("photo", "photo, like", "photo, unlike", "photo, both", "like", "like, unlike")
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in names}

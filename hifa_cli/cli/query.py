@@ -95,37 +95,21 @@ def query(
     from hifa_cli.query.parse import find_queries
     from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
-<<<<<<< HEAD
-    talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
+    start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = Wanted(
         top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
     )
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
-        opened = read_gallery(gallery, device=device, talk=talk)
-        _note_old(opened, talk)
-        queries = find_queries(images or (), Path(scratch), talk)
+        opened = read_gallery(gallery, device=device)
+        _note_old(opened)
+        queries = find_queries(images or (), Path(scratch))
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
         failed: list[Failed] = []
         encoder = encoder_for(opened, model, device) if queries else None
-        rankings, vectors = rank(encoder, opened, queries, wanted, talk=talk, failed=failed)
-=======
-    start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
-    _refuse_taken([sheet, html], force=force)
-    device = _picked(device)
-    with TemporaryDirectory() as scratch:
-        opened = read_gallery(gallery, device=device)
-        _note_old(opened)
-        queries = find_queries(images, Path(scratch))
-        if device == "auto" and len(queries) >= MANY:
-            device = _picked(device, even_auto=True)
-        failed: list[Failed] = []
-        encoder = encoder_for(opened, model, device)
         rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
->>>>>>> main
         if sheet is not None:
             _write_sheet(opened, rankings, sheet)
         if html is not None:

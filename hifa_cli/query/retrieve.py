@@ -20,13 +20,9 @@ from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.query.examples import rows_of_ids, steered
 from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
-<<<<<<< HEAD
-from hifa_cli.runtime.progress import SILENT, Talk
-from hifa_cli.search.exact import Rows
-=======
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.progress import Reporter, reporting
->>>>>>> main
+from hifa_cli.search.exact import Rows
 from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 
 if TYPE_CHECKING:
@@ -169,21 +165,14 @@ def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], 
 
 
 def rank(
-<<<<<<< HEAD
-    encoder: QueryEncoder | None, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk,
-    failed: list[Failed] | None = None,
-) -> tuple[list[Ranking], QueryVectors]:  # fmt: skip
-    """Return the shapes nearest to each query, in the order given; what cannot be read is named and left out.
-=======
-    encoder: QueryEncoder,
+    encoder: QueryEncoder | None,
     gallery: Gallery,
     queries: Sequence[Query],
     wanted: Wanted,
     *,
     failed: list[Failed] | None = None,
 ) -> tuple[list[Ranking], QueryVectors]:
-    """The shapes nearest to each query, in the order given; what cannot be read is named and left out.
->>>>>>> main
+    """Return the shapes nearest to each query, in the order given; what cannot be read is named and left out.
 
     Args:
         encoder: of ``encoder_for``; None where shapes alone are the query.
@@ -209,7 +198,7 @@ def rank(
         asked, shown = [Query(f"like {' + '.join(wanted.like)}", Path())], list[tuple[Path, ...]]([()])
         vectors = steered(gallery, None, like, unlike)
     else:
-        asked, shown, vectors = _asked(encoder, gallery, queries, wanted, talk, failed)
+        asked, shown, vectors = _asked(encoder, gallery, queries, wanted, failed)
         if len(like) or len(unlike):
             vectors = steered(gallery, vectors, like, unlike)
     scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
@@ -223,7 +212,7 @@ def rank(
 
 
 def _asked(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, talk: Talk,
+    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted,
     failed: list[Failed] | None,
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
     """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
