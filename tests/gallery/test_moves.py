@@ -147,10 +147,11 @@ def test_a_factory_that_does_not_fit_the_vectors_is_refused_before_any_work(
 ) -> None:
     monkeypatch.setattr("hifa_cli.gallery.sources.render", lambda *_, **__: pytest.fail("it rendered"))
     with pytest.raises(HifaError, match=r"--factory 'PQ3'.* 8 numbers"):
-        if change:
-            add_to(root, "PQ3")
-        else:
-            build(root, root / "A", factory="PQ3")
+        (add_to if change else index_with)(root, "PQ3")
+
+
+def index_with(root: Path, factory: str) -> None:
+    build(root, root / "A", factory=factory)
 
 
 def add_to(root: Path, factory: str) -> None:
