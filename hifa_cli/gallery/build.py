@@ -34,10 +34,9 @@ from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Offer, Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.models.about import read_about
 from hifa_cli.render.discover import find_meshes
-from hifa_cli.runtime import threads
+from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.search import faiss_index
 
 SHARDS = ".embedded"  # what a killed run had embedded
@@ -77,7 +76,6 @@ def build_gallery(
     workers: int | None,
     device: object,
     force: bool,
-    talk: Talk,
     ranking: RankingConfig | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of one source or several, whatever it held before.
@@ -93,7 +91,6 @@ def build_gallery(
         workers: processes that render.
         device: where the network runs.
         force: replace a gallery that is there.
-        talk: notes and progress.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
             trained model, are always ranked as the paper does.
 
@@ -111,20 +108,20 @@ def build_gallery(
     with TemporaryDirectory() as scratch, writing(out):
         if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = _old(out, talk)
-        opened = _opened(places, out, origins_of(old), model, work, Path(scratch), talk)
+        old = _old(out)
+        opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
         making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
         ranked = ranking_of(making, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         fresh, offered = _told_apart(old if alike else None, [source for source, _, _ in opened])
         document = write_generation(
             out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, index_config,
-            _photos(places[0], index_config), ranked, str(device), talk, offered=offered),
+            _photos(places[0], index_config), ranked, str(device), offered=offered),
         )  # fmt: skip
         for embedder in embedders:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
-            _write_graph(folder, talk)
+            _write_graph(folder)
     return {**summary(document), "failed": [one for source, _, _ in opened for one in failures(source)]}
 
 
@@ -182,7 +179,7 @@ def _more(count: int) -> str:
 
 def _opened(
     places: Sequence[Path], out: Path, origins: list[dict[str, Any]], model: Path | None, work: Work,
-    scratch: Path, talk: Talk,
+    scratch: Path,
 ) -> list[tuple[Source, Making, Embedder | None]]:  # fmt: skip
     """Open all sources; they are of one model and their ids are distinct.
 
@@ -192,7 +189,7 @@ def _opened(
     opened: list[tuple[Source, Making, Embedder | None]] = []
     for place in places:
         origins = taken_over(origins, place)
-        opened.append(open_source(place, out, origins, model, work, scratch, talk))
+        opened.append(open_source(place, out, origins, model, work, scratch))
         origins = [*origins, opened[-1][0].origin]
         if opened[-1][1].model != opened[0][1].model:
             raise HifaError(
@@ -290,31 +287,29 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 def open_source(
     place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
-    talk: Talk,
-) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
+    ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
     Raises:
         HifaError: there is nothing usable, or the model is not that of an export.
     """
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
-        offered = export_source(place, talk)
-        return offered, _export_making(place, model, scratch, talk), None
-    encoder, folder = _encoder(model, work.device, scratch, talk)
+        offered = export_source(place)
+        return offered, _export_making(place, model, scratch), None
+    encoder, folder = _encoder(model, work.device, scratch)
     if work.factory not in ("auto", faiss_index.EXACT):
         faiss_index.check_factory(work.factory, encoder.width)
     making = Making(encoder.digest, encoder.method, folder)
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
-    embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
+    embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
         views = out / VIEWS / views_name(origins, place)
         workers = work.workers or threads.allowed()
         source: Source = meshes_source(
             place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
-            talk=talk,
-        )  # fmt: skip
+            )  # fmt: skip
     else:
-        source = views_source(place, split=work.split, embedder=embedder, talk=talk)
+        source = views_source(place, split=work.split, embedder=embedder)
     return source, making, embedder
 
 
@@ -378,14 +373,14 @@ def _swept(out: Path) -> None:
         sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
 
 
-def _old(out: Path, talk: Talk) -> Gallery | None:
+def _old(out: Path) -> Gallery | None:
     """The gallery that is there; None where there is none, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
     try:
         return read_gallery(out)
     except HifaError as error:
-        talk.warn(f"nothing of the old gallery is used again: {error}")
+        progress.warn(f"nothing of the old gallery is used again: {error}")
         return None
 
 
@@ -397,7 +392,7 @@ def _photos(source: Path, config: IndexConfig) -> Any:
     return None if found is None else unit(found)
 
 
-def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tuple[PictureEncoder, Path]:
+def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEncoder, Path]:
     """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
 
     Raises:
@@ -412,7 +407,7 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
+        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
             model = mine
     encoder = open_encoder(model, device)
     if encoder.config.tells_domains:  # its graph is of photos alone
@@ -424,16 +419,16 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
     return encoder, model
 
 
-def _write_graph(folder: Path, talk: Talk) -> bool:
+def _write_graph(folder: Path) -> bool:
     """Write the model's graph where there is none; torch is loaded only for that."""
     if graph_encoder(folder) is not None:
         return True
     from hifa_cli.embeddings.onnx_export import write_graph
 
-    return write_graph(folder, talk)
+    return write_graph(folder)
 
 
-def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
+def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     """The model that made an export, where it is still to be had.
 
     Raises:
@@ -451,7 +446,7 @@ def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) ->
     elif heading.method == FROZEN and frozen_model().digest == heading.model:
         save_frozen(scratch)
         return Making(heading.model, heading.method, scratch)
-    talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
+    progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
     return Making(heading.model, heading.method)
 
 

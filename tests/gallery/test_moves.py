@@ -21,7 +21,6 @@ from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.relocate import relocate
 from hifa_cli.models.network import save_network
-from hifa_cli.runtime.progress import SILENT
 from tests.cli.test_cli import hifa
 from tests.gallery.test_update import write_mesh
 
@@ -31,8 +30,7 @@ CPU = torch.device("cpu")
 def build(root: Path, source: Path, *, split: str | None = None, factory: str = "auto") -> dict[str, object]:
     return build_gallery(
         source, root / "gallery", model=root / "run", split=split, index_config=IndexConfig(factory=factory),
-        render_config=RenderConfig(size=32, views=2), workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        render_config=RenderConfig(size=32, views=2), workers=1, device=CPU, force=False)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +62,7 @@ def test_a_gallery_and_its_meshes_move_together(root: Path) -> None:
     moved = root.parent / "elsewhere"
     assert all(source.is_relative_to(moved / "A") and source.is_file() for source in sources(moved))
     assert audit.verify(moved / "gallery") == []
-    assert (
-        curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT).added == 0
-    )
+    assert curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None).added == 0
 
 
 def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +85,14 @@ def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch
 def test_a_source_is_relocated_without_any_work(root: Path) -> None:
     (root / "A").rename(root / "C")
     with pytest.raises(HifaError, match="--relocate"):
-        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
     code, out, _ = hifa(
         "index", "--relocate", f"{root / 'A'}={root / 'C'}", "--out", root / "gallery", "--json"
     )
     assert code == 0
     assert json.loads(out)["relocated"] == [{"old": str(root / "A"), "new": str(root / "C")}]
     assert audit.verify(root / "gallery") == []
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
     assert (change.added, change.changed, change.unchanged) == (0, 0, 3)
 
 
@@ -157,7 +153,7 @@ def index_with(root: Path, factory: str) -> None:
 def add_to(root: Path, factory: str) -> None:
     write_mesh(root / "more" / "new.off", 7.0)
     work, config = Work(workers=1), IndexConfig(factory=factory)
-    curate.add(root / "gallery", [root / "more"], config, work, model=None, talk=SILENT)
+    curate.add(root / "gallery", [root / "more"], config, work, model=None)
 
 
 def test_a_mesh_that_was_renamed_is_not_embedded_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +161,7 @@ def test_a_mesh_that_was_renamed_is_not_embedded_again(root: Path, monkeypatch: 
     (root / "A" / "train" / "rod").mkdir()
     (root / "A" / "train" / "box" / "1.off").rename(root / "A" / "train" / "rod" / "one.off")
     monkeypatch.setattr(Embedder, "embedded", lambda *_: pytest.fail("it embedded"))
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
     assert (change.renamed, change.added, change.removed, change.unchanged) == (1, 0, [], 2)
     after = {name: vector.tolist() for name, vector in rows_of(root)}
     assert set(after) == {"test/box/0", "train/rod/one", "train/box/2"}
