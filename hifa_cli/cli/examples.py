@@ -47,6 +47,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("the very part, three photos of it together",
          "hifa query a.jpg b.jpg c.jpg --fuse --find part -g gallery"),
         ("a folder of photos, as a page to look at", "hifa query photos/ -g gallery --html ranked.html"),
+        ("more like one shape, less like another", "hifa query --like chair/12 --unlike chair/3 -g gallery"),
         ("for a script", "hifa query 'photos/*.jpg' -g gallery --top 5 --json"),
     ),
     "serve": (

@@ -34,14 +34,15 @@ COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "eleva
 
 
 def query(
+    gallery: Annotated[Path, gallery_option("Folder of 'hifa index'.")],
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
             help="Photos, folders of photos, patterns ('*.jpg'), lists (@list.txt), meshes, or - for stdin.",
+            show_default="none; give them, or --like",
         ),
-    ],
-    gallery: Annotated[Path, gallery_option("Folder of 'hifa index'.")],
+    ] = None,
     top: Annotated[
         int,
         typer.Option(min=1, help="How many shapes to show for each query.", rich_help_panel=RANK),
@@ -82,6 +83,26 @@ def query(
             rich_help_panel=RANK,
         ),
     ] = "both",
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="More like this shape, with photos or without any. Repeatable.",
+            show_default="the photos alone",
+            autocompletion=completion.shapes,
+            rich_help_panel=RANK,
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Less like this shape. Repeatable.",
+            show_default="none",
+            autocompletion=completion.shapes,
+            rich_help_panel=RANK,
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -123,6 +144,8 @@ def query(
     """Find the shapes nearest to photos."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    if not images and not like:
+        raise typer.BadParameter("give a photo, or a shape of the gallery with --like ID")
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
@@ -131,17 +154,19 @@ def query(
     from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
+    wanted = Wanted(
+        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
+    )
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device)
         _note_old(opened)
-        queries = find_queries(images, Path(scratch))
+        queries = find_queries(images or (), Path(scratch))
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
         failed: list[Failed] = []
-        encoder = encoder_for(opened, model, device)
+        encoder = encoder_for(opened, model, device) if queries else None
         rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
         if sheet is not None:
             _write_sheet(opened, rankings, sheet)
