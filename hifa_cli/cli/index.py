@@ -148,6 +148,14 @@ def index(
             rich_help_panel=DRAW,
         ),
     ] = None,
+    keep_views: Annotated[
+        bool,
+        typer.Option(
+            "--keep-views",
+            help="Keep the views of meshes as PNG files, too, in views/ of the gallery.",
+            rich_help_panel=DRAW,
+        ),
+    ] = False,
     up: Ups = None,
     up_list: UpList = None,
     ranking: Annotated[
@@ -219,7 +227,7 @@ def index(
             report = build.build_gallery(
                 sources, out, model=model, split=split, index_config=settings, render_config=drawn,
                 workers=workers or None, device=settled_device(device), force=force,
-                ranking=None if as_paper else RankingConfig(),
+                ranking=None if as_paper else RankingConfig(), keep_views=keep_views,
             )  # fmt: skip
         _say({"out": str(out), **report}, as_json=as_json, strict=strict)
         return
@@ -231,7 +239,7 @@ def index(
             if as_json:
                 print_json({"out": str(out), **done})
             return
-    work = build.Work(drawn, workers or None, settled_device(device), split, force)
+    work = build.Work(drawn, workers or None, settled_device(device), split, force, keep_views=keep_views)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model))

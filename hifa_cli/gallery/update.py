@@ -88,8 +88,8 @@ def add(
             known = [*origins_of(old), *(one.origin for one, _ in fresh)]
             source, making, embedder = open_source(place, folder, known, own, work, Path(scratch))
             _check_model(old, making, place)
+            fresh.append((source, source.prepare(_untaken(source, taken, change))))
             change.failed += failures(source)
-            fresh.append((source, _untaken(source, taken, change)))
             embedders.append(embedder)
         change.unchanged = len(old)
         change.added = sum(len(rows) for _, rows in fresh)
@@ -124,6 +124,7 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None)
     """
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
+    offered: list[tuple[Source, list[int]]] = []
     keep: list[Rows] = []
     embedders: list[Embedder | None] = []
     read_gallery(folder)
@@ -144,14 +145,17 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None)
             source, making, embedder = open_source(place, folder, known, own, again, Path(scratch))
             _check_model(old, making, place)
             same, new = unchanged(old, source)
-            same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source))
-            change.failed += failures(source)
-            fresh.append((source, _of_nobody_else(old, source, new, mine, change)))
-            keep.append(same)
+            offered.append((source, _of_nobody_else(old, source, new, mine, change)))
+            keep.append(np.intersect1d(same, mine))
             embedders.append(embedder)
-        kept = np.concatenate(keep).astype(np.int64)
-        moved = renamed(old, set(kept.tolist()), fresh)
-        kept = np.sort(np.concatenate([kept, np.array(list(moved), dtype=np.int64)]))
+        moved = renamed(old, set(np.concatenate(keep).tolist()), offered)
+        keep.append(np.array(list(moved), dtype=np.int64))
+        for number, (source, rows) in enumerate(offered):
+            fresh.append((source, source.prepare(rows)))
+            mine = np.flatnonzero(np.asarray(old.origins) == number)
+            keep.append(_undrawable(old, np.setdiff1d(mine, list(moved)), source, set(fresh[-1][1])))
+            change.failed += failures(source)
+        kept = np.unique(np.concatenate(keep)).astype(np.int64)
         _count(change, old, kept, fresh, moved)
         return _changed(folder, old, kept, fresh, config, work, change, embedders, moved)
 
@@ -209,7 +213,7 @@ def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
     """Remove the views of shapes that are gone; a changed shape's have been drawn over."""
     for row in gone.tolist():
         origin = old.origin(row)
-        if origin["kind"] == "meshes" and old.ids[row] not in left and old.paths[row]:
+        if origin.get("views") and old.ids[row] not in left and old.paths[row]:
             views = folder / VIEWS / str(origin["views"])
             place = views / Path(old.paths[row]).with_suffix("")
             if views.resolve() in place.resolve().parents:
@@ -268,11 +272,11 @@ def _refused(name: str, source: Source, change: Change) -> None:
     change.failed.append({"path": f"{source.origin['path']}/{name}", "reason": reason})
 
 
-def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
+def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows:
     """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
-    offered = {offer.id for offer in source.offers}
+    offered = {source.offers[row].id for row in new}
     rows = [
         row
         for row in mine.tolist()
