@@ -87,7 +87,10 @@ STRANGERS = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a PNG picture, not a mesh"),
     "a photo": (b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG picture, not a mesh"),
     "a document": (b"%PDF-1.7\n", "is a PDF document, not a mesh"),
-    "Blender's own": (b"BLENDER-v293" + bytes(50), r"is Blender \(\.blend\), which is not read: save it as GLB"),
+    "Blender's own": (
+        b"BLENDER-v293" + bytes(50),
+        r"is Blender \(\.blend\), which is not read: save it as GLB",
+    ),
 }
 
 
