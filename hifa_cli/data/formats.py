@@ -48,6 +48,8 @@ class MeshFormat(NamedTuple):
 OBJ = MeshFormat("Wavefront OBJ", (".obj",), "obj", looked_at=True)  # no first bytes of its own
 STL = MeshFormat("STL", (".stl",), "stl", looked_at=True, starts=(rb"solid\b.{0,2048}?\bfacet\b",))
 THREEMF = MeshFormat("3MF", (".3mf",), "threemf")  # a zip archive: render/contents looks into it
+USD = MeshFormat("USD", (".usd", ".usdc", ".usda", ".usdz"), "usd", up="y", starts=(rb"PXR-USDC", rb"#usda "),
+                 extra="usd", module="pxr")
 MESH_FORMATS: tuple[MeshFormat, ...] = (
     MeshFormat("OFF", (".off",), "off",
                starts=(rb"(#[^\r\n]*[\r\n]\s*)*(ST|C|N|4)*OFF\b",)),
@@ -64,15 +66,17 @@ MESH_FORMATS: tuple[MeshFormat, ...] = (
                starts=(rb"(<\?xml.*?\?>\s*)?(<!--((?!-->).)*-->\s*)*<(\w+:)?COLLADA\b",)),
     MeshFormat("STEP", (".step", ".stp"), "step", starts=(rb"ISO-10303-21",),
                extra="step", module="cascadio"),
-    MeshFormat("IGES", (".iges", ".igs"), None),
-    MeshFormat("Open CASCADE BREP", (".brep",), None,
-               starts=(rb"(DBRep_DrawableShape|CASCADE Topology)",)),
-    MeshFormat("FBX", (".fbx",), None, up="y", starts=(rb"Kaydara FBX Binary", rb"; FBX \d")),
-    MeshFormat("3DS", (".3ds",), None),
+    MeshFormat("IGES", (".iges", ".igs"), "step", starts=(rb"[^\r\n]{72}S[ 0]{6}1",),
+               extra="step", module="cascadio"),
+    MeshFormat("Open CASCADE BREP", (".brep",), "brep",
+               starts=(rb"(DBRep_DrawableShape|CASCADE Topology)",), extra="brep", module="OCP"),
+    MeshFormat("FBX", (".fbx",), "fbx", up="y", starts=(rb"Kaydara FBX Binary", rb"; FBX \d"),
+               extra="fbx", module="ufbx"),
+    MeshFormat("3DS", (".3ds",), "assimp", up="y", extra="assimp", module="assimp_py"),
     MeshFormat("VRML", (".wrl",), None, up="y", starts=(rb"#VRML",)),
-    MeshFormat("X3D", (".x3d",), None, up="y", starts=(rb"(<\?xml.*?)?<X3D\b",)),
-    MeshFormat("USD", (".usd", ".usdc", ".usda", ".usdz"), None, up="file",
-               starts=(rb"PXR-USDC", rb"#usda ")),
+    MeshFormat("X3D", (".x3d",), "assimp", up="y", starts=(rb"(<\?xml.*?)?<X3D\b",),
+               extra="assimp", module="assimp_py"),
+    USD,
     MeshFormat("Blender", (".blend",), None, starts=(rb"BLENDER[-_]",)),
 )
 # fmt: on

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hifa_cli.data.contents import HEAD, not_a_mesh
-from hifa_cli.data.formats import MESH_FORMATS, OBJ, STL, THREEMF, MeshFormat, format_of_suffix
+from hifa_cli.data.formats import MESH_FORMATS, OBJ, STL, THREEMF, USD, MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render.readers.stl import FACE
 from hifa_cli.render.readers.stl import HEAD as STL_HEAD
@@ -69,6 +69,8 @@ def _of_archive(path: Path) -> MeshFormat:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError):
         names = []
+    if names and names[0].lower().endswith(USD.suffixes):  # a package's first file is its root
+        return USD
     if path.suffix.lower() in THREEMF.suffixes or any(name.lower().endswith(".model") for name in names):
         return THREEMF
     raise HifaError("is a zip archive: unpack it first")

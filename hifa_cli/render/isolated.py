@@ -20,7 +20,8 @@ from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.readers import gltf
 from hifa_cli.runtime.child import module_command
 
-_REFUSED = 3  # exit status: the reason stands on standard error
+_REFUSED = 3  # exit status
+_REASON = "reason.txt"  # why, if so: libraries write to standard error what they like
 
 
 def read_safely(path: Path) -> Mesh:
@@ -41,7 +42,7 @@ def read_safely(path: Path) -> Mesh:
         except subprocess.TimeoutExpired as error:
             raise HifaError(f"{path}: takes longer than {RenderConfig.timeout:g} s to read") from error
         if done.returncode == _REFUSED:
-            raise HifaError(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
+            raise HifaError((Path(scratch) / _REASON).read_text(encoding="utf-8"))
         if done.returncode:
             raise HifaError(f"{path}: its reader broke down (status {done.returncode}): save it as GLB")
         vertices, faces = (
@@ -64,7 +65,7 @@ def main(path: Path, out: Path) -> int:
     try:
         mesh = read_mesh(path)
     except HifaError as error:
-        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        (out / _REASON).write_text(" ".join(str(error).split()), encoding="utf-8")
         return _REFUSED
     for name, array in mesh._asdict().items():
         np.save(out / f"{name}.npy", array)
