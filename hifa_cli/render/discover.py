@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hifa_cli.data.formats import READ_SUFFIXES
+from hifa_cli.data.formats import format_of_suffix, is_read, rank, shape_name
 from hifa_cli.render.validate import gltf_buffers
+from hifa_cli.runtime import progress
 
 
 class MeshFile(NamedTuple):
@@ -58,11 +60,28 @@ def find_meshes(places: Sequence[Path]) -> tuple[list[MeshFile], list[Failure]]:
 
 def _meshes_of(place: Path, failures: list[Failure]) -> Iterator[MeshFile]:
     if not place.is_dir():
-        yield MeshFile(place.stem, place)
+        yield MeshFile(shape_name(place), place)
         return
+    shapes: dict[Path, list[Path]] = defaultdict(list)
     for path in sorted(_files_below(place, frozenset(), failures)):
-        if path.suffix.lower() in READ_SUFFIXES:
-            yield MeshFile(path.relative_to(place).with_suffix("").as_posix(), path)
+        if is_read(path):
+            shapes[path.relative_to(place).parent / shape_name(path)].append(path)
+    left_out: list[Path] = []
+    for name, paths in shapes.items():
+        kept = _originals(paths)
+        left_out += [path for path in paths if path not in kept]
+        yield from (MeshFile(name.as_posix(), path) for path in kept)
+    if left_out:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        progress.note(f"{left_out[0].name}{more}: left out, the same shapes lie beside them in other formats")
+
+
+def _originals(paths: list[Path]) -> list[Path]:
+    """Return which of the files of one shape count: those that hifa reads itself, else the first format."""
+    if len(paths) == 1:
+        return paths
+    own = [path for path in paths if (found := format_of_suffix(path.suffix)) and not found.isolated]
+    return own or [min(paths, key=rank)]
 
 
 def _files_below(folder: Path, above: frozenset[str], failures: list[Failure]) -> Iterator[Path]:

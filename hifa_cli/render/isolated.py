@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hifa_cli.config import RenderConfig
+from hifa_cli.data.formats import ARCHIVE_SUFFIXES
 from hifa_cli.errors import HifaError
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.meshes import Mesh, read_mesh
@@ -52,12 +53,13 @@ def read_safely(path: Path) -> Mesh:
 
 
 def _fragile(path: Path) -> bool:
-    """Whether a library would read the file, by its first bytes."""
+    """Whether a library would read the file, or what it is packed in, by its first bytes."""
     try:
         found = format_of(path)
+        packed = path.suffix.lower() in ARCHIVE_SUFFIXES
+        return packed or found.isolated or (found.reader == "gltf" and gltf.is_compressed(path))
     except (HifaError, OSError):  # nothing reads it, and read_mesh says why
         return False
-    return found.isolated or (found.reader == "gltf" and gltf.is_compressed(path))
 
 
 def main(path: Path, out: Path) -> int:

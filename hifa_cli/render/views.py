@@ -13,6 +13,7 @@ from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data.formats import MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
+from hifa_cli.render.archives import unpacked
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
@@ -50,9 +51,18 @@ def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> A
     if found is None:
         return "z"
     if found.up == "file":
-        said: Axis = import_module(f"hifa_cli.render.readers.{found.reader}").up_axis(path)
-        return said
+        return _said(path, found)
     return found.up
+
+
+def _said(path: Path, found: MeshFormat) -> Axis:
+    """Return the axis that a file says is up; +y where it cannot be read, which its reader says."""
+    try:
+        with unpacked(path) as file:
+            said: Axis = import_module(f"hifa_cli.render.readers.{found.reader}").up_axis(file)
+            return said
+    except (HifaError, OSError):
+        return "y"
 
 
 class Renderer(Protocol):

@@ -1,4 +1,4 @@
-"""Open CASCADE's own BREP, by OCP (its Python binding): curved faces are cut into triangles as those of STEP."""
+"""Open CASCADE's own BREP, by OCP, its Python binding: curved faces are cut as those of STEP are."""
 
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,12 @@ def read(path: Path) -> Arrays:
             missing += 1
             continue
         parts.add(*_arrays(mesh), _matrix(place))
+    vertices, faces = parts.joined()
+    if not len(faces) and not missing:
+        raise HifaError("has curves or points but no faces: make a surface of it first")
     if missing:
         raise HifaError(f"has {missing} faces that cannot be cut into triangles: save it as STEP or STL")
-    return parts.joined()
+    return vertices, faces
 
 
 def _arrays(mesh: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -4,13 +4,15 @@ Subdivision surfaces are drawn by their cage and skeletons in their rest pose. A
 (sublayers, references, payloads) from its own folder and below, and from its own package; no other is opened.
 """
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.data.formats import USD
 from hifa_cli.errors import HifaError
 from hifa_cli.render.parsing import Polygons
 from hifa_cli.render.polygons import triangles
@@ -35,6 +37,15 @@ def read(path: Path) -> Arrays:
     Raises:
         HifaError: it is damaged, composes what it may not, or has surfaces that are not read.
     """
+    if path.suffix.lower() in USD.suffixes:
+        return _read(path)
+    with TemporaryDirectory() as scratch:  # USD goes by endings
+        named = Path(scratch) / "stage.usd"
+        shutil.copyfile(path, named)
+        return _read(named)
+
+
+def _read(path: Path) -> Arrays:
     from pxr import Tf, Usd, UsdGeom
 
     try:
@@ -134,7 +145,9 @@ class _Stage:
         prototypes = instancer.GetPrototypesRel().GetForwardedTargets()
         chosen = list(instancer.GetProtoIndicesAttr().Get(self.time) or ())
         if len(chosen) > _MOST_COPIES:
-            raise HifaError(f"has {len(chosen)} copies in a point instancer: {_MOST_COPIES} are drawn at most")
+            raise HifaError(
+                f"has {len(chosen)} copies by a point instancer: at most {_MOST_COPIES} are drawn"
+            )
         moves = instancer.ComputeInstanceTransformsAtTime(
             self.time, self.time, UsdGeom.PointInstancer.ExcludeProtoXform
         )
@@ -195,5 +208,3 @@ def _body(prim: Any, kind: str, time: Any) -> tuple[NDArray[np.float64], NDArray
     axis = prim.GetAttribute("axis")
     turned = _ALONG[str(axis.Get(time))] if axis else np.eye(3)
     return np.asarray(made.vertices) @ turned.T, np.asarray(made.faces, dtype=np.int64)
-
-
