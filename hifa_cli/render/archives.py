@@ -75,9 +75,13 @@ def unpacked(path: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory() as scratch:
         try:
-            yield _unpack(path, Path(scratch))
+            mesh = _unpack(path, Path(scratch))
         except _BROKEN:
             raise HifaError("is a damaged or encrypted archive: unpack it first") from None
+        with mesh.open("rb") as file:
+            if peek(mesh, file.read(HEAD)) is not None:
+                raise HifaError("is an archive in an archive: unpack it first")
+        yield mesh
 
 
 def _is_format(path: Path, names: list[str]) -> bool:
