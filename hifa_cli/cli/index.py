@@ -172,7 +172,7 @@ def index(
             if as_json:
                 print_json({"out": str(out), **done})
             return
-    work = build.Work(drawn, workers, settled_device(device), split, force)
+    work = build.BuildOptions(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model))

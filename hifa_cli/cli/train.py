@@ -219,10 +219,10 @@ def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
     *, as_json: bool,
 ) -> None:  # fmt: skip
-    from hifa_cli.training.estimate import rehearse
-    from hifa_cli.training.setup import prepare
+    from hifa_cli.training.estimate import estimate_cost
+    from hifa_cli.training.setup import setup_run
 
-    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device))
+    estimate = estimate_cost(setup_run(photos, shapes, config, seed=seed, device=device))
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

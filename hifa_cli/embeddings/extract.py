@@ -13,7 +13,7 @@ from hifa_cli import __version__
 from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
-from hifa_cli.embeddings.feature_cache import FeatureCache, look
+from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
@@ -208,7 +208,7 @@ def embed(
         HifaError: nothing could be read.
     """
     known: dict[int, NDArray[np.float32]] = {}
-    looked = look(
+    looked = extract_features(
         encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, cache=cache,
     )  # fmt: skip
     for row, features in looked:

@@ -380,7 +380,7 @@ def _config(file: Any, path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Heading:
+class Header:
     """Everything of an export's shapes but their vectors, and what made them."""
 
     ids: tuple[str, ...]
@@ -396,7 +396,7 @@ class Heading:
         return len(self.ids)
 
 
-def read_shapes_heading(path: Path) -> Heading:
+def read_shapes_heading(path: Path) -> Header:
     """What an export's shapes are; their vectors stay on disk, however many there are.
 
     Raises:
@@ -411,7 +411,7 @@ def read_shapes_heading(path: Path) -> Heading:
         ids, labels = _ids(columns["ids"], f"{place}/ids"), _labels(columns["labels"], place)
         width = int(columns["vectors"].shape[1])
         known = Embeddings(ids, labels, np.empty((0, width), dtype=np.float32))
-        return Heading(
+        return Header(
             ids, labels, width, _classes(file, {"shapes": known}, path),
             _text_attribute(file, "method"), _text_attribute(file, "model"), _config(file, path),
         )  # fmt: skip

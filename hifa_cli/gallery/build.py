@@ -41,7 +41,7 @@ SHARDS = ".embedded"  # what a killed run had embedded
 
 
 @dataclass(frozen=True)
-class Work:
+class BuildOptions:
     """How a source is read.
 
     Attributes:
@@ -102,7 +102,7 @@ def build_gallery(
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     check_wanted(source, split, index_config)
     _refuse_strange(out)
-    work = Work(render_config, workers, str(device), split, force, ranking)
+    work = BuildOptions(render_config, workers, str(device), split, force, ranking)
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
@@ -149,15 +149,15 @@ def failures(source: Source) -> list[dict[str, str]]:
 
 
 def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[int]]:
-    """Rows of ``old`` that the source offers just so, ascending, and the offers that are new."""
+    """Rows of ``old`` that the source offers just so, ascending, and the entries that are new."""
     if old is None:
-        return np.zeros(0, dtype=np.int64), list(range(len(source.offers)))
+        return np.zeros(0, dtype=np.int64), list(range(len(source.entries)))
     digests = np.asarray(old.digests)
     known = {name: (row, digests[row].tobytes()) for row, name in enumerate(old.ids)}
     kept, fresh = [], []
-    for number, offer in enumerate(source.offers):
-        row, digest = known.get(offer.id, (-1, b""))
-        if digest == offer.digest and old.class_of(row) == offer.class_name and old.paths[row] == offer.path:
+    for number, entry in enumerate(source.entries):
+        row, digest = known.get(entry.id, (-1, b""))
+        if digest == entry.digest and old.class_of(row) == entry.class_name and old.paths[row] == entry.path:
             kept.append(row)
         else:
             fresh.append(number)
@@ -165,7 +165,8 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 
 def open_source(
-    place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
+    place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: BuildOptions,
+    scratch: Path,
     ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
@@ -190,7 +191,7 @@ def open_source(
     return source, making, embedder
 
 
-def ranking_of(making: Making, work: Work) -> dict[str, Any] | None:
+def ranking_of(making: Making, work: BuildOptions) -> dict[str, Any] | None:
     """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
     if work.ranking is None or making.method != FROZEN:
         return None
@@ -300,9 +301,9 @@ def _write_graph(folder: Path) -> bool:
     """Write the model's graph where there is none; torch is loaded only for that."""
     if graph_encoder(folder) is not None:
         return True
-    from hifa_cli.embeddings.onnx_export import write_graph
+    from hifa_cli.embeddings.onnx_export import export_onnx
 
-    return write_graph(folder)
+    return export_onnx(folder)
 
 
 def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
@@ -311,20 +312,20 @@ def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     Raises:
         HifaError: ``model`` is another one.
     """
-    heading = read_shapes_heading(path)
-    if model is not None and heading.model and read_about(model).get("digest") != heading.model:
+    header = read_shapes_heading(path)
+    if model is not None and header.model and read_about(model).get("digest") != header.model:
         raise HifaError(f"the export was not made by the model in {model}: give the run that made it")
     if model is not None:
-        return Making(str(read_about(model)["digest"]), heading.method, model)
-    named = heading.config.get("run")
+        return Making(str(read_about(model)["digest"]), header.method, model)
+    named = header.config.get("run")
     if isinstance(named, str) and (Path(named) / MODEL_ABOUT).is_file():
-        if read_about(Path(named)).get("digest") == heading.model:
-            return Making(heading.model, heading.method, Path(named))
-    elif heading.method == FROZEN and frozen_model().digest == heading.model:
+        if read_about(Path(named)).get("digest") == header.model:
+            return Making(header.model, header.method, Path(named))
+    elif header.method == FROZEN and frozen_model().digest == header.model:
         save_frozen(scratch)
-        return Making(heading.model, heading.method, scratch)
+        return Making(header.model, header.method, scratch)
     progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
-    return Making(heading.model, heading.method)
+    return Making(header.model, header.method)
 
 
 def _refuse_strange(out: Path) -> None:

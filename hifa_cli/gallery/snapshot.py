@@ -53,7 +53,7 @@ class Plan:
     Attributes:
         old: the gallery as it is, or None.
         kept: rows of ``old`` that stay, ascending.
-        fresh: sources and rows of their offers that are new.
+        fresh: sources and rows of their entries that are new.
         making: the model.
         config: how it is searched.
         photos: (p, D) unit rows to tune the search with, or None.
@@ -220,12 +220,12 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
     places = {origin["path"]: number for number, origin in enumerate(origins)}
     for source, rows in plan.fresh:
         for block in source.embedded(rows) if rows else ():
-            offers = [source.offers[row] for row in block.rows.tolist()]
-            columns.ids += [offer.id for offer in offers]
-            columns.names += [offer.class_name for offer in offers]
-            columns.paths += [offer.path for offer in offers]
-            columns.origins += [places[source.origin["path"]]] * len(offers)
-            columns.digests.append(row_digests(offers))
+            entries = [source.entries[row] for row in block.rows.tolist()]
+            columns.ids += [entry.id for entry in entries]
+            columns.names += [entry.class_name for entry in entries]
+            columns.paths += [entry.path for entry in entries]
+            columns.origins += [places[source.origin["path"]]] * len(entries)
+            columns.digests.append(row_digests(entries))
             signed = plan.ranking is not None
             yield _Block(signed_unit(block.vectors) if signed else unit(block.vectors), block.views)
 

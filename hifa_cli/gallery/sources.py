@@ -31,7 +31,7 @@ _BLOCK = 65_536  # vectors of an export read at once
 _READERS = 8  # threads that hash views
 
 
-class Offer(NamedTuple):
+class SourceEntry(NamedTuple):
     """A shape that a source has."""
 
     id: str
@@ -45,7 +45,7 @@ class Source(Protocol):
 
     Attributes:
         origin: what ``gallery.json`` says of it, enough to read it again.
-        offers: the shapes, in order.
+        entries: the shapes, in order.
         failed: meshes that could not be drawn.
         views: a shape's, at most; 0 where it has vectors only.
     """
@@ -53,14 +53,14 @@ class Source(Protocol):
     @property
     def origin(self) -> dict[str, Any]: ...  # noqa: D102
     @property
-    def offers(self) -> Sequence[Offer]: ...  # noqa: D102
+    def entries(self) -> Sequence[SourceEntry]: ...  # noqa: D102
     @property
     def failed(self) -> Sequence[Failure]: ...  # noqa: D102
     @property
     def views(self) -> int: ...  # noqa: D102
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers, in order, in blocks; ``Embedded.rows`` are rows of the offers."""
+        """The vectors of some entries, in order, in blocks; ``Embedded.rows`` are rows of the entries."""
 
     def cover(self, row: int) -> Path | None:
         """A picture of a shape, or None."""
@@ -72,13 +72,13 @@ class ExportSource:
 
     path: Path
     origin: dict[str, Any]
-    offers: list[Offer]
+    entries: list[SourceEntry]
     covers: dict[str, Path]
     failed: list[Failure] = field(default_factory=list)
     views: int = 0
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers; an export holds no vectors of views."""
+        """The vectors of some entries; an export holds no vectors of views."""
         wanted = np.asarray(rows, dtype=np.int64)
         for number, block in enumerate(shape_blocks(self.path, _BLOCK)):
             start = number * _BLOCK
@@ -88,7 +88,7 @@ class ExportSource:
 
     def cover(self, row: int) -> Path | None:
         """The cover among the views that the export was made of."""
-        return self.covers.get(self.offers[row].id)
+        return self.covers.get(self.entries[row].id)
 
 
 @dataclass
@@ -96,7 +96,7 @@ class ViewsSource:
     """Rendered shapes, embedded when they are asked for."""
 
     origin: dict[str, Any]
-    offers: list[Offer]
+    entries: list[SourceEntry]
     shapes: Collection
     embedder: Embedder
     failed: list[Failure] = field(default_factory=list)
@@ -107,10 +107,10 @@ class ViewsSource:
         return max((len(item.views) for item in self.shapes.items), default=0)
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers and of their views; what cannot be read is warned of and left out."""
+        """The vectors of some entries and of their views; what cannot be read is warned of and left out."""
         items = [self.shapes.items[row] for row in rows]
         numbers = np.asarray(rows, dtype=np.int64)
-        for block in self.embedder.embedded(items, [self.offers[row].digest for row in rows]):
+        for block in self.embedder.embedded(items, [self.entries[row].digest for row in rows]):
             yield block._replace(rows=numbers[block.rows])
 
     def cover(self, row: int) -> Path | None:
@@ -129,19 +129,20 @@ def export_source(path: Path) -> ExportSource:
     Raises:
         HifaError: it is no export, or has no shapes.
     """
-    heading = read_shapes_heading(path)
-    if not len(heading):
+    header = read_shapes_heading(path)
+    if not len(header):
         raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
     digests = [_short(row.tobytes()) for block in shape_blocks(path, _BLOCK) for row in block]
-    names = [heading.classes[label] if label >= 0 else None for label in heading.labels.tolist()]
-    _refuse_repeated(path, heading.ids)
-    offers = [
-        Offer(name, kind, digest, "") for name, kind, digest in zip(heading.ids, names, digests, strict=True)
+    names = [header.classes[label] if label >= 0 else None for label in header.labels.tolist()]
+    _refuse_repeated(path, header.ids)
+    entries = [
+        SourceEntry(name, kind, digest, "")
+        for name, kind, digest in zip(header.ids, names, digests, strict=True)
     ]
-    views = _views_of(heading.config)
-    wanted = set(heading.ids)
+    views = _views_of(header.config)
+    wanted = set(header.ids)
     covers = {item.id: cover_of(item.views) for item in views.items if item.id in wanted}
-    return ExportSource(path, _origin("export", path), offers, covers)
+    return ExportSource(path, _origin("export", path), entries, covers)
 
 
 def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
@@ -189,12 +190,12 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> View
     with ThreadPoolExecutor(_READERS) as readers:
         digests = list(readers.map(digest, [item.views for item in shapes.items]))
     root = _root(folder)
-    offers = [
-        Offer(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
+    entries = [
+        SourceEntry(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
     origin = {**_origin("views", folder), "split": split, "rig": rig_of_views(folder)}
-    return ViewsSource(origin, offers, shapes, embedder)
+    return ViewsSource(origin, entries, shapes, embedder)
 
 
 def meshes_source(
@@ -217,17 +218,18 @@ def meshes_source(
     shapes = Collection(
         tuple(item for item in shapes.items if item.views[0].parent in drawn), shapes.classes, shapes.problems
     )
-    offers = []
+    entries = []
     for item in shapes.items:
         folder = item.views[0].parent
         mark = read_mark(folder, config.views) or ""
-        offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
+        label, digest = _class(shapes, item.label), _short(mark.encode())
+        entries.append(SourceEntry(item.id, label, digest, paths[drawn[folder]]))
     origin = {
         **_origin("meshes", place), "split": split, "views": views.name,
         "render": asdict(replace(config, ups=report.ups)),
         "rig": rig_of_views(views),
     }  # fmt: skip
-    return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
+    return ViewsSource(origin, entries, shapes, embedder, list(report.failed))
 
 
 def mesh_offer_digest(path: Path, config: RenderConfig) -> bytes:
@@ -306,7 +308,7 @@ def _short(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
-def row_digests(offers: Sequence[Offer]) -> NDArray[np.uint8]:
+def row_digests(entries: Sequence[SourceEntry]) -> NDArray[np.uint8]:
     """(n, 16) bytes."""
-    joined = b"".join(offer.digest for offer in offers)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(len(offers), DIGEST_BYTES)
+    joined = b"".join(entry.digest for entry in entries)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(entries), DIGEST_BYTES)

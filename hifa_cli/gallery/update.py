@@ -15,7 +15,7 @@ from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import VIEWS, Gallery, read_gallery
 from hifa_cli.gallery.build import (
-    Work,
+    BuildOptions,
     check_wanted,
     failures,
     open_source,
@@ -57,7 +57,7 @@ class Change:
 
 
 def add(
-    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None
+    folder: Path, sources: Sequence[Path], config: IndexConfig, work: BuildOptions, *, model: Path | None
 ) -> Change:
     """Add the shapes of exports, views or meshes to a gallery.
 
@@ -93,7 +93,7 @@ def add(
         return _changed(folder, old, kept, fresh, config, work, change, embedders)
 
 
-def _as_before(old: Gallery, work: Work, sources: Sequence[Path]) -> Work:
+def _as_before(old: Gallery, work: BuildOptions, sources: Sequence[Path]) -> BuildOptions:
     """Return how new shapes are drawn and embedded: as the gallery's are."""
     for place in sources:
         rig = rig_of_views(place)
@@ -109,7 +109,7 @@ def _as_before(old: Gallery, work: Work, sources: Sequence[Path]) -> Work:
     )  # fmt: skip
 
 
-def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None) -> Change:
+def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path | None) -> Change:
     """Bring a gallery to what its sources hold now: new, changed and vanished shapes.
 
     What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
@@ -173,12 +173,12 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
             )
         kept = np.array([row for row in range(len(ids)) if row not in gone], dtype=np.int64)
         change = Change(removed=[ids[row] for row in sorted(gone)], unchanged=len(kept))
-        return _changed(folder, old, kept, [], config, Work(), change, [])
+        return _changed(folder, old, kept, [], config, BuildOptions(), change, [])
 
 
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
-    work: Work, change: Change, embedders: Sequence[Embedder | None]) -> Change:  # fmt: skip
+    work: BuildOptions, change: Change, embedders: Sequence[Embedder | None]) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
     if len(kept) < len(old) or any(rows for _, rows in fresh):
@@ -230,12 +230,12 @@ def _all_there(old: Gallery) -> None:
 def _untaken(source: Source, taken: dict[str, bytes], change: Change) -> list[int]:
     """Offers whose id is free; those of other content than the id's owner are reported."""
     rows = []
-    for row, offer in enumerate(source.offers):
-        if offer.id not in taken:
-            taken[offer.id] = offer.digest
+    for row, entry in enumerate(source.entries):
+        if entry.id not in taken:
+            taken[entry.id] = entry.digest
             rows.append(row)
-        elif taken[offer.id] != offer.digest:
-            _refused(offer.id, source, change)
+        elif taken[entry.id] != entry.digest:
+            _refused(entry.id, source, change)
     return rows
 
 
@@ -247,8 +247,8 @@ def _of_nobody_else(
     others = {name for row, name in enumerate(old.ids) if row not in mine_too}
     free = []
     for row in rows:
-        if source.offers[row].id in others:
-            _refused(source.offers[row].id, source, change)
+        if source.entries[row].id in others:
+            _refused(source.entries[row].id, source, change)
         else:
             free.append(row)
     return free
@@ -264,7 +264,7 @@ def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
     """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
-    offered = {offer.id for offer in source.offers}
+    offered = {entry.id for entry in source.entries}
     rows = [
         row
         for row in mine.tolist()
@@ -275,7 +275,7 @@ def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
 
 def _count(change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]]) -> None:
     before = set(old.ids)
-    new = [source.offers[row].id for source, rows in fresh for row in rows]
+    new = [source.entries[row].id for source, rows in fresh for row in rows]
     change.changed = sum(name in before for name in new)
     change.added = len(new) - change.changed
     change.unchanged = len(kept)

@@ -53,7 +53,7 @@ def _size(folder: Path) -> int:
 def verify(folder: Path) -> list[str]:
     """Every fault of a gallery, a line each; none where all is right.
 
-    Looked at are every vector, every id, every thumbnail, the index against the vectors, and the weights of
+    Checked are every vector, every id, every thumbnail, the index against the vectors, and the weights of
     the model against their digest.
 
     Raises:

@@ -64,7 +64,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class QueryOptions:
     """What of a ranking is shown.
 
     Attributes:
@@ -138,7 +138,7 @@ def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     vectors = _joined([vector for _, vector in found])
-    scores, rows = _search(gallery, vectors, Wanted(top), None)
+    scores, rows = _search(gallery, vectors, QueryOptions(top), None)
     return [
         Ranking(items[number].id, _matches(gallery, vector, one, mine), items[number].views[:1])
         for (number, _), vector, one, mine in zip(found, vectors.part, scores, rows, strict=True)
@@ -153,14 +153,14 @@ def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], 
     """
     with tempfile.TemporaryDirectory() as scratch:
         queries = find_queries([str(path) for path in paths], Path(scratch))
-        return rank(encoder, gallery, queries, Wanted(top))[0]
+        return rank(encoder, gallery, queries, QueryOptions(top))[0]
 
 
 def rank(
     encoder: QueryEncoder,
     gallery: Gallery,
     queries: Sequence[Query],
-    wanted: Wanted,
+    wanted: QueryOptions,
     *,
     failed: list[Failed] | None = None,
 ) -> tuple[list[Ranking], QueryVectors]:
@@ -221,7 +221,7 @@ def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
 
 
 def _search(
-    gallery: Gallery, vectors: QueryVectors, wanted: Wanted, among: NDArray[np.int64] | None
+    gallery: Gallery, vectors: QueryVectors, wanted: QueryOptions, among: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """(q, k) scores and rows, as the gallery ranks."""
     gallery.check_width(vectors.part)
@@ -268,7 +268,7 @@ def _pictures(
     asked: Sequence[Query],
     items: Sequence[tuple[Query, Item]],
     found: Sequence[tuple[int, Any]],
-    wanted: Wanted,
+    wanted: QueryOptions,
 ) -> Iterable[Sequence[Query]]:
     return [[items[number][0] for number, _ in found]] if wanted.fuse else [[one] for one in asked]
 

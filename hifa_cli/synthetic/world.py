@@ -110,7 +110,7 @@ def _items(folder: Path, config: WorldConfig, seed: int) -> Iterator[Item]:
         for index in range(count):
             for kind in config.classes:  # all kinds in turn, so that progress is even
                 number = FIRST[split] + index
-                own = seeding.derive(seed, "demo", domain, split, kind, index)
+                own = seeding.derive_seed(seed, "demo", domain, split, kind, index)
                 name = f"{kind}_{number:04d}{_suffix(kind, index)}"
                 if domain == "photos":
                     name = f"img_{number:04d}.jpg"

@@ -74,7 +74,7 @@ def stop_unless_finite(line: dict[str, Any], out: Path) -> None:
             )
 
 
-class Watch:
+class CollapseMonitor:
     """Warns once of each collapse that lasts.
 
     Args:

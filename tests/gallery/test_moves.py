@@ -15,7 +15,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.gallery.relocate import relocate
 from hifa_cli.models.network import save_network
 from tests.cli.test_cli import hifa
@@ -59,7 +59,7 @@ def test_a_gallery_and_its_meshes_move_together(root: Path) -> None:
     moved = root.parent / "elsewhere"
     assert all(source.is_relative_to(moved / "A") and source.is_file() for source in sources(moved))
     assert audit.verify(moved / "gallery") == []
-    assert curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None).added == 0
+    assert curate.update(moved / "gallery", IndexConfig(), BuildOptions(workers=1), model=None).added == 0
 
 
 def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,14 +82,14 @@ def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch
 def test_a_source_is_relocated_without_any_work(root: Path) -> None:
     (root / "A").rename(root / "C")
     with pytest.raises(HifaError, match="--relocate"):
-        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
+        curate.update(root / "gallery", IndexConfig(), BuildOptions(workers=1), model=None)
     code, out, _ = hifa(
         "index", "--relocate", f"{root / 'A'}={root / 'C'}", "--out", root / "gallery", "--json"
     )
     assert code == 0
     assert json.loads(out)["relocated"] == [{"old": str(root / "A"), "new": str(root / "C")}]
     assert audit.verify(root / "gallery") == []
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
+    change = curate.update(root / "gallery", IndexConfig(), BuildOptions(workers=1), model=None)
     assert (change.added, change.changed, change.unchanged) == (0, 0, 3)
 
 
