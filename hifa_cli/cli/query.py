@@ -154,7 +154,7 @@ def query(
     from hifa_cli.query.retrieve import MANY, Failed, QueryOptions, encoder_for, rank
 
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(
+    wanted = QueryOptions(
         top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
     )
     _refuse_taken([sheet, html], force=force)

@@ -88,7 +88,7 @@ def train(
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
+        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where none was begun.")
     ] = False,
     split: Annotated[
         str | None,
@@ -275,7 +275,7 @@ def train(
     if find_method(method)[0].sees_shapes and shapes is None:  # a class that is not there is said first
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
-        raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
+        raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)

@@ -31,13 +31,13 @@ R = TypeVar("R")
 class Batch(NamedTuple):
     """What a training step sees, or the part of it that one of several processes sees.
 
-    There is no place for the shapes' labels: they are not known.
+    It has no field for the shapes' labels: training never sees them.
 
     Attributes:
         images: (B, 1, 3, S, S) uint8 pixels of photos, or what a frozen trunk made of them.
         labels: (B,) int64 classes of the photos.
         shapes: (B', V, 3, S, S) uint8 pixels of shapes' views, or what a frozen trunk made of them.
-        shape_rows: (B',) int64 which of the run's shapes they are; None where there are none.
+        shape_rows: (B',) int64 which of the run's shapes they are; None if absent.
     """
 
     images: Tensor | TrunkFeatures

@@ -118,7 +118,7 @@ def frozen_encoder(
     network = build_network(
         config or untrained(ModelConfig.backbone), weights, torch_stream(0, "initialise", "head")
     )
-    with torch.no_grad():  # there is no class to tell apart; what is not used must not change the digest
+    with torch.no_grad():  # the output has no classes; what is not used must not change the digest
         for parameter in network.classifier.parameters():
             parameter.zero_()
     return Encoder(network, FROZEN, device, _imagenet(network.config, weights))
@@ -173,7 +173,7 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
     """The model that ``hifa train`` wrote to ``folder``, or the pretrained encoder where it is None.
 
     Raises:
-        HifaError: there is no model in ``folder``, or its weights are not those it was saved with.
+        HifaError: no model exists in ``folder``, or its weights are not those it was saved with.
     """
     if folder is None:
         return frozen_encoder(device)

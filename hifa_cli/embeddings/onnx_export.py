@@ -31,7 +31,7 @@ class _EachPicture(nn.Module):
 
 
 def export_onnx(folder: Path) -> bool:
-    """Write the graph of the model in ``folder`` beside it, where there is none yet.
+    """Write the graph of the model in ``folder`` beside it, if absent.
 
     Without a graph queries work as well, only slower; so what cannot be written is a note.
 

@@ -27,7 +27,7 @@ from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of
-from hifa_cli.gallery.sources import Offer, Source, row_digests
+from hifa_cli.gallery.sources import Source, SourceEntry, row_digests
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file, written_folder
 from hifa_cli.search import faiss_index
@@ -60,7 +60,7 @@ class Plan:
         ranking: what ``gallery.json`` says of it; None ranks as the paper does.
         device: where FAISS builds an index.
         offered: rows that stay but that a fresh source offers under another id, path or origin: the number
-            of the source, and its offer.
+            of the source, and its entry.
     """
 
     old: Gallery | None
@@ -71,7 +71,7 @@ class Plan:
     photos: NDArray[np.float32] | None = None
     ranking: dict[str, Any] | None = None
     device: str = "cpu"
-    offered: Mapping[int, tuple[int, Offer]] = field(default_factory=dict)
+    offered: Mapping[int, tuple[int, SourceEntry]] = field(default_factory=dict)
 
 
 @dataclass
@@ -210,8 +210,8 @@ def _kept(
         rows = plan.kept[start : start + _BLOCK]
         for row in rows.tolist():
             if row in plan.offered:
-                source, offer = plan.offered[row]
-                name, kind, path = offer.id, offer.class_name, offer.path
+                source, entry = plan.offered[row]
+                name, kind, path = entry.id, entry.class_name, entry.path
                 origin = places[plan.fresh[source][0].origin["path"]]
             else:
                 name, kind, path = old.ids[row], old.class_of(row), old.paths[row]

@@ -28,7 +28,7 @@ from hifa_cli.gallery.build import (
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Offer, Source, render_config, rig_of_views
+from hifa_cli.gallery.sources import Source, SourceEntry, render_config, rig_of_views
 from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
 
@@ -68,7 +68,7 @@ def add(
     reported and left out (``update`` is for those).
 
     Raises:
-        HifaError: there is no gallery, a source is unusable or of another model, or somebody else writes.
+        HifaError: no gallery exists, a source is unusable or of another model, or somebody else writes.
     """
     for place in sources:
         if not place.exists():
@@ -120,7 +120,7 @@ def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path
     has vanished is removed; one that cannot be drawn any more keeps what it had.
 
     Raises:
-        HifaError: there is no gallery, a source as a whole is gone or empty, or somebody else writes.
+        HifaError: no gallery exists, a source as a whole is gone or empty, or somebody else writes.
     """
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
@@ -164,7 +164,7 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
     """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
 
     Raises:
-        HifaError: there is no gallery, nothing fits, nothing would be left, or somebody else writes.
+        HifaError: no gallery exists, nothing fits, nothing would be left, or somebody else writes.
     """
     read_gallery(folder)
     with writing(folder):
@@ -187,8 +187,8 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
 
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
-    work: Work, change: Change, embedders: Sequence[Embedder | None],
-    moved: Mapping[int, tuple[int, Offer]] | None = None,
+    work: BuildOptions, change: Change, embedders: Sequence[Embedder | None],
+    moved: Mapping[int, tuple[int, SourceEntry]] | None = None,
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
@@ -276,7 +276,7 @@ def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows
     """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
-    offered = {source.offers[row].id for row in new}
+    offered = {source.entries[row].id for row in new}
     rows = [
         row
         for row in mine.tolist()
@@ -287,7 +287,7 @@ def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows
 
 def _count(
     change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]],
-    moved: Mapping[int, tuple[int, Offer]],
+    moved: Mapping[int, tuple[int, SourceEntry]],
 ) -> None:  # fmt: skip
     before = set(old.ids)
     new = [source.entries[row].id for source, rows in fresh for row in rows]

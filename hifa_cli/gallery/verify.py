@@ -23,7 +23,7 @@ def stats(folder: Path) -> dict[str, Any]:
     """What a gallery holds: counts, classes, origins, index and bytes on disk.
 
     Raises:
-        HifaError: there is no gallery, or it is damaged.
+        HifaError: no gallery exists, or it is damaged.
     """
     gallery = read_gallery(folder)
     document = gallery.document
@@ -57,7 +57,7 @@ def verify(folder: Path) -> list[str]:
     the model against their digest.
 
     Raises:
-        HifaError: there is no gallery at all.
+        HifaError: no gallery exists at all.
     """
     try:
         gallery = read_gallery(folder)

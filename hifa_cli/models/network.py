@@ -492,7 +492,7 @@ def load_network(folder: Path) -> Network:
     """Read a network that ``save_network`` wrote, in evaluation mode on the CPU.
 
     Raises:
-        HifaError: there is no model in ``folder`` or its files do not fit each other.
+        HifaError: no model exists in ``folder`` or its files do not fit each other.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

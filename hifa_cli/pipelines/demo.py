@@ -114,7 +114,7 @@ def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> N
                 f"{folder} holds a demo of another seed or size: choose another --out or give --force"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HifaError(f"{folder} exists and is no demo: choose another --out")
+        raise HifaError(f"{folder} exists and is not a demo: choose another --out")
     else:
         with written_file(mark) as path:
             path.write_text(document, encoding="utf-8")

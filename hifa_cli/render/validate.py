@@ -137,7 +137,7 @@ def _refuse_doctype(blocks: Iterator[bytes]) -> None:
 
 
 def _check_gltf(path: Path) -> None:
-    """Refuse scenes that go round in circles or too deep; what is no glTF is left to its reader."""
+    """Refuse scenes that go round in circles or too deep; what is not a glTF is left to its reader."""
     try:
         document = json.loads(_gltf_json(path))
     except (ValueError, RecursionError):

@@ -369,9 +369,9 @@ def _exit_with_parent(parent: int) -> None:
 def main() -> None:
     """Be a worker: answer every line until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
     questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
 
     def answer(reason: str | None, what: str = "error", pictures: Greys | None = None) -> None:

@@ -48,7 +48,7 @@ def effort_of(document: Any) -> SearchParams:
     """What ``SearchParams.document`` made, read again.
 
     Raises:
-        ValueError: it is no such document.
+        ValueError: it is not such a document.
     """
     effort = SearchParams(**documented(SearchParams, document))
     if effort.effort < 0 or effort.depth < 1:

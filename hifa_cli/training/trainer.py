@@ -84,7 +84,7 @@ def train(
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
 
     Raises:
-        HifaError: unusable data, another run or another writer in ``out``, or a loss that is no number.
+        HifaError: unusable data, another run or another writer in ``out``, or a loss that is not a number.
         Stopped: the user interrupted; a checkpoint was written.
     """
     if tensorboard:
@@ -169,7 +169,7 @@ def _tidy(out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Throw away the run in ``out``; nothing that is no run."""
+    """Throw away the run in ``out``; nothing that is not a run."""
     if not out.exists() or read_settings(out) is None:
         return
     remove_folder(out, last=RUN_FILE)
@@ -186,7 +186,7 @@ def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
     if (before := read_settings(out)) is None:
         if out.is_dir() and not any(out.iterdir()):
             return None
-        raise HifaError(f"{out} exists and is no run of hifa; choose another --out")
+        raise HifaError(f"{out} exists and is not a run of hifa; choose another --out")
     finished = before.pop("finished", None)
     for part in ("seed", "train", "model", "photos", "shapes"):
         if _fixed(_completed(part, before.get(part))) != _fixed(settings[part]):

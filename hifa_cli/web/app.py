@@ -111,7 +111,7 @@ class App:
         """Return the file of a shape's mesh.
 
         Raises:
-            HifaError: there is no such shape, the gallery knows no mesh of it, or the mesh is gone.
+            HifaError: no such shape exists, the gallery knows no mesh of it, or the mesh is gone.
         """
         gallery = self.gallery
         row = next((row for row, name in enumerate(gallery.ids) if name == shape), None)

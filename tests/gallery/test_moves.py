@@ -152,7 +152,7 @@ def index_with(root: Path, factory: str) -> None:
 
 def add_to(root: Path, factory: str) -> None:
     write_mesh(root / "more" / "new.off", 7.0)
-    work, config = Work(workers=1), IndexConfig(factory=factory)
+    work, config = BuildOptions(workers=1), IndexConfig(factory=factory)
     curate.add(root / "gallery", [root / "more"], config, work, model=None)
 
 
@@ -161,7 +161,7 @@ def test_a_mesh_that_was_renamed_is_not_drawn_again(root: Path, monkeypatch: pyt
     (root / "A" / "train" / "rod").mkdir()
     (root / "A" / "train" / "box" / "1.off").rename(root / "A" / "train" / "rod" / "one.off")
     monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", lambda *_, **__: pytest.fail("it drew"))
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
+    change = curate.update(root / "gallery", IndexConfig(), BuildOptions(workers=1), model=None)
     assert (change.renamed, change.added, change.removed, change.unchanged) == (1, 0, [], 2)
     after = {name: vector.tolist() for name, vector in rows_of(root)}
     assert set(after) == {"test/box/0", "train/rod/one", "train/box/2"}

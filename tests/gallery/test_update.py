@@ -24,7 +24,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.models.network import save_network
 from hifa_cli.render.pipeline import draw_jobs
 from hifa_cli.runtime.progress import Reporter, reporting

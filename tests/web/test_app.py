@@ -1,4 +1,4 @@
-"""The App answers bytes with what the command answers, and survives what is no photo."""
+"""The App answers bytes with what the command answers, and survives what is not a photo."""
 
 import io
 import json
@@ -76,13 +76,13 @@ def test_classes_and_the_least_score_are_heeded(app: App, world: Path) -> None:
 
 
 def test_shapes_are_answered_as_by_the_command(app: App, world: Path) -> None:
-    [found] = app.query([], Wanted(2, like=("rod/1",), unlike=("box/1",)))["queries"]
+    [found] = app.query([], QueryOptions(2, like=("rod/1",), unlike=("box/1",)))["queries"]
     assert same(found["matches"], commanded(world, "--like", "rod/1", "--unlike", "box/1", "--top", 2))
     assert (found["like"], found["unlike"], found["pictures"]) == (["rod/1"], ["box/1"], [])
     with pytest.raises(HifaError, match="no shape 'rod/9': did you mean rod/"):
-        app.query([], Wanted(2, like=("rod/9",)))
+        app.query([], QueryOptions(2, like=("rod/9",)))
     with pytest.raises(HifaError, match="no photo came"):
-        app.query([], Wanted(2))
+        app.query([], QueryOptions(2))
 
 
 def test_limits_hold(app: App, world: Path) -> None:
