@@ -405,7 +405,7 @@ def test_label_files_beside_the_pictures_name_their_classes(tmp_path: Path) -> N
         ("l.json", b"3", "is not a list of pictures"),
         ("l.json", b'[{"class": "a"}]', "an entry without a path"),
         ("l.json", b'[{"path": "a\\u0000b"}]', "an entry without a path"),
-        ("l.csv", b"\xff\xfe\x00", "no UTF-8"),
+        ("l.csv", b"\xff\xfe\x00", "not UTF-8"),
         ("l.txt", b"gone.jpg 1\n", "no picture is found .*gone.jpg: listed but not there"),
     ],
 )
