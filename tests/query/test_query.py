@@ -236,7 +236,7 @@ def test_one_broken_photo_among_many_is_named_and_left_out(world: Path, tmp_path
         ("nowhere.jpg", "no photo at"),
         ("@nowhere.txt", "no list at"),
         ("no*.jpg", "nothing fits"),
-        ("@a.jpg", "not a list"),
+        ("@a.jpg", "no list"),
     ],
 )
 def test_what_is_not_there_is_named(word: str, said: str, tmp_path: Path) -> None:
