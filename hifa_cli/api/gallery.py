@@ -166,17 +166,17 @@ class Gallery:
 
     @overload
     def query(  # type: ignore[overload-overlap] - a text is one photo, though it is also a list of texts
-        self, photos: Photo, top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
+        self, photos: "Photo", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
         threshold: float = ..., crop: tuple[int, int, int, int] | None = ...,
     ) -> Hits: ...  # fmt: skip
     @overload
     def query(
-        self, photos: Iterable[Photo], top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
+        self, photos: "Iterable[Photo]", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
         threshold: float = ..., crop: tuple[int, int, int, int] | None = ...,
     ) -> HitLists: ...  # fmt: skip
     def query(
         self,
-        photos: Photo | Iterable[Photo],
+        photos: "Photo | Iterable[Photo]",
         top_k: int = IndexConfig.top,
         *,
         find: Find = "both",

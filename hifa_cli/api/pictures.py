@@ -16,7 +16,7 @@ from hifa_cli.errors import HifaError
 if TYPE_CHECKING:
     from PIL import Image
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
+PathLike: TypeAlias = str | os.PathLike[str]
 Photo: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | np.ndarray[Any, Any]"
 )

@@ -115,6 +115,8 @@ def train(
     force: bool = False,
     feature_cache: PathLike | None = None,
     tensorboard: bool = False,
+    photos_per_step: int | None = None,
+    shapes_per_step: int | None = None,
     **settings: Any,
 ) -> Run:
     """Train on labelled photos and unlabelled shapes; an interrupted run goes on where it stopped.
@@ -132,6 +134,8 @@ def train(
         force: throw away a run that is in ``out``.
         feature_cache: folder that keeps what a frozen trunk makes of the pictures, for further runs.
         tensorboard: write TensorBoard scalars as well.
+        photos_per_step: photos of a step; the preset's by default.
+        shapes_per_step: shapes of a step; likewise.
         **settings: any number of the run by its name in ``TrainConfig``: ``steps=100``, ``momentum=0.8``.
 
     Returns:
@@ -152,7 +156,9 @@ def train(
     from hifa_cli.runtime.distributed import joined
     from hifa_cli.training.trainer import train as stage
 
-    config = train_config(method, preset, settings)
+    per_step = {"images": photos_per_step, "shapes": shapes_per_step}
+    given = {**settings, **{name: count for name, count in per_step.items() if count is not None}}
+    config = train_config(method, preset, given)
     if find_method(config.method)[0].sees_shapes and shapes is None:
         raise HifaError(f"the method {config.method} aligns photos with shapes: give shapes=VIEWS")
     with reporting_somewhere():
