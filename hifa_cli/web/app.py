@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.config import PageConfig, ServeConfig
-from hifa_cli.data import MESH_SUFFIXES
+from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.query.parse import Box, Query, read_query
@@ -76,7 +76,8 @@ class App:
         """Return the page's document for some photos.
 
         Args:
-            photos: each is a query, or all of them one where they are fused.
+            photos: each is a query, or all of them one where they are fused; none where ``wanted.like`` names
+                shapes.
             wanted: what is shown; ``top`` is cut to the limit, each photo has its own ``crop``.
 
         Returns:
@@ -85,8 +86,8 @@ class App:
         Raises:
             HifaError: no photo can be used, a crop or a class is wrong, or the gallery is gone.
         """
-        if not photos:
-            raise HifaError("no photo came with the query: send one")
+        if not photos and not wanted.like:
+            raise HifaError("no photo came with the query: send one, or name a shape as 'like'")
         if len(photos) > self.config.photos:
             raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
         wanted = replace(wanted, top=min(wanted.top, self.config.most), crop=None)
@@ -117,7 +118,7 @@ class App:
         if row is None:
             raise HifaError(f"the gallery has no shape '{shape}': search again, it may have changed")
         source = gallery.source(row)
-        if source is None or source.suffix.lower() not in MESH_SUFFIXES:
+        if source is None or not is_mesh(source):
             raise HifaError(f"the gallery knows no mesh of '{shape}': build it from meshes")
         if not source.is_file():
             raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
@@ -126,7 +127,7 @@ class App:
     def _rank(self, folder: Path, photos: Sequence[Photo], wanted: Wanted) -> tuple[list[Ranking], list[str]]:
         kept, failed = _queries(folder, photos)
         warnings = _Warnings()
-        if not kept:
+        if photos and not kept:
             raise HifaError(failed[0])
         try:
             with reporting(warnings):
