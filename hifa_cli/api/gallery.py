@@ -13,10 +13,10 @@ from hifa_cli.config import Find, IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery as StoredGallery
 from hifa_cli.query.parse import Box, Query
+from hifa_cli.query.retrieve import Failed, Match, QueryEncoder, Ranking, Wanted, encoder_for, rank
 from hifa_cli.runtime.progress import reporting_somewhere
 
 if TYPE_CHECKING:
-    from hifa_cli.query.retrieve import Match, QueryEncoder, Ranking
     from hifa_cli.viz.contact_sheet import Cell
 
 
@@ -95,12 +95,12 @@ class Hits(Sequence[Hit]):
 
     def _picture(self) -> Any:
         """Return the photo for the sheet; None where it cannot be read any more."""
-        from hifa_cli.data import MESH_SUFFIXES, read_picture
+        from hifa_cli.data import is_mesh, read_picture
 
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 _, path = as_file(self._photo, Path(scratch), 0)
-                return None if path.suffix.lower() in MESH_SUFFIXES else read_picture(path)
+                return None if is_mesh(path) else read_picture(path)
         except (HifaError, OSError):
             return None
 
@@ -159,20 +159,20 @@ class Gallery:
         return f"Gallery('{self.path}', {len(self)} shapes, {len(self.classes)} classes, {self.method})"
 
     @cached_property
-    def _encoder(self) -> "QueryEncoder":
-        from hifa_cli.query.retrieve import encoder_for
-
+    def _encoder(self) -> QueryEncoder:
         return encoder_for(self.stored, self._model, self._device)
 
     @overload
-    def query(  # type: ignore[overload-overlap] - a text is one photo, though it is also a list of texts
+    def query(  # type: ignore[overload-overlap]  # a text is one photo, though it is a list of texts too
         self, photos: "Photo", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
-        threshold: float = ..., crop: tuple[int, int, int, int] | None = ...,
+        threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str] = ...,
+        unlike: Sequence[str] = ...,
     ) -> Hits: ...  # fmt: skip
     @overload
     def query(
         self, photos: "Iterable[Photo]", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
-        threshold: float = ..., crop: tuple[int, int, int, int] | None = ...,
+        threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str] = ...,
+        unlike: Sequence[str] = ...,
     ) -> HitLists: ...  # fmt: skip
     def query(
         self,
@@ -183,6 +183,8 @@ class Gallery:
         classes: Sequence[str] = (),
         threshold: float = -1.0,
         crop: tuple[int, int, int, int] | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
     ) -> Hits | HitLists:
         """Find the shapes that photos show.
 
@@ -194,6 +196,8 @@ class Gallery:
             classes: only shapes of these classes; all by default.
             threshold: only shapes of at least this score.
             crop: left, top, width and height in pixels of the part of each photo that counts.
+            like: ids of shapes to look for more of as well; they are not among the hits.
+            unlike: ids of shapes to look for less of; likewise.
 
         Returns:
             The hits of one photo; of a list a list in its order, in which a photo that cannot be used has
@@ -209,26 +213,22 @@ class Gallery:
             >>> gallery.query("photo.jpg", top_k=1)  # doctest: +SKIP
             Hits('photo.jpg', 1 shapes, best Hit('chair/012', 0.831, azimuth=30))
         """
+        wanted = Wanted(
+            top_k, threshold, _several(classes), Box(*crop) if crop else None, find=find,
+            like=_several(like), unlike=_several(unlike),
+        )  # fmt: skip
         if is_one(photos):
-            found = self._query([photos], top_k, find, classes, threshold, crop)[0]
+            found = self._query([photos], wanted)[0]
             if found.error is not None:
                 raise HifaError(found.error)
             return found
         if not isinstance(photos, Iterable):
             raise HifaError(f"a {type(photos).__name__} is not a photo or a list of photos")
-        return HitLists(self._query(list(photos), top_k, find, classes, threshold, crop))
+        return HitLists(self._query(list(photos), wanted))
 
-    def _query(
-        self, photos: Sequence[object], top_k: int, find: Find, classes: Sequence[str], threshold: float,
-        crop: tuple[int, int, int, int] | None,
-    ) -> list[Hits]:  # fmt: skip
-        from hifa_cli.query.retrieve import Failed, Wanted, rank
-
-        if isinstance(classes, str):
-            classes = (classes,)
-        if top_k < 1:
-            raise HifaError(f"top_k is {top_k}: ask for at least one shape")
-        wanted = Wanted(top_k, threshold, tuple(classes), Box(*crop) if crop else None, find=find)
+    def _query(self, photos: Sequence[object], wanted: Wanted) -> list[Hits]:
+        if wanted.top < 1:
+            raise HifaError(f"top_k is {wanted.top}: ask for at least one shape")
         failed: list[Failed] = []
         rankings: list[Ranking] = []
         with tempfile.TemporaryDirectory() as scratch, reporting_somewhere():
@@ -247,7 +247,7 @@ class Gallery:
         return [self._hits(one, photo, by_name, errors) for one, photo in zip(asked, photos, strict=True)]
 
     def _hits(
-        self, asked: Query | Hits, photo: object, rankings: "dict[str, Ranking]", errors: dict[str, str]
+        self, asked: Query | Hits, photo: object, rankings: dict[str, Ranking], errors: dict[str, str]
     ) -> Hits:
         if isinstance(asked, Hits):
             return asked
@@ -257,11 +257,15 @@ class Gallery:
             return Hits(asked.name, (), said, photo)
         return Hits(asked.name, tuple(map(self._hit, ranking.matches)), None, photo)
 
-    def _hit(self, match: "Match") -> Hit:
+    def _hit(self, match: Match) -> Hit:
         return Hit(
             match.rank, match.shape, match.class_name, match.score, match.view, match.azimuth,
             match.elevation, self.stored.source(match.row), self.stored.thumbnail(match.row),
         )  # fmt: skip
+
+
+def _several(names: Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _queries(photos: Sequence[object], scratch: Path) -> Iterator[Query | Hits]:

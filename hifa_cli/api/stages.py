@@ -306,7 +306,7 @@ def evaluate(
 
 
 def build_gallery(
-    source: PathLike,
+    source: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
     model: PathLike | None = None,
@@ -316,13 +316,14 @@ def build_gallery(
     split: str | None = None,
     factory: str = IndexConfig.factory,
     workers: int = 0,
+    keep_views: bool = False,
     device: str = "auto",
     force: bool = False,
 ) -> Gallery:
     """Make a folder of shapes that photos can be held against, and open it.
 
     Args:
-        source: meshes (a folder or a file), a folder of rendered views, or an HDF5 export.
+        source: meshes (folders or files), folders of rendered views, HDF5 exports; several make one gallery.
         out: folder of the gallery. Given again with the same meshes, only what changed is drawn.
         model: folder of a run; the pretrained encoder by default.
         ranking: ``default``, or ``paper`` as the paper's benchmark does.
@@ -332,6 +333,7 @@ def build_gallery(
         split: only this split of views or meshes.
         factory: FAISS factory string; ``auto`` goes by size.
         workers: processes that render; 0: as many as there are cores.
+        keep_views: keep the drawn views as pictures in the gallery.
         device: where the network runs: auto, cpu, cuda, cuda:N or mps.
         force: replace a gallery that is there.
 
@@ -358,10 +360,11 @@ def build_gallery(
     elevation = _elevation(rig or ("paper" if as_paper or model is not None else "eye"))
     with reporting_somewhere():
         report = stage(
-            Path(source), Path(out), model=_optional(model), split=split,
+            _paths(source), Path(out), model=_optional(model), split=split,
             index_config=IndexConfig(factory=factory),
             render_config=RenderConfig(up=axis, ups=ups, elevation=elevation), workers=workers or None,
             device=settled_device(device), force=force, ranking=None if as_paper else RankingConfig(),
+            keep_views=keep_views,
         )  # fmt: skip
     gallery = open_gallery(out, model=model, device=device)
     gallery.failed = tuple((one["path"], one["reason"]) for one in report["failed"])

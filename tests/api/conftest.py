@@ -37,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Three meshes, a gallery of them, and a picture of one as a photo."""
     root = tmp_path_factory.mktemp("api")
     meshes = write_meshes(root / "meshes")
-    gallery = hifa.build_gallery(str(meshes), str(root / "gallery"), workers=1, device="cpu")
+    gallery = hifa.build_gallery(str(meshes), str(root / "gallery"), workers=1, device="cpu", keep_views=True)
     picture = gallery.stored.view_picture(list(gallery.shapes).index("round/ball"), 2)
     assert picture is not None
     photo = root / "photo.png"

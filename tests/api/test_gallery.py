@@ -173,3 +173,11 @@ def test_the_command_line_finds_the_same(world: World) -> None:
     assert code == 0, err
     matches = json.loads(out)["results"][0]["matches"]
     assert answers(world.gallery.query(world.photo)) == [(one["shape"], one["score"]) for one in matches]
+
+
+def test_shapes_of_the_gallery_steer_a_query(world: World) -> None:
+    found = world.gallery.query(world.photo, like="box/cube")
+    assert "box/cube" not in [hit.shape_id for hit in found]
+    assert answers(found) != [
+        one for one in answers(world.gallery.query(world.photo)) if one[0] != "box/cube"
+    ]

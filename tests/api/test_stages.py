@@ -13,7 +13,13 @@ from hifa_cli.embeddings.io import read_export
 from tests.api.conftest import World
 from tests.cli.test_cli import hifa as command
 
-TINY: dict[str, Any] = {"backbone": "test_resnet", "weights": "none", "size": 32, "resize": 32, "embedding": 8}
+TINY: dict[str, Any] = {
+    "backbone": "test_resnet",
+    "weights": "none",
+    "size": 32,
+    "resize": 32,
+    "embedding": 8,
+}
 
 
 @pytest.fixture
