@@ -215,7 +215,7 @@ def _offset(export: Export) -> float:
 
 
 def table(path: Path) -> str:
-    """Means and deviations over seeds as Markdown; FT paired with source-only of the same input and pooling."""
+    """Means and deviations over seeds as Markdown; FT also paired with source-only on the same input."""
     rows: dict[tuple[str, ...], dict[int, dict[str, Any]]] = defaultdict(dict)
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

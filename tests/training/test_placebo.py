@@ -1,7 +1,6 @@
 """The gain of the default recipe is the labels': shuffled among the shapes, they destroy it."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -79,8 +78,8 @@ def first_tier(config: TrainConfig, seed: int) -> float:
     with torch.inference_mode():
         vectors = [network(part, name).pooled.numpy() for part, name in
                    ((test_photos, "images"), (test_shapes, "shapes"))]  # fmt: skip
-    parts: list[Any] = [Embeddings(tuple(map(str, range(len(v)))), labels, v) for v in vectors]
-    return evaluate(Export(*parts, classes=names)).values()["FT"]
+    images, found = (Embeddings(tuple(map(str, range(len(v)))), labels, v) for v in vectors)
+    return evaluate(Export(images, found, names)).values()["FT"]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
