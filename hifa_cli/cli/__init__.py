@@ -23,7 +23,7 @@ from hifa_cli.cli.plot import plot
 from hifa_cli.cli.query import query
 from hifa_cli.cli.render import render
 from hifa_cli.cli.serve import serve
-from hifa_cli.cli.terminal import plain
+from hifa_cli.cli.terminal import command, plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
 from hifa_cli.runtime import signals
@@ -36,7 +36,8 @@ class HifaGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; Ctrl-C exits 130 as shells expect."""
         try:
-            return super().invoke(ctx)
+            with command():
+                return super().invoke(ctx)
         except HifaError as error:
             typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error

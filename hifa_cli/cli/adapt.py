@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
+from hifa_cli.runtime import progress
 
 Shallow = Literal["jgsa", "meda"]
 _OWN = ", ".join(f"{name} {count}" for name, count in ADAPT_DIMENSIONS.items())
@@ -67,9 +68,9 @@ def adapt(
     for place in (out, *([maps] if maps else [])):
         if place.exists() and not force:
             raise HifaError(f"{place} exists: choose another name or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     test = read_export(export)
-    learnt = load_maps(fitted) if fitted else fit_maps(read_export(fit or export), settings, talk)
+    learnt = load_maps(fitted) if fitted else fit_maps(read_export(fit or export), settings)
     done = apply_maps(test, learnt)
     if maps is not None:
         save_maps(maps, learnt)
@@ -81,8 +82,8 @@ def adapt(
     if as_json:
         print_json(document)
     else:
-        talk.note(f"{done.method}: {document['images']} photos and {document['shapes']} shapes in {out}")
-        talk.note(f"next: hifa evaluate {export} {out}")
+        progress.note(f"{done.method}: {document['images']} photos and {document['shapes']} shapes in {out}")
+        progress.note(f"next: hifa evaluate {export} {out}")
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hifa_cli.cli.options import TABLES, AcceptLicence, Config, Device, Features, Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.pipelines.compare.rows import Arm
@@ -91,11 +92,10 @@ def compare(
     from hifa_cli.viz.tables import to_latex, to_markdown, to_terminal
 
     _check(arms, settings)
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     done = stage(
         images, shapes, out, arms, settings, seeds=chosen, train_split=train_split, test_split=test_split,
-        profile=profile, device=pick_device(device), jobs=jobs, force=force, talk=talk,
-        features=feature_cache,
+        profile=profile, device=pick_device(device), jobs=jobs, force=force, features=feature_cache,
     )  # fmt: skip
     shown, whole = tables(done, reference), document(done, reference)
     written = write_results(done, shown, whole)
@@ -106,7 +106,7 @@ def compare(
         print_json(whole)
     else:
         print_result(*map(to_terminal, shown))
-    talk.note(f"written: {', '.join(path.name for path in written)} in {out}")
+    progress.note(f"written: {', '.join(path.name for path in written)} in {out}")
     if done.failed:
         raise HifaError(
             f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hifa_cli.cli.options import Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.data.checks import Check, Holding
-    from hifa_cli.runtime.progress import Talk
     from hifa_cli.viz.tables import Table
 
 data = typer.Typer(name="data", no_args_is_help=True, help="Look at folders of photos, views and meshes.")
@@ -41,15 +41,15 @@ def check(
     from hifa_cli.data.checks import check as look
     from hifa_cli.runtime.threads import allowed
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     crew = workers or allowed()
 
-    def unreadable(paths: Sequence[Path], workers: int, talk: "Talk") -> "Iterable[tuple[Path, str]]":
+    def unreadable(paths: Sequence[Path], workers: int) -> "Iterable[tuple[Path, str]]":
         from hifa_cli.render.readable import unreadable_meshes
 
-        return unreadable_meshes(paths, workers, talk)
+        return unreadable_meshes(paths, workers)
 
-    found = look(path, domain=kind, read=not names_only, workers=crew, talk=talk, read_meshes=unreadable)
+    found = look(path, domain=kind, read=not names_only, workers=crew, read_meshes=unreadable)
     if as_json:
         print_json(found.document())
     else:
@@ -112,14 +112,16 @@ def modelnet(
 
     if out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
-    done = lay_out(path, out, copy=copy, talk=talk)
+    start_reporting(quiet=quiet, verbose=verbose)
+    done = lay_out(path, out, copy=copy)
     for name in done.missing:
-        talk.warn(f"{path} has no class {name}; left out")
+        progress.warn(f"{path} has no class {name}; left out")
     if as_json:
         print_json({"out": str(out), **done.counts, "missing": list(done.missing)})
         return
     for split, count in done.counts.items():
         published = PUBLISHED["MI3DOR-2", "shapes", split].total
-        talk.note(f"{count} {split} meshes (MI3DOR-2 has {published})")
-    talk.note(f"next: hifa render {out} --out VIEWS; the photos of MI3DOR-2 have to come from its authors")
+        progress.note(f"{count} {split} meshes (MI3DOR-2 has {published})")
+    progress.note(
+        f"next: hifa render {out} --out VIEWS; the photos of MI3DOR-2 have to come from its authors"
+    )

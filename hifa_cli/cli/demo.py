@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DemoConfig, WorldConfig
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def demo(
     from hifa_cli.runtime.atomic import remove_folder
     from hifa_cli.runtime.device import pick_device
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     if force and (out / MARK).is_file():
         remove_folder(out, last=MARK)
     world = WorldConfig(**SMALL_WORLD) if small else WorldConfig()
@@ -51,7 +51,6 @@ def demo(
         seed=seed,
         workers=workers or threads.allowed(),
         device=pick_device(device),
-        talk=talk,
     )
     if as_json:
         print_json(_document(tour))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import EvaluateConfig, MetricProfile
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.embeddings.io import Export
@@ -87,7 +88,7 @@ def evaluate(
 
     if out is not None and out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
 
     def scored(path: Path, export: "Export | None" = None) -> "Scores":
         scores = stage(
@@ -95,10 +96,9 @@ def evaluate(
             profile=profile,
             whole_list=not first_ranks,
             name=str(path),
-            talk=talk,
         )
         if scores.skipped:
-            talk.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
+            progress.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
         return scores
 
     names = _names(exports)

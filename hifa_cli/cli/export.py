@@ -16,8 +16,9 @@ from hifa_cli.cli.options import (
     Threads,
     Verbose,
 )
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import TrainConfig
+from hifa_cli.runtime import progress
 
 
 def export(
@@ -66,7 +67,7 @@ def export(
     from hifa_cli.runtime.device import pick_device
     from hifa_cli.runtime.lock import sole_output
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     with sole_output(out):
         if out.exists() and not force:
             raise HifaError(f"{out} exists: choose another --out or give --force")
@@ -74,7 +75,7 @@ def export(
         views = find_shapes(shapes, split=split) if shapes else None
         for found in (photos, views):
             if found is not None:
-                found.tell(talk)
+                found.report()
         where = pick_device(device)
         if model is not None:
             encoder = load_encoder(model, where)
@@ -88,7 +89,7 @@ def export(
             "shapes": _absolute(shapes),
             "split": split,
         }
-        done = stage(encoder, photos, views, about=about, talk=talk, features=feature_cache)
+        done = stage(encoder, photos, views, about=about, features=feature_cache)
         write_export(out, done)
     counts = {
         name: len(part.ids) if part else 0
@@ -97,8 +98,8 @@ def export(
     if as_json:
         print_json({"out": str(out), **counts, "dimension": encoder.width, "model": encoder.digest})
     else:
-        talk.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
-        talk.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")
+        progress.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
+        progress.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")
 
 
 def _absolute(path: Path | None) -> str | None:

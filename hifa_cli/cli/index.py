@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,11 +21,9 @@ from hifa_cli.cli.options import (
     Verbose,
     chosen_up,
 )
-from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
+from hifa_cli.cli.terminal import plain, print_json, print_result, start_reporting
 from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig
-
-if TYPE_CHECKING:
-    from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 CHANGES, LOOKS = "Change a gallery", "Look it over"
 
@@ -141,9 +139,9 @@ def index(
     changed is rendered.
     """
     _check_usage(source, add or relocate, remove, update=update, stats=stats, verify=verify)
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     if stats or verify:
-        _look(out, talk, stats=stats, as_json=as_json)
+        _look(out, stats=stats, as_json=as_json)
         return
     from hifa_cli.gallery import build
     from hifa_cli.gallery import update as gallery_update
@@ -151,7 +149,7 @@ def index(
 
     scratch = ExitStack()
     if backbone is not None:
-        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model, talk)
+        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
@@ -161,15 +159,15 @@ def index(
         with scratch:
             report = build.build_gallery(
                 source, out, model=model, split=split, index_config=settings, render_config=drawn,
-                workers=workers, device=settled_device(device), force=force, talk=talk,
+                workers=workers, device=settled_device(device), force=force,
                 ranking=None if as_paper else RankingConfig(),
             )  # fmt: skip
-        _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
+        _say({"out": str(out), **report}, as_json=as_json, strict=strict)
         return
     if relocate:
         from hifa_cli.gallery.relocate import relocate as move
 
-        done = move(out, relocate, talk=talk)
+        done = move(out, relocate)
         if not (update or remove or add):
             if as_json:
                 print_json({"out": str(out), **done})
@@ -177,18 +175,17 @@ def index(
     work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
-        changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))
+        changes.append(gallery_update.update(out, settings, work, model=model))
     if remove:
-        changes.append(gallery_update.remove(out, remove, settings, talk=talk))
+        changes.append(gallery_update.remove(out, remove, settings))
     if add:
-        changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
-    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json, strict=strict)
+        changes.append(gallery_update.add(out, add, settings, work, model=model))
+    _say({"out": str(out), **gallery_update.joined(changes)}, as_json=as_json, strict=strict)
 
 
 def _backbone(
     scratch: ExitStack, name: str, size: int, weights: str, source: Path | None, model: Path | None,
-    talk: "Talk",
-) -> Path:  # fmt: skip
+    ) -> Path:  # fmt: skip
     """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
     if source is None or model is not None:
         raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
@@ -196,7 +193,7 @@ def _backbone(
 
     folder = Path(scratch.enter_context(TemporaryDirectory()))
     try:
-        return save_backbone(folder, name, size=size, weights=weights, talk=talk)
+        return save_backbone(folder, name, size=size, weights=weights)
     except BaseException:
         scratch.close()
         raise
@@ -213,28 +210,28 @@ def _check_usage(
         )
 
 
-def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool, strict: bool) -> None:
+def _say(report: dict[str, Any], *, as_json: bool, strict: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        _note(report, talk)
+        _note(report)
     if strict and report["failed"]:
         raise typer.Exit(1)
 
 
-def _note(report: dict[str, Any], talk: "Talk") -> None:
+def _note(report: dict[str, Any]) -> None:
     if "added" in report:
         counts = ("added", "changed", "removed", "unchanged")
-        talk.note(", ".join(f"{report[name]} {name}" for name in counts))
+        progress.note(", ".join(f"{report[name]} {name}" for name in counts))
     if report["failed"]:
-        talk.note(f"{len(report['failed'])} could not be taken; see the warnings")
+        progress.note(f"{len(report['failed'])} could not be taken; see the warnings")
     recall = report["recall"]
     how = f"recall@{recall['at']} {recall['recall']:.3f}" if "at" in recall else "exact"
-    talk.note(f"{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
-    talk.note(f"next: hifa query PHOTO -g {report['out']}")
+    progress.note(f"{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
+    progress.note(f"next: hifa query PHOTO -g {report['out']}")
 
 
-def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
+def _look(out: Path, *, stats: bool, as_json: bool) -> None:
     from hifa_cli.gallery import verify as gallery_verify
 
     if stats:
@@ -244,16 +241,16 @@ def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
         else:
             print_result(*_tables(found))
         return
-    faults = gallery_verify.verify(out, talk)
+    faults = gallery_verify.verify(out)
     if as_json:
         print_json({"gallery": str(out), "faults": faults})
     else:
         for fault in faults:
             typer.echo(plain(fault))
     if faults:
-        talk.warn(f"{out}: {len(faults)} faults; build the gallery again, or mend what is named")
+        progress.warn(f"{out}: {len(faults)} faults; build the gallery again, or mend what is named")
         raise typer.Exit(1)
-    talk.note(f"{out} is right")
+    progress.note(f"{out} is right")
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:

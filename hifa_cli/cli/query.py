@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
-from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
+from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, start_reporting
 from hifa_cli.config import Find, IndexConfig
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
     from hifa_cli.query.retrieve import Match, Ranking
-    from hifa_cli.runtime.progress import Talk
 
 COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
 
@@ -83,24 +83,24 @@ def query(
     from hifa_cli.query.parse import find_queries
     from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
-    talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
+    start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
-        opened = read_gallery(gallery, device=device, talk=talk)
-        _note_old(opened, talk)
-        queries = find_queries(images, Path(scratch), talk)
+        opened = read_gallery(gallery, device=device)
+        _note_old(opened)
+        queries = find_queries(images, Path(scratch))
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
         failed: list[Failed] = []
         encoder = encoder_for(opened, model, device)
-        rankings, vectors = rank(encoder, opened, queries, wanted, talk=talk, failed=failed)
+        rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
         if sheet is not None:
-            _write_sheet(opened, rankings, sheet, talk)
+            _write_sheet(opened, rankings, sheet)
         if html is not None:
-            _write_page(opened, rankings, html, talk)
-    metrics = _metrics(opened, rankings, vectors, find, talk)
+            _write_page(opened, rankings, html)
+    metrics = _metrics(opened, rankings, vectors, find)
     if as_json:
         print_json(rankings_document(opened, rankings, metrics, failed))
     elif as_csv:
@@ -110,12 +110,12 @@ def query(
         if metrics:
             print_result(_metrics_table(metrics))
     if failed:
-        talk.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
+        progress.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
         if strict:
             raise typer.Exit(1)
 
 
-def _note_old(gallery: "Gallery", talk: "Talk") -> None:
+def _note_old(gallery: "Gallery") -> None:
     """Say how a gallery of an earlier version would rank better."""
     document = gallery.document
     if (
@@ -125,7 +125,7 @@ def _note_old(gallery: "Gallery", talk: "Talk") -> None:
     ):
         source = document["origins"][0]["path"] if document["origins"] else "MESHES"
         if all(origin["kind"] != "export" for origin in document["origins"]):
-            talk.note(
+            progress.note(
                 f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did; to find the right kind more "
                 f"often, build it again: hifa index {source} --out {gallery.folder} --force"
             )
@@ -162,32 +162,30 @@ def _refuse_taken(files: Sequence[Path | None], *, force: bool) -> None:
             raise HifaError(f"{path} exists: choose another name or give --force")
 
 
-def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path, talk: "Talk") -> None:
+def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path) -> None:
     from hifa_cli.viz.contact_sheet import query_sheet
 
     truth = {one.query: one.class_name for one in rankings if one.class_name is not None}
     query_sheet(gallery, rankings, sheet, truth=truth or None)
-    talk.note(f"picture: {sheet}")
+    progress.note(f"picture: {sheet}")
 
 
-def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path, talk: "Talk") -> None:
+def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path) -> None:
     from hifa_cli.web.page import write_page
 
-    report = write_page(gallery, rankings, html, talk=talk)
-    talk.note(
+    report = write_page(gallery, rankings, html)
+    progress.note(
         f"page: {html} ({report.size / 1e6:.1f} MB, {report.meshes} meshes of {report.faces} faces in all)"
     )
 
 
-def _metrics(
-    gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, find: Find, talk: "Talk"
-) -> dict[str, Any]:
+def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, find: Find) -> dict[str, Any]:
     """The batch's scores where the queries' classes are known and the gallery has them."""
     if not any(one.class_name in gallery.classes for one in rankings):
         return {}
     from hifa_cli.query.scoring import batch_scores
 
-    return batch_scores(gallery, rankings, vectors, talk, find)
+    return batch_scores(gallery, rankings, vectors, find)
 
 
 def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from hifa_cli.cli.options import Config, Force, Json, Quiet, Strict, UpList, Ups, Verbose, chosen_up
 from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
+from hifa_cli.runtime import progress
 
 DEFAULT = RenderConfig()
 
@@ -73,7 +74,7 @@ def render(
     Every shape gets a folder named by its path, with 00.png … 11.png. What is there and current is
     skipped, so a run that was stopped goes on where it was.
     """
-    from hifa_cli.cli.terminal import print_json, print_result, talk_for
+    from hifa_cli.cli.terminal import print_json, print_result, start_reporting
     from hifa_cli.errors import HifaError
     from hifa_cli.render.pipeline import render as render_meshes
     from hifa_cli.runtime.threads import allowed
@@ -84,12 +85,12 @@ def render(
         views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
         shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
     )  # fmt: skip
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     crew = workers or allowed()
-    report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
+    report = render_meshes(meshes, out, settings, workers=crew, force=force)
     if contact_sheet is not None:
         shown = shape_sheet(contact_sheet, report.shapes)
-        talk.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
+        progress.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
     if as_json:
         print_json(
             {

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from hifa_cli.cli.options import Config, Device, Quiet, Verbose
-from hifa_cli.cli.terminal import talk_for
+from hifa_cli.cli.terminal import start_reporting
 from hifa_cli.config import ServeConfig
+from hifa_cli.runtime import progress
 
 
 def serve(
@@ -49,20 +50,20 @@ def serve(
     from hifa_cli.web.app import App
     from hifa_cli.web.server import make_server
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     settings = ServeConfig(
         port=port,
         host=host.strip("[]"),
         allow_hosts=tuple(allow_host or ()),
         token=access.new_token(token),
     )
-    server = make_server(App(gallery, model, device, settings, talk))
+    server = make_server(App(gallery, model, device, settings))
     mine, *others = access.addresses(settings, server.server_address[1])
     if warning := access.warning(settings):
-        talk.warn(warning)
+        progress.warn(warning)
     typer.echo(mine)
     for address in others:
-        talk.note(f"for others: {address}")
-    talk.note("Ctrl-C stops it")
+        progress.note(f"for others: {address}")
+    progress.note("Ctrl-C stops it")
     with server:
         server.serve_forever()

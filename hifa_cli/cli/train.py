@@ -20,11 +20,11 @@ from hifa_cli.cli.options import (
     Threads,
     Verbose,
 )
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     import torch
@@ -159,19 +159,19 @@ def train(
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
-    talk = talk_for(quiet=quiet or not leads, verbose=verbose)
+    start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)
     targets = find_shapes(shapes, split=split) if shapes else Collection((), ())
     if leads:
-        photos.tell(talk)
-        targets.tell(talk)
-    talk.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
+        photos.report()
+        targets.report()
+    progress.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
     with joined(pick_device(device)) as where:
         if dry_run:
-            _show_estimate(photos, targets, settings, seed, where, talk, as_json=as_json)
+            _show_estimate(photos, targets, settings, seed, where, as_json=as_json)
             return
         _train(
-            photos, targets, out, settings, seed=seed, device=where, force=force, talk=talk,
+            photos, targets, out, settings, seed=seed, device=where, force=force,
             features=feature_cache, tensorboard=tensorboard, as_json=as_json and leads,
         )  # fmt: skip
 
@@ -195,13 +195,13 @@ def _assigned(texts: list[str]) -> dict[str, Any]:
 
 
 def _train(
-    photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, talk: Talk, as_json: bool,
+    photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
     from hifa_cli.training.trainer import train as stage
 
-    talk.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
-    report = stage(photos, shapes, out, config, talk=talk, **options)
+    progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
+    report = stage(photos, shapes, out, config, **options)
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
@@ -209,20 +209,20 @@ def _train(
     if as_json:
         print_json(document)
     else:
-        talk.note(
+        progress.note(
             f"trained {config.method}: {report.steps} steps in {report.seconds} s, model {report.digest[:12]}"
         )
-        talk.note(f"next: hifa export --model {out} --images PHOTOS --shapes VIEWS --out EMB.h5")
+        progress.note(f"next: hifa export --model {out} --images PHOTOS --shapes VIEWS --out EMB.h5")
 
 
 def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
-    talk: Talk, *, as_json: bool,
+    *, as_json: bool,
 ) -> None:  # fmt: skip
     from hifa_cli.training.estimate import rehearse
     from hifa_cli.training.setup import prepare
 
-    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device), talk)
+    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device))
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

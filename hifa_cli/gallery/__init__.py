@@ -26,7 +26,6 @@ from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
 from hifa_cli.runtime.kinds import refuse_other
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
 from hifa_cli.search.ranking import normalised
@@ -65,7 +64,6 @@ class Gallery:
     vectors: NDArray[np.float32]
     views: NDArray[np.float16] | None
     device: str = "cpu"
-    talk: Talk = SILENT
 
     def __len__(self) -> int:
         """How many shapes."""
@@ -134,7 +132,7 @@ class Gallery:
         if (self.place / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
             found = faiss_index.read(self.place / INDEX_FILE, *self.vectors.shape)
         effort = effort_of(self.document["effort"]) if self.document["effort"] else None
-        return Searcher(self.vectors, found, effort, device=self.device, talk=self.talk)
+        return Searcher(self.vectors, found, effort, device=self.device)
 
     def search(
         self, vectors: NDArray[np.floating[Any]], top: int, *, among: Rows | None = None
@@ -226,13 +224,12 @@ def thumbnail_path(folder: Path, digest: NDArray[np.uint8]) -> Path:
     return folder / THUMBNAILS / name[:2] / f"{name}.png"
 
 
-def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> Gallery:
+def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
     """Open a gallery; another process may replace it at any time, before, during or after.
 
     Args:
         folder: the gallery.
         device: where an index is searched: ``cpu``, or ``cuda`` where FAISS can.
-        talk: says where a GPU was asked for in vain.
 
     Raises:
         HifaError: there is none, or its files are damaged or of another schema.
@@ -240,7 +237,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
     for _ in range(_ATTEMPTS):
         document = read_main(folder)
         try:
-            gallery = _opened(folder, document, device, talk)
+            gallery = _opened(folder, document, device)
             gallery.searcher  # noqa: B018 - opens the index while it is there
             gallery.ranking  # noqa: B018 - and the graph
             return gallery
@@ -254,7 +251,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
     raise HifaError(f"the gallery {folder} changes too often to be opened: try again")
 
 
-def _opened(folder: Path, document: dict[str, Any], device: str, talk: Talk) -> Gallery:
+def _opened(folder: Path, document: dict[str, Any], device: str) -> Gallery:
     check_heading(document)
     place, count, width = folder / document["generation"], int(document["shapes"]), document["dimension"]
     views = None
@@ -277,7 +274,6 @@ def _opened(folder: Path, document: dict[str, Any], device: str, talk: Talk) -> 
         vectors=read_table(place / "vectors.f32", np.float32, (count, int(width))),
         views=views,
         device=device,
-        talk=talk,
     )
 
 

@@ -32,10 +32,9 @@ from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
 from hifa_cli.models.about import read_about
-from hifa_cli.runtime import threads
+from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.search import faiss_index
 
 SHARDS = ".embedded"  # what a killed run had embedded
@@ -73,7 +72,6 @@ def build_gallery(
     workers: int | None,
     device: object,
     force: bool,
-    talk: Talk,
     ranking: RankingConfig | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of ``source``, whatever it held before.
@@ -89,7 +87,6 @@ def build_gallery(
         workers: processes that render.
         device: where the network runs.
         force: replace a gallery that is there.
-        talk: notes and progress.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
             trained model, are always ranked as the paper does.
 
@@ -109,21 +106,21 @@ def build_gallery(
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = _old(out, talk)
+        old = _old(out)
         offered, making, embedder = open_source(
-            source, out, taken_over(origins_of(old), source), model, work, Path(scratch), talk
+            source, out, taken_over(origins_of(old), source), model, work, Path(scratch)
         )
         ranked = ranking_of(making, work) if embedder is not None else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         kept, fresh = unchanged(old if alike else None, offered)
         document = write_generation(
             out, Plan(old, kept, [(offered, fresh)], making, index_config,
-            _photos(source, index_config), ranked, str(device), talk, moved=True),
+            _photos(source, index_config), ranked, str(device), moved=True),
         )  # fmt: skip
         if embedder is not None:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
-            _write_graph(folder, talk)
+            _write_graph(folder)
     return {**summary(document), "failed": failures(offered)}
 
 
@@ -169,29 +166,27 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 def open_source(
     place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
-    talk: Talk,
-) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
+    ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
     Raises:
         HifaError: there is nothing usable, or the model is not that of an export.
     """
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
-        offered = export_source(place, talk)
-        return offered, _export_making(place, model, scratch, talk), None
-    encoder, folder = _encoder(model, work.device, scratch, talk)
+        offered = export_source(place)
+        return offered, _export_making(place, model, scratch), None
+    encoder, folder = _encoder(model, work.device, scratch)
     making = Making(encoder.digest, encoder.method, folder)
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
-    embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
+    embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
         views = out / VIEWS / views_name(origins, place)
         workers = work.workers or threads.allowed()
         source: Source = meshes_source(
             place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
-            talk=talk,
-        )  # fmt: skip
+            )  # fmt: skip
     else:
-        source = views_source(place, split=work.split, embedder=embedder, talk=talk)
+        source = views_source(place, split=work.split, embedder=embedder)
     return source, making, embedder
 
 
@@ -255,14 +250,14 @@ def _swept(out: Path) -> None:
         sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
 
 
-def _old(out: Path, talk: Talk) -> Gallery | None:
+def _old(out: Path) -> Gallery | None:
     """The gallery that is there; None where there is none, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
     try:
         return read_gallery(out)
     except HifaError as error:
-        talk.warn(f"nothing of the old gallery is used again: {error}")
+        progress.warn(f"nothing of the old gallery is used again: {error}")
         return None
 
 
@@ -274,7 +269,7 @@ def _photos(source: Path, config: IndexConfig) -> Any:
     return None if found is None else unit(found)
 
 
-def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tuple[PictureEncoder, Path]:
+def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEncoder, Path]:
     """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
 
     Raises:
@@ -289,7 +284,7 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
+        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
             model = mine
     encoder = open_encoder(model, device)
     if encoder.config.tells_domains:  # its graph is of photos alone
@@ -301,16 +296,16 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
     return encoder, model
 
 
-def _write_graph(folder: Path, talk: Talk) -> bool:
+def _write_graph(folder: Path) -> bool:
     """Write the model's graph where there is none; torch is loaded only for that."""
     if graph_encoder(folder) is not None:
         return True
     from hifa_cli.embeddings.onnx_export import write_graph
 
-    return write_graph(folder, talk)
+    return write_graph(folder)
 
 
-def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
+def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     """The model that made an export, where it is still to be had.
 
     Raises:
@@ -328,7 +323,7 @@ def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) ->
     elif heading.method == FROZEN and frozen_model().digest == heading.model:
         save_frozen(scratch)
         return Making(heading.model, heading.method, scratch)
-    talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
+    progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
     return Making(heading.model, heading.method)
 
 

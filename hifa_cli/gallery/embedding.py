@@ -20,8 +20,8 @@ from hifa_cli.embeddings.encoder import PictureEncoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import unit
 from hifa_cli.gallery.columns import DAMAGED
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search.rerank import Ranker
 
 SHARD = 64  # shapes embedded between two files
@@ -49,14 +49,12 @@ class Embedder:
         folder: for the shards, safe to share; ``forget`` removes it.
         ranker: what the gallery does to vectors of views; None clamps them, as the paper's benchmark does.
         workers: threads that read pictures.
-        talk: warnings and progress.
     """
 
     def __init__(
         self, encoder: PictureEncoder, folder: Path, *, ranker: Ranker | None = None, workers: int = 2,
-        talk: Talk = SILENT,
-    ) -> None:  # fmt: skip
-        self.encoder, self.folder, self.workers, self.talk = encoder, folder, workers, talk
+        ) -> None:  # fmt: skip
+        self.encoder, self.folder, self.workers = encoder, folder, workers
         self.ranker = ranker
 
     def embedded(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Embedded]:
@@ -68,7 +66,7 @@ class Embedder:
         """
         done: deque[Embedded] = deque()
         steps = self._steps(items, digests, done)
-        for _ in self.talk.track(steps, "embedding shapes", total=len(items)):
+        for _ in progress.track(steps, "embedding shapes", total=len(items)):
             while done:
                 yield done.popleft()
         yield from done
@@ -111,7 +109,7 @@ class Embedder:
                 try:
                     pixels = ahead.popleft().result()
                 except HifaError as error:
-                    self.talk.warn(f"left out {items[row].id}: {error}")
+                    progress.left_out(items[row].id, str(error))
                     continue
                 if self.encoder.config.tells_domains:
                     yield self._shape(row, pixels)

@@ -28,8 +28,8 @@ from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of
 from hifa_cli.gallery.sources import Source, row_digests
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file, written_folder
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
 from hifa_cli.search.rerank import unit as signed_unit
 from hifa_cli.search.searcher import sample_queries, tune
@@ -70,7 +70,6 @@ class Plan:
     photos: NDArray[np.float32] | None = None
     ranking: dict[str, Any] | None = None
     device: str = "cpu"
-    talk: Talk = SILENT
     moved: bool = False
 
 
@@ -185,7 +184,7 @@ def _views_kept(plan: Plan, most: int, numbers: int) -> int:
     if plan.config.views == "drop":
         return 0
     if plan.config.views == "auto" and numbers > plan.config.view_numbers:
-        plan.talk.note("so many shapes: the views' own vectors are left out (--views keep keeps them)")
+        progress.note("so many shapes: the views' own vectors are left out (--views keep keeps them)")
         return 0
     return most
 
@@ -249,13 +248,13 @@ def _write_index(place: Path, columns: _Columns, plan: Plan) -> dict[str, Any]:
     said: dict[str, Any] = {"factory": factory, "wanted": config.factory, "learned_from": learned_from}
     if factory == faiss_index.EXACT:
         return {**said, "effort": None}
-    built = faiss_index.build(vectors, factory, config, trained=trained, device=plan.device, talk=plan.talk)
+    built = faiss_index.build(vectors, factory, config, trained=trained, device=plan.device)
     faiss_index.write(built, place / INDEX_FILE)
     sample = _sample(vectors, plan)
     if sample[1] == "photos":
         np.save(place / SAMPLE_FILE, sample[0])
-    effort = tune(built, vectors, sample, config, plan.talk)
-    plan.talk.note(f"{factory}: recall@{effort.at} {effort.recall:.3f} on {effort.sample} {sample[1]}")
+    effort = tune(built, vectors, sample, config)
+    progress.note(f"{factory}: recall@{effort.at} {effort.recall:.3f} on {effort.sample} {sample[1]}")
     return {**said, "effort": effort.document()}
 
 

@@ -24,7 +24,7 @@ from hifa_cli.gallery.embedding import Embedded, Embedder
 from hifa_cli.render.discover import Failure, find_meshes
 from hifa_cli.render.pipeline import SETTINGS, mark_of, render
 from hifa_cli.render.view_io import read_mark
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 COVER = 1  # the view that stands for a shape: 30° round from the front, where most objects show most
 _BLOCK = 65_536  # vectors of an export read at once
@@ -123,7 +123,7 @@ def cover_of(views: Sequence[Path]) -> Path:
     return views[min(COVER, len(views) - 1)]
 
 
-def export_source(path: Path, talk: Talk) -> ExportSource:
+def export_source(path: Path) -> ExportSource:
     """The shapes of an export, with thumbnails where the views that it was made of are still there.
 
     Raises:
@@ -138,7 +138,7 @@ def export_source(path: Path, talk: Talk) -> ExportSource:
     offers = [
         Offer(name, kind, digest, "") for name, kind, digest in zip(heading.ids, names, digests, strict=True)
     ]
-    views = _views_of(heading.config, talk)
+    views = _views_of(heading.config)
     wanted = set(heading.ids)
     covers = {item.id: cover_of(item.views) for item in views.items if item.id in wanted}
     return ExportSource(path, _origin("export", path), offers, covers)
@@ -159,7 +159,7 @@ def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
         )
 
 
-def _views_of(config: dict[str, Any], talk: Talk) -> Collection:
+def _views_of(config: dict[str, Any]) -> Collection:
     """The views that an export was made of, where they are still there: they give the thumbnails."""
     named = config.get("shapes")
     if isinstance(named, str) and Path(named).is_dir():
@@ -167,18 +167,18 @@ def _views_of(config: dict[str, Any], talk: Talk) -> Collection:
             return find_shapes(Path(named))
         except HifaError:
             pass
-    talk.note("the views of this export are not to be found: the gallery has no thumbnails")
+    progress.note("the views of this export are not to be found: the gallery has no thumbnails")
     return Collection((), ())
 
 
-def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: Talk) -> ViewsSource:
+def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> ViewsSource:
     """The shapes whose rendered views lie under a folder.
 
     Raises:
         HifaError: there are none.
     """
     shapes = find_shapes(folder, split=split)
-    shapes.tell(talk)
+    shapes.report()
 
     def digest(views: tuple[Path, ...]) -> bytes:
         try:
@@ -199,8 +199,7 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: T
 
 def meshes_source(
     place: Path, views: Path, config: RenderConfig, *, split: str | None, embedder: Embedder, workers: int,
-    force: bool, talk: Talk,
-) -> ViewsSource:  # fmt: skip
+    force: bool) -> ViewsSource:  # fmt: skip
     """Meshes, drawn into ``views``; those that are there and current are not drawn again.
 
     Raises:
@@ -208,7 +207,7 @@ def meshes_source(
     """
     root = _root(place)
     paths = {mesh.id: _below(mesh.path, root) for mesh in find_meshes([place])[0]}  # before any can vanish
-    report = render([place], views, config, workers=workers, force=force, split=split, talk=talk)
+    report = render([place], views, config, workers=workers, force=force, split=split)
     if not report.shapes:
         raise HifaError(
             f"none of the {len(report.failed)} meshes in {place} could be drawn; see the warnings"

@@ -28,7 +28,7 @@ from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, render_config, rig_of_views
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
 
 Rows = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Change:
 
 
 def add(
-    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None, talk: Talk
+    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None
 ) -> Change:
     """Add the shapes of exports, views or meshes to a gallery.
 
@@ -77,28 +77,28 @@ def add(
     embedders: list[Embedder | None] = []
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
-        work = _as_before(old, work, sources, talk)
+        work = _as_before(old, work, sources)
         taken = dict(zip(old.ids, map(bytes, np.asarray(old.digests)), strict=True))
         for place in sources:
             own = model or old.model_folder
             known = [*origins_of(old), *(one.origin for one, _ in fresh)]
-            source, making, embedder = open_source(place, folder, known, own, work, Path(scratch), talk)
+            source, making, embedder = open_source(place, folder, known, own, work, Path(scratch))
             _check_model(old, making, place)
             change.failed += failures(source)
-            fresh.append((source, _untaken(source, taken, change, talk)))
+            fresh.append((source, _untaken(source, taken, change)))
             embedders.append(embedder)
         change.unchanged = len(old)
         change.added = sum(len(rows) for _, rows in fresh)
         kept = np.arange(len(old))
-        return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+        return _changed(folder, old, kept, fresh, config, work, change, embedders)
 
 
-def _as_before(old: Gallery, work: Work, sources: Sequence[Path], talk: Talk) -> Work:
+def _as_before(old: Gallery, work: Work, sources: Sequence[Path]) -> Work:
     """Return how new shapes are drawn and embedded: as the gallery's are."""
     for place in sources:
         rig = rig_of_views(place)
         if rig is not None and rig["elevation"] != old.elevation:
-            talk.warn(
+            progress.warn(
                 f"{place} was drawn from {rig['elevation']:g}° above and the gallery's shapes from "
                 f"{old.elevation:g}°: render it with --elevation {old.elevation:g} to compare like with like"
             )
@@ -109,7 +109,7 @@ def _as_before(old: Gallery, work: Work, sources: Sequence[Path], talk: Talk) ->
     )  # fmt: skip
 
 
-def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None, talk: Talk) -> Change:
+def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None) -> Change:
     """Bring a gallery to what its sources hold now: new, changed and vanished shapes.
 
     What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
@@ -137,21 +137,21 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None,
             own = model or old.model_folder
             place = Path(origin["path"])
             known = origins_of(old)
-            source, making, embedder = open_source(place, folder, known, own, again, Path(scratch), talk)
+            source, making, embedder = open_source(place, folder, known, own, again, Path(scratch))
             _check_model(old, making, place)
             same, new = unchanged(old, source)
             same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source))
             change.failed += failures(source)
-            fresh.append((source, _of_nobody_else(old, source, new, mine, change, talk)))
+            fresh.append((source, _of_nobody_else(old, source, new, mine, change)))
             keep.append(same)
             embedders.append(embedder)
         kept = np.concatenate(keep).astype(np.int64)
         kept.sort()
         _count(change, old, kept, fresh)
-        return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+        return _changed(folder, old, kept, fresh, config, work, change, embedders)
 
 
-def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: Talk = SILENT) -> Change:
+def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change:
     """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
 
     Raises:
@@ -165,7 +165,7 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: 
         for pattern in patterns:
             rows = [row for row, name in enumerate(ids) if name == pattern or fnmatchcase(name, pattern)]
             if not rows:
-                talk.warn(f"no shape fits '{pattern}'")
+                progress.warn(f"no shape fits '{pattern}'")
             gone.update(rows)
         if not gone:
             raise HifaError(
@@ -173,13 +173,12 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: 
             )
         kept = np.array([row for row in range(len(ids)) if row not in gone], dtype=np.int64)
         change = Change(removed=[ids[row] for row in sorted(gone)], unchanged=len(kept))
-        return _changed(folder, old, kept, [], config, Work(), change, [], talk)
+        return _changed(folder, old, kept, [], config, Work(), change, [])
 
 
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
-    work: Work, change: Change, embedders: Sequence[Embedder | None], talk: Talk,
-) -> Change:  # fmt: skip
+    work: Work, change: Change, embedders: Sequence[Embedder | None]) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
     if len(kept) < len(old) or any(rows for _, rows in fresh):
@@ -187,7 +186,7 @@ def _changed(
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
-        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device), talk=talk)
+        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device))
         document = write_generation(folder, plan)
         gone = np.setdiff1d(np.arange(len(old)), kept)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
@@ -228,7 +227,7 @@ def _all_there(old: Gallery) -> None:
             )
 
 
-def _untaken(source: Source, taken: dict[str, bytes], change: Change, talk: Talk) -> list[int]:
+def _untaken(source: Source, taken: dict[str, bytes], change: Change) -> list[int]:
     """Offers whose id is free; those of other content than the id's owner are reported."""
     rows = []
     for row, offer in enumerate(source.offers):
@@ -236,12 +235,12 @@ def _untaken(source: Source, taken: dict[str, bytes], change: Change, talk: Talk
             taken[offer.id] = offer.digest
             rows.append(row)
         elif taken[offer.id] != offer.digest:
-            _refused(offer.id, source, change, talk)
+            _refused(offer.id, source, change)
     return rows
 
 
 def _of_nobody_else(
-    old: Gallery, source: Source, rows: Sequence[int], mine: Rows, change: Change, talk: Talk
+    old: Gallery, source: Source, rows: Sequence[int], mine: Rows, change: Change
 ) -> list[int]:
     """Offers whose id no other origin has."""
     mine_too = set(mine.tolist())
@@ -249,15 +248,15 @@ def _of_nobody_else(
     free = []
     for row in rows:
         if source.offers[row].id in others:
-            _refused(source.offers[row].id, source, change, talk)
+            _refused(source.offers[row].id, source, change)
         else:
             free.append(row)
     return free
 
 
-def _refused(name: str, source: Source, change: Change, talk: Talk) -> None:
+def _refused(name: str, source: Source, change: Change) -> None:
     reason = f"the id '{name}' is another shape's: rename it, or bring that one up to date with --update"
-    talk.warn(f"{source.origin['path']}: {reason}")
+    progress.warn(f"{source.origin['path']}: {reason}")
     change.failed.append({"path": f"{source.origin['path']}/{name}", "reason": reason})
 
 

@@ -19,7 +19,8 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 
 if TYPE_CHECKING:
@@ -127,15 +128,13 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
     return encoder
 
 
-def query(
-    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int, talk: Talk = SILENT
-) -> list[Ranking]:
+def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int) -> list[Ranking]:
     """The shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
 
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
-    found = list(_embedded(encoder, gallery, items, None, talk, []))
+    found = list(_embedded(encoder, gallery, items, None, []))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     vectors = _joined([vector for _, vector in found])
@@ -146,23 +145,25 @@ def query(
     ]
 
 
-def query_paths(
-    encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int, talk: Talk
-) -> list[Ranking]:
+def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int) -> list[Ranking]:
     """The shapes nearest to photos, folders of photos and meshes, in the order given.
 
     Raises:
         HifaError: a path is missing, or nothing can be read.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        queries = find_queries([str(path) for path in paths], Path(scratch), talk)
-        return rank(encoder, gallery, queries, Wanted(top), talk=talk)[0]
+        queries = find_queries([str(path) for path in paths], Path(scratch))
+        return rank(encoder, gallery, queries, Wanted(top))[0]
 
 
 def rank(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk,
+    encoder: QueryEncoder,
+    gallery: Gallery,
+    queries: Sequence[Query],
+    wanted: Wanted,
+    *,
     failed: list[Failed] | None = None,
-) -> tuple[list[Ranking], QueryVectors]:  # fmt: skip
+) -> tuple[list[Ranking], QueryVectors]:
     """The shapes nearest to each query, in the order given; what cannot be read is named and left out.
 
     Args:
@@ -170,7 +171,6 @@ def rank(
         gallery: where to look.
         queries: photos and meshes.
         wanted: what is shown.
-        talk: warnings and progress.
         failed: takes the queries that could not be read.
 
     Returns:
@@ -184,8 +184,8 @@ def rank(
     failed = [] if failed is None else failed
     _refuse_meshes(encoder, gallery, queries)
     with tempfile.TemporaryDirectory() as scratch:
-        items = list(_items(queries, gallery, Path(scratch), talk, failed))
-        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, talk, failed))
+        items = list(_items(queries, gallery, Path(scratch), failed))
+        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
@@ -296,7 +296,7 @@ def _matches(
 
 
 def _items(
-    queries: Sequence[Query], gallery: Gallery, scratch: Path, talk: Talk, failed: list[Failed]
+    queries: Sequence[Query], gallery: Gallery, scratch: Path, failed: list[Failed]
 ) -> Iterator[tuple[Query, Item]]:
     """A photo is a shape seen once; a mesh is drawn first, from where the gallery's were."""
     for number, one in enumerate(queries):
@@ -308,9 +308,10 @@ def _items(
 
         views = scratch / str(number)
         config = replace(_upright(one.path, gallery), elevation=gallery.elevation)
-        report = render([one.path], views, config, workers=1, force=False, talk=SILENT)
+        with reporting(Reporter()):  # one shape: nothing to show
+            report = render([one.path], views, config, workers=1, force=False)
         if report.failed:
-            talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
+            progress.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
             failed.append(Failed(one.name, f"cannot be drawn: {report.failed[0].reason}"))
             continue
         for shape in find_shapes(views).items:
@@ -342,13 +343,12 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 
 
 def _embedded(
-    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, talk: Talk,
-    failed: list[Failed],
+    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, failed: list[Failed],
 ) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
     """What every readable item is compared by, with its number: (1, D) over its pictures."""
     ranker = _ranker(encoder, gallery)
     with ThreadPoolExecutor(READERS) as readers:
-        for start in _tracked(range(0, len(items), PICTURES), len(items), talk):
+        for start in _tracked(range(0, len(items), PICTURES), len(items)):
             part = items[start : start + PICTURES]
             reading = [readers.submit(_pixels, item, encoder.config, crop) for item in part]
             seen: dict[int, Pixels] = {}
@@ -359,7 +359,7 @@ def _embedded(
                     item = items[start + place]
                     given = "standard input" if item.id == STDIN else item.id  # its file is ours
                     reason = str(error).replace(str(item.views[0]), given)
-                    talk.warn(reason)
+                    progress.warn(reason)
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
@@ -395,8 +395,10 @@ def _of_pictures(
     return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in ranker.queries(pooled, logits)))
 
 
-def _tracked(starts: range, count: int, talk: Talk) -> Iterable[int]:
-    return talk.track(starts, f"embedding {count} queries", total=len(starts)) if len(starts) > 1 else starts
+def _tracked(starts: range, count: int) -> Iterable[int]:
+    return (
+        progress.track(starts, f"embedding {count} queries", total=len(starts)) if len(starts) > 1 else starts
+    )
 
 
 def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:

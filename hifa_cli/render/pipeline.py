@@ -25,10 +25,10 @@ from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
 from hifa_cli.render.view_io import read_mark
 from hifa_cli.render.views import up_axis
 from hifa_cli.render.workers import Job, draw_all
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import sweep, written_file
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import sole_output
-from hifa_cli.runtime.progress import SILENT, Talk
 
 PICTURE_VERSION = 2  # raised whenever the same mesh and settings give another picture
 SETTINGS = "views.json"
@@ -58,7 +58,6 @@ def render(
     workers: int,
     force: bool = False,
     split: str | None = None,
-    talk: Talk = SILENT,
 ) -> RenderReport:
     """Draw the views of every mesh among and below ``meshes`` into ``out``, a folder a shape.
 
@@ -80,17 +79,17 @@ def render(
         raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
     if split is not None:
         found = _of_split(found, split, meshes)
-    config = _with_renderer(config, talk)
+    config = _with_renderer(config)
     with sole_output(out):
         folders = {out, *((out / mesh.id).parent for mesh in found)}
         for folder in folders:
             sweep(folder)
         try:
             known = read_taken(out / SETTINGS)
-            config, taken = settle_up(found, meshes, config, [] if force else known, talk=talk)
-            _warn_of_mixture(found, out, config, talk)
+            config, taken = settle_up(found, meshes, config, [] if force else known)
+            _warn_of_mixture(found, out, config)
             write_settings(out, config, joined(known, taken))
-            report = _draw(found, failed, out, config, workers, force=force, talk=talk)
+            report = _draw(found, failed, out, config, workers, force=force)
             report.taken = taken
             return report
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
@@ -122,38 +121,37 @@ def _draw(
     workers: int,
     *,
     force: bool,
-    talk: Talk,
 ) -> RenderReport:
     """Draw what is not there yet."""
     report = RenderReport(failed=failed, renderer=config.renderer, ups=config.ups)
     for failure in failed:
-        talk.warn(f"{failure.path}: {failure.reason}")
-    jobs = _jobs(found, out, config, report, force=force, talk=talk)
+        progress.warn(f"{failure.path}: {failure.reason}")
+    jobs = _jobs(found, out, config, report, force=force)
     began = time.monotonic()
     crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
-    with closing(draw_all(jobs, config, crew, talk)) as outcomes:  # its workers end before we sweep
-        for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
+    with closing(draw_all(jobs, config, crew)) as outcomes:  # its workers end before we sweep
+        for outcome in progress.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
             if outcome.reason is None:
                 report.rendered += 1
                 report.shapes.append((outcome.job.id, outcome.job.folder))
             else:
                 report.failed.append(Failure(outcome.job.path, outcome.reason))
-                talk.warn(f"{outcome.job.path}: {outcome.reason}")
+                progress.warn(f"{outcome.job.path}: {outcome.reason}")
     report.seconds = time.monotonic() - began
     report.shapes.sort()
     return report
 
 
-def _with_renderer(config: RenderConfig, talk: Talk) -> RenderConfig:
+def _with_renderer(config: RenderConfig) -> RenderConfig:
     choice = choose(config.renderer)
     if choice.fell_back:
-        talk.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
+        progress.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
     elif config.renderer == "auto" and choice.renderer == "opengl":
-        talk.note(f"drawing with OpenGL on {choice.reason}")
+        progress.note(f"drawing with OpenGL on {choice.reason}")
     return replace(config, renderer=choice.renderer)
 
 
-def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig, talk: Talk) -> None:
+def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig) -> None:
     """Say when ``out`` holds shapes that other settings drew and this run will not touch."""
     try:
         old = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
@@ -165,7 +163,7 @@ def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig
     ours = {mesh.id for mesh in meshes}
     others = {first.parent.relative_to(out).as_posix() for first in out.rglob("00.png")} - ours
     if others:
-        talk.warn(f"{out} keeps {len(others)} shapes drawn with other settings: draw them again, too")
+        progress.warn(f"{out} keeps {len(others)} shapes drawn with other settings: draw them again, too")
 
 
 def _jobs(
@@ -175,7 +173,6 @@ def _jobs(
     report: RenderReport,
     *,
     force: bool,
-    talk: Talk,
 ) -> list[Job]:
     """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
     jobs = []
@@ -192,7 +189,7 @@ def _jobs(
             folder = out / mesh.id
             if isinstance(found, OSError):
                 report.failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
-                talk.warn(f"{mesh.path}: cannot be read: {found.strerror}")
+                progress.warn(f"{mesh.path}: cannot be read: {found.strerror}")
             elif not force and read_mark(folder, config.views) == found:
                 report.skipped += 1
                 report.shapes.append((mesh.id, folder))

@@ -23,8 +23,8 @@ from typing import IO, Any, NamedTuple
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.child import module_command
-from hifa_cli.runtime.progress import SILENT, Talk
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
 SLOW_START = 4.0  # seconds after which a start is worth a word
@@ -55,9 +55,7 @@ class StartError(HifaError):
     """A renderer did not start."""
 
 
-def draw_all(
-    jobs: Iterable[Job], config: RenderConfig, workers: int, talk: Talk = SILENT
-) -> Generator[Outcome]:
+def draw_all(jobs: Iterable[Job], config: RenderConfig, workers: int) -> Generator[Outcome]:
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
     The first worker starts alone, so that compiled code is kept on disk before the others want it. A
@@ -69,7 +67,7 @@ def draw_all(
     """
     crew = Crew(jobs, config, workers)
     try:
-        crew.workers[0].start(lambda: _say_once(talk))
+        crew.workers[0].start(lambda: _say_once())
         yield from crew.outcomes()
     finally:
         crew.close()
@@ -78,11 +76,11 @@ def draw_all(
 _said: list[str] = []
 
 
-def _say_once(talk: Talk) -> None:
+def _say_once() -> None:
     """Explain a slow start; once a process, whatever number of stages draw."""
     if COMPILING not in _said:
         _said.append(COMPILING)
-        talk.note(COMPILING)
+        progress.note(COMPILING)
 
 
 class Crew:

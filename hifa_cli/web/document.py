@@ -16,7 +16,7 @@ from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.sources import render_config
 from hifa_cli.query.document import ranking_document
 from hifa_cli.query.retrieve import Match, Ranking
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 
 @dataclass
@@ -34,27 +34,26 @@ class Contents:
     faces: int = 0
 
 
-def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageConfig, talk: Talk) -> Contents:
+def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageConfig) -> Contents:
     """Return the document of a page; what would make it too large is left out and reported.
 
     Args:
         gallery: where the queries were searched.
         rankings: what they found.
         config: how large it may become.
-        talk: what was left out, and progress.
     """
     shown = rankings[: config.queries]
     if len(rankings) > len(shown):
-        talk.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
+        progress.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
     order = sorted((match for one in shown for match in one.matches), key=lambda match: match.rank)
     views = _views(order, config.views)
     rows = list(views)  # the best ranks first, if not all get a mesh
     at = {row: number for number, row in enumerate(rows)}
     contents = Contents({"queries": [_query(gallery, one, at, config) for one in shown], "shapes": []})
     allowed = min(config.faces, config.all_faces // max(min(len(rows), config.meshes), 1))
-    for number, row in enumerate(talk.track(rows, "preparing shapes", total=len(rows))):
+    for number, row in enumerate(progress.track(rows, "preparing shapes", total=len(rows))):
         contents.data["shapes"].append(
-            _shape(gallery, row, views[row], allowed if number < config.meshes else 0, contents, config, talk)
+            _shape(gallery, row, views[row], allowed if number < config.meshes else 0, contents, config)
         )
     return contents
 
@@ -87,7 +86,6 @@ def _shape(
     faces: int,
     contents: Contents,
     config: PageConfig,
-    talk: Talk,
 ) -> dict[str, Any]:
     shape: dict[str, Any] = {"pictures": _pictures(gallery, row, views, config.thumbnail)}
     source = gallery.source(row)
@@ -102,7 +100,7 @@ def _shape(
             raise HifaError("its mesh is no longer there")
         mesh, count = page_mesh(source, render_config(gallery.origin(row)), faces)
     except HifaError as error:
-        talk.warn(f"{gallery.ids[row]}: {error}")
+        progress.warn(f"{gallery.ids[row]}: {error}")
         return {**shape, "why": "its mesh cannot be read"}
     contents.meshes += 1
     contents.faces += count

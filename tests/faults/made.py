@@ -22,7 +22,6 @@ from hifa_cli.gallery.embedding import Embedded, _write_shard
 from hifa_cli.models.network import Network, save_network
 from hifa_cli.render.pipeline import write_settings as write_views_settings
 from hifa_cli.render.view_io import write_views
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.training.checkpoint import Best, Log, save_checkpoint, write_settings
 from tests.faults.corpus import mesh_bytes, write_good_export
 from tests.render.stepfile import step_text
@@ -110,8 +109,7 @@ def gallery() -> Files:
         build_gallery(
             Path(scratch) / "views", Path(scratch) / "gallery", model=Path(scratch) / "run", split=None,
             index_config=IndexConfig(factory="HNSW8"), render_config=RENDERED, workers=1,
-            device=torch.device("cpu"), force=True, talk=SILENT,
-        )  # fmt: skip
+            device=torch.device("cpu"), force=True)  # fmt: skip
         return taken(Path(scratch) / "gallery")
 
 

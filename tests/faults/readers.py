@@ -239,14 +239,13 @@ def _views() -> Read:
     from hifa_cli.gallery.sources import views_source
     from hifa_cli.render.pipeline import _warn_of_mixture
     from hifa_cli.render.view_io import read_mark
-    from hifa_cli.runtime.progress import SILENT
     from tests.faults.made import RENDERED
 
     def read(path: Path) -> object:
         embedder: Any = None
-        source = views_source(path, split=None, embedder=embedder, talk=SILENT)
+        source = views_source(path, split=None, embedder=embedder)
         marks = [read_mark(item.views[0].parent, 2) for item in source.shapes.items]
-        _warn_of_mixture([], path, RENDERED, SILENT)
+        _warn_of_mixture([], path, RENDERED)
         return source.origin, marks, check(path, domain="shapes", read=True)
 
     return read
@@ -275,7 +274,6 @@ def _features() -> Read:
     from hifa_cli.data import Item
     from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
     from hifa_cli.models.network import Network
-    from hifa_cli.runtime.progress import SILENT
     from tests.faults.made import TINY, picture
 
     torch.manual_seed(0)
@@ -291,8 +289,7 @@ def _features() -> Read:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((path / f"{part}.safetensors").read_bytes())
         looked = look(network, [item], maps=True, device=torch.device("cpu"), label="", workers=1,
-            talk=SILENT,
-                      cache=cache)  # fmt: skip
+            cache=cache)  # fmt: skip
         seen, _ = gather_features(looked, [item])
         return network(seen)
 

@@ -18,7 +18,6 @@ from hifa_cli.gallery import verify as audit
 from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.relocate import relocate
 from hifa_cli.models.network import save_network
-from hifa_cli.runtime.progress import SILENT
 from tests.cli.test_cli import hifa
 from tests.gallery.test_update import write_mesh
 
@@ -28,8 +27,7 @@ CPU = torch.device("cpu")
 def build(root: Path, source: Path, *, split: str | None = None, factory: str = "auto") -> dict[str, object]:
     return build_gallery(
         source, root / "gallery", model=root / "run", split=split, index_config=IndexConfig(factory=factory),
-        render_config=RenderConfig(size=32, views=2), workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        render_config=RenderConfig(size=32, views=2), workers=1, device=CPU, force=False)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +59,7 @@ def test_a_gallery_and_its_meshes_move_together(root: Path) -> None:
     moved = root.parent / "elsewhere"
     assert all(source.is_relative_to(moved / "A") and source.is_file() for source in sources(moved))
     assert audit.verify(moved / "gallery") == []
-    assert (
-        curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT).added == 0
-    )
+    assert curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None).added == 0
 
 
 def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,14 +82,14 @@ def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch
 def test_a_source_is_relocated_without_any_work(root: Path) -> None:
     (root / "A").rename(root / "C")
     with pytest.raises(HifaError, match="--relocate"):
-        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
     code, out, _ = hifa(
         "index", "--relocate", f"{root / 'A'}={root / 'C'}", "--out", root / "gallery", "--json"
     )
     assert code == 0
     assert json.loads(out)["relocated"] == [{"old": str(root / "A"), "new": str(root / "C")}]
     assert audit.verify(root / "gallery") == []
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
     assert (change.added, change.changed, change.unchanged) == (0, 0, 3)
 
 

@@ -14,7 +14,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import update
 from hifa_cli.query.parse import Box
 from hifa_cli.query.retrieve import Wanted
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.web.app import App, Photo
 from tests.cli.test_cli import hifa
 from tests.web.conftest import ranked_gallery
@@ -154,7 +154,7 @@ def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:
 
 
 def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path: Path) -> None:
-    class Terminal(Talk):
+    class Terminal(Reporter):
         def __init__(self) -> None:
             self.labels: list[str] = []
             self.warnings: list[str] = []
@@ -170,6 +170,7 @@ def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path
     main = tmp_path / "g/gallery.json"
     main.write_text(main.read_text().replace(str(world / "meshes"), str(tmp_path / "away")))
     terminal = Terminal()
-    App(tmp_path / "g", None, "cpu", ServeConfig(), terminal).query([photo(world)], Wanted(1))
+    with reporting(terminal):
+        App(tmp_path / "g", None, "cpu", ServeConfig()).query([photo(world)], Wanted(1))
     assert terminal.labels == []
     assert "no longer there" in terminal.warnings[0]
