@@ -33,7 +33,6 @@ from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.evaluation.evaluate import evaluate
 from hifa_cli.models.network import Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.runtime.seeding import torch_stream
 from hifa_cli.training.optim import Stepper
 from hifa_cli.training.setup import Run, believe, model_config, prepare
@@ -109,8 +108,7 @@ def keep(photos: Path, views: Path, features: Path, size: int, split: str) -> tu
     found: list[Kept] = []
     for items in (find_images(photos, split=split).items, find_shapes(views, split=split).items):
         looked = look(
-            network, items, maps=split == "train", device=CPU, label="looking", workers=1, talk=SILENT,
-            cache=cache,
+            network, items, maps=split == "train", device=CPU, label="looking", workers=1, cache=cache,
         )  # fmt: skip
         seen, rows = gather_features(looked, items)
         chosen = tuple(items[row] for row in rows)
@@ -146,7 +144,7 @@ class Bench:
         photos = narrowed(self.train[0].seen, arm, maps=maps)
         shapes = TrunkFeatures(*(part[order] for part in narrowed(self.train[1].seen, arm, maps=maps)))
         labels = self.train[0].labels
-        believe(run, photos, labels, shapes, SILENT)
+        believe(run, photos, labels, shapes)
         if arm.labels == "oracle" and run.objective.assigned is not None:
             run.objective.assigned.copy_(torch.from_numpy(self.train[1].labels[order]))
         steps, stepper = (

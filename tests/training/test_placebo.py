@@ -13,7 +13,6 @@ from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.evaluation.evaluate import evaluate
 from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.network import Network, TrunkFeatures
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.training.optim import Stepper
 from hifa_cli.training.setup import Run, believe
 
@@ -69,7 +68,7 @@ def first_tier(config: TrainConfig, seed: int) -> float:
     objective = build_objective(network, config, seed)
     objective.expect(len(shapes.high))
     run = Run(config, model, Collection((), ()), Collection((), ()), [], objective, seed, CPU)
-    believe(run, photos, labels, shapes, SILENT)
+    believe(run, photos, labels, shapes)
     steps, stepper = CachedSteps(photos, labels, shapes, config, seed), Stepper(objective, config, CPU)
     objective.train()
     for step in range(config.steps):
