@@ -115,6 +115,12 @@ def index(
             show_default=False,
         ),
     ] = None,
+    keep_views: Annotated[
+        bool,
+        typer.Option(
+            "--keep-views", help="Keep the views of meshes as PNG files, too, in views/ of the gallery."
+        ),
+    ] = False,
     up: Ups = None,
     up_list: UpList = None,
     workers: Annotated[
@@ -160,7 +166,7 @@ def index(
             report = build.build_gallery(
                 source, out, model=model, split=split, index_config=settings, render_config=drawn,
                 workers=workers, device=settled_device(device), force=force,
-                ranking=None if as_paper else RankingConfig(),
+                ranking=None if as_paper else RankingConfig(), keep_views=keep_views,
             )  # fmt: skip
         _say({"out": str(out), **report}, as_json=as_json, strict=strict)
         return
@@ -172,7 +178,7 @@ def index(
             if as_json:
                 print_json({"out": str(out), **done})
             return
-    work = build.Work(drawn, workers, settled_device(device), split, force)
+    work = build.Work(drawn, workers, settled_device(device), split, force, keep_views=keep_views)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model))

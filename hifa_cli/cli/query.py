@@ -21,14 +21,15 @@ COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "eleva
 
 
 def query(
+    gallery: Annotated[Path, typer.Option("--gallery", "-g", help="Folder of 'hifa index'.")],
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
             help="Photos, folders of photos, patterns ('*.jpg'), lists (@list.txt), meshes, or - for stdin.",
+            show_default=False,
         ),
-    ],
-    gallery: Annotated[Path, typer.Option("--gallery", "-g", help="Folder of 'hifa index'.")],
+    ] = None,
     top: Annotated[
         int, typer.Option(min=1, help="How many shapes to show for each query.")
     ] = IndexConfig.top,
@@ -51,6 +52,13 @@ def query(
             "trained model or with --ranking paper know one order only."
         ),
     ] = "both",
+    like: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="More like this shape, with photos or without any. Repeatable."),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Less like this shape. Repeatable.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
     ] = None,
@@ -73,9 +81,13 @@ def query(
     """Find the shapes nearest to photos.
 
     [dim]hifa query photo.jpg -g gallery --top 5[/]
+
+    [dim]hifa query --like chair/12 --unlike chair/3 -g gallery[/]
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    if not images and not like:
+        raise typer.BadParameter("give a photo, or a shape of the gallery with --like ID")
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
@@ -84,17 +96,19 @@ def query(
     from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
+    wanted = Wanted(
+        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
+    )
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device)
         _note_old(opened)
-        queries = find_queries(images, Path(scratch))
+        queries = find_queries(images or (), Path(scratch))
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
         failed: list[Failed] = []
-        encoder = encoder_for(opened, model, device)
+        encoder = encoder_for(opened, model, device) if queries else None
         rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
         if sheet is not None:
             _write_sheet(opened, rankings, sheet)

@@ -80,6 +80,24 @@ def find_shapes(root: Path, *, split: str | None = None) -> Collection:
     return found
 
 
+def shapes_of_meshes(meshes: Iterable[tuple[str, Path]], split: str | None = None) -> Collection:
+    """The shapes that meshes will make: id, class and split as their views in a folder of the id would tell.
+
+    Args:
+        meshes: ids and files.
+        split: ``train``, ``test`` or ``val``.
+
+    Returns:
+        A shape's only "view" is its mesh.
+    """
+    shapes = [Shape(tuple(name.split("/")), None, None, {0: path}) for name, path in meshes]
+    placed = _placed(shapes, lambda parts: None, ("shapes", "meshes"))
+    candidates = [
+        Candidate(clean("/".join(one.parts)), one.class_name, one.split, (one.views[0],)) for one in placed
+    ]
+    return collection_of(candidates, [], split)
+
+
 def shape_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
     """The shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
 
@@ -150,11 +168,11 @@ def _in_folder(
     return list(shapes.values())
 
 
-def _placed(shapes: Sequence[Shape], label_of: Lookup) -> list[Shape]:
+def _placed(shapes: Sequence[Shape], label_of: Lookup, domains: Sequence[str] = ("shapes",)) -> list[Shape]:
     """Class and split: from the file names, else the folders, else a label list, else a ModelNet name."""
     placed = []
     for shape, place in zip(shapes, places([shape.parts[:-1] for shape in shapes]), strict=True):
-        if place.domain not in (None, "shapes"):
+        if place.domain not in (None, *domains):
             continue
         told = class_of(shape.class_name or label_of(shape.parts), place.class_name)
         name = told or _modelnet_class(shape.parts[-1])

@@ -4,7 +4,7 @@
     generation-N/   a column a file: ids, paths, labels, digests, origins, vectors, views; an index
     models/         the model that made the vectors (absent where only vectors are known)
     thumbnails/     a picture a shape, named by the digest of what the shape was made of
-    views/          the twelve views, where the gallery was built straight from meshes
+    views/          the twelve views, where meshes were indexed with --keep-views
 
 A generation is written whole before ``gallery.json`` names it, so a reader never sees half of one, and
 what it has opened stays readable when the next generation takes over.
@@ -118,6 +118,8 @@ class Gallery:
     def view_picture(self, row: int, view: int) -> Path | None:
         """The picture of one of a shape's views, where the gallery or its source still has it."""
         origin, path = self.origin(row), self.paths[row]
+        if origin["kind"] == "meshes" and "views" not in origin:
+            return None
         if origin["kind"] == "meshes":
             folder = self.folder / VIEWS / str(origin["views"]) / Path(path).with_suffix("")
         else:

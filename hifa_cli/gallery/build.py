@@ -27,11 +27,14 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.mesh_source import Drawing, meshes_source
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
+from hifa_cli.gallery.sources import Source, export_source, holds_meshes, views_source
 from hifa_cli.models.about import read_about
+from hifa_cli.render.pipeline import SETTINGS
+from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
@@ -50,6 +53,7 @@ class Work:
         device: where the network runs, and FAISS where it can.
         split: use only this split of views or meshes.
         force: draw again what is there.
+        keep_views: keep the pictures of meshes, too, as ``hifa render`` writes them.
         ranking: how shapes are ranked by photos; None ranks as the paper does.
     """
 
@@ -59,6 +63,7 @@ class Work:
     split: str | None = None
     force: bool = False
     ranking: RankingConfig | None = None
+    keep_views: bool = False
 
 
 def build_gallery(
@@ -73,22 +78,23 @@ def build_gallery(
     device: object,
     force: bool,
     ranking: RankingConfig | None = None,
+    keep_views: bool = False,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of ``source``, whatever it held before.
 
     Args:
         source: an HDF5 export, a folder of rendered views, or a folder of meshes (or one mesh).
-        out: the gallery; meshes are rendered into it, so that a second call renders and embeds only what
-            changed.
+        out: the gallery; a second call draws and embeds only what changed.
         model: a run of ``hifa train``; None means the export's own, or the pretrained encoder.
         split: use only this split of views or meshes.
         index_config: how it is searched.
         render_config: how meshes are drawn.
         workers: processes that render.
         device: where the network runs.
-        force: replace a gallery that is there.
+        force: replace a gallery that is there, and use nothing of it again.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
             trained model, are always ranked as the paper does.
+        keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
@@ -102,7 +108,7 @@ def build_gallery(
         raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
     check_wanted(source, split, index_config)
     _refuse_strange(out)
-    work = Work(render_config, workers, str(device), split, force, ranking)
+    work = Work(render_config, workers, str(device), split, force, ranking, keep_views)
     with TemporaryDirectory() as scratch, writing(out):
         if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
@@ -112,7 +118,10 @@ def build_gallery(
         )
         ranked = ranking_of(making, work) if embedder is not None else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
-        kept, fresh = unchanged(old if alike else None, offered)
+        kept, fresh = unchanged(old if alike and not force else None, offered)
+        if force and embedder is not None:
+            embedder.forget()
+        fresh = offered.prepare(fresh)
         document = write_generation(
             out, Plan(old, kept, [(offered, fresh)], making, index_config,
             _photos(source, index_config), ranked, str(device), moved=True),
@@ -166,7 +175,7 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 def open_source(
     place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
-    ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
+) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
     Raises:
@@ -180,11 +189,14 @@ def open_source(
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
+        mine = next((one for one in origins if one["path"] == str(place.resolve())), {})
         views = out / VIEWS / views_name(origins, place)
-        workers = work.workers or threads.allowed()
-        source: Source = meshes_source(
-            place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
-            )  # fmt: skip
+        known = valid_taken(mine["up_taken"]) if "up_taken" in mine else read_taken(views / SETTINGS)
+        drawing = Drawing(
+            work.render, work.workers or threads.allowed(),
+            views if work.keep_views or mine.get("views") else None, work.force,
+        )  # fmt: skip
+        source: Source = meshes_source(place, drawing, split=work.split, known=known, embedder=embedder)
     else:
         source = views_source(place, split=work.split, embedder=embedder)
     return source, making, embedder

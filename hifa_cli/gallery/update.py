@@ -84,8 +84,8 @@ def add(
             known = [*origins_of(old), *(one.origin for one, _ in fresh)]
             source, making, embedder = open_source(place, folder, known, own, work, Path(scratch))
             _check_model(old, making, place)
+            fresh.append((source, source.prepare(_untaken(source, taken, change))))
             change.failed += failures(source)
-            fresh.append((source, _untaken(source, taken, change)))
             embedders.append(embedder)
         change.unchanged = len(old)
         change.added = sum(len(rows) for _, rows in fresh)
@@ -140,9 +140,10 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None)
             source, making, embedder = open_source(place, folder, known, own, again, Path(scratch))
             _check_model(old, making, place)
             same, new = unchanged(old, source)
-            same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source))
+            new = source.prepare(_of_nobody_else(old, source, new, mine, change))
+            same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source, set(new)))
             change.failed += failures(source)
-            fresh.append((source, _of_nobody_else(old, source, new, mine, change)))
+            fresh.append((source, new))
             keep.append(same)
             embedders.append(embedder)
         kept = np.concatenate(keep).astype(np.int64)
@@ -178,7 +179,8 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
 
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
-    work: Work, change: Change, embedders: Sequence[Embedder | None]) -> Change:  # fmt: skip
+    work: Work, change: Change, embedders: Sequence[Embedder | None],
+) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
     if len(kept) < len(old) or any(rows for _, rows in fresh):
@@ -201,7 +203,7 @@ def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
     """Remove the views of shapes that are gone; a changed shape's have been drawn over."""
     for row in gone.tolist():
         origin = old.origin(row)
-        if origin["kind"] == "meshes" and old.ids[row] not in left and old.paths[row]:
+        if origin.get("views") and old.ids[row] not in left and old.paths[row]:
             views = folder / VIEWS / str(origin["views"])
             place = views / Path(old.paths[row]).with_suffix("")
             if views.resolve() in place.resolve().parents:
@@ -260,11 +262,11 @@ def _refused(name: str, source: Source, change: Change) -> None:
     change.failed.append({"path": f"{source.origin['path']}/{name}", "reason": reason})
 
 
-def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
+def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows:
     """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
-    offered = {offer.id for offer in source.offers}
+    offered = {source.offers[row].id for row in new}
     rows = [
         row
         for row in mine.tolist()

@@ -4,6 +4,9 @@ import traceback
 import warnings
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.render.view_io import holds_only_views, write_views
@@ -12,17 +15,22 @@ from hifa_cli.runtime.atomic import written_folder
 
 
 class DrawShape:
-    """A mesh file to a folder of views; never raises for what is wrong with one mesh."""
+    """A mesh file to its views; never raises for what is wrong with one mesh."""
 
     def __init__(self, config: RenderConfig) -> None:
         self.views = MeshViews(config)
         self.views.warm_up()
 
-    def __call__(self, path: Path, folder: Path, mark: str) -> str | None:
-        """Draw the mesh at ``path`` into ``folder``, which appears whole or not at all.
+    def __call__(self, path: Path, folder: Path | None, mark: str) -> str | NDArray[np.uint8]:
+        """Draw the mesh at ``path``.
+
+        Args:
+            path: of the mesh.
+            folder: for the views, which appears whole or not at all; None writes nothing.
+            mark: that the views bear.
 
         Returns:
-            Why it could not be drawn, or None.
+            (V, S, S) greys, or why it could not be drawn.
 
         Raises:
             NoRoom: the disk is full, which is not the mesh's fault.
@@ -31,6 +39,8 @@ class DrawShape:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of readers, about parts of a file that no view shows
                 pictures = self.views(path)
+            if folder is None:
+                return pictures
             if folder.exists() and not holds_only_views(folder):
                 return f"{folder} holds other files than views: choose another --out"
             with written_folder(folder) as temporary:
@@ -43,7 +53,7 @@ class DrawShape:
             return "needs more memory than there is"
         except Exception as error:
             return f"cannot be drawn: a fault of hifa's own ({_place_of(error)}), please report it"
-        return None
+        return pictures
 
 
 def _place_of(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -24,7 +24,7 @@ from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
 from hifa_cli.render.view_io import read_mark
 from hifa_cli.render.views import up_axis
-from hifa_cli.render.workers import Job, draw_all
+from hifa_cli.render.workers import Job, Outcome, draw_all
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import sweep, written_file
 from hifa_cli.runtime.kinds import refuse_other
@@ -69,17 +69,8 @@ def render(
         HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
             process, or no renderer starts.
     """
-    for place in meshes:
-        refuse_other(place, wanted="a mesh or a folder of meshes")
-    found, failed = find_meshes(meshes)
-    if not found and not failed:
-        where = ", ".join(str(place) for place in meshes)
-        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(MESH_SUFFIXES)}")
-    if not found:
-        raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
-    if split is not None:
-        found = _of_split(found, split, meshes)
-    config = _with_renderer(config)
+    found, failed = meshes_of(meshes, split)
+    config = with_renderer(config)
     with sole_output(out):
         folders = {out, *((out / mesh.id).parent for mesh in found)}
         for folder in folders:
@@ -95,6 +86,26 @@ def render(
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
             for folder in folders:
                 sweep(folder)
+
+
+def meshes_of(places: Sequence[Path], split: str | None = None) -> tuple[list[MeshFile], list[Failure]]:
+    """Find the meshes among and below ``places``, with ``split`` those of that split.
+
+    Returns:
+        The meshes, and what stands in the way of others.
+
+    Raises:
+        HifaError: there are none.
+    """
+    for place in places:
+        refuse_other(place, wanted="a mesh or a folder of meshes")
+    found, failed = find_meshes(places)
+    if not found and not failed:
+        where = ", ".join(str(place) for place in places)
+        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+    if not found:
+        raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
+    return (found if split is None else _of_split(found, split, places)), failed
 
 
 def _of_split(found: list[MeshFile], split: str, given: Sequence[Path]) -> list[MeshFile]:
@@ -128,12 +139,11 @@ def _draw(
         progress.warn(f"{failure.path}: {failure.reason}")
     jobs = _jobs(found, out, config, report, force=force)
     began = time.monotonic()
-    crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
-    with closing(draw_all(jobs, config, crew)) as outcomes:  # its workers end before we sweep
+    with closing(draw_jobs(jobs, config, workers)) as outcomes:  # its workers end before we sweep
         for outcome in progress.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
             if outcome.reason is None:
                 report.rendered += 1
-                report.shapes.append((outcome.job.id, outcome.job.folder))
+                report.shapes.append((outcome.job.id, out / outcome.job.id))
             else:
                 report.failed.append(Failure(outcome.job.path, outcome.reason))
                 progress.warn(f"{outcome.job.path}: {outcome.reason}")
@@ -142,7 +152,18 @@ def _draw(
     return report
 
 
-def _with_renderer(config: RenderConfig) -> RenderConfig:
+def draw_jobs(jobs: Sequence[Job], config: RenderConfig, workers: int) -> Generator[Outcome]:
+    """Draw ``jobs`` on at most ``workers`` processes, fewer where OpenGL's memory asks for it.
+
+    Yields:
+        Outcomes as they come, in any order.
+    """
+    crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
+    yield from draw_all(jobs, config, crew) if jobs else ()
+
+
+def with_renderer(config: RenderConfig) -> RenderConfig:
+    """Return the configuration with the renderer that works on this machine."""
     choice = choose(config.renderer)
     if choice.fell_back:
         progress.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
@@ -176,6 +197,20 @@ def _jobs(
 ) -> list[Job]:
     """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
     jobs = []
+    for mesh, mark in marks_of(meshes, config, report.failed):
+        folder = out / mesh.id
+        if not force and read_mark(folder, config.views) == mark:
+            report.skipped += 1
+            report.shapes.append((mesh.id, folder))
+        else:
+            jobs.append(Job(mesh.id, mesh.path, folder, mark))
+    return jobs
+
+
+def marks_of(
+    meshes: Sequence[MeshFile], config: RenderConfig, failed: list[Failure]
+) -> Iterator[tuple[MeshFile, str]]:
+    """Yield every mesh that can be opened, with the mark of its views; the others go to ``failed``."""
     rules = UpRules(config.ups)
 
     def mark(mesh: MeshFile) -> str | OSError:
@@ -186,16 +221,11 @@ def _jobs(
 
     with ThreadPoolExecutor(READERS) as readers:  # hashing and waiting for disks let others run
         for mesh, found in zip(meshes, readers.map(mark, meshes), strict=True):
-            folder = out / mesh.id
             if isinstance(found, OSError):
-                report.failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
+                failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
                 progress.warn(f"{mesh.path}: cannot be read: {found.strerror}")
-            elif not force and read_mark(folder, config.views) == found:
-                report.skipped += 1
-                report.shapes.append((mesh.id, folder))
             else:
-                jobs.append(Job(mesh.id, mesh.path, folder, found))
-    return jobs
+                yield mesh, found
 
 
 def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> str:

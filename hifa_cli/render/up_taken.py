@@ -166,10 +166,14 @@ def _short(folder: str) -> str:
 def read_taken(settings: Path) -> list[Taken]:
     """What ``views.json`` says was taken; what is damaged is looked at again."""
     try:
-        rows = json.loads(settings.read_text(encoding="utf-8"))["up_taken"]
-        return [one for row in rows if (one := _valid(row)) is not None]
+        return valid_taken(json.loads(settings.read_text(encoding="utf-8"))["up_taken"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
+
+
+def valid_taken(rows: Any) -> list[Taken]:
+    """What a document says was taken, without what is damaged."""
+    return [one for row in rows if (one := _valid(row)) is not None] if isinstance(rows, list) else []
 
 
 def _valid(row: Any) -> Taken | None:

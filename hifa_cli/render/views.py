@@ -1,6 +1,7 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -105,8 +106,16 @@ class MeshViews:
         faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
         self.draw(Mesh(vertices, faces), "z")
 
-    def draw(self, mesh: Mesh, up: Axis) -> NDArray[np.uint8]:
-        """Draw a mesh that is already read, ``up`` being its upright axis.
+    def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Draw a mesh that is already read.
+
+        Args:
+            mesh: the mesh.
+            up: its upright axis.
+            views: only these of the rig, in this order.
+
+        Returns:
+            (V, size, size) greys.
 
         Raises:
             HifaError: nothing of it can be seen.
@@ -117,17 +126,19 @@ class MeshViews:
             from hifa_cli.render.normals import corner_normals
 
             normals = corner_normals(vertices, mesh.faces, self.phong.crease)
-        pictures = self.renderer.draw(
-            vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces)
-        )
+        rig = self.rig if views is None else self.rig[list(views)]
+        frames = self._frames(vertices, mesh.faces, rig)
+        pictures = self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
         if (pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK:
             raise HifaError(_why_blank(mesh.vertices))
         return pictures
 
-    def _frames(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> list[Frame]:
+    def _frames(
+        self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]
+    ) -> list[Frame]:
         if self.config.framing == "sphere":
-            return [cameras.sphere_frame(self.config.size)] * len(self.rig)
-        return box_frames(vertices, faces, self.rig, self.config.size)
+            return [cameras.sphere_frame(self.config.size)] * len(rig)
+        return box_frames(vertices, faces, rig, self.config.size)
 
 
 def _why_blank(vertices: NDArray[np.float64]) -> str:

@@ -76,7 +76,8 @@ class App:
         """Return the page's document for some photos.
 
         Args:
-            photos: each is a query, or all of them one where they are fused.
+            photos: each is a query, or all of them one where they are fused; none where ``wanted.like`` names
+                shapes.
             wanted: what is shown; ``top`` is cut to the limit, each photo has its own ``crop``.
 
         Returns:
@@ -85,8 +86,8 @@ class App:
         Raises:
             HifaError: no photo can be used, a crop or a class is wrong, or the gallery is gone.
         """
-        if not photos:
-            raise HifaError("no photo came with the query: send one")
+        if not photos and not wanted.like:
+            raise HifaError("no photo came with the query: send one, or name a shape as 'like'")
         if len(photos) > self.config.photos:
             raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
         wanted = replace(wanted, top=min(wanted.top, self.config.most), crop=None)
@@ -126,7 +127,7 @@ class App:
     def _rank(self, folder: Path, photos: Sequence[Photo], wanted: Wanted) -> tuple[list[Ranking], list[str]]:
         kept, failed = _queries(folder, photos)
         warnings = _Warnings()
-        if not kept:
+        if photos and not kept:
             raise HifaError(failed[0])
         try:
             with reporting(warnings):

@@ -13,7 +13,7 @@ from hifa_cli.config import PageConfig
 from hifa_cli.data import MESH_SUFFIXES, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
-from hifa_cli.gallery.sources import render_config
+from hifa_cli.gallery.sources import mesh_offer_digest, render_config
 from hifa_cli.query.document import ranking_document
 from hifa_cli.query.retrieve import Match, Ranking
 from hifa_cli.runtime import progress
@@ -109,11 +109,33 @@ def _shape(
 
 def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int) -> dict[str, str]:
     """Pictures of a shape by the view that they show; the thumbnail, under no view, where there is none."""
-    paths = {str(view): gallery.view_picture(row, view) for view in views if view is not None}
-    shown = {view: _photo(path, side) for view, path in paths.items() if path is not None}
-    if not any(shown.values()) and (thumbnail := gallery.thumbnail(row)) is not None:
-        shown = {"": _photo(thumbnail, side)}
-    return {view: one["picture"] for view, one in shown.items() if one is not None}
+    wanted = [view for view in views if view is not None]
+    paths = {view: gallery.view_picture(row, view) for view in wanted}
+    shown = {str(view): _photo(path, side) for view, path in paths.items() if path is not None}
+    found = {view: one["picture"] for view, one in shown.items() if one is not None}
+    drawn = _drawn(gallery, row, [view for view in wanted if str(view) not in found])
+    found |= {str(view): _data_address(picture.convert("RGB"), side) for view, picture in drawn.items()}
+    if not found and (thumbnail := gallery.thumbnail(row)) is not None:
+        kept = _photo(thumbnail, side)
+        found = {} if kept is None else {"": kept["picture"]}
+    return found
+
+
+def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.Image]:
+    """Views that no file shows, drawn from the mesh where it is still what the shape was made of."""
+    source = gallery.source(row)
+    if not views or source is None or not _is_mesh(source) or not source.is_file():
+        return {}
+    from hifa_cli.web.drawn import drawn_views
+
+    config = render_config(gallery.origin(row))
+    if mesh_offer_digest(source, config) != bytes(gallery.digests[row]):
+        return {}
+    try:
+        return drawn_views(source, config, views)
+    except HifaError as error:
+        progress.warn(f"{gallery.ids[row]}: its view is not shown: {error}")
+        return {}
 
 
 def _is_mesh(path: Path) -> bool:

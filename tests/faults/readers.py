@@ -296,12 +296,12 @@ def _features() -> Read:
     return read
 
 
-def _shard() -> Read:
-    from hifa_cli.gallery.embedding import _joined, _read_shard
+def _store() -> Read:
+    from hifa_cli.gallery.store import VectorStore
 
     def read(path: Path) -> object:
-        shard = _read_shard(path, 3)
-        return shard and _joined([shard, shard])
+        store = VectorStore(path)
+        return [store.get(bytes([number]) * 16) for number in range(3) if bytes([number]) * 16 in store]
 
     return read
 
@@ -409,7 +409,7 @@ READERS: dict[str, Callable[[], Read]] = {
     "trouble": _trouble, "mesh": _mesh, "step": _step, "picture": _picture, "export": _export,
     "gallery": _gallery,
     "query": _query, "model": _model, "weights": _weights, "config": _config, "checkpoint": _checkpoint,
-    "maps": _maps, "views": _views, "list": _list, "features": _features, "shard": _shard, "sample": _sample,
+    "maps": _maps, "views": _views, "list": _list, "features": _features, "store": _store, "sample": _sample,
     "scores": _scores, "demo": _demo,
 }  # fmt: skip
 STARTERS = ("step",)  # what they read they read in processes of hifa's own

@@ -18,6 +18,7 @@ from hifa_cli.gallery import verify as audit
 from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.relocate import relocate
 from hifa_cli.models.network import save_network
+from hifa_cli.render.pipeline import render
 from tests.cli.test_cli import hifa
 from tests.gallery.test_update import write_mesh
 
@@ -70,7 +71,7 @@ def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch
         assert jobs == []
         yield from ()
 
-    monkeypatch.setattr("hifa_cli.render.pipeline.draw_all", draw)
+    monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", draw)
     report = build(root, root / "B")
     assert report["shapes"] == 3
     assert all(source.is_relative_to(root / "B") and source.is_file() for source in sources(root))
@@ -121,7 +122,7 @@ def test_one_mesh_that_is_gone_is_named(root: Path) -> None:
 def test_only_the_split_that_is_wanted_is_drawn(root: Path) -> None:
     shutil.rmtree(root / "gallery")
     assert build(root, root / "A", split="test")["shapes"] == 1
-    assert len(list((root / "gallery" / "views").rglob("00.png"))) == 1
+    assert list(read_gallery(root / "gallery").ids) == ["test/box/0"]
     with pytest.raises(HifaError, match="split 'val'"):
         build(root, root / "A", split="val")
 
@@ -167,7 +168,7 @@ def test_an_export_whose_ids_repeat_is_refused(root: Path) -> None:
 def test_a_folder_of_another_kind_is_named_with_the_verb_that_takes_it(
     words: str, verb: str, root: Path
 ) -> None:
-    shutil.copytree(root / "gallery" / "views" / "0", root / "views")
+    render([root / "A"], root / "views", RenderConfig(size=32, views=2), workers=1)
     code, _, err = hifa(*(word.replace("{root}", str(root)) for word in words.split()))
     assert code == 1
     assert f"'{verb}" in err.splitlines()[-1]

@@ -25,9 +25,8 @@ from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
 from hifa_cli.gallery.build import Work, build_gallery
-from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.models.network import save_network
-from hifa_cli.render.pipeline import render
+from hifa_cli.render.pipeline import draw_jobs
 from hifa_cli.runtime.progress import Reporter, reporting
 
 CONFIG = IndexConfig()
@@ -73,7 +72,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
         write_mesh(root / "meshes" / "rod" / f"{number}.stl", 1.0 + number, kind="rod")
     build_gallery(
         root / "meshes", root / "gallery", model=model, split=None, index_config=CONFIG,
-        render_config=RenderConfig(), workers=1, device=CPU, force=False)  # fmt: skip
+        render_config=RenderConfig(), workers=1, device=CPU, force=False, keep_views=True)  # fmt: skip
     return root
 
 
@@ -166,12 +165,11 @@ def test_a_mesh_that_vanishes_once_it_was_drawn_is_no_trouble(
 ) -> None:
     write_mesh(mine / "more" / "ball" / "new.off", 3.0)
 
-    def vanishing(*arguments: Any, **more: Any) -> Any:
-        report = render(*arguments, **more)
+    def vanishing(*arguments: Any) -> Any:
+        yield from draw_jobs(*arguments)
         shutil.rmtree(mine / "more" / "ball")
-        return report
 
-    monkeypatch.setattr("hifa_cli.gallery.sources.render", vanishing)
+    monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", vanishing)
     assert added(mine, mine / "more").added == 1
     assert "ball/new" in read_gallery(mine / "gallery").ids
 
@@ -180,13 +178,12 @@ def test_an_update_does_only_what_changed_and_equals_a_gallery_from_scratch(
     mine: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    original = Embedder.embedded
 
-    def counted(self: Embedder, items: Any, digests: Any) -> Any:
-        seen.extend(item.id for item in items)
-        return original(self, items, digests)
+    def counted(jobs: Any, *arguments: Any) -> Any:
+        seen.extend(job.id for job in jobs)
+        return draw_jobs(jobs, *arguments)
 
-    monkeypatch.setattr(Embedder, "embedded", counted)
+    monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", counted)
     write_mesh(mine / "meshes" / "box" / "0.off", 9.0)  # changed
     write_mesh(mine / "meshes" / "cone" / "new.off", 2.0)  # new
     (mine / "meshes" / "rod" / "1.stl").unlink()  # vanished

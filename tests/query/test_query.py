@@ -32,7 +32,11 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos, and a gallery of rendered shapes of the same three kinds."""
-    root = tmp_path_factory.mktemp("world")
+    return made_world(tmp_path_factory.mktemp("world"))
+
+
+def made_world(root: Path) -> Path:
+    """Write ``photos``, ``views``, ``run`` and ``gallery`` into a folder."""
     write_photos(root / "photos", each=3)
     write_views(root / "views", each=3)
     config = ModelConfig(backbone="test_resnet", embedding=16, size=32, resize=40)

@@ -155,6 +155,7 @@ def test_a_slow_start_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ear = Ear()
     monkeypatch.setattr(workers, "SLOW_START", 0.05)
+    monkeypatch.setattr(workers, "_said", [])
     monkeypatch.setenv("HOSTILE_SLEEP", "0.5")
     with reporting(ear):
         list(draw_all(jobs("a"), RenderConfig(), 1))

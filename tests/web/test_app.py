@@ -75,6 +75,16 @@ def test_classes_and_the_least_score_are_heeded(app: App, world: Path) -> None:
         app.query([photo(world)], Wanted(2, classes=("sofa",)))
 
 
+def test_shapes_are_answered_as_by_the_command(app: App, world: Path) -> None:
+    [found] = app.query([], Wanted(2, like=("rod/1",), unlike=("box/1",)))["queries"]
+    assert same(found["matches"], commanded(world, "--like", "rod/1", "--unlike", "box/1", "--top", 2))
+    assert (found["like"], found["unlike"], found["pictures"]) == (["rod/1"], ["box/1"], [])
+    with pytest.raises(HifaError, match="no shape 'rod/9': did you mean rod/"):
+        app.query([], Wanted(2, like=("rod/9",)))
+    with pytest.raises(HifaError, match="no photo came"):
+        app.query([], Wanted(2))
+
+
 def test_limits_hold(app: App, world: Path) -> None:
     assert len(app.query([photo(world)], Wanted(50))["queries"][0]["matches"]) == 2
     with pytest.raises(HifaError, match="at most 3"):
