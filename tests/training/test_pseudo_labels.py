@@ -131,8 +131,8 @@ def test_the_default_itself_goes_on_to_the_bit(
 ) -> None:
     kept = {"features": tmp_path / "features", **DEFAULT}
     whole = run(photos, views, tmp_path / "whole", **kept)
-    with pytest.raises(Stopped):
-        run(photos, views, tmp_path / "part", talk=StopAt(2, number), **kept)
+    with pytest.raises(Stopped), reporting(StopAt(2, number)):
+        run(photos, views, tmp_path / "part", **kept)
     assert same(whole, run(photos, views, tmp_path / "part", **kept))
     logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "part")]
     assert logs[0] == logs[1]
