@@ -385,7 +385,7 @@ def _config(file: Any, path: Path) -> dict[str, Any]:
             f"{path}: the attribute 'config' is not JSON; leave it out or write an object"
         ) from error
     if not isinstance(config, dict):
-        raise HifaError(f"{path}: the attribute 'config' is not JSON object; leave it out or write one")
+        raise HifaError(f"{path}: the attribute 'config' is not a JSON object; leave it out or write one")
     return config
 
 
