@@ -71,9 +71,6 @@ def first_tier(config: TrainConfig, seed: int) -> float:
     believe(run, photos, labels, shapes)
     steps = FeatureBatches(photos, labels, shapes, config, seed)
     train_step = TrainStep(objective, config, CPU)
-        FeatureBatches(photos, labels, shapes, config, seed),
-        TrainStep(objective, config, CPU),
-    )
     objective.train()
     for step in range(config.steps):
         train_step(steps(step), step)
