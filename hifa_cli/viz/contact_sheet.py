@@ -71,11 +71,12 @@ def query_sheet(
     """
     rows = []
     for ranking in rankings[:MOST_QUERIES]:
-        asked = Cell(_query_picture(ranking), ("/".join(Path(ranking.query).parts[-2:]), "query"), INK)
+        said = "query: nothing looks like it" if ranking.nothing_here else "query"
+        asked = Cell(_query_picture(ranking), ("/".join(Path(ranking.query).parts[-2:]), said), INK)
         found = [
             Cell(
                 gallery.thumbnail(match.row),
-                (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}"),
+                (match.shape.rsplit("/", 1)[-1], f"{_sureness(match)}  {match.class_name or ''}"),
                 _frame(match, ranking, truth),
             )
             for match in ranking.matches
@@ -152,6 +153,11 @@ def _query_picture(ranking: "Ranking") -> Path | None:
         path for path in ranking.pictures if path.suffix.lower() not in MESH_SUFFIXES and path.is_file()
     )
     return next(iter(shown), None)
+
+
+def _sureness(match: "Match") -> str:
+    """A match's cosine, and its likelihood where there is one."""
+    return f"{match.score:.2f}" if match.likelihood is None else f"{match.score:.2f} {match.likelihood:.0%}"
 
 
 def _frame(match: "Match", ranking: "Ranking", truth: Mapping[str, str] | None) -> str:
