@@ -167,7 +167,7 @@ class GalleryRanking:
         return of_kind[order], rows[order]
 
     def evidence(self, background: Floats, kind: Floats, part: Floats, rows: Rows) -> NDArray[np.float64]:
-        """Return (k, 6) evidence of how likely shapes that a query found are of its kind, best first.
+        """Return (k, 5) evidence of how likely shapes that a query found are of its kind, best first.
 
         Args:
             background: (m, D) unit vectors of shapes of many kinds.
@@ -179,13 +179,11 @@ class GalleryRanking:
         near = rows[:, None] if self.graph is None else self.graph.rows[rows].astype(np.int64)
         weights = np.ones(near.shape) if self.graph is None else self.graph.weights[rows]
         wanted, places = np.unique(np.concatenate([rows, near.ravel()]), return_inverse=True)
-        by_kind, by_part = np.concatenate(
-            [self._pooled(np.stack([kind, part]), wanted[start : start + BLOCK])
-             for start in range(0, len(wanted), BLOCK)], axis=1,
-        )  # fmt: skip
+        blocks = [wanted[start : start + BLOCK] for start in range(0, len(wanted), BLOCK)]
+        by_kind = np.concatenate([self._pooled(kind[None], block)[0] for block in blocks] or [np.zeros(0)])
         own, theirs = places[: len(rows)], places[len(rows) :].reshape(near.shape)
         neighbours = (weights * by_kind[theirs]).sum(axis=1)
-        return evidence_of(background, kind, part, (by_kind[own], by_part[own], neighbours), count)
+        return evidence_of(background, kind, part, by_kind[own], neighbours, count)
 
     def _candidates(self, kind: Floats, part: Floats, top: int, among: Rows | None) -> Rows:
         """All rows of a small gallery; of a larger one the nearest by the mean of the views."""

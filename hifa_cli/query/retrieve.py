@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
 READERS = 4  # threads that read pictures
+BLANK = 1.5  # grey levels of 255: a photo whose colours deviate by less shows nothing
 
 
 @dataclass(frozen=True)
@@ -351,7 +352,7 @@ def _matches(
                 azimuth,
                 elevation,
                 likely,
-            )  # fmt: skip
+            )
         )
     return tuple(matches)
 
@@ -463,6 +464,20 @@ def _tracked(starts: range, count: int) -> Iterable[int]:
 
 
 def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
-    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are."""
-    part = crop if len(item.views) == 1 else None
-    return np.stack([to_pixels(read_query(Query(item.id, path), part), config) for path in item.views])
+    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are.
+
+    Raises:
+        HifaError: a picture cannot be read, or the photo, or its part, is blank.
+    """
+    if len(item.views) > 1:
+        pictures = [read_query(Query(item.id, path), None) for path in item.views]
+        return np.stack([to_pixels(one, config) for one in pictures])
+    picture = read_query(Query(item.id, item.views[0]), crop)
+    pixels = to_pixels(picture, config)
+    if float(pixels.std(axis=(1, 2)).max()) < BLANK:
+        part = "" if crop is None else f" within --crop {','.join(map(str, crop))}"
+        raise HifaError(
+            f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} have one colour, "
+            "so there is nothing to look for; give another photo"
+        )
+    return pixels[None]

@@ -1,16 +1,15 @@
 """How likely a shape that was found is of the photo's kind, and whether anything is.
 
-Cosines cannot be compared between photos: one photo is near to everything, another to nothing. A photo's scores
-are therefore standardised by its cosines with a background, shapes of many kinds that ship with the package
-(T-normalisation of speaker verification, Auckenthaler et al., 2000), and a logistic regression makes them a
-probability. It was fitted on photos and meshes of known kinds (``benchmarks/likelihood.py``); no label of the
-gallery is used.
+Cosines cannot be compared between photos: one photo is near to everything, another to nothing. A photo's
+scores are therefore standardised by its cosines with a background, shapes of many kinds that ship with the
+package (T-normalisation of speaker verification, Auckenthaler et al., 2000), and a logistic regression makes
+them a probability. It was fitted on photos and meshes of known kinds (``benchmarks/likelihood.py``); no label
+of the gallery is used.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from hifa_cli.search.rerank import Floats
 CALIBRATION_FILE = "likelihood.npz"
 CALIBRATION_VERSION = 1  # raised whenever the file is fitted anew
 FIRST = 10  # ranks by which a photo's kind is said to be there or not
-EVIDENCE = ("kind", "part", "neighbours", "semantic", "shapes", "rank")
+EVIDENCE = ("kind", "neighbours", "semantic", "shapes", "rank")
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Calibration:
 
     Attributes:
         background: (m, D) unit vectors of shapes of many kinds.
-        weights: (6,) of the evidence, in the order of ``EVIDENCE``.
+        weights: (5,) of the evidence, in the order of ``EVIDENCE``.
         offset: of the logistic regression.
-        threshold: largest likelihood of the first ranks below which nothing is said to be of the photo's kind.
+        threshold: of the largest likelihood among the first ranks; below it nothing is of the photo's kind.
         model: digest of the encoder.
         projection: version of the nuisance projection.
     """
@@ -44,7 +43,7 @@ class Calibration:
     projection: int
 
     def likelihoods(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (k,) probabilities of (k, 6) evidence."""
+        """Return (k,) probabilities of (k, 5) evidence."""
         odds = evidence @ self.weights + self.offset
         return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
 
@@ -55,29 +54,25 @@ class Calibration:
 
 
 def evidence_of(
-    background: Floats, kind: Floats, part: Floats, scores: tuple[Floats, Floats, Floats], shapes: int
+    background: Floats, kind: Floats, part: Floats, scores: Floats, neighbours: Floats, shapes: int
 ) -> NDArray[np.float64]:
-    """Return (k, 6) evidence of the shapes that one query found, best first.
+    """Return (k, 5) evidence of the shapes that one query found, best first.
 
     Args:
         background: (m, D) unit vectors.
         kind: (D,) unit query with the semantic term.
         part: (D,) unit query without.
-        scores: (k,) cosines of the shapes by kind and by part, and of their neighbours by kind.
+        scores: (k,) cosines of the shapes.
+        neighbours: (k,) mean cosines of their neighbours in the gallery, or their own where there are none.
         shapes: in the gallery.
     """
-    by_kind, by_part, neighbours = (np.asarray(one, dtype=np.float64) for one in scores)
-    kinds, parts = background @ kind, background @ part
+    others = np.asarray(background @ kind, dtype=np.float64)
+    middle, width = others.mean(), max(float(others.std()), 1e-9)
+    alike = np.ones(len(scores))
     return np.stack([
-        _standardised(by_kind, kinds), _standardised(by_part, parts), _standardised(neighbours, kinds),
-        np.full(len(by_kind), float(kind @ part)), np.full(len(by_kind), np.log(shapes)),
-        np.log1p(np.arange(len(by_kind))),
+        (scores - middle) / width, (neighbours - middle) / width,
+        alike * float(kind @ part), alike * np.log(shapes), np.log1p(np.arange(len(scores))),
     ], axis=1)  # fmt: skip
-
-
-def _standardised(scores: NDArray[np.float64], others: NDArray[Any]) -> NDArray[np.float64]:
-    width = float(others.std())
-    return (scores - float(others.mean())) / (width if width > 0 else 1.0)
 
 
 @cache
