@@ -477,7 +477,7 @@ def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
     if float(pixels.std(axis=(1, 2)).max()) < BLANK:
         part = "" if crop is None else f" within --crop {','.join(map(str, crop))}"
         raise HifaError(
-            f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} have one colour, "
-            "so there is nothing to look for; give another photo"
+            f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} are of one colour, "
+            "or nearly so: there is nothing to look for; give another photo"
         )
     return pixels[None]

@@ -18,6 +18,7 @@ from hifa_cli.search.rerank import Floats
 
 CALIBRATION_FILE = "likelihood.npz"
 CALIBRATION_VERSION = 1  # raised whenever the file is fitted anew
+FEWEST, MOST = 50, 1_000  # shapes of the galleries that it was fitted on; fewer or more count as so many
 FIRST = 10  # ranks by which a photo's kind is said to be there or not
 EVIDENCE = ("kind", "neighbours", "semantic", "shapes", "rank")
 
@@ -71,7 +72,7 @@ def evidence_of(
     alike = np.ones(len(scores))
     return np.stack([
         (scores - middle) / width, (neighbours - middle) / width,
-        alike * float(kind @ part), alike * np.log(shapes), np.log1p(np.arange(len(scores))),
+        alike * float(kind @ part), alike * np.log(min(max(shapes, FEWEST), MOST)), np.log1p(np.arange(len(scores))),
     ], axis=1)  # fmt: skip
 
 

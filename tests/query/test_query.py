@@ -173,7 +173,7 @@ def test_a_blank_photo_is_refused_and_others_are_answered(
     Image.new("RGB", (side, side), colour).save(tmp_path / "blank.png")
     code, out, err = hifa("query", tmp_path / "blank.png", "-g", world / "gallery")
     assert (code, out) == (1, "")
-    assert f"blank.png: blank: its {side} x {side} pixels have one colour" in err
+    assert f"blank.png: blank: its {side} x {side} pixels are of one colour" in err
     code, out, _ = hifa("query", tmp_path / "blank.png", photo(world), "-g", world / "gallery", "--json")
     assert code == 0
     good, bad = json.loads(out)["results"]
@@ -187,7 +187,7 @@ def test_a_blank_part_is_named_and_a_faint_photo_is_not_blank(world: Path, tmp_p
     Image.fromarray(pixels).save(tmp_path / "part.png")
     code, _, err = hifa("query", tmp_path / "part.png", "--crop", "0,0,6,6", "-g", world / "gallery")
     assert code == 1
-    assert "blank: its 6 x 6 pixels within --crop 0,0,6,6 have one colour" in err
+    assert "blank: its 6 x 6 pixels within --crop 0,0,6,6 are of one colour" in err
     faint = 128 + (pixels.astype(float) - pixels.mean()) / 16
     Image.fromarray(faint.astype(np.uint8)).save(tmp_path / "faint.png")
     assert len(asked(world, tmp_path / "faint.png")["results"][0]["matches"]) == 9
