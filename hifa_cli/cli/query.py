@@ -198,8 +198,8 @@ def _note_old(gallery: "Gallery") -> None:
         source = document["origins"][0]["path"] if document["origins"] else "MESHES"
         if all(origin["kind"] != "export" for origin in document["origins"]):
             progress.note(
-                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did, without likelihoods; to find the "
-                f"right kind more often, build it again: hifa index {source} --out {gallery.folder} --force"
+                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did, without likelihoods; to find "
+                f"the kind more often, build it again: hifa index {source} --out {gallery.folder} --force"
             )
 
 

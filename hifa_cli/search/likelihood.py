@@ -69,10 +69,10 @@ def evidence_of(
     """
     others = np.asarray(background @ kind, dtype=np.float64)
     middle, width = others.mean(), max(float(others.std()), 1e-9)
-    alike = np.ones(len(scores))
+    alike, size = np.ones(len(scores)), np.log(min(max(shapes, FEWEST), MOST))
     return np.stack([
         (scores - middle) / width, (neighbours - middle) / width,
-        alike * float(kind @ part), alike * np.log(min(max(shapes, FEWEST), MOST)), np.log1p(np.arange(len(scores))),
+        alike * float(kind @ part), alike * size, np.log1p(np.arange(len(scores))),
     ], axis=1)  # fmt: skip
 
 
