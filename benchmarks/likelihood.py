@@ -238,7 +238,10 @@ def main() -> None:
     photos = photos_of(given.photos, gallery)
     kinds = np.random.default_rng(1).permutation(np.unique(others.classes))
     behind, beside = kinds[::2], kinds[1::2]
-    shapes = Shapes(*(np.concatenate(pair) for pair in zip(mine, others, strict=True)))
+    shapes = Shapes(
+        np.concatenate([mine.vectors, others.vectors]), np.concatenate([mine.views, others.views]),
+        np.concatenate([mine.classes, others.classes]),
+    )  # fmt: skip
     known = np.isin(others.classes, behind)
     hits = drawn(shapes, photos, background_of(others, known), beside)
     queries = len(np.unique(hits.query))

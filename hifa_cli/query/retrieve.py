@@ -76,7 +76,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class QueryOptions:
     """What of a ranking is shown.
 
     Attributes:
@@ -154,9 +154,11 @@ def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     vectors = _joined([vector for _, vector in found])
-    scores, rows = _search(gallery, vectors, Wanted(top), None, np.zeros(0, dtype=np.int64))
+    scores, rows = _search(gallery, vectors, QueryOptions(top), None, np.zeros(0, dtype=np.int64))
     return [
-        Ranking(items[number].id, _matches(gallery, vector, one, mine, Wanted(top)), items[number].views[:1])
+        Ranking(
+            items[number].id, _matches(gallery, vector, one, mine, QueryOptions(top)), items[number].views[:1]
+        )
         for (number, _), vector, one, mine in zip(found, vectors.part, scores, rows, strict=True)
     ]
 
@@ -169,14 +171,14 @@ def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], 
     """
     with tempfile.TemporaryDirectory() as scratch:
         queries = find_queries([str(path) for path in paths], Path(scratch))
-        return rank(encoder, gallery, queries, Wanted(top))[0]
+        return rank(encoder, gallery, queries, QueryOptions(top))[0]
 
 
 def rank(
     encoder: QueryEncoder | None,
     gallery: Gallery,
     queries: Sequence[Query],
-    wanted: Wanted,
+    wanted: QueryOptions,
     *,
     failed: list[Failed] | None = None,
 ) -> tuple[list[Ranking], QueryVectors]:
@@ -237,7 +239,7 @@ def _likelihoods(
 
 
 def _asked(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted,
+    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: QueryOptions,
     failed: list[Failed] | None,
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
     """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
@@ -277,7 +279,7 @@ def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
 
 
 def _search(
-    gallery: Gallery, vectors: QueryVectors, wanted: Wanted, among: Rows | None, known: Rows
+    gallery: Gallery, vectors: QueryVectors, wanted: QueryOptions, among: Rows | None, known: Rows
 ) -> tuple[NDArray[np.float64], Rows]:
     """(q, k) scores and rows, as the gallery ranks; a row of −1 is none, which rows that are known become."""
     gallery.check_width(vectors.part)
@@ -330,7 +332,7 @@ def _fused_query(queries: Sequence[Query]) -> Query:
 
 
 def _matches(
-    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Rows, wanted: Wanted,
+    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Rows, wanted: QueryOptions,
     likelihoods: NDArray[np.float64] | None = None,
 ) -> tuple[Match, ...]:  # fmt: skip
     kept = [place for place in np.flatnonzero(rows >= 0)[: wanted.top] if scores[place] >= wanted.threshold]
@@ -385,9 +387,9 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 
     Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
     """
+    from hifa_cli.data.formats import is_looked_at
     from hifa_cli.gallery.sources import render_config
     from hifa_cli.render.up_look import axis_scores, decide
-    from hifa_cli.render.up_taken import SEEN_SUFFIXES
     from hifa_cli.render.views import up_axis
 
     drawn = [one for one in gallery.document["origins"] if one.get("kind") == "meshes"]
@@ -395,7 +397,7 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
         if path.resolve().is_relative_to(origin["root"]):
             config = render_config(origin)
             return RenderConfig(up=config.up, ups=config.ups)
-    if path.suffix.lower() in SEEN_SUFFIXES:
+    if is_looked_at(path):
         scores = axis_scores(path)
         if scores is None or decide(scores[None]) is None:
             theirs = {up_axis(Path(f"a{path.suffix}"), render_config(origin)) for origin in drawn}
