@@ -188,7 +188,7 @@ def test_shapes_alone_are_a_query(world: World) -> None:
     assert found.query == "like box/cube"
     assert "box/cube" not in [one.shape_id for one in found]
     assert "<" in found._repr_html_()
-    with pytest.raises(HifaError, match="top_k is 0"):
+    with pytest.raises(hifa.HifaError, match="top_k is 0"):
         world.gallery.query(None, 0, like="box/cube")
 
 
