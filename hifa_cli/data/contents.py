@@ -9,6 +9,7 @@ _PAGE = "an HTML page, not the file itself: download it again"
 _PACKED = "packed by {}: unpack it first"
 _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", _LFS),
+    (b"\x1f\x8b", _PACKED.format("gzip")),
     (b"BZh", _PACKED.format("bzip2")),
     (b"\xfd7zXZ\0", _PACKED.format("xz")),
     (b"\x28\xb5\x2f\xfd", _PACKED.format("zstd")),

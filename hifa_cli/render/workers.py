@@ -71,11 +71,13 @@ class Outcome(NamedTuple):
         job: the job.
         reason: why the mesh could not be drawn, or None.
         pictures: (V, S, S) greys, where they were wanted and drawn.
+        remark: what was left out of the mesh, to be said; empty where it was drawn whole.
     """
 
     job: Job
     reason: str | None
     pictures: Greys | None = None
+    remark: str = ""
 
 
 class StartError(HifaError):
@@ -254,7 +256,7 @@ class Worker:
         if answer is not None and (pictures is not None or "shape" not in answer):
             if "full" in answer:
                 raise NoRoom(str(answer["full"]))
-            return Outcome(job, answer.get("error"), pictures)
+            return Outcome(job, answer.get("error"), pictures, answer.get("remark", ""))
         cause = self._cause_of_death()
         return Outcome(job, self.killed or cause)
 
@@ -376,7 +378,7 @@ def main() -> None:
 
     def answer(reason: str | None, what: str = "error", pictures: Greys | None = None) -> None:
         shape = {} if pictures is None else {"shape": pictures.shape}
-        answers.write(json.dumps({**shape} if reason is None else {what: reason}).encode() + b"\n")
+        answers.write(json.dumps(shape if reason is None else {**shape, what: reason}).encode() + b"\n")
         if pictures is not None:
             answers.write(pictures.tobytes())
         answers.flush()
@@ -397,7 +399,8 @@ def main() -> None:
             if isinstance(drawn, str):
                 answer(drawn)
             else:
-                answer(None, pictures=drawn if job["pixels"] else None)
+                remark = draw.views.remark or None
+                answer(remark, "remark", pictures=drawn if job["pixels"] else None)
         except NoRoom as error:
             answer(str(error), "full")
 

@@ -134,35 +134,6 @@ def test_our_own_faults_are_told_by_their_place(tmp_path: Path, monkeypatch: pyt
     assert "gone" not in reason
 
 
-def spiked(times: float) -> Mesh:
-    spike = np.array([[0.5, 0, 0], [0.5, 0.1, 0], [times, 0, 0]])
-    return joined([box(), Mesh(spike, np.array([[0, 1, 2]], dtype=np.int32))])
-
-
-@pytest.mark.parametrize("framing", ["box", "sphere"])
-@pytest.mark.parametrize("shading", ["mvcnn", "smooth"])
-def test_a_mesh_of_which_nothing_can_be_seen_is_refused(framing: Any, shading: Any) -> None:
-    views = MeshViews(RenderConfig(framing=framing, shading=shading))
-    with pytest.raises(
-        HifaError, match=r"nothing of it can be seen beside .*: 1 of 11 lie up to .* remove them"
-    ):
-        views.draw(spiked(1e6), "z")
-    with pytest.raises(HifaError, match="too thin"):
-        views.draw(box(1, 1e-6, 1e-6), "z")
-    assert (views.draw(spiked(10), "z") < 255).any()
-    assert (views.draw(box(1, 0.01, 0.01), "z") < 255).any()
-
-
-def test_a_blank_mesh_counts_as_failed(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "spike.off").write_text(off_text(spiked(1e6)))
-    (tmp_path / "in" / "box.off").write_text(off_text(box()))
-    report = render([tmp_path / "in"], tmp_path / "out", RenderConfig(views=2, size=64), workers=1)
-    assert report.rendered == 1
-    assert [failure.reason.split(" beside")[0] for failure in report.failed] == ["nothing of it can be seen"]
-    assert not (tmp_path / "out" / "spike").exists()
-
-
 LONG_HEADS = {
     "letters": b"n" * 80,
     "comments": b"# a comment\r\n" * 80,
