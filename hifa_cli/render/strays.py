@@ -21,7 +21,7 @@ class Rest(NamedTuple):
 
 
 def far_out(vertices: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
-    """Return which of (n, 3) vertices lie ``FAR`` times as far out as half of them do, and how far the farthest.
+    """Return which of (n, 3) vertices lie ``FAR`` times as far out as half of them, and how far the last.
 
     Distances are from the median of each coordinate, which strays do not move.
     """
@@ -34,7 +34,7 @@ def far_out(vertices: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
 
 
 def without_strays(mesh: Mesh) -> Rest | None:
-    """Return a mesh without the faces that reach far out; None where it has no strays, or too many for a slip.
+    """Return a mesh without the faces that reach far out; None where none do, or too many for a slip.
 
     Ask only where nothing can be seen: half of the vertices lie within 1 % of how far the strays reach, so
     that a picture of the whole shows them as a dot at most.
@@ -50,6 +50,6 @@ def without_strays(mesh: Mesh) -> Rest | None:
         return None
     return Rest(
         rest,
-        f"drawn without {many} of its {len(strays)} vertices, which lie up to {times:.0e} times as far out as "
-        f"the others, and without the {len(mesh.faces) - len(faces)} faces that use them",
+        f"drawn without {many} of its {len(strays)} vertices, which lie up to {times:.0e} times as far out "
+        f"as the others, and without the {len(mesh.faces) - len(faces)} faces that use them",
     )

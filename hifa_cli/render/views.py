@@ -124,8 +124,8 @@ class MeshViews:
     def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Draw a mesh that is already read.
 
-        Where nothing of it can be seen because few vertices lie far out, the rest is drawn and ``remark`` says
-        so; a shape of which something can be seen is drawn whole.
+        Where nothing of it can be seen because few vertices lie far out, the rest is drawn and ``remark``
+        says so; a shape of which something can be seen is drawn whole.
 
         Args:
             mesh: the mesh.

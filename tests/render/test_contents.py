@@ -14,10 +14,9 @@ import trimesh
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render.job import DrawShape
-from hifa_cli.render.meshes import Mesh, read_mesh
-from hifa_cli.render.pipeline import render
-from hifa_cli.render.views import MeshViews, up_axis
-from tests.render.shapes import box, joined, obj_text, off_text, stl_bytes, stl_text
+from hifa_cli.render.meshes import read_mesh
+from hifa_cli.render.views import up_axis
+from tests.render.shapes import box, obj_text, off_text, stl_bytes, stl_text
 from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
 
 

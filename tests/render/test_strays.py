@@ -12,6 +12,7 @@ from hifa_cli.render.meshes import Mesh
 from hifa_cli.render.pipeline import render
 from hifa_cli.render.strays import FAR, without_strays
 from hifa_cli.render.views import MeshViews
+from hifa_cli.runtime import progress
 from tests.render.shapes import ball, box, joined, off_text
 
 
@@ -22,7 +23,9 @@ def spiked(times: float) -> Mesh:
 
 @pytest.mark.parametrize("framing", ["box", "sphere"])
 @pytest.mark.parametrize("shading", ["mvcnn", "smooth"])
-def test_the_rest_of_a_spiked_shape_is_drawn_as_if_the_spike_were_not_there(framing: Any, shading: Any) -> None:
+def test_the_rest_of_a_spiked_shape_is_drawn_as_if_the_spike_were_not_there(
+    framing: Any, shading: Any
+) -> None:
     views = MeshViews(RenderConfig(framing=framing, shading=shading))
     pictures = views.draw(spiked(1e6), "z")
     assert views.remark == (
@@ -79,11 +82,11 @@ def test_shapes_that_are_too_thin_are_refused() -> None:
     assert (views.draw(box(1, 0.01, 0.01), "z") < 255).any()
 
 
-def test_the_stage_says_what_was_left_out_and_blank_shapes_fail(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_stage_says_what_was_left_out_and_blank_shapes_fail(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    many = joined([box(), *(Mesh(spiked(1e6 + n).vertices[8:], np.array([[0, 1, 2]], np.int32)) for n in range(9))])
+    many = joined(
+        [box(), *(Mesh(spiked(1e6 + n).vertices[8:], np.array([[0, 1, 2]], np.int32)) for n in range(9))]
+    )
     for name, mesh in (("spike", spiked(1e6)), ("many", many), ("box", box())):
         (tmp_path / "in" / f"{name}.off").write_text(off_text(mesh))
     said: list[str] = []
