@@ -31,7 +31,7 @@ _AHEAD = 64  # pictures handed to the readers before the first is waited for
 
 @dataclass(frozen=True)
 class Holding:
-    """The items of one domain: how many of each class in each split ('' where there is none)."""
+    """The items of one domain: how many of each class in each split ('' if absent)."""
 
     domain: Domain
     counts: Mapping[str, Mapping[str, int]]
@@ -112,7 +112,7 @@ def check(
         layout: of a data set; ``auto`` recognises it.
 
     Raises:
-        HifaError: there is nothing there that hifa reads.
+        HifaError: nothing is there there that hifa reads.
     """
     root = Path(root)
     refuse_other(root, "a folder of rendered views", wanted="a folder of photos, views or meshes")
