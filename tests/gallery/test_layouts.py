@@ -10,7 +10,8 @@ from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig
 from hifa_cli.embeddings.extract import frozen_encoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery, update
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import build_gallery
+from  import Work
 from hifa_cli.gallery.sources import render_config
 from hifa_cli.models.network import save_network
 from tests.data import miniatures as mini
