@@ -10,8 +10,7 @@ from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig
 from hifa_cli.embeddings.extract import frozen_encoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery, update
-from hifa_cli.gallery.build import build_gallery
-from  import Work
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.gallery.sources import render_config
 from hifa_cli.models.network import save_network
 from tests.data import miniatures as mini
@@ -44,13 +43,13 @@ def test_a_gallery_follows_a_set_by_the_layout_that_it_was_made_with(tmp_path: P
     assert gallery.view_picture(0, 1) is not None
     for number in range(30):  # now most meshes are not the set's: 'auto' would take another layout
         mini.mesh(root / f"extra/{number}.obj")
-    change = update.update(tmp_path / "gallery", IndexConfig(), Work(workers=1), model=model)
+    change = update.update(tmp_path / "gallery", IndexConfig(), BuildOptions(workers=1), model=model)
     assert (change.added, change.unchanged, change.removed) == (0, 2, [])
     (root / mini.UUIDS[1] / "raw_model.obj").unlink()
     (root / mini.UUIDS[1] / "normalized_model.obj").unlink()
     kept = tmp_path / "gallery/views/0/Sofa" / mini.UUIDS[1]
     assert kept.is_dir()
-    assert update.update(tmp_path / "gallery", IndexConfig(), Work(workers=1), model=model).removed == [
+    assert update.update(tmp_path / "gallery", IndexConfig(), BuildOptions(workers=1), model=model).removed == [
         ids[1]
     ]
     assert not kept.exists()
