@@ -49,9 +49,9 @@ def test_a_gallery_follows_a_set_by_the_layout_that_it_was_made_with(tmp_path: P
     (root / mini.UUIDS[1] / "normalized_model.obj").unlink()
     kept = tmp_path / "gallery/views/0/Sofa" / mini.UUIDS[1]
     assert kept.is_dir()
-    assert update.update(tmp_path / "gallery", IndexConfig(), BuildOptions(workers=1), model=model).removed == [
-        ids[1]
-    ]
+    assert update.update(
+        tmp_path / "gallery", IndexConfig(), BuildOptions(workers=1), model=model
+    ).removed == [ids[1]]
     assert not kept.exists()
 
 
