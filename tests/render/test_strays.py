@@ -29,8 +29,8 @@ def test_the_rest_of_a_spiked_shape_is_drawn_as_if_the_spike_were_not_there(
     views = MeshViews(RenderConfig(framing=framing, shading=shading))
     pictures = views.draw(spiked(1e6), "z")
     assert views.remark == (
-        "drawn without 1 of its 11 vertices, which lie up to 1e+06 times as far out as the others, and without "
-        "the 1 faces that use them"
+        "drawn without 1 of its 11 vertices, which lie up to 1e+06 times as far out as the others, and "
+        "without the 1 faces that use them"
     )
     np.testing.assert_array_equal(pictures, views.draw(box(), "z"))
     assert views.remark == ""
