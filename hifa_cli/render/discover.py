@@ -7,12 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-<<<<<<< HEAD
-from hifa_cli.data.formats import format_of_suffix, is_read, rank, shape_name
-=======
 from hifa_cli.data import layouts
-from hifa_cli.data.formats import READ_SUFFIXES
->>>>>>> main
+from hifa_cli.data.formats import format_of_suffix, is_read, rank, shape_name
 from hifa_cli.render.validate import gltf_buffers
 from hifa_cli.runtime import progress
 
@@ -86,35 +82,30 @@ def _meshes_of(
     if not place.is_dir():
         yield MeshFile(shape_name(place), place)
         return
-<<<<<<< HEAD
-    shapes: dict[Path, list[Path]] = defaultdict(list)
-    for path in sorted(_files_below(place, frozenset(), failures)):
-        if is_read(path):
-            shapes[path.relative_to(place).parent / shape_name(path)].append(path)
-    left_out: list[Path] = []
-    for name, paths in shapes.items():
-        kept = _originals(paths)
-        left_out += [path for path in paths if path not in kept]
-        yield from (MeshFile(name.as_posix(), path) for path in kept)
-    if left_out:
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        progress.note(f"{left_out[0].name}{more}: left out, the same shapes lie beside them in other formats")
-
-
-def _originals(paths: list[Path]) -> list[Path]:
-    """Return which of the files of one shape count: those that hifa reads itself, else the first format."""
-    if len(paths) == 1:
-        return paths
-    own = [path for path in paths if (found := format_of_suffix(path.suffix)) and not found.isolated]
-    return own or [min(paths, key=rank)]
-=======
     files = sorted(_files_below(place, frozenset(), failures))
-    paths = [path for path in files if path.suffix.lower() in READ_SUFFIXES]
+    paths = _originals([path for path in files if is_read(path)])
     if paths:
         shapes, one = layouts.lay_out(place, paths, layout)
         chosen.append(one)
         yield from (MeshFile(shape.id, shape.path) for shape in shapes)
->>>>>>> main
+
+
+def _originals(paths: list[Path]) -> list[Path]:
+    """Leave out the copies of a shape that lie beside it in formats that libraries read, or packed."""
+    files: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        files[path.parent / shape_name(path)].append(path)
+    copies = {path for same in files.values() for path in _copies(same)}
+    if copies:
+        more = f" and {len(copies) - 1} more" if len(copies) > 1 else ""
+        progress.note(f"{min(copies).name}{more}: left out, the same shapes lie beside them in other formats")
+    return [path for path in paths if path not in copies]
+
+
+def _copies(same: list[Path]) -> list[Path]:
+    """Return which files of one shape do not count: hifa reads none of them itself, or others."""
+    own = [path for path in same if (found := format_of_suffix(path.suffix)) and not found.isolated]
+    return [path for path in same if path not in (own or [min(same, key=rank)])]
 
 
 def _files_below(folder: Path, above: frozenset[str], failures: list[Failure]) -> Iterator[Path]:

@@ -146,7 +146,7 @@ def test_folders_hold_packed_meshes_under_their_own_names(tmp_path: Path) -> Non
         PACKED[name](tmp_path / name)
     zipped(tmp_path / "photos.zip", {"1.jpg": "x", "2.jpg": "x"})
     (tmp_path / "notes.gz").write_bytes(gzip.compress(b"x"))
-    meshes, failures = find_meshes([tmp_path])
+    meshes, failures, _ = find_meshes([tmp_path])
     assert [(one.id, one.path.name) for one in meshes] == [("a", "a.obj.gz")]
     assert failures == []
     assert not is_mesh(tmp_path / "photos.zip")
@@ -161,6 +161,6 @@ def test_the_same_shape_in_a_format_of_hifas_own_comes_first(tmp_path: Path) -> 
     (tmp_path / "a.fbx").write_text("; FBX 7.4.0")
     PACKED["a.zip"](tmp_path / "a.zip")
     (tmp_path / "b.fbx").write_text("; FBX 7.4.0")
-    meshes, failures = find_meshes([tmp_path])
+    meshes, failures, _ = find_meshes([tmp_path])
     assert sorted(one.path.name for one in meshes) == ["a.obj", "b.fbx"]
     assert failures == []
