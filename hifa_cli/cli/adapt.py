@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option, set_option
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
 from hifa_cli.runtime import progress
@@ -67,10 +67,8 @@ def adapt(
     ] = _DEFAULT.landmarks,
     assignments: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other setting, e.g. rho=0.5 or alpha=2. Repeatable.",
+        set_option(
+            "Any other setting, e.g. rho=0.5 or alpha=2. Repeatable.",
             show_default="as docs/methods.md says",
             rich_help_panel=SETTINGS,
         ),
