@@ -53,10 +53,11 @@ def demo(
     if as_json:
         print_json(_document(tour))
         return
+    from hifa_cli.evaluation.metrics import SHOWN
     from hifa_cli.viz.tables import scores_table, to_terminal
 
     # two shapes a class: only what the first rank says can be right
-    metrics = ("NN",) if small else ("NN", "FT", "ST", "F", "DCG", "ANMRR")
+    metrics = ("NN",) if small else SHOWN
     print_result(to_terminal(scores_table(list(tour.scores.items()), metrics=metrics)))
     print_result(*_below_source_only(tour, small=small))
     print_result(_times(tour), _what_next(tour))

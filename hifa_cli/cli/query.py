@@ -305,7 +305,8 @@ def _direction(match: "Match") -> str:
 def _metrics_table(metrics: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    names = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
-    table = Table(*names, title=f"{metrics['queries']} queries whose class is known")
-    table.add_row(*(f"{metrics[name]:.3f}" for name in names))
+    from hifa_cli.evaluation.metrics import SHOWN
+
+    table = Table(*SHOWN, title=f"{metrics['queries']} queries whose class is known")
+    table.add_row(*(f"{metrics[name]:.3f}" for name in SHOWN))
     return table
