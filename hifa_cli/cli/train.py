@@ -30,7 +30,7 @@ from hifa_cli.config import Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method, settings_of
 from hifa_cli.runtime import progress
-from hifa_cli.settings import choose_recipe, pairs, run_settings, train_config
+from hifa_cli.settings import choose_recipe, names_of, pairs, run_settings, train_config
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,11 @@ def _known_method(name: str | None) -> str | None:
 DATA, NETWORK, STEPS, LOSS = "What of the data", "Network", "Steps", "Losses (equation 7)"
 
 
+_FLAGS = {"images": "images_per_step", "shapes": "shapes_per_step"}  # parameters not named as their field
+
+
 def train(
+    context: typer.Context,
     images: Annotated[Path, typer.Option(metavar="PHOTOS", help="Labelled photos: a folder a class.")],
     out: Annotated[Path, out_option("Folder of the run: weights, configuration, log.")],
     shapes: Annotated[
@@ -90,7 +94,7 @@ def train(
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
+        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where none was begun.")
     ] = False,
     split: Annotated[
         str | None,
@@ -258,21 +262,18 @@ def train(
     from hifa_cli.runtime.distributed import joined
     from hifa_cli.training.checkpoint import CHECKPOINT
 
-    given: dict[str, Any] = {
-        "backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps, "images": images_per_step,
-        "shapes": shapes_per_step, "views": views, "rate": rate, "weight_mutual": weight_mutual,
-        "weight_global": weight_global, "weight_local": weight_local, "radius": radius,
-        "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
-        "validation": validation, "keep": keep, "chunk": chunk,
-    }  # fmt: skip
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {
+        name: value
+        for name in names_of(TrainConfig)
+        if (value := context.params.get(_FLAGS.get(name, name))) is not None
+    }
     method = choose_recipe(method, preset, backbone)[0]
     kind, own = find_method(method)[0], settings_of(method)  # a class that is not there is said first
     settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
     if kind.sees_shapes and shapes is None:
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
-        raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
+        raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)
@@ -323,10 +324,10 @@ def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
     *, as_json: bool,
 ) -> None:  # fmt: skip
-    from hifa_cli.training.estimate import rehearse
-    from hifa_cli.training.setup import prepare
+    from hifa_cli.training.estimate import estimate_cost
+    from hifa_cli.training.setup import setup_run
 
-    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device))
+    estimate = estimate_cost(setup_run(photos, shapes, config, seed=seed, device=device))
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)
