@@ -30,10 +30,18 @@ NEIGHBOURS_FILE, WEIGHTS_FILE = "neighbours", "neighbour_weights"
 _WHOLE = 200_000_000  # numbers of all views that are held in memory as float32
 
 
-def ranking_document(config: RankingConfig, model: str) -> dict[str, Any]:
-    """Return what ``gallery.json`` says of the ranking; without a projection for the model, none is named."""
+def ranking_document(config: RankingConfig, model: str | None, residual: int = 0) -> dict[str, Any]:
+    """Return what ``gallery.json`` says of the ranking; without a projection for the model, none is named.
+
+    Args:
+        config: how shapes are ranked.
+        model: digest of the encoder; None where a trained network's trunk is the default encoder's.
+        residual: numbers at the end of a trained network's descriptor that are the untrained trunk's.
+    """
     found = shipped_projection(model) if config.project else None
-    return {**asdict(config), "project": found is not None, "projection": PROJECTION_VERSION if found else 0}
+    document = {**asdict(config), "project": found is not None}
+    document["projection"] = PROJECTION_VERSION if found else 0
+    return {**document, "residual": residual} if residual else document
 
 
 def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | None = None) -> Ranker | None:
@@ -49,11 +57,11 @@ def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | 
     """
     if document is None:
         return None
-    config = config_of(document)
-    projection = shipped_projection(model) if config.project else None
+    config, residual = config_of(document), int(document.get("residual", 0))
+    projection = shipped_projection(None if residual else model) if config.project else None
     if config.project and (projection is None or document["projection"] != PROJECTION_VERSION):
         raise ValueError("another projection")
-    return Ranker(config, projection, classifier)
+    return Ranker(config, projection, classifier, residual)
 
 
 def config_of(document: dict[str, Any]) -> RankingConfig:

@@ -346,6 +346,15 @@ class Network(nn.Module):
         sure = self.trunk.confidence(high)
         return nn.functional.normalize(plain + SEMANTIC * sure * high[..., -width:].float(), dim=-1)
 
+    def untrained_part(self, seen: Tensor | TrunkFeatures) -> Tensor:
+        """Return (B, V, d) descriptors of photos that hold the trunk's own feature alone: the very part.
+
+        Neither what was trained nor what ImageNet sees counts; both would say of which kind a thing is.
+        """
+        high = (seen if isinstance(seen, TrunkFeatures) else self.look(seen)).high
+        plain = nn.functional.normalize(high[..., : self.residual].float(), dim=-1)
+        return nn.functional.pad(plain, (self.described - self.residual, 0))
+
     def likeness(self, high: Tensor) -> Tensor:
         """Return (…, bank) cosines of photos with the labelled photos of the bank, centred."""
         width = self.bank.shape[1]
@@ -364,7 +373,12 @@ class Network(nn.Module):
         """The length of a descriptor."""
         if self.config.descriptor == "embedding":
             return self.dimension
-        return self.dimension + len(self.config.classes) + (self.trunk.blocks or (self.trunk.width,))[0]
+        return self.dimension + len(self.config.classes) + self.residual
+
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return (self.trunk.blocks or (self.trunk.width,))[0]
 
     def train(self, mode: bool = True) -> "Network":
         """Batch normalisation keeps its pretrained statistics where the configuration says so.
