@@ -34,7 +34,8 @@ class PhotoClasses:
         biases: (C,).
         centre: (D,) mean of the class means of the photos.
         bank: (n, D) centred unit vectors of some of them, for the gate.
-        gate: (2,) how many nearest ones count, and how near they must be in the mean.
+        banked: (n,) their classes.
+        least: () how near the nearest ones of some class must be in the mean.
         kinds: (C, D) unit class means of what photos are looked up by.
         parts: (C, D) unit class means of centred vectors, less their mean.
     """
@@ -43,7 +44,8 @@ class PhotoClasses:
     biases: Floats
     centre: Floats
     bank: Floats
-    gate: Floats
+    banked: Floats
+    least: Floats
     kinds: Floats
     parts: Floats
 
@@ -57,8 +59,7 @@ class PhotoClasses:
         scores = moved @ self.weights.T + self.biases
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
-        near, least = int(self.gate[0]), float(self.gate[1])
-        inside = _nearest(moved @ self.bank.T, near) > least
+        inside = _nearness(moved, self.bank, self.banked) > self.least
         return np.asarray(np.sqrt(probabilities) * inside[:, None], dtype=np.float32)
 
     def of_shapes(self, views: NDArray[Any]) -> Floats:
@@ -107,15 +108,10 @@ def fit_classes(kinds: Floats, parts: Floats, labels: NDArray[np.int64]) -> Phot
     weights, biases = _regression(moved, labels, classes)
     middle = member.T @ moved / counts
     rows = np.concatenate([_some(np.flatnonzero(labels == label)) for label in range(classes)])
-    bank = moved[np.sort(rows)]
-    usual = int(np.median(np.minimum(counts, BANK)))
-    near = max(1, min(NEAREST, usual - 1, len(bank) - 1))
-    cosines = bank @ bank.T
-    np.fill_diagonal(cosines, -np.inf)
-    least = np.quantile(_nearest(cosines, near), OUTSIDE) if usual > 1 else -1.0
+    bank, banked = moved[rows], labels[rows].astype(np.float32)
     return PhotoClasses(
         weights=weights, biases=biases, centre=np.asarray(centre, dtype=np.float32), bank=bank,
-        gate=np.array([near, least], dtype=np.float32),
+        banked=banked, least=_least(bank, banked),
         kinds=_unit(member.T @ kinds / counts), parts=_unit(middle - middle.mean(axis=0)),
     )  # fmt: skip
 
@@ -134,6 +130,30 @@ def _regression(moved: Floats, labels: NDArray[np.int64], classes: int) -> tuple
 def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return up to ``BANK`` of the rows, evenly."""
     return rows[np.linspace(0, len(rows) - 1, min(BANK, len(rows))).astype(np.int64)]
+
+
+def _nearness(vectors: Floats, bank: Floats, banked: Floats) -> Floats:
+    """(q,) mean cosine to the nearest photos of the class that has the nearest ones.
+
+    A small class counts by what it has, so that a large one beside it does not close the gate to it.
+    """
+    found = np.full(len(vectors), -np.inf)
+    for label in np.unique(banked):
+        mine = bank[banked == label]
+        found = np.maximum(found, _nearest(vectors @ mine.T, min(NEAREST, max(1, len(mine) - 1))))
+    return np.asarray(found, dtype=np.float32)
+
+
+def _least(bank: Floats, banked: Floats) -> Floats:
+    """() the nearness that a twentieth of the photos, each left out in turn, does not have."""
+    found: list[Floats] = []
+    for label in np.unique(banked):
+        mine = bank[banked == label]
+        if len(mine) > 1:
+            cosines = mine @ mine.T
+            np.fill_diagonal(cosines, -np.inf)
+            found.append(_nearest(cosines, min(NEAREST, len(mine) - 1)))
+    return np.array(np.quantile(np.concatenate(found), OUTSIDE) if found else -1.0, dtype=np.float32)
 
 
 def _nearest(cosines: Floats, count: int) -> Floats:
@@ -164,8 +184,8 @@ def read_classes(path: Path, classes: int, width: int) -> PhotoClasses:
         OSError: it is not there.
     """
     shapes = {
-        "weights": (classes, width), "biases": (classes,), "centre": (width,), "gate": (2,),
-        "kinds": (classes, width), "parts": (classes, width), "bank": (-1, width),
+        "weights": (classes, width), "biases": (classes,), "centre": (width,), "least": (),
+        "kinds": (classes, width), "parts": (classes, width), "bank": (-1, width), "banked": (-1,),
     }  # fmt: skip
     with zipfile.ZipFile(path) as archive:
         if any(
@@ -182,7 +202,7 @@ def read_classes(path: Path, classes: int, width: int) -> PhotoClasses:
             if array.dtype != np.float32 or not fits or not np.isfinite(array).all():
                 raise ValueError(f"no {name}")
             arrays[name] = array
-    if not 1 <= arrays["gate"][0] <= len(arrays["bank"]):
+    if not 1 <= len(arrays["bank"]) == len(arrays["banked"]):
         raise ValueError("a gate of nothing")
     return PhotoClasses(**arrays)
 

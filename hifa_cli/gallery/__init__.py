@@ -19,12 +19,20 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.adaptation.labels import PhotoClasses
 from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.places import located
-from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
+from hifa_cli.gallery.ranking import (
+    Classes,
+    GalleryRanking,
+    config_of,
+    read_graph,
+    read_photo_classes,
+    read_shape_classes,
+)
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
@@ -160,7 +168,19 @@ class Gallery:
         if document is None:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
-        return GalleryRanking(config_of(document), self.searcher, self.views, graph)
+        classes = None
+        if self.taught is not None:
+            classes = Classes(self.taught[0], read_shape_classes(self.place, len(self), len(self.taught[1])))
+        return GalleryRanking(config_of(document), self.searcher, self.views, graph, classes,
+                              int(document.get("residual", 0)))  # fmt: skip
+
+    @cached_property
+    def taught(self) -> tuple[PhotoClasses, tuple[str, ...]] | None:
+        """What labelled photos say of classes, and the names of these; None without such photos."""
+        names = self.document.get("taught")
+        if names is None:
+            return None
+        return read_photo_classes(self.place, len(names), self.vectors.shape[1]), tuple(names)
 
     @property
     def finds(self) -> tuple[Find, ...]:

@@ -327,7 +327,7 @@ def open_source(
 
 
 def ranking_of(encoder: PictureEncoder, work: Work) -> dict[str, Any] | None:
-    """Return how shapes of a model are ranked; None: as the paper does, having no feature of the trunk's own."""
+    """Return how shapes of a model are ranked; None as the paper does, without the trunk's own feature."""
     if work.ranking is None:
         return None
     if encoder.method == FROZEN:

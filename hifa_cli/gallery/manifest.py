@@ -48,6 +48,8 @@ def check_heading(document: dict[str, Any]) -> None:
     "".join((*said["classes"], said["method"], said["hifa_version"])).encode("utf-8")
     if document.get("ranking") is not None:
         _check_ranking(document["ranking"])
+    if document.get("taught") is not None:
+        _check_taught(document)
     if not isinstance(document["origins"], list):
         raise ValueError("no list of origins")
     for origin in document["origins"]:
@@ -63,6 +65,15 @@ def _check_ranking(document: Any) -> None:
         raise ValueError("a ranking of no kind")
     if config.depth < 1 or config.candidates < 1 or config.neighbours < 0:
         raise ValueError("a ranking of nothing")
+
+
+def _check_taught(document: dict[str, Any]) -> None:
+    names = document["taught"]
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise ValueError("photos of no classes")
+    "".join(names).encode("utf-8")
+    if document.get("ranking") is None:
+        raise ValueError("labelled photos without a ranking")
 
 
 def _check_origin(origin: Any) -> None:

@@ -364,9 +364,18 @@ class Network(nn.Module):
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T
 
     def inside(self, high: Tensor) -> Tensor:
-        """Return (B, V, 1): 1 where a photo is as near to labelled ones as these to each other, else 0."""
-        nearest = self.likeness(high).topk(min(NEAREST, len(self.bank)), dim=-1).values
-        return (nearest.mean(dim=-1, keepdim=True) > self.threshold).float()
+        """Return (B, V, 1): 1 where a photo is as near to those of a class as these to each other, else 0."""
+        return (self.nearness(self.likeness(high)).amax(dim=-1, keepdim=True) > self.threshold).float()
+
+    def nearness(self, cosines: Tensor) -> Tensor:
+        """Return (…, C) mean cosines to the nearest photos of each class, of (…, bank) cosines.
+
+        The bank has the classes' photos in turn, equally many places each: those of a small class are there
+        several times, so that large classes do not close the gate to it.
+        """
+        by_class = cosines.unflatten(-1, (len(self.config.classes), -1))
+        nearest: Tensor = by_class.topk(min(NEAREST, by_class.shape[-1]), dim=-1).values
+        return nearest.mean(dim=-1)
 
     @property
     def described(self) -> int:

@@ -91,7 +91,8 @@ def shipped_projection(model: str | None) -> Projection | None:
         stored = np.load(file, allow_pickle=False)
         if model is not None and str(stored["model"]) != model:
             return None
-        return Projection(stored["basis"].astype(np.float32), stored["damping"].astype(np.float32), model)
+        basis, damping = (stored[name].astype(np.float32) for name in ("basis", "damping"))
+        return Projection(basis, damping, str(stored["model"]))
 
 
 class QueryVectors(NamedTuple):
