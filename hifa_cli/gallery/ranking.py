@@ -265,7 +265,7 @@ class GalleryRanking:
         return np.where(trained, 1, 3**0.5).astype(np.float32)
 
     def _smoothed(self, query: Floats, scores: Floats, rows: Rows, classes: Floats | None = None) -> Floats:
-        """(k,) smoothed scores of candidates; what is no candidate counts by its mean view."""
+        """(k,) smoothed scores of candidates; what is not a candidate counts by its mean view."""
         count = len(self.searcher.vectors)
         if len(rows) == count:
             return smoothed(standardised(scores), self.graph)
