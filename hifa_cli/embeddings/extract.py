@@ -106,7 +106,7 @@ class Encoder:
     @torch.inference_mode()
     def _fused(self, pixels: torch.Tensor) -> PictureFeatures:
         """Photos with what looks for the very part beside it."""
-        looked = self.network.look(pixels.to(self.device))
+        looked = self.network.trunk_features(pixels.to(self.device))
         vectors = self.network.describe(looked, "images")[0], self.network.untrained_part(looked)
         pooled, part = (found[:, 0].float().cpu().numpy() for found in vectors)
         return PictureFeatures(pooled, None, part)

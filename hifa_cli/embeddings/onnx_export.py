@@ -32,7 +32,7 @@ class _EachPicture(nn.Module):
         return [VECTORS, PART] if self.network.config.descriptor == "fused" else [VECTORS]
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
-        looked = self.network.look(pixels.unsqueeze(1))
+        looked = self.network.trunk_features(pixels.unsqueeze(1))
         vectors = self.network.describe(looked, "images")[0].squeeze(1)
         if self.network.config.descriptor != "fused":
             return vectors

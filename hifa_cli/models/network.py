@@ -353,7 +353,7 @@ class Network(nn.Module):
 
         Neither what was trained nor what ImageNet sees counts; both would say of which kind a thing is.
         """
-        high = (seen if isinstance(seen, TrunkFeatures) else self.look(seen)).high
+        high = (seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)).high
         plain = nn.functional.normalize(high[..., : self.residual].float(), dim=-1)
         return nn.functional.pad(plain, (self.described - self.residual, 0))
 

@@ -18,7 +18,7 @@ from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.query.parse import Query
-from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryOptions, encoder_for, rank
 from hifa_cli.search.rerank import Ranker, shipped_projection
 from tests.conftest import write_photos, write_views
 from tests.training.test_pseudo_labels import DEFAULT
@@ -49,7 +49,7 @@ def build(folder: Path, name: str, **changes: Any) -> Gallery:
 def ask(gallery: Gallery, photos: Path, **wanted: Any) -> Any:
     encoder = encoder_for(gallery, None, "cpu")
     queries = [Query(item.id, item.views[0], None) for item in find_images(photos).items]
-    return rank(encoder, gallery, queries, Wanted(9, **wanted))
+    return rank(encoder, gallery, queries, QueryOptions(9, **wanted))
 
 
 def test_a_photo_is_asked_about_without_torch(place: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_mesh_is_asked_about_as_the_shapes_are(place: Path, tmp_path: Path) ->
     for find in ("kind", "part"):
         for number in range(4):
             asked = [Query(f"box{number}", meshes / f"box{number}.stl", None)]
-            found = rank(encoder_for(gallery, None, "cpu"), gallery, asked, Wanted(4, find=find))[0][0]
+            found = rank(encoder_for(gallery, None, "cpu"), gallery, asked, QueryOptions(4, find=find))[0][0]
             assert found.matches[0].shape == f"box{number}"
             assert found.matches[0].score > 0.9  # a cosine, whichever part of the vectors counts
 
