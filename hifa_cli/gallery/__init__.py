@@ -36,6 +36,7 @@ from hifa_cli.gallery.ranking import (
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.likelihood import calibration_for
 from hifa_cli.search.ranking import normalised
 from hifa_cli.search.searcher import Searcher, effort_of
 
@@ -168,11 +169,20 @@ class Gallery:
         if document is None:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
-        classes = None
-        if self.taught is not None:
-            classes = Classes(self.taught[0], read_shape_classes(self.place, len(self), len(self.taught[1])))
-        return GalleryRanking(config_of(document), self.searcher, self.views, graph, classes,
-                              int(document.get("residual", 0)))  # fmt: skip
+        calibration = calibration_for(
+            self.model, int(document["projection"]), int(document.get("calibration", 0))
+        )
+        if self.taught is None:
+            classes = None
+        else:  # what makes likelihoods was not fitted on such an order
+            classes, calibration = Classes(self.taught[0], self._shape_classes()), None
+        residual = int(document.get("residual", 0))
+        return GalleryRanking(
+            config_of(document), self.searcher, self.views, graph, calibration, classes, residual
+        )
+
+    def _shape_classes(self) -> NDArray[np.float32]:
+        return read_shape_classes(self.place, len(self), len(self.document["taught"]))
 
     @cached_property
     def taught(self) -> tuple[PhotoClasses, tuple[str, ...]] | None:

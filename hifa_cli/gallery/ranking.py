@@ -13,7 +13,14 @@ from hifa_cli.adaptation.labels import WEIGHT, PhotoClasses, read_classes, write
 from hifa_cli.config import Find, RankingConfig
 from hifa_cli.gallery.columns import DAMAGED, read_numbers, read_table
 from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.likelihood import (
+    CALIBRATION_VERSION,
+    Calibration,
+    calibration_for,
+    evidence_of,
+)
 from hifa_cli.search.rerank import (
+    BLOCK,
     PROJECTION_VERSION,
     Floats,
     Graph,
@@ -42,9 +49,12 @@ def ranking_document(config: RankingConfig, model: str | None, residual: int = 0
         residual: numbers at the end of a trained network's descriptor that are the untrained trunk's.
     """
     found = shipped_projection(model) if config.project else None
-    document = {**asdict(config), "project": found is not None}
-    document["projection"] = PROJECTION_VERSION if found else 0
-    return {**document, "residual": residual} if residual else document
+    projection = PROJECTION_VERSION if found else 0
+    document = {**asdict(config), "project": found is not None, "projection": projection}
+    if residual:
+        return {**document, "residual": residual}
+    calibrated = model and calibration_for(model, projection, CALIBRATION_VERSION) is not None
+    return {**document, "calibration": CALIBRATION_VERSION if calibrated else 0}
 
 
 def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | None = None) -> Ranker | None:
@@ -159,6 +169,7 @@ class GalleryRanking:
         searcher: over the mean vectors of the shapes.
         views: (n, V, D) unit vectors, zeros where a shape has fewer; None where they are not kept.
         graph: neighbours, or None.
+        calibration: what makes likelihoods of scores, or None.
         classes: what labelled photos say, or None.
         residual: how many numbers at the end of a trained network's vectors are the untrained trunk's.
     """
@@ -169,11 +180,12 @@ class GalleryRanking:
         searcher: Searcher,
         views: NDArray[np.float16] | None,
         graph: Graph | None,
+        calibration: Calibration | None = None,
         classes: Classes | None = None,
         residual: int = 0,
     ) -> None:
         self.config, self.searcher, self._views, self.graph = config, searcher, views, graph
-        self.classes, self.residual = classes, residual
+        self.calibration, self.classes, self.residual = calibration, classes, residual
 
     @cached_property
     def _whole(self) -> Floats | None:
@@ -232,6 +244,25 @@ class GalleryRanking:
             return None
         mine = self.classes.photos.of_photos(part[None])[0]
         return np.asarray(WEIGHT * (self.classes.shapes @ mine), dtype=np.float32) if mine.any() else None
+
+    def evidence(self, background: Floats, kind: Floats, part: Floats, rows: Rows) -> NDArray[np.float64]:
+        """Return (k, 5) evidence of how likely shapes that a query found are of its kind, best first.
+
+        Args:
+            background: (m, D) unit vectors of shapes of many kinds.
+            kind: (D,) unit query with the semantic term.
+            part: (D,) unit query without.
+            rows: (k,) of the shapes.
+        """
+        count = len(self.searcher.vectors)
+        near = rows[:, None] if self.graph is None else self.graph.rows[rows].astype(np.int64)
+        weights = np.ones(near.shape) if self.graph is None else self.graph.weights[rows]
+        wanted, places = np.unique(np.concatenate([rows, near.ravel()]), return_inverse=True)
+        blocks = [wanted[start : start + BLOCK] for start in range(0, len(wanted), BLOCK)]
+        by_kind = np.concatenate([self._pooled(kind[None], block)[0] for block in blocks] or [np.zeros(0)])
+        own, theirs = places[: len(rows)], places[len(rows) :].reshape(near.shape)
+        neighbours = (weights * by_kind[theirs]).sum(axis=1)
+        return evidence_of(background, kind, part, by_kind[own], neighbours, count)
 
     def _candidates(
         self, kind: Floats, part: Floats, top: int, among: Rows | None, classes: Floats | None
