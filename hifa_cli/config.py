@@ -323,7 +323,7 @@ class CompareConfig:
     """A comparison of methods over seeds (tables 1 to 3)."""
 
     # table 3; the fourth builds the term of the fifth and lets it act on nothing: the placebo
-    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa"
+    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa,default"
     seeds: str = "5"  # so many from 0, or a list
     train_split: str = "train"
     test_split: str = "test"

@@ -26,6 +26,7 @@ from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, r
 from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import (
+    UNTRAINED,
     Classes,
     GalleryRanking,
     config_of,
@@ -180,8 +181,9 @@ class Gallery:
         else:  # what makes likelihoods was not fitted on such an order
             classes, calibration = Classes(self.taught[0], self._shape_classes()), None
         residual = int(document.get("residual", 0))
+        plain = read_graph(self.place, len(self), int(document["graph"]), UNTRAINED) if residual else None
         return GalleryRanking(
-            config_of(document), self.searcher, self.views, graph, calibration, classes, residual
+            config_of(document), self.searcher, self.views, graph, calibration, classes, residual, plain
         )
 
     def _shape_classes(self) -> NDArray[np.float32]:
