@@ -11,9 +11,10 @@ import torch
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.embeddings.extract import export, load_encoder
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.progress import reporting
 from tests.conftest import write_photos, write_views
 from tests.training.test_pseudo_labels import OURS
-from tests.training.test_trainer import Listening, reporting, run
+from tests.training.test_trainer import Listening, run
 
 Spoil = Callable[[Path, Path], None]
 
