@@ -34,6 +34,7 @@ from hifa_cli.training.checkpoint import (
     summary_writer,
     write_settings,
 )
+from hifa_cli.training.health import write_health
 from hifa_cli.training.monitor import CollapseMonitor, stop_unless_finite, warn_if_stiff
 from hifa_cli.training.optim import TrainStep, learning_rate
 from hifa_cli.training.setup import Run, Steps, Validate, make_steps, setup_run
@@ -118,6 +119,8 @@ def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboa
     if start:
         progress.note(f"going on after step {start} of {run.config.steps}")
     steps, validate = make_steps(run, features, start=start)
+    if run.health and world().leads:
+        write_health(out, run.health)
     started = time.monotonic()
     last = _loop(run, train_step, steps, validate, out, start, tensorboard)
     seconds = round(time.monotonic() - started, 1)

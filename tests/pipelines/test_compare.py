@@ -34,7 +34,7 @@ from tests.cli.test_cli import hifa
 from tests.conftest import write_photos, write_views
 from tests.trees import picture, views
 
-ROWS = "source-only,hifa-gl,hifa(weight_mutual=0),hifa,default,jgsa(dimension=4),frozen"
+ROWS = "source-only,hifa-gl,hifa(weight_mutual=0),hifa,jgsa(dimension=4),frozen"
 TINY = (
     "--backbone", "test_resnet", "--weights", "none", "--freeze", "trunk", "--steps", "6",
     "--set", "embedding=8", "--set", "size=32", "--set", "warmup=0", "--set", "checkpoint=2",
