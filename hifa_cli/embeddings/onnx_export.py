@@ -3,7 +3,10 @@
 import contextlib
 import io
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,39 @@ _OPSET = 18
 
 
 class _EachPicture(nn.Module):
+    """A network as it describes photos, one by one.
+
+    A plain network goes straight through its trunk: behind a reshaping of unknown size the exporter no longer
+    knows the sides of a map, which adaptive pooling needs (AlexNet, VGG).
+    """
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        config = network.config
+        self.plain = config.descriptor == "embedding" and not config.centred and not config.embedding_relu
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
+        network = self.network
+        if not self.plain:
+            return network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
+        scaled = (pixels.to(network.mean.dtype) / 255 - network.mean) / network.std
+        found: Tensor = network.bottleneck(network.trunk(scaled)[1])
+        return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own log of what it cannot do off standard output, which is the command's result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def export_onnx(folder: Path) -> bool:
@@ -64,7 +94,8 @@ def _exported(network: Network) -> bytes:
     side = network.config.size
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
+    silence = contextlib.redirect_stdout(io.StringIO())
+    with warnings.catch_warnings(), silence, _quiet(), torch.inference_mode():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
@@ -92,7 +123,8 @@ def _difference(network: Network, content: bytes) -> str:
     side = network.config.size
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
     with torch.inference_mode():
-        wanted = _EachPicture(network)(torch.from_numpy(pixels)).double().numpy()
+        seen = torch.from_numpy(pixels).unsqueeze(1)
+        wanted = network.eval().describe(seen, "images")[0].squeeze(1).double().numpy()
     found = engine.run(pixels)[VECTORS].astype(np.float64)
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
     error = np.abs(np.einsum("nd,nd->n", wanted, found) / np.where(lengths > 0, lengths, 1) - 1).max()

@@ -185,13 +185,16 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
+def timm_model(
+    row: Backbone, size: int, *, pretrained: bool = False, state: dict[str, Tensor] | None = None
+) -> Any:
     """Build timm's model of a row without its classifier, for pictures of ``size`` pixels a side.
 
     Args:
         row: of the table of backbones.
         size: pixels a side; 0 means what its pretraining saw. Only a model of one fixed size asks.
         pretrained: whether its weights are fetched.
+        state: a checkpoint of the model, which timm fits to this size and release.
 
     Raises:
         HifaError: the model cannot be built for that size.
@@ -199,8 +202,12 @@ def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
     import timm
 
     sized: dict[str, Any] = {"img_size": size} if row.fixed and size else {}
+    if state is not None:
+        sized["pretrained_cfg_overlay"] = {"state_dict": state}
     try:
-        built = timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+        built = timm.create_model(
+            row.model, pretrained=pretrained or state is not None, num_classes=0, **sized
+        )
         if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
             raise ValueError("a patch is larger than the picture")
         return built
