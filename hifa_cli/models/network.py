@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -451,7 +452,7 @@ def digest(network: Network) -> str:
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file.
+    """Write a safetensors file; tensors that share their memory, as some modules' do, each by itself.
 
     Raises:
         HifaError: it cannot be written: the disk is full, for one.
@@ -459,8 +460,13 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, st
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    places = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+    own = {
+        name: tensor.clone() if places[tensor.untyped_storage().data_ptr()] > 1 else tensor
+        for name, tensor in tensors.items()
+    }
     try:
-        save_file(tensors, path, metadata=metadata)
+        save_file(own, path, metadata=metadata)
     except SafetensorError as error:
         raise HifaError(
             f"cannot write weights in {path.parent}: {error}; make room or choose another --out"
