@@ -1,4 +1,4 @@
-"""Weights come from a file, or from a folder by the names that downloads have; what lacks a part is refused."""
+"""Weights come from a file, or from a folder by the names of downloads; what lacks a part is refused."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(checkpoint: Path, tmp_path: P
 
 
 def test_a_checkpoint_of_another_network_is_one_line(checkpoint: Path) -> None:
-    with pytest.raises(HifaError, match="do not fit the backbone 'resnet18'|lack") as caught:
+    with pytest.raises(HifaError, match=r"do not fit the backbone 'resnet18'|lack") as caught:
         loaded("resnet18", checkpoint)
     assert "\n" not in str(caught.value)
 
