@@ -117,9 +117,12 @@ def pooling_of(trunk: Trunk) -> str:
     """Return how a trunk makes one vector of a map or of tokens, by its library's word."""
     if not isinstance(trunk, TimmTrunk):
         return "class token" if getattr(trunk, "tokens", False) else "avg"
-    pool = getattr(trunk.net, "global_pool", "")
-    pool = getattr(pool, "pool_type", pool)
-    return pool if isinstance(pool, str) and pool else "its own"
+    for part in (trunk.net, getattr(trunk.net, "head", None)):
+        pool = getattr(part, "global_pool", None)
+        pool = getattr(pool, "pool_type", pool)
+        if isinstance(pool, str) and pool:
+            return pool
+    return "its own"
 
 
 def cosine_error(found: Vectors, wanted: Vectors) -> float:
