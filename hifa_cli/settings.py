@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hifa_cli.config import ModelConfig
@@ -42,7 +43,9 @@ def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -
     values = {}
     for key, text in texts.items():
         if key not in known:
-            raise ValueError(f"there is no setting '{key}' here; there are {', '.join(known)}")
+            near = get_close_matches(key, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"the setting '{key}' does not exist; {hint}")
         values[key] = _value(key, text, hints[key])
     return values
 

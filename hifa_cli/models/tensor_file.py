@@ -63,7 +63,9 @@ def read_tensors(path: Path) -> Tensors:
     except (pickle.UnpicklingError, zipfile.BadZipFile, ValueError, TypeError, KeyError, EOFError,
             AttributeError, IndexError, struct.error, RecursionError, MemoryError, OverflowError,
             NotImplementedError, ImportError) as error:  # fmt: skip
-        raise HifaError(f"the weights {path} are damaged or hold more than tensors: {error}") from error
+        raise HifaError(
+            f"the weights {path} are damaged or hold more than tensors: save model.state_dict() again"
+        ) from error
 
 
 class _Tensors(pickle.Unpickler):
