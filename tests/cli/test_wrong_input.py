@@ -15,9 +15,9 @@ from tests.conftest import write_photos
 from tests.gallery.test_update import write_mesh
 
 PYTHON = (
-    "Traceback", "invalid literal", "Errno", "NoneType", "could not convert", "codec can't",
-    "Error:", "Exception", "object has no attribute", "<class '", "not subscriptable",
-    "unexpected keyword", "Path(", "h5py", "expected str", "Input should", "Value error", "index out of", "broadcast", "NaN", "Expecting",
+    "Traceback", "invalid literal", "Errno", "NoneType", "could not convert", "codec can't", "Error:",
+    "Exception", "object has no attribute", "<class '", "not subscriptable", "unexpected keyword", "Path(",
+    "h5py", "expected str", "Input should", "Value error", "index out of", "broadcast", "NaN", "Expecting",
 )  # fmt: skip
 
 

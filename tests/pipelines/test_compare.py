@@ -276,6 +276,9 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(
     assert "by nothing" in Path(reasons[1].split("(see ")[1][:-1]).read_text()
     assert "nowhere.pt" in reasons[2]
     assert [len(arm["runs"]) for arm in found.values()] == [0, 0, 0, 1, 1]
+    assert "| suicides:Killed | 0 | its process was ended by SIGKILL" in (
+        tmp_path / "out" / "compare.md"
+    ).read_text().replace("\\", "")
     again = words(
         world, tmp_path / "out", "hifa(weights=nowhere.pt),source-only", "--seeds", "1", "--jobs", 1
     )
@@ -284,9 +287,6 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(
         *words(world, tmp_path / "out", "hifa(weights=nowhere.pt)", "--seeds", "1", "--jobs", 1)
     )
     assert (code, err.splitlines()[-1][:24]) == (1, "error: 1 of 1 jobs faile")
-    assert "| suicides:Killed | 0 | its process was ended by SIGKILL" in (
-        tmp_path / "out" / "compare.md"
-    ).read_text().replace("\\", "")
 
 
 def planned(methods: str, out: Path = Path("out"), **changes: Any) -> Any:
