@@ -15,10 +15,6 @@ PICTURE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm",
     ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".hif", ".avif",
 ))
-MESH_SUFFIXES = frozenset((
-    ".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".stp", ".step", ".iges", ".igs",
-    ".brep", ".fbx", ".3ds", ".wrl", ".x3d", ".blend",
-))
 # fmt: on
 SPLITS = ("train", "test", "val")
 
@@ -120,7 +116,7 @@ def is_picture(name: str) -> bool:
 def places(paths: Sequence[tuple[str, ...]]) -> list[Place]:
     """The class, split and domain of items, from the folders on the way to each.
 
-    The class is the first folder that is no split (``train``, ``test``, ``val``, as first or second
+    The class is the first folder that is not a split (``train``, ``test``, ``val``, as first or second
     folder) and no domain folder of MI3DOR. A folder ``train`` among other classes, without a ``test``
     beside it, is the class of trains.
     """

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from hifa_cli.data import MESH_SUFFIXES, find_images, read_picture
+from hifa_cli.data import find_images, is_mesh, read_picture
 from hifa_cli.data.lists import LIST_SUFFIXES
 from hifa_cli.data.tree import is_picture, walk
 from hifa_cli.errors import HifaError
@@ -44,7 +44,7 @@ class Query(NamedTuple):
     @property
     def is_mesh(self) -> bool:
         """Whether it is a shape and not a photo."""
-        return self.path.suffix.lower() in MESH_SUFFIXES
+        return is_mesh(self.path)
 
 
 def find_queries(
@@ -109,7 +109,7 @@ def _list(path: Path) -> Path:
     if not path.is_file():
         raise HifaError(f"no list at {path}: check the path")
     if path.suffix.lower() not in LIST_SUFFIXES:
-        raise HifaError(f"{path} is no list: end it in {', '.join(sorted(LIST_SUFFIXES))}")
+        raise HifaError(f"{path} is not a list: end it in {', '.join(sorted(LIST_SUFFIXES))}")
     return path
 
 
@@ -120,7 +120,7 @@ def _meshes(place: Path) -> list[Query]:
     names = [folder.path / name for folder in walk(place, []) for name in folder.files]
     if any(is_picture(path.name) for path in names):
         return []
-    return [Query(str(path), path) for path in names if path.suffix.lower() in MESH_SUFFIXES]
+    return [Query(str(path), path) for path in names if is_mesh(path)]
 
 
 def _collected(place: Path) -> list[Query]:
@@ -152,7 +152,7 @@ def parse_box(text: str) -> Box:
     """
     numbers = [int(part) for part in text.split(",")]
     if len(numbers) != 4 or min(numbers) < 0 or not numbers[2] or not numbers[3]:
-        raise ValueError(f"'{text}' is no x,y,w,h in pixels, such as 120,40,300,300")
+        raise ValueError(f"'{text}' is not an x,y,w,h in pixels, such as 120,40,300,300")
     return Box(*numbers)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hifa_cli.render.meshes import MESH_SUFFIXES
+from hifa_cli.data.formats import READ_SUFFIXES
 from hifa_cli.render.validate import gltf_buffers
 
 
@@ -43,7 +43,7 @@ def find_meshes(places: Sequence[Path]) -> tuple[list[MeshFile], list[Failure]]:
                 continue  # the same file given twice
             seen.add(mesh.path.absolute())
             if not mesh.path.is_file():
-                reason = "is no ordinary file" if mesh.path.exists() else "does not exist"
+                reason = "is not an ordinary file" if mesh.path.exists() else "does not exist"
                 failures.append(Failure(mesh.path, reason))
             elif mesh.id in meshes:
                 other = meshes[mesh.id].path
@@ -61,7 +61,7 @@ def _meshes_of(place: Path, failures: list[Failure]) -> Iterator[MeshFile]:
         yield MeshFile(place.stem, place)
         return
     for path in sorted(_files_below(place, frozenset(), failures)):
-        if path.suffix.lower() in MESH_SUFFIXES:
+        if path.suffix.lower() in READ_SUFFIXES:
             yield MeshFile(path.relative_to(place).with_suffix("").as_posix(), path)
 
 

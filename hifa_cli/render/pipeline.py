@@ -13,12 +13,12 @@ from typing import Any
 
 from hifa_cli import __version__
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import READ_SUFFIXES
 from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.backend import choose
 from hifa_cli.render.discover import Failure, MeshFile, find_meshes, mesh_digest
-from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
@@ -95,14 +95,14 @@ def meshes_of(places: Sequence[Path], split: str | None = None) -> tuple[list[Me
         The meshes, and what stands in the way of others.
 
     Raises:
-        HifaError: there are none.
+        HifaError: none exist.
     """
     for place in places:
         refuse_other(place, wanted="a mesh or a folder of meshes")
     found, failed = find_meshes(places)
     if not found and not failed:
         where = ", ".join(str(place) for place in places)
-        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(READ_SUFFIXES)}")
     if not found:
         raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
     return (found if split is None else _of_split(found, split, places)), failed
@@ -112,7 +112,7 @@ def _of_split(found: list[MeshFile], split: str, given: Sequence[Path]) -> list[
     """Return the meshes below a folder of that split.
 
     Raises:
-        HifaError: there are none.
+        HifaError: none exist.
     """
     splits = [place.split for place in places([tuple(mesh.id.split("/")[:-1]) for mesh in found])]
     kept = [mesh for mesh, own in zip(found, splits, strict=True) if own == split]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.config import PageConfig, ServeConfig
-from hifa_cli.data import MESH_SUFFIXES
+from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.query.parse import Box, Query, read_query
-from hifa_cli.query.retrieve import QueryEncoder, Ranking, Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryEncoder, QueryOptions, Ranking, encoder_for, rank
 from hifa_cli.runtime.progress import Reporter, current, reporting
 from hifa_cli.web.document import page_contents
 
@@ -72,7 +72,7 @@ class App:
         limits = {name: getattr(self.config, name) for name in ("most", "upload", "photos")}
         return {**self.facts, **limits}
 
-    def query(self, photos: Sequence[Photo], wanted: Wanted) -> dict[str, Any]:
+    def query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
         """Return the page's document for some photos.
 
         Args:
@@ -96,7 +96,7 @@ class App:
         except HifaError as error:  # who asks need not know where the gallery lies
             raise HifaError(str(error).replace(str(self.folder), self.folder.resolve().name)) from error
 
-    def _query(self, photos: Sequence[Photo], wanted: Wanted) -> dict[str, Any]:
+    def _query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             with self.lock:
@@ -111,20 +111,22 @@ class App:
         """Return the file of a shape's mesh.
 
         Raises:
-            HifaError: there is no such shape, the gallery knows no mesh of it, or the mesh is gone.
+            HifaError: no such shape exists, the gallery knows no mesh of it, or the mesh is gone.
         """
         gallery = self.gallery
         row = next((row for row, name in enumerate(gallery.ids) if name == shape), None)
         if row is None:
             raise HifaError(f"the gallery has no shape '{shape}': search again, it may have changed")
         source = gallery.source(row)
-        if source is None or source.suffix.lower() not in MESH_SUFFIXES:
+        if source is None or not is_mesh(source):
             raise HifaError(f"the gallery knows no mesh of '{shape}': build it from meshes")
         if not source.is_file():
             raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
         return source
 
-    def _rank(self, folder: Path, photos: Sequence[Photo], wanted: Wanted) -> tuple[list[Ranking], list[str]]:
+    def _rank(
+        self, folder: Path, photos: Sequence[Photo], wanted: QueryOptions
+    ) -> tuple[list[Ranking], list[str]]:
         kept, failed = _queries(folder, photos)
         warnings = _Warnings()
         if photos and not kept:

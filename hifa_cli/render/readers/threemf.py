@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+from hifa_cli.render import validate
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.parsing import Bytes, numbers_of
 from hifa_cli.render.readers.parts import Parts
@@ -38,6 +39,7 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     Raises:
         HifaError: it is not a 3MF package, is damaged, or a part of it cannot be drawn.
     """
+    validate.check_package(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return Package(archive).built()
@@ -118,7 +120,7 @@ class Package:
             content = lifted(self.archive.read(self._names[name]), self._mark, self._tables)
             root = parsed(content, ".3mf")
             if name_of(root) != "model":
-                raise HifaError(f"cannot be read as .3mf: '{name[:80]}' is no model, or is encrypted")
+                raise HifaError(f"cannot be read as .3mf: '{name[:80]}' is not a model, or is encrypted")
             self._models[name] = root
             for resources in children(root, "resources"):
                 for thing in children(resources, "object"):
