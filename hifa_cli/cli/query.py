@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from hifa_cli.query.retrieve import Match, Ranking
 
 RANK, WRITE = "What is ranked", "Files to look at"
-METRICS = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
 COLUMNS = ("query", "rank", "shape", "class", "score", "likelihood", "view", "azimuth", "elevation", "source")
 
 
@@ -82,7 +81,7 @@ def query(
         Find,
         typer.Option(
             help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
-            "trained model or with --ranking paper know one order only.",
+            "model that was trained as in the paper, or with --ranking paper, know one order only.",
             rich_help_panel=RANK,
         ),
     ] = "both",
@@ -318,8 +317,9 @@ def _direction(match: "Match") -> str:
 
 
 def _metrics_table(metrics: dict[str, Any]) -> Any:
+    from hifa_cli.evaluation.metrics import SHOWN
     from hifa_cli.viz.tables import Row, Table, to_terminal
 
     title = f"{metrics['queries']} queries whose class is known"
-    row = Row("all", {name: float(metrics[name]) for name in METRICS})
-    return to_terminal(Table("queries", METRICS, (row,), title=title))
+    row = Row("all", {name: float(metrics[name]) for name in SHOWN})
+    return to_terminal(Table("queries", SHOWN, (row,), title=title))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from hifa_cli.cli import terminal
 from hifa_cli.cli.terminal import TerminalReporter
+from hifa_cli.evaluation.metrics import SHOWN
 from hifa_cli.query.retrieve import Match, Ranking
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.progress import reporting
@@ -60,8 +61,8 @@ def test_a_ranking_is_whole_at_every_width(width: int) -> None:
     text = shown(width, query._table(Ranking("a.jpg", matches)))
     for whole in ("999", "0.986", "-0.012", "330°", "rank", "score", "seen from"):
         assert whole in text
-    metrics = {"queries": 1234, **dict.fromkeys(query.METRICS, 0.12345)}
-    assert shown(width, query._metrics_table(metrics)).count("0.123") == len(query.METRICS)
+    metrics = {"queries": 1234, **dict.fromkeys(SHOWN, 0.12345)}
+    assert shown(width, query._metrics_table(metrics)).count("0.123") == len(SHOWN)
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
