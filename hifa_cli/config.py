@@ -30,6 +30,7 @@ class RenderConfig:
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape
     renderer: Renderer = "auto"
+    layout: str = "auto"  # of the data set that the meshes are (data/layouts)
     timeout: float = 300.0  # seconds a mesh may take before it is given up
     memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 
@@ -160,6 +161,7 @@ class TrainConfig:
     validation: float = 0.0  # share of the photos held out of training, to be classified while it runs
     validate_every: int = 100  # steps
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
+    own: str = ""  # settings of a user's own method (its class ``Settings``), as JSON
 
 
 DEFAULT_RECIPE: tuple[str, Preset] = ("hifa-l", "propagated")  # method and preset of 'hifa train' by itself

@@ -7,16 +7,19 @@ import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    EXPORTS,
     AcceptLicence,
     Config,
     Device,
     Features,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Threads,
     Verbose,
     out_option,
+    refuse_ending,
 )
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import TrainConfig
@@ -77,6 +80,7 @@ def export(
             autocompletion=completion.splits,
         ),
     ] = None,
+    layout: LayoutName = "auto",
     feature_cache: Features = None,
     size: Annotated[
         int,
@@ -100,6 +104,7 @@ def export(
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):
         raise typer.BadParameter("--model has its own backbone and weights: leave one out")
+    refuse_ending(out, "--out", EXPORTS)
     from hifa_cli.data import find_images, find_shapes
     from hifa_cli.embeddings.extract import export as stage
     from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
@@ -112,8 +117,8 @@ def export(
     with sole_output(out):
         if out.exists() and not force:
             raise HifaError(f"{out} exists: choose another --out or give --force")
-        photos = find_images(images, split=split) if images else None
-        views = find_shapes(shapes, split=split) if shapes else None
+        photos = find_images(images, split=split, layout=layout) if images else None
+        views = find_shapes(shapes, split=split, layout=layout) if shapes else None
         for found in (photos, views):
             if found is not None:
                 found.report()

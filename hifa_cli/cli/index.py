@@ -15,6 +15,7 @@ from hifa_cli.cli.options import (
     Device,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Strict,
     Threads,
@@ -156,6 +157,7 @@ def index(
             rich_help_panel=DRAW,
         ),
     ] = False,
+    layout: LayoutName = "auto",
     up: Ups = None,
     up_list: UpList = None,
     ranking: Annotated[
@@ -220,8 +222,8 @@ def index(
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
-    elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
-    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
+    elevation = RIGS[rig or ("paper" if as_paper or _as_paper_trained(model, backbone) else "eye")]
+    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation, layout=layout)
     if sources:
         with scratch:
             report = build.build_gallery(
@@ -250,6 +252,16 @@ def index(
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model))
     _say({"out": str(out), **gallery_update.joined(changes)}, as_json=as_json, strict=strict)
+
+
+def _as_paper_trained(model: Path | None, backbone: str | None) -> bool:
+    """Whether shapes of a model are drawn and ranked as the paper does: one without a fused descriptor."""
+    if model is None or backbone is not None:
+        return False
+    from hifa_cli.models.about import read_about
+
+    network = read_about(model).get("model")
+    return not isinstance(network, dict) or network.get("descriptor") != "fused"
 
 
 def _backbone(
@@ -332,10 +344,11 @@ def _look(out: Path, *, stats: bool, as_json: bool) -> None:
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
     from rich.text import Text
 
-    facts = Table(show_header=False)
+    from hifa_cli.viz.tables import listing
+
+    facts = listing("fact", "value", headed=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
         facts.add_row(key, Text(plain(str(found[key]))))
     if found["effort"]:
@@ -343,10 +356,10 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")
     for name, size in found["bytes"].items():
         facts.add_row(f"{name} on disk", f"{size / 1e6:.1f} MB")
-    origins = Table("kind", "source", "shapes")
+    origins = listing("kind", "source", "shapes", numbers=("shapes",))
     for origin in found["origins"]:
         origins.add_row(origin["kind"], Text(plain(origin["path"])), str(origin["shapes"]))
-    classes = Table("class", "shapes")
+    classes = listing("class", "shapes", numbers=("shapes",))
     for name, count in found["classes"].items():
         classes.add_row(Text(plain(name)), str(count))
     return [facts, origins, classes] if found["classes"] else [facts, origins]

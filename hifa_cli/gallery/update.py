@@ -198,7 +198,7 @@ def _changed(
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
-                    offered=moved or {})  # fmt: skip
+                    offered=moved or {}, taught=old.taught)  # fmt: skip
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
@@ -215,7 +215,9 @@ def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
         origin = old.origin(row)
         if origin.get("views") and old.ids[row] not in left and old.paths[row]:
             views = folder / VIEWS / str(origin["views"])
-            place = views / Path(old.paths[row]).with_suffix("")
+            place = views / old.ids[row]
+            if not place.is_dir():  # before 0.2.0, and of names that are not composed Unicode
+                place = views / Path(old.paths[row]).with_suffix("")
             if views.resolve() in place.resolve().parents:
                 shutil.rmtree(place, ignore_errors=True)
 

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
 from hifa_cli.models.lite import packaged_lite0
 from hifa_cli.models.network import Network, TimmTrunk, Trunk, timm_model
+from hifa_cli.runtime import progress
 
 State = dict[str, Tensor]
 
@@ -62,8 +64,8 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     Raises:
         HifaError: the weights cannot be had here or do not fit; says where to put a file.
     """
-    if weights == "imagenet":
-        licence_note(backbone_of(backbone))
+    if weights == "imagenet" and (said := licence_note(backbone_of(backbone))):
+        _say_once(said)
     if weights != "imagenet":
         path = Path(weights)
         _load_file(network, weights_in(path, backbone) if path.is_dir() else path)
@@ -110,6 +112,12 @@ def weights_in(folder: Path, backbone: str) -> Path:
     if found is None:
         raise HifaError(f"no weights of {backbone} in {folder}: put one of {', '.join(names)} there")
     return found
+
+
+@cache
+def _say_once(note: str) -> None:
+    """Report a licence once in a process, however many networks are built."""
+    progress.note(note)
 
 
 def read_weights(path: Path) -> State:
@@ -196,9 +204,8 @@ def _load_timm(trunk: Trunk, backbone: str, size: int) -> None:
         with _hub():
             loaded = timm_model(row, size, pretrained=True)
     except Exception as error:  # the hub raises many kinds, none of them documented
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HifaError(
-            f"cannot download {backbone}'s weights ({reason[:120].strip()}); fetch them elsewhere and pass "
+            f"cannot download {backbone}'s weights: the model hub cannot be reached or lacks them; pass "
             f"--weights FILE, or --weights FOLDER with {' or '.join(expected_files(backbone)[:3])} in it"
         ) from error
     trunk.net.load_state_dict(loaded.state_dict())

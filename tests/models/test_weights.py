@@ -98,7 +98,7 @@ def test_without_a_network_one_line_says_what_to_fetch(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     start = time.perf_counter()
     with pytest.raises(
-        HifaError, match=r"cannot download dinov2-small's weights .* --weights FOLDER"
+        HifaError, match=r"cannot download dinov2-small's weights.* --weights FOLDER"
     ) as caught:
         frozen_encoder(CPU, untrained("dinov2-small", 224), "imagenet")
     assert "vit_small_patch14_dinov2.lvd142m.safetensors" in str(caught.value)
