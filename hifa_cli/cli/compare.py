@@ -19,6 +19,7 @@ from hifa_cli.cli.options import (
     Quiet,
     Verbose,
     out_option,
+    set_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
@@ -96,10 +97,8 @@ def compare(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other number of the run, e.g. momentum=0.8. Repeatable.",
+        set_option(
+            "Any other number of the run, e.g. momentum=0.8. Repeatable.",
             show_default=_BY_PRESET,
             rich_help_panel=EVERY_ROW,
         ),
@@ -218,7 +217,7 @@ def _settings(
     context: typer.Context, preset: Preset | None, given: dict[str, Any], assignments: Sequence[str]
 ) -> TrainConfig:
     """The settings of every row: preset, then [train] of --config, then flags, then --set."""
-    from hifa_cli.settings import pairs, typed
+    from hifa_cli.settings import SEALED, pairs, typed
 
     table = dict(context.meta.get(TABLES, {}).get("train", {}))
     preset = preset or table.get("preset", TrainConfig.preset)
@@ -231,9 +230,9 @@ def _settings(
     }
     try:
         chosen = {
-            **typed(TrainConfig, {**known, **dict(pairs(table.get("assignments") or []))}),
+            **typed(TrainConfig, {**known, **dict(pairs(table.get("assignments") or []))}, sealed=("own",)),
             **{name: value for name, value in given.items() if value is not None},
-            **typed(TrainConfig, dict(pairs(assignments)), sealed=("method", "preset")),
+            **typed(TrainConfig, dict(pairs(assignments)), sealed=SEALED),
         }
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -176,14 +176,13 @@ def evaluate(
     _print_tables(tables, form, out)
 
 
-_PAPER = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
-
-
 def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, ...]:
-    """The metrics to show: as asked, else the paper's six on a terminal, and all in a file."""
+    """The metrics to show: as asked, else the table's shown ones on a terminal, and all in a file."""
     known = tuple(scores.values())
+    from hifa_cli.evaluation.metrics import SHOWN
+
     if metrics is None:
-        return _PAPER if form == "table" else known
+        return SHOWN if form == "table" else known
     if metrics == "all":
         return known
     wanted = tuple(name.strip() for name in metrics.split(","))

@@ -79,7 +79,7 @@ def query(
         Find,
         typer.Option(
             help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
-            "trained model or with --ranking paper know one order only.",
+            "model that was trained as in the paper, or with --ranking paper, know one order only.",
             rich_help_panel=RANK,
         ),
     ] = "both",
@@ -318,7 +318,8 @@ def _direction(match: "Match") -> str:
 def _metrics_table(metrics: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    names = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
-    table = Table(*names, title=f"{metrics['queries']} queries whose class is known")
-    table.add_row(*(f"{metrics[name]:.3f}" for name in names))
+    from hifa_cli.evaluation.metrics import SHOWN
+
+    table = Table(*SHOWN, title=f"{metrics['queries']} queries whose class is known")
+    table.add_row(*(f"{metrics[name]:.3f}" for name in SHOWN))
     return table
