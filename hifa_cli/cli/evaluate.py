@@ -98,7 +98,11 @@ def evaluate(
     form: Annotated[Format, typer.Option("--format", help="How to print.", rich_help_panel=FORM)] = "table",
     out: Annotated[
         Path | None,
-        out_option("Write to a file what would be printed.", show_default="stdout", rich_help_panel=FORM),
+        out_option(
+            "Write to a file what would be printed; .json, .csv, .md and .tex say the form.",
+            show_default="stdout",
+            rich_help_panel=FORM,
+        ),
     ] = None,
     seed: Seed = 0,
     as_csv: Annotated[
@@ -116,7 +120,7 @@ def evaluate(
     unlabelled = [one.strip() for one in (unlabelled_classes or "").split(",") if one.strip()]
     if unlabelled and against:
         raise typer.BadParameter("--unlabelled-classes and --against do not go together: leave one out")
-    form = "json" if as_json else "csv" if as_csv else form
+    form = _form("json" if as_json else "csv" if as_csv else form, out)
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.evaluation.bootstrap import confidence, significance
@@ -146,6 +150,7 @@ def evaluate(
             progress.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
         return scores
 
+    rival = scored(against) if against else None
     names = _names(exports)
     if unlabelled:
         parts = [(path, part) for path in exports for part in apart(opened(path), unlabelled, str(path))]
@@ -155,7 +160,6 @@ def evaluate(
     else:
         results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
-    rival = scored(against) if against else None
     found = _instances(exports, opened, pairs)
     differences = (
         [significance(one, rival, resamples=resamples, seed=seed) for one in results] if rival else None
@@ -174,6 +178,21 @@ def evaluate(
     if found:
         tables.append(_instance_table(names, found))
     _print_tables(tables, form, out)
+
+
+_ENDINGS: dict[str, Format] = {
+    ".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".tex": "latex",
+}  # fmt: skip
+
+
+def _form(form: Format, out: Path | None) -> Format:
+    """Return the form of the output: that of the file's ending where none is asked for."""
+    told = _ENDINGS.get(out.suffix.lower()) if out is not None else None
+    if told is None or form == told:
+        return form
+    if form == "table":
+        return told
+    raise typer.BadParameter(f"--out: {out} is no place for {form}: end it otherwise, or leave {form} out")
 
 
 def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, ...]:

@@ -159,9 +159,9 @@ def _load_timm(trunk: Trunk, backbone: str, size: int) -> None:
     try:
         loaded = timm_model(backbone_of(backbone), size, pretrained=True)
     except Exception as error:  # the hub raises many kinds, none of them documented
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HifaError(
-            f"cannot download {backbone}'s weights ({reason[:120]}); pass --weights FILE or --weights none"
+            f"cannot download {backbone}'s weights: the model hub cannot be reached or lacks them; "
+            "pass --weights FILE or --weights none"
         ) from error
     trunk.net.load_state_dict(loaded.state_dict())
 
