@@ -23,8 +23,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, rig in (("box", "eye"), ("rod", "paper")):
         for number in (1, 2):
             write_mesh(root / kind / kind / f"{number}.off", number, kind=kind)
-        words = ("--rig", rig, "--workers", 1)
-        assert hifa("render", root / kind, "--out", root / f"{kind}-views", *words)[0] == 0
+        out = root / f"{kind}-views"
+        assert hifa("render", root / kind, "--out", out, "--rig", rig, "--workers", 1)[0] == 0
     words = ("--model", root / "run", "--device", "cpu")
     code, _, err = hifa("index", root / "box-views", "--out", root / "gallery", *words)
     assert code == 0, err
