@@ -45,7 +45,9 @@ def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -
     values = {}
     for key, text in texts.items():
         if key not in known:
-            raise ValueError(f"unknown setting '{key}'; known are {', '.join(known)}")
+            near = difflib.get_close_matches(key, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"the setting '{key}' does not exist; {hint}")
         values[key] = _value(key, text, hints[key])
     return values
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
@@ -336,7 +335,9 @@ def _show_estimate(
     if as_json:
         print_json(document)
         return
-    table = Table("what", "measured on this machine", box=None)
+    from hifa_cli.viz.tables import listing
+
+    table = listing("what", "measured here", numbers=("measured here",))
     for name, count in estimate.parameters.items():
         table.add_row(f"parameters: {name}", f"{count:,}")
     table.add_row("pictures a step", f"{estimate.pictures_a_step:,}")
