@@ -28,7 +28,8 @@ from torchvision import transforms
 
 from hifa_cli.config import TrainConfig
 from hifa_cli.data import find_images, find_shapes
-from hifa_cli.data.loader import CachedSteps, PixelSteps, ahead
+from hifa_cli.data.loader import CachedSteps, PixelSteps
+from hifa_cli.data.reading import ahead
 from hifa_cli.embeddings.feature_cache import gather_features, look
 from hifa_cli.models.network import Critic, Network, TrunkFeatures
 from hifa_cli.training.optim import Stepper

@@ -299,7 +299,7 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
         if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
             model = mine
     encoder = open_encoder(model, device)
-    if encoder.config.tells_domains:  # its graph is of photos alone
+    if not encoder.knows_shapes:  # a graph of photos alone
         import torch
 
         from hifa_cli.embeddings.extract import load_encoder

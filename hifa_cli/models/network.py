@@ -325,17 +325,19 @@ class Network(nn.Module):
         if self.config.descriptor == "embedding":
             return found.views, found.pooled
         views = self.untrained(looked.high, domain)
-        inside = self.inside(looked.high) if domain == "images" else torch.ones_like(views[..., :1])
+        inside = self.inside(looked.high) if domain == "images" else None
         return (
             self._fused(found.views, views, inside),
-            self._fused(found.pooled, views.mean(dim=1), inside.amax(dim=1)),
+            self._fused(found.pooled, views.mean(dim=1), None if inside is None else inside.amax(dim=1)),
         )
 
-    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor) -> Tensor:
+    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor | None) -> Tensor:
         scores = self.classifier(embeddings).float().softmax(dim=-1).sqrt()
         unit = nn.functional.normalize
         trained = torch.cat((unit(embeddings.float(), dim=-1), scores), dim=-1)
-        return torch.cat((trained * inside, unit(untrained, dim=-1)), dim=-1)
+        if inside is not None:
+            trained = trained * inside
+        return torch.cat((trained, unit(untrained, dim=-1)), dim=-1)
 
     def untrained(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, f) unit vectors of the trunk alone; a photo's with what ImageNet sees."""

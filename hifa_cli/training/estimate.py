@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps, ahead
+from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps
+from hifa_cli.data.reading import ahead
 from hifa_cli.embeddings.feature_cache import gather_features, look
 from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.training.optim import Stepper

@@ -155,7 +155,10 @@ def feeds(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Vali
 
     def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
-        each = look(network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache)
+        each = look(
+            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache,
+            frozen=config.freeze != "none",
+        )  # fmt: skip
         return gather_features(each, items)
 
     def classified() -> tuple[TrunkFeatures, Tensor]:
