@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
 from hifa_cli.runtime import progress
@@ -14,32 +14,66 @@ from hifa_cli.runtime import progress
 Shallow = Literal["jgsa", "meda"]
 _OWN = ", ".join(f"{name} {count}" for name, count in ADAPT_DIMENSIONS.items())
 _DEFAULT = AdaptConfig()
+SETTINGS = "Settings of the method"
 
 
 def adapt(
     export: Annotated[Path, typer.Argument(metavar="TEST.h5", help="Embeddings to adapt ('hifa export').")],
-    out: Annotated[Path, typer.Option(help="The adapted embeddings, of the same schema.")],
+    out: Annotated[Path, out_option("The adapted embeddings, of the same schema.")],
     fit: Annotated[
         Path | None,
-        typer.Option(metavar="TRAIN.h5", help="Photos with labels and shapes; shapes' labels are not read."),
+        typer.Option(
+            metavar="TRAIN.h5",
+            help="Photos with labels and shapes; shapes' labels are not read.",
+            show_default="none; give it or --fitted",
+        ),
     ] = None,
     method: Annotated[Shallow, typer.Option(help="The shallow method.")] = _DEFAULT.method,
-    maps: Annotated[Path | None, typer.Option(help="Keep what was fitted, for other embeddings.")] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MAPS.npz",
+            help="Keep what was fitted, for other embeddings.",
+            show_default="it is not kept",
+        ),
+    ] = None,
     fitted: Annotated[
-        Path | None, typer.Option(metavar="MAPS", help="Use what --maps kept instead of fitting.")
+        Path | None,
+        typer.Option(
+            metavar="MAPS.npz",
+            help="Use what --maps kept instead of fitting.",
+            show_default="none; give it or --fit",
+        ),
     ] = None,
     dimension: Annotated[
-        int, typer.Option(min=0, help=f"Of the common subspace; 0 is the method's own ({_OWN}).")
+        int,
+        typer.Option(
+            min=0,
+            help=f"Of the common subspace; 0 is the method's own ({_OWN}).",
+            rich_help_panel=SETTINGS,
+        ),
     ] = _DEFAULT.dimension,
     iterations: Annotated[
-        int, typer.Option(min=1, help="Rounds of guessing the shapes' classes.")
+        int,
+        typer.Option(min=1, help="Rounds of guessing the shapes' classes.", rich_help_panel=SETTINGS),
     ] = _DEFAULT.iterations,
     landmarks: Annotated[
-        int, typer.Option(min=0, help="MEDA: so many points instead of the whole kernel; 0 is all.")
+        int,
+        typer.Option(
+            min=0,
+            help="MEDA: so many points instead of the whole kernel; 0 is all.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = _DEFAULT.landmarks,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. rho=0.5 or alpha=2."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting, e.g. rho=0.5 or alpha=2. Repeatable.",
+            show_default="as docs/methods.md says",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
     seed: Seed = _DEFAULT.seed,
     as_json: Json = False,
@@ -48,10 +82,7 @@ def adapt(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Adapt embeddings: JGSA or MEDA, fitted on labelled photos and unlabelled shapes.
-
-    [dim]hifa adapt test.h5 --fit train.h5 --method jgsa --out jgsa.h5[/]
-    """
+    """Adapt embeddings: JGSA or MEDA, fitted on labelled photos and unlabelled shapes."""
     if (fit is None) == (fitted is None):
         raise typer.BadParameter("give one of --fit TRAIN.h5 and --fitted MAPS")
     if fitted is not None and maps is not None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Force, Json, Quiet, Verbose
+from hifa_cli.cli.help import Verb, VerbGroup, described
+from hifa_cli.cli.options import SAY, Force, Json, Quiet, Verbose, Workers, out_option
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.runtime import progress
 
@@ -14,30 +15,36 @@ if TYPE_CHECKING:
     from hifa_cli.data.checks import Check, Holding
     from hifa_cli.viz.tables import Table
 
-data = typer.Typer(name="data", no_args_is_help=True, help="Look at folders of photos, views and meshes.")
+data = typer.Typer(
+    name="data", cls=VerbGroup, no_args_is_help=True, help="Look at folders of photos, views and meshes."
+)
 _SHOWN = 20  # problems that are printed one by one
 
 
-@data.command(no_args_is_help=True)
+@data.command(cls=Verb, no_args_is_help=True)
+@described
 def check(
     path: Annotated[Path, typer.Argument(help="Folder of photos, views or meshes, a benchmark, or a list.")],
     kind: Annotated[
         Literal["images", "shapes", "meshes"] | None,
-        typer.Option("--as", help="Take it for photos, views or meshes; told from the names if left out."),
+        typer.Option(
+            "--as",
+            help="Take it for photos, views or meshes.",
+            show_default="told from the names of its files",
+        ),
     ] = None,
     names_only: Annotated[
         bool, typer.Option("--names-only", help="Do not open the pictures and meshes.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where anything is wrong.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Threads and processes that read; 0: one a core.")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 where anything is wrong.", rich_help_panel=SAY)
+    ] = False,
+    workers: Workers = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say what a folder is, what it holds of each class and split, and what is wrong with it.
-
-    [dim]hifa data check MI3DOR/view/test[/]
-    """
+    """Say what a folder is, what it holds of each class and split, and what is wrong with it."""
     from hifa_cli.data.checks import check as look
     from hifa_cli.runtime.threads import allowed
 
@@ -92,20 +99,18 @@ def _table(one: "Holding") -> "Table":
     return Table("class", tuple(split or "items" for split in splits), tuple(rows), title=title)
 
 
-@data.command(no_args_is_help=True)
+@data.command(cls=Verb, no_args_is_help=True)
+@described
 def modelnet(
     path: Annotated[Path, typer.Argument(help="The unpacked ModelNet40.")],
-    out: Annotated[Path, typer.Option(help="Folder to make: OUT/train/<class>/*.off, OUT/test/…")],
+    out: Annotated[Path, out_option("Folder to make: OUT/train/<class>/*.off, OUT/test/…")],
     copy: Annotated[bool, typer.Option("--copy", help="Copy the meshes rather than link them.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     force: Force = False,
 ) -> None:
-    """Lay out shapes like MI3DOR-2's from ModelNet40: the first 80 train and 20 test meshes a class.
-
-    [dim]hifa data modelnet ModelNet40 --out mi3dor2 && hifa render mi3dor2 --out views[/]
-    """
+    """Lay out shapes like MI3DOR-2's from ModelNet40: the first 80 train and 20 test meshes a class."""
     from hifa_cli.data.mi3dor import PUBLISHED
     from hifa_cli.data.modelnet import lay_out
     from hifa_cli.errors import HifaError

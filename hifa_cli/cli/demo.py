@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose, Workers, out_option
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DemoConfig, WorldConfig
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("hifa-demo"),
+    out: Annotated[Path, out_option("Folder for everything that the demo makes.")] = Path("hifa-demo"),
     small: Annotated[
         bool, typer.Option("--small", help="A tiny world and a few steps: shows that all works, no more.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: all cores.")] = None,
+    workers: Workers = 0,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -28,8 +28,6 @@ def demo(
     config: Config = None,
 ) -> None:
     """Do the whole job, offline, on a world made on the spot: minutes on two cores.
-
-    [dim]hifa demo[/]
 
     Makes shapes and photos of ten kinds, renders, trains HIFA and the source-only network, exports,
     indexes, queries, evaluates. Interrupted, it goes on where it stopped.

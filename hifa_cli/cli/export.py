@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
     AcceptLicence,
     Config,
@@ -15,6 +16,7 @@ from hifa_cli.cli.options import (
     Quiet,
     Threads,
     Verbose,
+    out_option,
 )
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import TrainConfig
@@ -24,27 +26,69 @@ if TYPE_CHECKING:
     from hifa_cli.data import Collection
     from hifa_cli.embeddings.io import Export
 
+FROZEN = "Without a trained model"
+
 
 def export(
-    out: Annotated[Path, typer.Option(help="HDF5 file to write.")],
+    out: Annotated[Path, out_option("HDF5 file to write.")],
     model: Annotated[
-        Path | None, typer.Option(help="Run of 'hifa train'. Default: the pretrained encoder, untrained.")
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Run of 'hifa train'.", show_default="the pretrained encoder, untrained"
+        ),
     ] = None,
     method: Annotated[
-        Literal["frozen"] | None, typer.Option(help="frozen: a pretrained backbone, untrained; the default.")
+        Literal["frozen"] | None,
+        typer.Option(
+            help="frozen: a pretrained backbone, untrained.",
+            show_default="frozen without --model",
+            rich_help_panel=FROZEN,
+        ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Of a frozen encoder: alexnet or any timm model by name.")
+        str | None,
+        typer.Option(
+            help="alexnet, dinov2-small, torchvision/NAME or any timm model by name.",
+            show_default=TrainConfig.backbone,
+            autocompletion=completion.backbones,
+            rich_help_panel=FROZEN,
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Of a frozen encoder: imagenet, none, or a file of weights.")
+        str | None,
+        typer.Option(
+            help="imagenet (downloaded where it is not installed), none, or a file.",
+            show_default=TrainConfig.weights,
+            autocompletion=completion.weights,
+            rich_help_panel=FROZEN,
+        ),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Photos: a folder a class, or none.")] = None,
-    shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
-    split: Annotated[str | None, typer.Option(help="Use only this split, e.g. test.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTOS", help="Photos: a folder a class, or all in one.", show_default="no photos"
+        ),
+    ] = None,
+    shapes: Annotated[
+        Path | None,
+        typer.Option(metavar="VIEWS", help="Rendered shapes ('hifa render').", show_default="no shapes"),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only this split, e.g. test.",
+            show_default="all there is",
+            autocompletion=completion.splits,
+        ),
+    ] = None,
     feature_cache: Features = None,
     size: Annotated[
-        int, typer.Option(min=0, help="Pixels a side that a frozen backbone sees; 0: as in its pretraining.")
+        int,
+        typer.Option(
+            min=0,
+            help="Pixels a side that the backbone sees; 0: as in its pretraining.",
+            rich_help_panel=FROZEN,
+        ),
     ] = 0,
     accept_licence: AcceptLicence = False,
     threads: Threads = None,
@@ -55,10 +99,7 @@ def export(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Embed photos and shapes into an HDF5 file.
-
-    [dim]hifa export --model run --images photos --shapes views --out test.h5[/]
-    """
+    """Embed photos and shapes into an HDF5 file."""
     if images is None and shapes is None:
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):

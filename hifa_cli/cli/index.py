@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    DRAW,
     AcceptLicence,
     Config,
     Device,
@@ -19,32 +21,63 @@ from hifa_cli.cli.options import (
     UpList,
     Ups,
     Verbose,
+    Workers,
     chosen_up,
 )
 from hifa_cli.cli.terminal import plain, print_json, print_result, start_reporting
-from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig
+from hifa_cli.config import RIGS, IndexConfig, ModelConfig, RankingConfig, RenderConfig
 from hifa_cli.runtime import progress
 
 CHANGES, LOOKS = "Change a gallery", "Look it over"
+ENCODER, SEARCH = "Encoder", "How it is ranked and searched"
 
 
 def index(
-    out: Annotated[Path, typer.Option("--out", "--gallery", "-g", help="Folder of the gallery.")],
-    source: Annotated[
-        Path | None,
+    sources: Annotated[
+        list[Path] | None,
         typer.Argument(
-            help="An export (HDF5), a folder of rendered views, or a folder of meshes.", show_default=False
+            metavar="SOURCE…",
+            help="Meshes (files or folders), folders of rendered views, exports (HDF5); several make one "
+            "gallery. To change or look over a gallery: the gallery, unless --out names it.",
+            show_default="none, where --out is changed or looked over",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            "--gallery",
+            "-g",
+            metavar="GALLERY",
+            help="Folder of the gallery.",
+            show_default="to change or look one over: the argument",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only this split of views or meshes, e.g. test.",
+            show_default="all there is",
+            autocompletion=completion.splits,
         ),
     ] = None,
     add: Annotated[
         list[Path] | None,
-        typer.Option(metavar="SOURCE", help="Add the shapes of SOURCE. Repeatable.", rich_help_panel=CHANGES),
+        typer.Option(
+            metavar="SOURCE",
+            help="Add the shapes of SOURCE. Repeatable.",
+            show_default="nothing",
+            rich_help_panel=CHANGES,
+        ),
     ] = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ID|PATTERN",
             help="Remove shapes by id or pattern, e.g. 'chair/*'. Repeatable.",
+            show_default="nothing",
+            autocompletion=completion.shapes,
             rich_help_panel=CHANGES,
         ),
     ] = None,
@@ -52,7 +85,7 @@ def index(
         bool,
         typer.Option(
             "--update",
-            help="Follow the sources: new, changed and vanished shapes; the rest is left as it is.",
+            help="Follow the sources: new, changed, renamed and vanished shapes; the rest is left as it is.",
             rich_help_panel=CHANGES,
         ),
     ] = False,
@@ -61,6 +94,7 @@ def index(
         typer.Option(
             metavar="OLD=NEW",
             help="Say where a source that was moved lies now. Repeatable.",
+            show_default="nothing",
             rich_help_panel=CHANGES,
         ),
     ] = None,
@@ -73,78 +107,105 @@ def index(
     ] = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
+        typer.Option(
+            metavar="RUN",
+            help="Run of 'hifa train'.",
+            show_default="the export's, or the pretrained encoder",
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model."),
+        typer.Option(
+            help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model.",
+            show_default=ModelConfig.backbone,
+            autocompletion=completion.backbones,
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Of --backbone: imagenet (downloaded), none, or a file.")
+        str | None,
+        typer.Option(
+            help="Of --backbone: imagenet (downloaded), none, or a file.",
+            show_default="imagenet",
+            autocompletion=completion.weights,
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     size: Annotated[
-        int, typer.Option(min=0, help="Pixels a side that --backbone sees; 0: as in its pretraining.")
-    ] = 0,
-    accept_licence: AcceptLicence = False,
-    split: Annotated[
-        str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")
-    ] = None,
-    factory: Annotated[
-        str, typer.Option(help="FAISS factory string; auto goes by size.")
-    ] = IndexConfig.factory,
-    recall: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Of the ten nearest, that an inexact search is tuned to."),
-    ] = IndexConfig.recall,
-    views: Annotated[
-        Literal["auto", "keep", "drop"],
-        typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
-    ] = IndexConfig.views,
-    ranking: Annotated[
-        Literal["default", "paper"],
+        int,
         typer.Option(
-            help="How photos rank the shapes of the pretrained encoder: default, or as the paper's benchmark "
-            "does (views from 30°, the maximum over them, clamped cosines)."
+            min=0,
+            help="Pixels a side that --backbone sees; 0: as in its pretraining.",
+            rich_help_panel=ENCODER,
         ),
-    ] = "default",
+    ] = 0,
     rig: Annotated[
         Literal["eye", "paper"] | None,
         typer.Option(
-            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°). "
-            "Default: eye, or paper with --ranking paper or --model.",
-            show_default=False,
+            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°).",
+            show_default="eye; with --ranking paper or --model: paper",
+            rich_help_panel=DRAW,
         ),
     ] = None,
     keep_views: Annotated[
         bool,
         typer.Option(
-            "--keep-views", help="Keep the views of meshes as PNG files, too, in views/ of the gallery."
+            "--keep-views",
+            help="Keep the views of meshes as PNG files, too, in views/ of the gallery.",
+            rich_help_panel=DRAW,
         ),
     ] = False,
     up: Ups = None,
     up_list: UpList = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
-    ] = None,
+    ranking: Annotated[
+        Literal["default", "paper"],
+        typer.Option(
+            help="How photos rank the shapes of the pretrained encoder: default, or as the paper's benchmark "
+            "does (views from 30°, the maximum over them, clamped cosines).",
+            rich_help_panel=SEARCH,
+        ),
+    ] = "default",
+    factory: Annotated[
+        str,
+        typer.Option(help="FAISS factory string; auto goes by size.", rich_help_panel=SEARCH),
+    ] = IndexConfig.factory,
+    recall: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Of the ten nearest, that an inexact search is tuned to.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = IndexConfig.recall,
+    views: Annotated[
+        Literal["auto", "keep", "drop"],
+        typer.Option(
+            help="Each view's own vector, which tells the direction; auto goes by size.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = IndexConfig.views,
+    workers: Workers = 0,
     threads: Threads = None,
-    strict: Strict = False,
     device: Device = "auto",
+    accept_licence: AcceptLicence = False,
+    strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Make a gallery that photos can be held against, or change one.
-
-    [dim]hifa index meshes/ --out gallery[/]
-
-    [dim]hifa index --add more/ --remove 'old/*' --out gallery[/]
+    """Make a gallery that photos can be held against, or change one, or look it over.
 
     A folder of meshes is rendered, embedded and indexed in one go; given again, only what is new or has
     changed is rendered.
     """
-    _check_usage(source, add or relocate, remove, update=update, stats=stats, verify=verify)
+    sources, out = _places(
+        sources or [], out, changes=bool(add or remove or relocate or update or stats or verify)
+    )
+    _check_usage(sources, add or relocate, remove, update=update, stats=stats, verify=verify)
     start_reporting(quiet=quiet, verbose=verbose)
     if stats or verify:
         _look(out, stats=stats, as_json=as_json)
@@ -155,17 +216,17 @@ def index(
 
     scratch = ExitStack()
     if backbone is not None:
-        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model)
+        model = _backbone(scratch, backbone, size, weights or "imagenet", sources, model)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
     elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
     drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
-    if source is not None:
+    if sources:
         with scratch:
             report = build.build_gallery(
-                source, out, model=model, split=split, index_config=settings, render_config=drawn,
-                workers=workers, device=settled_device(device), force=force,
+                sources, out, model=model, split=split, index_config=settings, render_config=drawn,
+                workers=workers or None, device=settled_device(device), force=force,
                 ranking=None if as_paper else RankingConfig(), keep_views=keep_views,
             )  # fmt: skip
         _say({"out": str(out), **report}, as_json=as_json, strict=strict)
@@ -178,7 +239,7 @@ def index(
             if as_json:
                 print_json({"out": str(out), **done})
             return
-    work = build.Work(drawn, workers, settled_device(device), split, force, keep_views=keep_views)
+    work = build.Work(drawn, workers or None, settled_device(device), split, force, keep_views=keep_views)
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model))
@@ -190,10 +251,10 @@ def index(
 
 
 def _backbone(
-    scratch: ExitStack, name: str, size: int, weights: str, source: Path | None, model: Path | None,
-    ) -> Path:  # fmt: skip
+    scratch: ExitStack, name: str, size: int, weights: str, sources: list[Path], model: Path | None,
+) -> Path:  # fmt: skip
     """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
-    if source is None or model is not None:
+    if not sources or model is not None:
         raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
     from hifa_cli.embeddings.extract import save_backbone
 
@@ -205,11 +266,20 @@ def _backbone(
         raise
 
 
+def _places(sources: list[Path], out: Path | None, *, changes: bool) -> tuple[list[Path], Path]:
+    """Return the sources and the gallery, which the one argument may name where no source is wanted."""
+    if out is None and changes and len(sources) == 1:
+        return [], sources[0]
+    if out is None:
+        raise typer.BadParameter("which gallery? give --out GALLERY")
+    return sources, out
+
+
 def _check_usage(
-    source: Path | None, add: Any, remove: Any, *, update: bool, stats: bool, verify: bool
+    sources: list[Path], add: Any, remove: Any, *, update: bool, stats: bool, verify: bool
 ) -> None:
     changes, looks = bool(add or remove or update), stats or verify
-    if sum((source is not None, changes, looks)) != 1 or (stats and verify):
+    if sum((bool(sources), changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
             "give either a SOURCE, or changes (--update, --remove, --add, --relocate), or one of --stats and "
             "--verify"
@@ -227,7 +297,7 @@ def _say(report: dict[str, Any], *, as_json: bool, strict: bool) -> None:
 
 def _note(report: dict[str, Any]) -> None:
     if "added" in report:
-        counts = ("added", "changed", "removed", "unchanged")
+        counts = ("added", "changed", "renamed", "removed", "unchanged")
         progress.note(", ".join(f"{report[name]} {name}" for name in counts))
     if report["failed"]:
         progress.note(f"{len(report['failed'])} could not be taken; see the warnings")

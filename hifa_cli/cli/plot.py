@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
+from hifa_cli.cli import completion
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import PlotConfig
 from hifa_cli.runtime import progress
@@ -20,7 +21,9 @@ _DEFAULT = PlotConfig()
 
 def plot(
     exports: Annotated[list[Path], typer.Argument(metavar="EMB.h5…", help="Exports; several side by side.")],
-    out: Annotated[Path, typer.Option(help="Figure to write: .png, .pdf or .svg.")],
+    out: Annotated[
+        Path, out_option("Figure to write: .png, .pdf or .svg.", autocompletion=completion.figures)
+    ],
     kind: Annotated[
         Kind,
         typer.Option(
@@ -41,10 +44,7 @@ def plot(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Draw an export: t-SNE as in the paper's figure 3, precision–recall, confusion.
-
-    [dim]hifa plot hifa.h5 source-only.h5 --kind pr --out curves.pdf[/]
-    """
+    """Draw an export: t-SNE as in the paper's figure 3, precision–recall, confusion."""
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.viz.figures import FORMATS, save, style

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
+from hifa_cli.cli import completion
+from hifa_cli.cli.options import (
+    SAY,
+    Config,
+    Device,
+    Force,
+    Json,
+    Quiet,
+    Strict,
+    Threads,
+    Verbose,
+    gallery_option,
+)
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, start_reporting
 from hifa_cli.config import Find, IndexConfig
 from hifa_cli.runtime import progress
@@ -17,30 +29,48 @@ if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
     from hifa_cli.query.retrieve import Match, Ranking
 
+RANK, WRITE = "What is ranked", "Files to look at"
 COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
 
 
 def query(
-    gallery: Annotated[Path, typer.Option("--gallery", "-g", help="Folder of 'hifa index'.")],
+    gallery: Annotated[Path, gallery_option("Folder of 'hifa index'.")],
     images: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
             help="Photos, folders of photos, patterns ('*.jpg'), lists (@list.txt), meshes, or - for stdin.",
-            show_default=False,
+            show_default="none; give them, or --like",
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option(min=1, help="How many shapes to show for each query.")
+        int,
+        typer.Option(min=1, help="How many shapes to show for each query.", rich_help_panel=RANK),
     ] = IndexConfig.top,
     threshold: Annotated[
-        float, typer.Option(min=-1.0, max=1.0, help="Show only shapes of at least this score.")
+        float,
+        typer.Option(
+            min=-1.0, max=1.0, help="Show only shapes of at least this score.", rich_help_panel=RANK
+        ),
     ] = -1.0,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", help="Only shapes of this class. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Only shapes of this class. Repeatable.",
+            show_default="of all",
+            autocompletion=completion.classes,
+            rich_help_panel=RANK,
+        ),
     ] = None,
     crop: Annotated[
-        str | None, typer.Option(metavar="X,Y,W,H", help="Look at this part of each photo only (pixels).")
+        str | None,
+        typer.Option(
+            metavar="X,Y,W,H",
+            help="Look at this part of each photo only (pixels).",
+            show_default="the whole photo",
+        ),
     ] = None,
     fuse: Annotated[
         bool, typer.Option("--fuse", help="All photos show one object: rank once for all of them.")
@@ -49,26 +79,59 @@ def query(
         Find,
         typer.Option(
             help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
-            "trained model or with --ranking paper know one order only."
+            "trained model or with --ranking paper know one order only.",
+            rich_help_panel=RANK,
         ),
     ] = "both",
     like: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="More like this shape, with photos or without any. Repeatable."),
+        typer.Option(
+            metavar="ID",
+            help="More like this shape, with photos or without any. Repeatable.",
+            show_default="the photos alone",
+            autocompletion=completion.shapes,
+            rich_help_panel=RANK,
+        ),
     ] = None,
     unlike: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Less like this shape. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Less like this shape. Repeatable.",
+            show_default="none",
+            autocompletion=completion.shapes,
+            rich_help_panel=RANK,
+        ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run of 'hifa train', where the gallery holds no model.",
+            show_default="the gallery's model",
+        ),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Write a picture: queries down, ranked shapes across.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Write a picture: queries down, ranked shapes across.",
+            show_default="none is written",
+            rich_help_panel=WRITE,
+        ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page that works offline, the shapes turning in 3D.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page that works offline, the shapes turning in 3D.",
+            show_default="none is written",
+            rich_help_panel=WRITE,
+        ),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="A line a match on stdout.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="A line a match on stdout.", rich_help_panel=SAY)
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     strict: Strict = False,
@@ -78,12 +141,7 @@ def query(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Find the shapes nearest to photos.
-
-    [dim]hifa query photo.jpg -g gallery --top 5[/]
-
-    [dim]hifa query --like chair/12 --unlike chair/3 -g gallery[/]
-    """
+    """Find the shapes nearest to photos."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     if not images and not like:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hifa_cli.data.formats import is_mesh
 from hifa_cli.data.images import image_candidates
 from hifa_cli.data.items import Candidate, Problem
 from hifa_cli.data.lists import LIST_SUFFIXES, is_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
 from hifa_cli.data.pictures import read_picture
 from hifa_cli.data.shapes import shape_candidates, view_of
-from hifa_cli.data.tree import MESH_SUFFIXES, SPLITS, clean, existing_folder, is_picture, places, suffix, walk
+from hifa_cli.data.tree import SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.kinds import refuse_other
@@ -139,10 +140,10 @@ def _ignored(root: Path) -> Iterator[str]:
     """Yield the files below ``root`` of kinds that no verb reads."""
     if not root.is_dir():
         return
-    read = {*MESH_SUFFIXES, *LIST_SUFFIXES, *_COMPANIONS}
+    read = {*LIST_SUFFIXES, *_COMPANIONS}
     for folder in walk(root, []):
         for name in folder.files:
-            if not is_picture(name) and suffix(name) not in read:
+            if not is_picture(name) and not is_mesh(folder.path / name) and suffix(name) not in read:
                 yield str(folder.path / name)
 
 
@@ -170,7 +171,7 @@ def _domains(root: Path) -> list[Domain]:
         views.update((str(folder.path), view.shape) for name in names if (view := view_of(name)))
         marked[place.domain or ""] += len(names)
         pictures += len(names)
-        meshes += sum(suffix(name) in MESH_SUFFIXES for name in folder.files)
+        meshes += sum(is_mesh(folder.path / name) for name in folder.files)
     if marked["images"] or marked["shapes"]:
         kinds: list[Domain] = [one for one in ("images", "shapes") if marked[one]]
         return [*kinds, "meshes"] if meshes else kinds
@@ -200,7 +201,7 @@ def _mesh_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
         (folder, name)
         for folder in walk(existing_folder(root, "meshes"), problems)
         for name in folder.files
-        if suffix(name) in MESH_SUFFIXES
+        if is_mesh(folder.path / name)
     ]
     return [
         Candidate("/".join((*folder.parts, name)), place.class_name, place.split, (folder.path / name,))

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hifa_cli.data.formats import MESH_SUFFIXES, is_mesh
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
 from hifa_cli.data.labels import Lookup, class_of, label_lookup
 from hifa_cli.data.lists import Finder, Row, is_list, read_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES
 from hifa_cli.data.tree import (
-    MESH_SUFFIXES,
     Folder,
     checked_split,
     clean,
@@ -19,7 +19,6 @@ from hifa_cli.data.tree import (
     is_picture,
     places,
     stem,
-    suffix,
     walk,
 )
 from hifa_cli.errors import HifaError
@@ -135,7 +134,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Shape]:
         views = [(view, name) for name in pictures if (view := view_of(name)) is not None]
         shapes += _in_folder(folder, views, root, problems)
         strangers += len(pictures) - len(views)
-        meshes = meshes or any(suffix(name) in MESH_SUFFIXES for name in folder.files)
+        meshes = meshes or any(is_mesh(folder.path / name) for name in folder.files)
         if folder.parts and not pictures and not folder.folders:
             problems.append(Problem("/".join(map(clean, folder.parts)), "has no views; left out"))
     if not shapes and meshes:

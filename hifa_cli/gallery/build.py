@@ -1,6 +1,7 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,8 +32,9 @@ from hifa_cli.gallery.mesh_source import Drawing, meshes_source
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, export_source, holds_meshes, views_source
+from hifa_cli.gallery.sources import Offer, Source, export_source, holds_meshes, views_source
 from hifa_cli.models.about import read_about
+from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
@@ -55,6 +57,7 @@ class Work:
         force: draw again what is there.
         keep_views: keep the pictures of meshes, too, as ``hifa render`` writes them.
         ranking: how shapes are ranked by photos; None ranks as the paper does.
+        factory: FAISS's factory string, to be checked against the encoder before anything is drawn.
     """
 
     render: RenderConfig = field(default_factory=RenderConfig)
@@ -64,10 +67,11 @@ class Work:
     force: bool = False
     ranking: RankingConfig | None = None
     keep_views: bool = False
+    factory: str = "auto"
 
 
 def build_gallery(
-    source: Path,
+    sources: Path | Sequence[Path],
     out: Path,
     *,
     model: Path | None,
@@ -80,10 +84,10 @@ def build_gallery(
     ranking: RankingConfig | None = None,
     keep_views: bool = False,
 ) -> dict[str, Any]:
-    """Make the gallery ``out`` of ``source``, whatever it held before.
+    """Make the gallery ``out`` of one source or several, whatever it held before.
 
     Args:
-        source: an HDF5 export, a folder of rendered views, or a folder of meshes (or one mesh).
+        sources: HDF5 exports, folders of rendered views, folders of meshes or single meshes.
         out: the gallery; a second call draws and embeds only what changed.
         model: a run of ``hifa train``; None means the export's own, or the pretrained encoder.
         split: use only this split of views or meshes.
@@ -100,37 +104,155 @@ def build_gallery(
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
 
     Raises:
-        HifaError: nothing usable at ``source``, ``out`` is taken, or somebody else is writing there.
+        HifaError: nothing usable at a source, an id is in two of them, they are of different models, ``out``
+            is taken, or somebody else is writing there.
     """
-    if "://" in str(source) or ":/" in str(source)[2:]:
-        raise HifaError(f"{source} is a URL, and hifa reads files: download it first")
-    if not source.exists():
-        raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
-    check_wanted(source, split, index_config)
+    places = [sources] if isinstance(sources, Path) else list(sources)
+    check_sources(places, split, index_config)
     _refuse_strange(out)
-    work = Work(render_config, workers, str(device), split, force, ranking, keep_views)
+    work = Work(render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory)
     with TemporaryDirectory() as scratch, writing(out):
-        if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
+        if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
         old = _old(out)
-        offered, making, embedder = open_source(
-            source, out, taken_over(origins_of(old), source), model, work, Path(scratch)
-        )
-        ranked = ranking_of(making, work) if embedder is not None else None
+        opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
+        making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
+        ranked = ranking_of(making, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
-        kept, fresh = unchanged(old if alike and not force else None, offered)
-        if force and embedder is not None:
+        again = old if alike and not force else None
+        fresh, offered = _told_apart(again, [source for source, _, _ in opened])
+        for embedder in embedders if force else ():
             embedder.forget()
-        fresh = offered.prepare(fresh)
+        fresh = [(source, source.prepare(rows)) for source, rows in fresh]
         document = write_generation(
-            out, Plan(old, kept, [(offered, fresh)], making, index_config,
-            _photos(source, index_config), ranked, str(device), moved=True),
+            out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, index_config,
+            _photos(places[0], index_config), ranked, str(device), offered=offered),
         )  # fmt: skip
-        if embedder is not None:
+        for embedder in embedders:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder)
-    return {**summary(document), "failed": failures(offered)}
+    return {**summary(document), "failed": [one for source, _, _ in opened for one in failures(source)]}
+
+
+def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig) -> None:
+    """Refuse what cannot succeed before anything is rendered or embedded.
+
+    Args:
+        places: what the user gave, in order.
+        split: the split that is asked for.
+        config: how the gallery is to be searched.
+
+    Raises:
+        HifaError: a source is a URL, is not there, is of another kind or given twice, an id is in two of
+            them, or there is no such split or factory string.
+    """
+    for place in places:
+        if "://" in str(place) or ":/" in str(place)[2:]:
+            raise HifaError(f"{place} is a URL, and hifa reads files: download it first")
+        if not place.exists():
+            raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
+        check_wanted(place, split, config)
+    repeated = [place for place, count in Counter(one.resolve() for one in places).items() if count > 1]
+    if repeated:
+        raise HifaError(f"{repeated[0]} is given twice: give each source once")
+    if split is None and len(places) > 1:
+        refuse_collisions(
+            [(str(one), [mesh.id for mesh in find_meshes([one])[0]]) for one in places if holds_meshes(one)]
+        )
+
+
+def refuse_collisions(sources: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Refuse sources that name two shapes alike.
+
+    Args:
+        sources: of each, its name for the message and its ids.
+
+    Raises:
+        HifaError: an id is in two of them.
+    """
+    owners: dict[str, str] = {}
+    for place, ids in sources:
+        both = [(name, owners[name]) for name in ids if name in owners]
+        if both:
+            name, other = both[0]
+            raise HifaError(
+                f"{other} and {place} both have the id '{name}'{_more(len(both) - 1)}: rename one, or "
+                "put both folders into one and index that, so that the folders' names tell the ids apart"
+            )
+        owners.update(dict.fromkeys(ids, place))
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
+
+
+def _opened(
+    places: Sequence[Path], out: Path, origins: list[dict[str, Any]], model: Path | None, work: Work,
+    scratch: Path,
+) -> list[tuple[Source, Making, Embedder | None]]:  # fmt: skip
+    """Open all sources; they are of one model and their ids are distinct.
+
+    Raises:
+        HifaError: they are not.
+    """
+    opened: list[tuple[Source, Making, Embedder | None]] = []
+    for place in places:
+        origins = taken_over(origins, place)
+        opened.append(open_source(place, out, origins, model, work, scratch))
+        origins = [*origins, opened[-1][0].origin]
+        if opened[-1][1].model != opened[0][1].model:
+            raise HifaError(
+                f"{places[0]} and {place} are of different models: give --model RUN, the one that made the "
+                "export, or make a gallery of each"
+            )
+    refuse_collisions([(source.origin["path"], [one.id for one in source.offers]) for source, _, _ in opened])
+    return opened
+
+
+def _told_apart(
+    old: Gallery | None, sources: Sequence[Source]
+) -> tuple[list[tuple[Source, list[int]]], dict[int, tuple[int, Offer]]]:
+    """Return what is new of each source, and the old rows that are used again, with their offers."""
+    fresh: list[tuple[Source, list[int]]] = []
+    offered: dict[int, tuple[int, Offer]] = {}
+    for number, source in enumerate(sources):
+        same, new = unchanged(old, source)
+        by_id = {offer.id: offer for offer in source.offers} if old is not None else {}
+        offered.update({row: (number, by_id[old.ids[row]]) for row in same.tolist()} if old else {})
+        fresh.append((source, new))
+    return fresh, {**offered, **(renamed(old, set(offered), fresh) if old is not None else {})}
+
+
+def renamed(
+    old: Gallery, kept: set[int], fresh: Sequence[tuple[Source, list[int]]]
+) -> dict[int, tuple[int, Offer]]:
+    """Find rows that would go but whose content is offered under another id or path.
+
+    Args:
+        old: the gallery.
+        kept: rows that stay anyway.
+        fresh: sources and the rows of their offers that seem new; those found are taken out.
+
+    Returns:
+        For each such row of ``old`` the number of the source and its offer.
+    """
+    digests = np.asarray(old.digests)
+    left: dict[bytes, list[int]] = {}
+    for row in range(len(old)):
+        if row not in kept:
+            left.setdefault(digests[row].tobytes(), []).append(row)
+    found = {}
+    for number, (source, rows) in enumerate(fresh):
+        new = []
+        for one in rows:
+            offer = source.offers[one]
+            if left.get(offer.digest):
+                found[left[offer.digest].pop(0)] = (number, offer)
+            else:
+                new.append(one)
+        rows[:] = new
+    return found
 
 
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
@@ -185,6 +307,8 @@ def open_source(
         offered = export_source(place)
         return offered, _export_making(place, model, scratch), None
     encoder, folder = _encoder(model, work.device, scratch)
+    if work.factory not in ("auto", faiss_index.EXACT):
+        faiss_index.check_factory(work.factory, encoder.width)
     making = Making(encoder.digest, encoder.method, folder)
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker)

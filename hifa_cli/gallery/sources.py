@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Axis, RenderConfig
-from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
+from hifa_cli.data import Collection, find_shapes, is_mesh
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
@@ -244,10 +244,10 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
 def holds_meshes(source: Path) -> bool:
     """Whether ``source`` is a mesh, or a folder with meshes in it and no rendered views at its root."""
     if source.is_file():
-        return source.suffix.lower() in MESH_SUFFIXES
+        return is_mesh(source)
     if (source / SETTINGS).is_file():
         return False
-    return any(path.suffix.lower() in MESH_SUFFIXES for path in source.rglob("*"))
+    return any(is_mesh(path) for path in source.rglob("*"))
 
 
 def origin_of(kind: str, place: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Changing a gallery that is there: add, remove, update. Each change is one new generation, or none."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,6 +20,7 @@ from hifa_cli.gallery.build import (
     failures,
     open_source,
     origins_of,
+    renamed,
     summary,
     unchanged,
     writing,
@@ -27,7 +28,7 @@ from hifa_cli.gallery.build import (
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, render_config, rig_of_views
+from hifa_cli.gallery.sources import Offer, Source, render_config, rig_of_views
 from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
 
@@ -42,6 +43,7 @@ class Change:
         added: shapes that were not there.
         changed: shapes that are there in another form.
         removed: ids that are gone.
+        renamed: shapes that have another id or path now, by the bytes of their content.
         unchanged: shapes left as they were.
         failed: meshes that could not be drawn (a shape that was there stays as it was), and ids that
             another shape has.
@@ -51,6 +53,7 @@ class Change:
     added: int = 0
     changed: int = 0
     removed: list[str] = field(default_factory=list)
+    renamed: int = 0
     unchanged: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     gallery: dict[str, Any] = field(default_factory=dict)
@@ -77,6 +80,7 @@ def add(
     embedders: list[Embedder | None] = []
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
+        faiss_index.check_factory(config.factory, int(old.document["dimension"]))
         work = _as_before(old, work, sources)
         taken = dict(zip(old.ids, map(bytes, np.asarray(old.digests)), strict=True))
         for place in sources:
@@ -120,12 +124,13 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None)
     """
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
+    offered: list[tuple[Source, list[int]]] = []
     keep: list[Rows] = []
     embedders: list[Embedder | None] = []
-    faiss_index.check_factory(config.factory)
     read_gallery(folder)
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
+        faiss_index.check_factory(config.factory, int(old.document["dimension"]))
         _all_there(old)
         for number, origin in enumerate(old.document["origins"]):
             mine = np.flatnonzero(np.asarray(old.origins) == number)
@@ -140,16 +145,19 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None)
             source, making, embedder = open_source(place, folder, known, own, again, Path(scratch))
             _check_model(old, making, place)
             same, new = unchanged(old, source)
-            new = source.prepare(_of_nobody_else(old, source, new, mine, change))
-            same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source, set(new)))
-            change.failed += failures(source)
-            fresh.append((source, new))
-            keep.append(same)
+            offered.append((source, _of_nobody_else(old, source, new, mine, change)))
+            keep.append(np.intersect1d(same, mine))
             embedders.append(embedder)
-        kept = np.concatenate(keep).astype(np.int64)
-        kept.sort()
-        _count(change, old, kept, fresh)
-        return _changed(folder, old, kept, fresh, config, work, change, embedders)
+        moved = renamed(old, set(np.concatenate(keep).tolist()), offered)
+        keep.append(np.array(list(moved), dtype=np.int64))
+        for number, (source, rows) in enumerate(offered):
+            fresh.append((source, source.prepare(rows)))
+            mine = np.flatnonzero(np.asarray(old.origins) == number)
+            keep.append(_undrawable(old, np.setdiff1d(mine, list(moved)), source, set(fresh[-1][1])))
+            change.failed += failures(source)
+        kept = np.unique(np.concatenate(keep)).astype(np.int64)
+        _count(change, old, kept, fresh, moved)
+        return _changed(folder, old, kept, fresh, config, work, change, embedders, moved)
 
 
 def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change:
@@ -180,17 +188,19 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
     work: Work, change: Change, embedders: Sequence[Embedder | None],
+    moved: Mapping[int, tuple[int, Offer]] | None = None,
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
-    if len(kept) < len(old) or any(rows for _, rows in fresh):
+    if len(kept) < len(old) or moved or any(rows for _, rows in fresh):
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
-        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device))
+        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
+                    offered=moved or {})  # fmt: skip
         document = write_generation(folder, plan)
-        gone = np.setdiff1d(np.arange(len(old)), kept)
+        gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
     for embedder in embedders:
         if embedder is not None:
@@ -275,12 +285,16 @@ def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows
     return np.array(rows, dtype=np.int64)
 
 
-def _count(change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]]) -> None:
+def _count(
+    change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]],
+    moved: Mapping[int, tuple[int, Offer]],
+) -> None:  # fmt: skip
     before = set(old.ids)
     new = [source.offers[row].id for source, rows in fresh for row in rows]
     change.changed = sum(name in before for name in new)
     change.added = len(new) - change.changed
-    change.unchanged = len(kept)
+    change.renamed = len(moved)
+    change.unchanged = len(kept) - len(moved)
     change.removed = sorted(before - {old.ids[row] for row in kept.tolist()} - set(new))
 
 
@@ -291,6 +305,7 @@ def joined(changes: Sequence[Change]) -> dict[str, Any]:
         "added": sum(change.added for change in changes),
         "changed": sum(change.changed for change in changes),
         "removed": sum(len(change.removed) for change in changes),
+        "renamed": sum(change.renamed for change in changes),
         "unchanged": last.unchanged,
         "failed": [failure for change in changes for failure in change.failed],
         **last.gallery,

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from hifa_cli.data import MESH_SUFFIXES, find_images, read_picture
+from hifa_cli.data import find_images, is_mesh, read_picture
 from hifa_cli.data.lists import LIST_SUFFIXES
 from hifa_cli.data.tree import is_picture, walk
 from hifa_cli.errors import HifaError
@@ -43,7 +43,7 @@ class Query(NamedTuple):
     @property
     def is_mesh(self) -> bool:
         """Whether it is a shape and not a photo."""
-        return self.path.suffix.lower() in MESH_SUFFIXES
+        return is_mesh(self.path)
 
 
 def find_queries(words: Sequence[str], scratch: Path, *, stdin: BinaryIO | None = None) -> list[Query]:
@@ -102,7 +102,7 @@ def _meshes(place: Path) -> list[Query]:
     names = [folder.path / name for folder in walk(place, []) for name in folder.files]
     if any(is_picture(path.name) for path in names):
         return []
-    return [Query(str(path), path) for path in names if path.suffix.lower() in MESH_SUFFIXES]
+    return [Query(str(path), path) for path in names if is_mesh(path)]
 
 
 def _collected(place: Path) -> list[Query]:

@@ -348,9 +348,9 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 
     Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
     """
+    from hifa_cli.data.formats import is_looked_at
     from hifa_cli.gallery.sources import render_config
     from hifa_cli.render.up_look import axis_scores, decide
-    from hifa_cli.render.up_taken import SEEN_SUFFIXES
     from hifa_cli.render.views import up_axis
 
     drawn = [one for one in gallery.document["origins"] if one.get("kind") == "meshes"]
@@ -358,7 +358,7 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
         if path.resolve().is_relative_to(origin["root"]):
             config = render_config(origin)
             return RenderConfig(up=config.up, ups=config.ups)
-    if path.suffix.lower() in SEEN_SUFFIXES:
+    if is_looked_at(path):
         scores = axis_scores(path)
         if scores is None or decide(scores[None]) is None:
             theirs = {up_axis(Path(f"a{path.suffix}"), render_config(origin)) for origin in drawn}

@@ -13,12 +13,12 @@ from typing import Any
 
 from hifa_cli import __version__
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import READ_SUFFIXES
 from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.backend import choose
 from hifa_cli.render.discover import Failure, MeshFile, find_meshes, mesh_digest
-from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
@@ -102,7 +102,7 @@ def meshes_of(places: Sequence[Path], split: str | None = None) -> tuple[list[Me
     found, failed = find_meshes(places)
     if not found and not failed:
         where = ", ".join(str(place) for place in places)
-        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(MESH_SUFFIXES)}")
+        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(READ_SUFFIXES)}")
     if not found:
         raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
     return (found if split is None else _of_split(found, split, places)), failed

@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hifa_cli.config import RenderConfig
-from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.workers import Job, draw_all
 from hifa_cli.runtime import progress
 
@@ -20,14 +19,10 @@ def unreadable_meshes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Pat
         paths: mesh files.
         workers: processes that read them.
     """
-    known = [path for path in paths if path.suffix.lower() in MESH_SUFFIXES]
-    for path in paths:
-        if path.suffix.lower() not in MESH_SUFFIXES:
-            yield path, f"no verb reads {path.suffix.lower()}: save it as GLB, OBJ or STL"
-    if not known:
+    if not paths:
         return
     with TemporaryDirectory() as scratch:
-        jobs = [Job(str(n), path, Path(scratch) / str(n), "") for n, path in enumerate(known)]
+        jobs = [Job(str(n), path, Path(scratch) / str(n), "") for n, path in enumerate(paths)]
         with closing(draw_all(jobs, _SMALLEST, min(max(workers, 1), len(jobs)))) as outcomes:
             for outcome in progress.track(outcomes, "read meshes", total=len(jobs)):
                 if outcome.reason is not None:

@@ -12,13 +12,13 @@ from typing import Any, get_args
 import numpy as np
 
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import is_looked_at
 from hifa_cli.render import up_look
 from hifa_cli.render.discover import MeshFile
 from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.views import up_axis
 from hifa_cli.runtime import progress
 
-SEEN_SUFFIXES = (".obj", ".ply", ".stl")  # formats that do not say which way is up
 ALERT = 0.95  # of the chance of another axis in a folder below, before anybody is bothered
 FEW = 4  # files looked at in a folder below, that can speak for it
 
@@ -71,11 +71,12 @@ def settle_up(
     if config.up != "auto":
         return config, []
     free = [mesh for mesh, hit in zip(found, hits, strict=True) if hit is None]
-    _note_formats([mesh.path for mesh in free if mesh.path.suffix.lower() not in SEEN_SUFFIXES], config)
+    _note_formats([mesh.path for mesh in free if not is_looked_at(mesh.path)], config)
     groups: dict[Key, list[Path]] = defaultdict(list)
     for mesh in free:
-        if (suffix := mesh.path.suffix.lower()) in SEEN_SUFFIXES:
-            groups[str(_folder(mesh.path, places).resolve()), suffix].append(mesh.path)
+        if is_looked_at(mesh.path):
+            key = str(_folder(mesh.path, places).resolve()), mesh.path.suffix.lower()
+            groups[key].append(mesh.path)
     kept = {(one.folder, one.format): one for one in known if one.seen}
     taken = [_kept(kept[key], paths) if key in kept else _look(key, paths, config)
              for key, paths in groups.items()]  # fmt: skip

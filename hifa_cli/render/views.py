@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -9,29 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
-from hifa_cli.render.contents import ending_of
+from hifa_cli.render.contents import format_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
-from hifa_cli.render.readers import dae
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.up_rules import UpRules
 
 BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
 FAR = 100.0  # times as far out as half of the vertices: strays
 
-Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
-
 
 def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> Axis:
     """Return the axis that is up: by the configuration's rules, else as asked for all, else by the format.
 
-    glTF is +y by its specification, DAE says it itself (+y where it does not), everything else is taken to
-    be +z, as ModelNet and CAD have it. What shapes show is among the rules (:mod:`.up_taken`).
+    glTF is +y by its specification, DAE says it itself (+y where it does not), most others are taken to be
+    +z, as ModelNet and CAD have it (``hifa_cli.data.formats``). What shapes show is among the rules
+    (:mod:`.up_taken`).
 
     Args:
         path: the mesh.
@@ -42,13 +42,17 @@ def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> A
         return ruled[1]
     if config.up != "auto":
         return config.up
+    found: MeshFormat | None
     try:
-        ending = ending_of(path)
+        found = format_of(path)
     except (HifaError, OSError):  # its reader says so
-        ending = path.suffix.lower()
-    if ending == ".dae":
-        return dae.up_axis(path)
-    return "y" if ending in Y_UP_SUFFIXES else "z"
+        found = format_of_suffix(path.suffix)
+    if found is None:
+        return "z"
+    if found.up == "file":
+        said: Axis = import_module(f"hifa_cli.render.readers.{found.reader}").up_axis(path)
+        return said
+    return found.up
 
 
 class Renderer(Protocol):

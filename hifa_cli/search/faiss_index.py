@@ -53,25 +53,42 @@ def factory_for(count: int, dimension: int, config: IndexConfig) -> str:
     return f"IVF{int(4 * math.sqrt(count))},{codes}"
 
 
-_TRIED_WIDTH = 1_280  # divisible by what codes divide by
+_TRIED_WIDTHS = (1_280, 5_040, 1_408)  # between them divisible by what codes divide by
 
 
-def check_factory(factory: str, width: int = _TRIED_WIDTH) -> None:
+def check_factory(factory: str, width: int | None = None) -> None:
     """Refuse a factory string that FAISS does not know, before any work is done for it.
 
+    Args:
+        factory: of the user.
+        width: numbers of a vector; None where it is not known yet.
+
     Raises:
-        HifaError: it does not.
+        HifaError: FAISS does not know it, or it does not fit vectors of this width.
     """
     if factory in ("auto", EXACT):
         return
+    if any(_accepted(factory, one) for one in ((width,) if width else _TRIED_WIDTHS)):
+        return
+    if width is not None:
+        check_factory(factory)
+        raise HifaError(
+            f"--factory '{factory}' does not fit vectors of {width} numbers: choose parts that divide "
+            f"{width} (PQ{math.gcd(width, 64)}), or give auto"
+        )
+    raise HifaError(
+        f"FAISS does not know the --factory '{factory}': give auto, Flat, HNSW32, 'IVF1024,SQ8' or "
+        "another string of its index factory"
+    )
+
+
+def _accepted(factory: str, width: int) -> bool:
     faiss = _faiss()
     try:
         faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
-    except (RuntimeError, AssertionError) as error:
-        raise HifaError(
-            f"FAISS does not know the --factory '{factory}': give auto, Flat, HNSW32, 'IVF1024,SQ8' or "
-            "another string of its index factory"
-        ) from error
+    except (RuntimeError, AssertionError):
+        return False
+    return True
 
 
 def build(

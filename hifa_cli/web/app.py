@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.config import PageConfig, ServeConfig
-from hifa_cli.data import MESH_SUFFIXES
+from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.query.parse import Box, Query, read_query
@@ -118,7 +118,7 @@ class App:
         if row is None:
             raise HifaError(f"the gallery has no shape '{shape}': search again, it may have changed")
         source = gallery.source(row)
-        if source is None or source.suffix.lower() not in MESH_SUFFIXES:
+        if source is None or not is_mesh(source):
             raise HifaError(f"the gallery knows no mesh of '{shape}': build it from meshes")
         if not source.is_file():
             raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from hifa_cli.config import PageConfig
-from hifa_cli.data import MESH_SUFFIXES, read_picture
+from hifa_cli.data import is_mesh, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.sources import mesh_offer_digest, render_config
@@ -75,7 +75,7 @@ def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageC
     for match, one in zip(ranking.matches, document["matches"], strict=True):
         del one["thumbnail"]  # the shape has its picture
         one["at"] = at[match.row]
-    pictures = [_photo(path, config.picture) for path in ranking.pictures if not _is_mesh(path)]
+    pictures = [_photo(path, config.picture) for path in ranking.pictures if not is_mesh(path)]
     return {**document, "pictures": [one for one in pictures if one]}
 
 
@@ -89,7 +89,7 @@ def _shape(
 ) -> dict[str, Any]:
     shape: dict[str, Any] = {"pictures": _pictures(gallery, row, views, config.thumbnail)}
     source = gallery.source(row)
-    if source is None or not _is_mesh(source):
+    if source is None or not is_mesh(source):
         return {**shape, "why": "the gallery does not know its mesh"}
     if not faces:
         return {**shape, "why": "left out to keep the page small"}
@@ -124,7 +124,7 @@ def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int
 def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.Image]:
     """Views that no file shows, drawn from the mesh where it is still what the shape was made of."""
     source = gallery.source(row)
-    if not views or source is None or not _is_mesh(source) or not source.is_file():
+    if not views or source is None or not is_mesh(source) or not source.is_file():
         return {}
     from hifa_cli.web.drawn import drawn_views
 
@@ -136,10 +136,6 @@ def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.
     except HifaError as error:
         progress.warn(f"{gallery.ids[row]}: its view is not shown: {error}")
         return {}
-
-
-def _is_mesh(path: Path) -> bool:
-    return path.suffix.lower() in MESH_SUFFIXES
 
 
 def _photo(path: Path, side: int) -> dict[str, Any] | None:
