@@ -28,7 +28,7 @@ from hifa_cli.gallery import read_gallery
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.gallery.ranking import ranking_document, write_graph_of
 from hifa_cli.query.parse import find_queries
-from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryOptions, encoder_for, rank
 from hifa_cli.search.rerank import unit
 
 VIEWS, WIDTH, CLUSTERS, BLOCK = 12, 1280, 200, 500
@@ -105,7 +105,7 @@ def main() -> None:
         encoder = encoder_for(gallery, None, "cpu")
         queries = find_queries([str(photo)], Path(scratch))
         for find in ("both", "kind", "part"):
-            work = partial(rank, encoder, gallery, queries, Wanted(10, find=find))
+            work = partial(rank, encoder, gallery, queries, QueryOptions(10, find=find))
             for _ in range(WARM_UP):
                 work()
             wall, cpu = each(WARM, work)

@@ -25,10 +25,11 @@ from hifa_cli.cli.options import (
     out_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
-from hifa_cli.config import DEFAULT_RECIPE, PRESETS, Freeze, Preset, TrainConfig
+from hifa_cli.config import Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method
 from hifa_cli.runtime import progress
+from hifa_cli.settings import train_config
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +89,7 @@ def train(
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
+        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where none was begun.")
     ] = False,
     split: Annotated[
         str | None,
@@ -265,17 +266,14 @@ def train(
         "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
         "validation": validation, "keep": keep, "chunk": chunk,
     }  # fmt: skip
-    method, preset = _recipe(method, preset, given["backbone"])
-    chosen: dict[str, Any] = {
-        **PRESETS[preset],
-        **{name: value for name, value in given.items() if value is not None},
-        **_assigned(assignments or []),
-    }
-    settings = TrainConfig(method=method, preset=preset, **chosen)
-    if find_method(method)[0].sees_shapes and shapes is None:  # a class that is not there is said first
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings = train_config(method, preset, {**chosen, **_assigned(assignments or [])})
+    if (
+        find_method(method := settings.method)[0].sees_shapes and shapes is None
+    ):  # a class that is not there is said first
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
-        raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
+        raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)
@@ -294,15 +292,6 @@ def train(
         )  # fmt: skip
 
 
-def _recipe(method: str | None, preset: Preset | None, backbone: str | None) -> tuple[str, Preset]:
-    """Method and preset where neither, one or both are given; the default's input is Lite0's alone."""
-    if backbone not in (None, TrainConfig.backbone) and preset is None:
-        return method or TrainConfig.method, TrainConfig.preset
-    if method is None and preset in (None, DEFAULT_RECIPE[1]):
-        return DEFAULT_RECIPE
-    return method or TrainConfig.method, preset or TrainConfig.preset
-
-
 def _assigned(texts: list[str]) -> dict[str, Any]:
     from hifa_cli.settings import pairs, typed
 
@@ -316,14 +305,14 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
-    from hifa_cli.embeddings.onnx_export import write_graph
+    from hifa_cli.embeddings.onnx_export import export_onnx
     from hifa_cli.runtime.distributed import world
     from hifa_cli.training.trainer import train as stage
 
     progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
     report = stage(photos, shapes, out, config, **options)
     if world().leads:
-        write_graph(out)  # so that exports, galleries and queries of it need no torch
+        export_onnx(out)  # so that exports, galleries and queries of it need no torch
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
@@ -341,10 +330,10 @@ def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
     *, as_json: bool,
 ) -> None:  # fmt: skip
-    from hifa_cli.training.estimate import rehearse
-    from hifa_cli.training.setup import prepare
+    from hifa_cli.training.estimate import estimate_cost
+    from hifa_cli.training.setup import setup_run
 
-    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device))
+    estimate = estimate_cost(setup_run(photos, shapes, config, seed=seed, device=device))
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

@@ -26,13 +26,13 @@ from hifa_cli.runtime.seeding import numpy_stream
 class Batch(NamedTuple):
     """What a training step sees, or the part of it that one of several processes sees.
 
-    There is no place for the shapes' labels: they are not known.
+    It has no field for the shapes' labels: training never sees them.
 
     Attributes:
         images: (B, 1, 3, S, S) uint8 pixels of photos, or what a frozen trunk made of them.
         labels: (B,) int64 classes of the photos.
         shapes: (B', V, 3, S, S) uint8 pixels of shapes' views, or what a frozen trunk made of them.
-        shape_rows: (B',) int64 which of the run's shapes they are; None where there are none.
+        shape_rows: (B',) int64 which of the run's shapes they are; None if absent.
     """
 
     images: Tensor | TrunkFeatures
@@ -114,7 +114,7 @@ def view_rows(available: int, step: int, seed: int, config: TrainConfig) -> NDAr
     return np.sort(generator.permutation(available)[: config.views])
 
 
-class PixelSteps:
+class ImageBatches:
     """Batches of pixels, read and augmented anew at every step.
 
     Args:
@@ -180,8 +180,8 @@ class PixelSteps:
         return plain_pixels(path, self.model)
 
 
-class CachedSteps:
-    """Batches of what a frozen trunk made of the pictures: the same draws as ``PixelSteps``.
+class FeatureBatches:
+    """Batches of what a frozen trunk made of the pictures: the same draws as ``ImageBatches``.
 
     Args:
         photos: features of n photos, V = 1.

@@ -20,7 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """``map(function, items)`` in order, a few items ahead in threads (decoding frees the interpreter)."""
     source = iter(items)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
@@ -58,7 +58,7 @@ def item_pixels(items: Sequence[Item], model: ModelConfig, *, workers: int) -> I
         except HifaError as error:
             return error
 
-    for item, found in zip(items, ahead(read, items, workers), strict=True):
+    for item, found in zip(items, prefetch(read, items, workers), strict=True):
         if isinstance(found, HifaError):
             progress.left_out(item.id, str(found))
             yield None

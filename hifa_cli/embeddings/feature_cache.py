@@ -39,7 +39,7 @@ SEEN_BY = (
 EACH = 4  # pictures a thread of the engine
 
 
-class Looked(NamedTuple):
+class ExtractedFeatures(NamedTuple):
     """What the trunk made of an item."""
 
     row: int  # its place in the sequence
@@ -125,7 +125,7 @@ def trunk_digest(network: Network, device: torch.device) -> str:
 
 
 @torch.inference_mode()
-def look(
+def extract_features(
     network: Network,
     items: Sequence[Item],
     *,
@@ -135,7 +135,7 @@ def look(
     workers: int,
     cache: FeatureCache | None = None,
     frozen: bool = True,
-) -> Iterator[Looked]:
+) -> Iterator[ExtractedFeatures]:
     """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
 
     Torch looks at items one by one, the views of a shape together: in a larger batch the last bits of an
@@ -161,7 +161,7 @@ def look(
         if kept is None or (cache and not cache.fits(kept, len(items[row].views))):
             missing.append(row)
         else:
-            yield Looked(row, kept)
+            yield ExtractedFeatures(row, kept)
     if not missing:
         return
     chosen = [items[row] for row in missing]
@@ -173,7 +173,7 @@ def look(
         features = found if maps else TrunkFeatures(_no_maps(found.high), found.high)
         if cache:
             cache.write(keys[missing[place]], features, maps=maps)
-        yield Looked(missing[place], features)
+        yield ExtractedFeatures(missing[place], features)
 
 
 Places = Iterator[tuple[int, Tensor]]  # of items, with their (1, V, 1 or 3, H, W) pixels
@@ -182,7 +182,7 @@ Found = Iterator[tuple[int, TrunkFeatures]]
 
 def _by_torch(network: Network, pixels: Places, device: torch.device) -> Found:
     for place, seen in pixels:
-        found = network.look(seen.to(device))
+        found = network.trunk_features(seen.to(device))
         yield place, TrunkFeatures(found.low.cpu(), found.high.cpu())
 
 
@@ -203,7 +203,9 @@ def _looked(engine: TrunkEngine, waiting: Sequence[tuple[int, Tensor]]) -> Found
         yield from zip([place for place, _ in waiting], found, strict=True)
 
 
-def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[TrunkFeatures, list[int]]:
+def gather_features(
+    looked: Iterator[ExtractedFeatures], items: Sequence[Item]
+) -> tuple[TrunkFeatures, list[int]]:
     """All that was looked at as one, in the order of the items.
 
     Returns:

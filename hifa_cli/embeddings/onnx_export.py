@@ -42,7 +42,7 @@ class _WholeShape(nn.Module):
         return views.squeeze(0), item
 
 
-def write_graph(folder: Path) -> bool:
+def export_onnx(folder: Path) -> bool:
     """Write the graph of the model in ``folder`` beside it, where there is none yet.
 
     A network that treats shapes otherwise than photos gets a graph of each. Without a graph queries work as

@@ -26,7 +26,7 @@ class TrunkEngine:
         self.engine = engine
 
     def look(self, items: list[Tensor]) -> list[TrunkFeatures]:
-        """Look at some items of (1, V, 1 or 3, H, W) uint8 pixels: (1, V, …) each, as the network's ``look``.
+        """Look at some items of (1, V, 1 or 3, H, W) uint8 pixels: (1, V, …) each, as the network does.
 
         Pictures never influence each other: what else is looked at changes no bit.
         """
@@ -68,7 +68,7 @@ class _Look(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = self.network.look(pixels.unsqueeze(1))
+        low, high = self.network.trunk_features(pixels.unsqueeze(1))
         return low.squeeze(1), high.squeeze(1)
 
 

@@ -186,7 +186,7 @@ class GalleryRanking:
         return products
 
     def _smoothed(self, query: Floats, scores: Floats, rows: Rows) -> Floats:
-        """(k,) smoothed scores of candidates; what is no candidate counts by its mean view."""
+        """(k,) smoothed scores of candidates; what is not a candidate counts by its mean view."""
         count = len(self.searcher.vectors)
         if len(rows) == count:
             return smoothed(standardised(scores), self.graph)

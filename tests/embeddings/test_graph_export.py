@@ -11,10 +11,10 @@ from hifa_cli.config import ModelConfig
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.embeddings.encoder import graph_encoder
 from hifa_cli.embeddings.extract import Encoder, export, frozen_encoder, load_encoder
-from hifa_cli.embeddings.feature_cache import gather_features, look, trunk_digest
+from hifa_cli.embeddings.feature_cache import extract_features, gather_features, trunk_digest
 from hifa_cli.embeddings.graph_export import export_by_graph, exporting_encoder
 from hifa_cli.embeddings.io import read_export
-from hifa_cli.embeddings.onnx_export import write_graph
+from hifa_cli.embeddings.onnx_export import export_onnx
 from hifa_cli.embeddings.trunk_engine import runs_by, trunk_engine
 from hifa_cli.gallery import read_gallery
 from hifa_cli.models.network import Network, save_network
@@ -64,7 +64,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_export_by_graph_is_torchs(kind: str, data: Path, tmp_path: Path) -> None:
     run = saved(tmp_path / "run", KINDS[kind])
-    assert write_graph(run)
+    assert export_onnx(run)
     encoder = exporting_encoder(run)
     assert encoder is not None
     parts = find_images(data / "photos"), find_shapes(data / "views")
@@ -96,7 +96,7 @@ def test_an_unreadable_picture_is_left_out_and_named(
 
 def test_neither_export_nor_index_of_a_run_loads_torch(data: Path, tmp_path: Path) -> None:
     run = saved(tmp_path / "run", KINDS["fused"])
-    assert write_graph(run)
+    assert export_onnx(run)
     run_without_torch(
         "export", "--model", run, "--images", data / "photos", "--shapes", data / "views", "--quiet",
         "--out", tmp_path / "e.h5",
@@ -111,7 +111,7 @@ def test_neither_export_nor_index_of_a_run_loads_torch(data: Path, tmp_path: Pat
 
 def test_a_graph_of_shapes_that_was_changed_is_not_believed(tmp_path: Path) -> None:
     run = saved(tmp_path / "run", KINDS["centred"])
-    assert write_graph(run)
+    assert export_onnx(run)
     (run / "shapes.onnx").write_bytes(b"another")
     encoder = graph_encoder(run)
     assert encoder is not None
@@ -129,7 +129,9 @@ def test_a_frozen_trunk_looks_by_a_graph_as_by_torch(
     items = find_shapes(data / "views").items[:3] + find_images(data / "photos").items[:2]
 
     def seen() -> list[NDArray[np.float32]]:
-        found = [one for _, one in look(network, items, maps=maps, device=CPU, label="", workers=1)]
+        found = [
+            one for _, one in extract_features(network, items, maps=maps, device=CPU, label="", workers=1)
+        ]
         return [part.flatten(2).numpy()[0] for one in found for part in one if part.numel()]
 
     by_graph, again = seen(), seen()
@@ -149,10 +151,12 @@ def test_a_frozen_trunk_looks_by_a_graph_as_by_torch(
 def test_what_a_graph_sees_does_not_depend_on_what_else_is_looked_at(data: Path) -> None:
     network = frozen_encoder(CPU).network
     items = find_shapes(data / "views").items
-    whole, _ = gather_features(look(network, items, maps=True, device=CPU, label="", workers=1), items)
+    whole, _ = gather_features(
+        extract_features(network, items, maps=True, device=CPU, label="", workers=1), items
+    )
     for row in (0, len(items) - 1):
         alone, _ = gather_features(
-            look(network, [items[row]], maps=True, device=CPU, label="", workers=1), [items[row]]
+            extract_features(network, [items[row]], maps=True, device=CPU, label="", workers=1), [items[row]]
         )
         assert torch.equal(whole.high[row], alone.high[0])
         assert torch.equal(whole.low[row], alone.low[0])
@@ -165,5 +169,7 @@ def test_a_trunk_that_is_trained_is_looked_at_by_torch(data: Path, monkeypatch: 
     monkeypatch.setattr("hifa_cli.embeddings.feature_cache.trunk_engine", never)
     encoder: Encoder = frozen_encoder(CPU)
     items = find_images(data / "photos").items[:1]
-    found = list(look(encoder.network, items, maps=False, device=CPU, label="", workers=1, frozen=False))
+    found = list(
+        extract_features(encoder.network, items, maps=False, device=CPU, label="", workers=1, frozen=False)
+    )
     assert len(found) == 1
