@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
+from hifa_cli.config import ModelConfig
 from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.engine import ENGINES, Engine, EngineError, EngineName, open_engine
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import read_about
 from hifa_cli.models.lite import (
     CLASSIFIER,
     ITEM,
@@ -36,7 +37,7 @@ from hifa_cli.models.lite import (
 )
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.settings import stored_model
+from hifa_cli.settings import identity, stored_model
 
 GRAPH_FILE, GRAPH_ABOUT, CLASSIFIER_FILE = "graph.onnx", "graph.json", "classifier.npy"
 SHAPES_FILE = "shapes.onnx"
@@ -233,14 +234,33 @@ def frozen_model() -> FrozenModel:
 
 def digest_of(tensors: dict[str, NDArray[Any]], config: ModelConfig) -> str:
     """Return SHA-256 over names, shapes and values of the weights and the configuration."""
-    fields = {
-        k: v for k, v in asdict(config).items() if k not in NEW_MODEL_FIELDS
-    }  # as models.network.identity
-    total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}{tuple(tensor.shape)}".encode())
         total.update(np.ascontiguousarray(tensor).tobytes())
     return total.hexdigest()
+
+
+def stored_digest(folder: Path) -> str:
+    """Return the digest that the weights and the configuration in a model's folder have.
+
+    Raises:
+        HifaError: they cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        config = stored_model(read_about(folder).get("model"))
+        tensors: dict[str, NDArray[Any]] = load_file(folder / MODEL_WEIGHTS)
+        if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+            raise ValueError("weights that are not finite")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise HifaError(
+            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+        ) from error
+    return digest_of(tensors, config)
 
 
 def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES) -> GraphEncoder | None:

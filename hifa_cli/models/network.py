@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
+from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.settings import stored_model
+from hifa_cli.settings import identity, stored_model
 
 WEIGHTS_FILE = "model.safetensors"
 DOMAINS = ("images", "shapes")
@@ -421,19 +421,6 @@ class Critic(nn.Module):
         """
         convolved = self.convolve(low)
         return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
-
-
-def identity(config: ModelConfig) -> dict[str, Any]:
-    """Return what of a configuration a digest depends on: new fields only where they are used.
-
-    So networks and galleries that an older version wrote keep their digests.
-    """
-    plain = asdict(ModelConfig())
-    return {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in NEW_MODEL_FIELDS or value != plain[name]
-    }
 
 
 def digest(network: Network) -> str:
