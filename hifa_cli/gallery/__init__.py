@@ -28,6 +28,7 @@ from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.likelihood import calibration_for
 from hifa_cli.search.ranking import normalised
 from hifa_cli.search.searcher import Searcher, effort_of
 
@@ -121,7 +122,10 @@ class Gallery:
         if origin["kind"] == "meshes" and "views" not in origin:
             return None
         if origin["kind"] == "meshes":
-            folder = self.folder / VIEWS / str(origin["views"]) / Path(path).with_suffix("")
+            views = self.folder / VIEWS / str(origin["views"])
+            folder = views / self.ids[row]
+            if not folder.is_dir():  # before 0.2.0, and of names that are not composed Unicode
+                folder = views / Path(path).with_suffix("")
         else:
             folder = Path(origin["root"]) / path
         picture = folder / f"{view:02d}.png"
@@ -160,7 +164,10 @@ class Gallery:
         if document is None:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
-        return GalleryRanking(config_of(document), self.searcher, self.views, graph)
+        calibration = calibration_for(
+            self.model, int(document["projection"]), int(document.get("calibration", 0))
+        )
+        return GalleryRanking(config_of(document), self.searcher, self.views, graph, calibration)
 
     @property
     def finds(self) -> tuple[Find, ...]:
