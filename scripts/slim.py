@@ -83,13 +83,12 @@ class Slim:
     def serve(self) -> None:
         """Start the server, fetch its page, end it."""
         process = subprocess.Popen(
-            [*self.command, "serve", "gallery", "--port", "0"], cwd=self.work, stderr=subprocess.PIPE, text=True,
+            [*self.command, "serve", "gallery", "--port", "0", "--quiet"], cwd=self.work, text=True,
             stdout=subprocess.PIPE,
         )  # fmt: skip
         try:
-            assert process.stderr is not None
-            line = next(line for line in process.stderr if "http://" in line)
-            address = "http://" + line.split("http://")[1].split()[0].rstrip(",;.")
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
             with urllib.request.urlopen(address, timeout=30) as page:
                 assert b"<html" in page.read()
         finally:

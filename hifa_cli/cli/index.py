@@ -222,7 +222,7 @@ def index(
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
-    elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
+    elevation = RIGS[rig or ("paper" if as_paper or _as_paper_trained(model, backbone) else "eye")]
     drawn = RenderConfig(up=axis, ups=ups, elevation=elevation, layout=layout)
     if sources:
         with scratch:
@@ -252,6 +252,16 @@ def index(
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model))
     _say({"out": str(out), **gallery_update.joined(changes)}, as_json=as_json, strict=strict)
+
+
+def _as_paper_trained(model: Path | None, backbone: str | None) -> bool:
+    """Whether shapes of a model are drawn and ranked as the paper does: one without a fused descriptor."""
+    if model is None or backbone is not None:
+        return False
+    from hifa_cli.models.about import read_about
+
+    network = read_about(model).get("model")
+    return not isinstance(network, dict) or network.get("descriptor") != "fused"
 
 
 def _backbone(

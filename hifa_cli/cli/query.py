@@ -79,7 +79,7 @@ def query(
         Find,
         typer.Option(
             help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
-            "trained model or with --ranking paper know one order only.",
+            "model that was trained as in the paper, or with --ranking paper, know one order only.",
             rich_help_panel=RANK,
         ),
     ] = "both",

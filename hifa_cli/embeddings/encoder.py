@@ -29,6 +29,7 @@ from hifa_cli.models.lite import (
     CLASSIFIER,
     ITEM,
     LOGITS,
+    PART,
     VECTORS,
     VIEWS,
     lite_graph,
@@ -56,10 +57,12 @@ class PictureFeatures(NamedTuple):
     Attributes:
         pooled: (N, D) vectors, as they leave the network.
         logits: (N, K) of its classifier (ImageNet's); None where it has none.
+        part: (N, D) vectors that look for the very part, where a trained network makes them besides.
     """
 
     pooled: Floats
     logits: Floats | None
+    part: Floats | None = None
 
 
 class PictureEncoder(Protocol):
@@ -95,6 +98,13 @@ class PictureEncoder(Protocol):
     def knows_shapes(self) -> bool:
         """Whether shapes can be embedded, not photos alone."""
 
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+
+    def has_default_trunk(self) -> bool:
+        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
+
     def shapes(self, pixels: Sequence[Pixels]) -> list[tuple[Floats, Floats]]:
         """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape."""
 
@@ -110,13 +120,15 @@ class GraphEncoder:
         width: D; 0 where only running the graph can tell.
         classifier: (K, D), or None.
         open_shapes: opens the graph of whole shapes, where there is one.
+        folder: of the model's weights, where there is one.
     """
 
     def __init__(
         self, engine: Engine, digest: str, config: ModelConfig, *, method: str = "", width: int = 0,
         classifier: Floats | None = None, open_shapes: Callable[[], Engine | None] | None = None,
+        folder: Path | None = None,
     ) -> None:  # fmt: skip
-        self._open_shapes = open_shapes
+        self._open_shapes, self._folder = open_shapes, folder
         self.engine, self.digest, self.config, self.method = engine, digest, config, method
         self.classifier = classifier if LOGITS in engine.outputs else None
         self._width = width or (0 if classifier is None else classifier.shape[1])
@@ -148,6 +160,8 @@ class GraphEncoder:
         except EngineError as error:
             raise HifaError(_DAMAGED) from error
         pooled = _numbers(found.get(VECTORS), len(pixels))
+        if PART in self.engine.outputs:
+            return PictureFeatures(pooled, None, _numbers(found.get(PART), len(pixels)))
         if self.classifier is None:
             return PictureFeatures(pooled, None)
         return PictureFeatures(pooled, _numbers(found.get(LOGITS), len(pixels)))
@@ -156,6 +170,31 @@ class GraphEncoder:
     def knows_shapes(self) -> bool:
         """Whether shapes can be embedded, not photos alone."""
         return not self.config.tells_domains or self._open_shapes is not None
+
+    @cached_property
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        if self._folder is None:
+            raise HifaError("this model's weights are not here: give the run with --model RUN")
+        return stored_tensors(self._folder)
+
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's.
+
+        Raises:
+            HifaError: the weights cannot be read.
+        """
+        bank = self._tensors.get("bank")
+        return 0 if bank is None else int(bank.shape[1])
+
+    def has_default_trunk(self) -> bool:
+        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on.
+
+        Raises:
+            HifaError: the weights cannot be read.
+        """
+        trunk = {k: v for k, v in frozen_model().tensors.items() if k.startswith("trunk.")}
+        return all(np.array_equal(self._tensors.get(name, ()), tensor) for name, tensor in trunk.items())
 
     @cached_property
     def _shapes(self) -> Engine:
@@ -247,11 +286,23 @@ def stored_digest(folder: Path) -> str:
     Raises:
         HifaError: they cannot be read.
     """
+    try:
+        config = stored_model(read_about(folder).get("model"))
+    except ValueError as error:
+        raise HifaError(f"{folder / MODEL_ABOUT} describes no network of this version ({error})") from error
+    return digest_of(stored_tensors(folder), config)
+
+
+def stored_tensors(folder: Path) -> dict[str, NDArray[Any]]:
+    """Return the weights in a model's folder by name.
+
+    Raises:
+        HifaError: they cannot be read, or are not finite.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        config = stored_model(read_about(folder).get("model"))
         tensors: dict[str, NDArray[Any]] = load_file(folder / MODEL_WEIGHTS)
         if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
             raise ValueError("weights that are not finite")
@@ -260,7 +311,7 @@ def stored_digest(folder: Path) -> str:
         raise HifaError(
             f"cannot load the model in {folder}: {reason}; train again or restore the file"
         ) from error
-    return digest_of(tensors, config)
+    return tensors
 
 
 def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES) -> GraphEncoder | None:
@@ -385,7 +436,7 @@ def graph_encoder(
 
     return GraphEncoder(
         engine, str(model["digest"]), config, method=method, classifier=classifier,
-        open_shapes=None if shapes is None else open_shapes,
+        open_shapes=None if shapes is None else open_shapes, folder=folder,
     )  # fmt: skip
 
 

@@ -67,6 +67,11 @@ class Encoder:
         return vectors
 
     @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return self.network.residual
+
+    @property
     def knows_shapes(self) -> bool:
         """Whether shapes can be embedded: always."""
         return True
@@ -105,11 +110,30 @@ class Encoder:
 
     def pictures(self, pixels: NDArray[np.uint8]) -> PictureFeatures:
         """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
+        if self.config.descriptor == "fused":
+            return self._fused(torch.from_numpy(pixels).unsqueeze(1))
         pooled = self.each_picture(pixels)
         if self._classifier is None:
             return PictureFeatures(pooled, None)
         weights, biases = self._classifier
         return PictureFeatures(pooled, pooled @ weights.T + biases)
+
+    @torch.inference_mode()
+    def _fused(self, pixels: torch.Tensor) -> PictureFeatures:
+        """Photos with what looks for the very part beside it."""
+        looked = self.network.trunk_features(pixels.to(self.device))
+        vectors = self.network.describe(looked, "images")[0], self.network.untrained_part(looked)
+        pooled, part = (found[:, 0].float().cpu().numpy() for found in vectors)
+        return PictureFeatures(pooled, None, part)
+
+    def has_default_trunk(self) -> bool:
+        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
+        mine, theirs = self.network.state_dict(), frozen_model().tensors
+        trunk = {name: tensor for name, tensor in theirs.items() if name.startswith("trunk.")}
+        return all(
+            name in mine and np.array_equal(mine[name].cpu().numpy(), tensor)
+            for name, tensor in trunk.items()
+        )
 
 
 def frozen_encoder(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hifa_cli.embeddings.encoder import graph_encoder, write_graph_files
 from hifa_cli.embeddings.engine import EngineError, open_engine
-from hifa_cli.models.lite import ITEM, PIXELS, VECTORS, VIEWS
+from hifa_cli.models.lite import ITEM, PART, PIXELS, VECTORS, VIEWS
 from hifa_cli.models.network import Network, digest, load_network
 from hifa_cli.runtime import progress
 
@@ -28,8 +28,17 @@ class _EachPicture(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what it makes."""
+        return (VECTORS, PART) if self.network.config.descriptor == "fused" else (VECTORS,)
+
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        looked = self.network.trunk_features(pixels.unsqueeze(1))
+        vectors = self.network.describe(looked, "images")[0].squeeze(1)
+        if self.network.config.descriptor != "fused":
+            return vectors
+        return vectors, self.network.untrained_part(looked).squeeze(1)
 
 
 class _WholeShape(nn.Module):
@@ -61,11 +70,13 @@ def export_onnx(folder: Path) -> bool:
     network = load_network(folder)
     side, shapes = network.config.size, None
     try:
-        content = exported(_EachPicture(network).eval(), side, (VECTORS,))
-        reason = _difference(_EachPicture(network), content, side)
+        photos = _EachPicture(network).eval()
+        content = exported(photos, side, photos.outputs)
+        reason = _difference(photos, content, side, photos.outputs)
         if network.config.tells_domains and not reason:
-            shapes = exported(_WholeShape(network).eval(), side, (VIEWS, ITEM))
-            reason = _difference(_WholeShape(network), shapes, side)
+            whole = _WholeShape(network).eval()
+            shapes = exported(whole, side, (VIEWS, ITEM))
+            reason = _difference(whole, shapes, side, (VIEWS, ITEM))
     except (EngineError, *BROKEN) as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
     if reason:
@@ -104,7 +115,7 @@ def exported(module: nn.Module, side: int, outputs: tuple[str, ...]) -> bytes:
     return graph
 
 
-def _difference(module: nn.Module, content: bytes, side: int) -> str:
+def _difference(module: nn.Module, content: bytes, side: int, outputs: tuple[str, ...]) -> str:
     """What is wrong with a graph, by three pictures of noise; "" where it does as the network does."""
     engine = open_engine(content)
     if engine is None:
@@ -112,7 +123,7 @@ def _difference(module: nn.Module, content: bytes, side: int) -> str:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
     with torch.inference_mode():
         made = module.eval()(torch.from_numpy(pixels))
-    wanted = {VECTORS: made} if isinstance(made, Tensor) else dict(zip((VIEWS, ITEM), made, strict=True))
+    wanted = dict(zip(outputs, (made,) if isinstance(made, Tensor) else made, strict=True))
     (found,) = engine.run_each([pixels])
     error = max(largest_difference(part.numpy(), found[name]) for name, part in wanted.items())
     return "" if error < TOLERANCE else f"cosines differ by {error:.1e}"

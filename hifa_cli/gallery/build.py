@@ -97,7 +97,7 @@ def build_gallery(
         device: where the network runs.
         force: replace a gallery that is there, and use nothing of it again.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
-            trained model, are always ranked as the paper does.
+            trained model without a fused descriptor, are always ranked as the paper does.
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
 
     Returns:
@@ -119,7 +119,7 @@ def build_gallery(
         old = _old(out)
         opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
         making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
-        ranked = ranking_of(making, work) if len(embedders) == len(opened) else None
+        ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         again = old if alike and not force else None
         fresh, offered = _told_apart(again, [source for source, _, _ in opened])
@@ -327,7 +327,7 @@ def open_source(
     if work.factory not in ("auto", faiss_index.EXACT):
         faiss_index.check_factory(work.factory, encoder.width)
     making = Making(encoder.digest, encoder.method, folder)
-    ranker = ranker_of(ranking_of(making, work), encoder.digest)
+    ranker = ranker_of(ranking_of(encoder, work), encoder.digest)
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
         mine = next((one for one in origins if one["path"] == str(place.resolve())), {})
@@ -343,11 +343,16 @@ def open_source(
     return source, making, embedder
 
 
-def ranking_of(making: Making, work: BuildOptions) -> dict[str, Any] | None:
-    """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
-    if work.ranking is None or making.method != FROZEN:
+def ranking_of(encoder: PictureEncoder, work: BuildOptions) -> dict[str, Any] | None:
+    """Return how shapes of a model are ranked; None as the paper does, without the trunk's own feature."""
+    if work.ranking is None:
         return None
-    return ranking_document(work.ranking, making.model)
+    if encoder.method == FROZEN:
+        return ranking_document(work.ranking, encoder.digest)
+    if encoder.config.descriptor != "fused":
+        return None
+    known = None if encoder.has_default_trunk() else encoder.digest
+    return ranking_document(work.ranking, known, encoder.residual)
 
 
 def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
@@ -355,7 +360,7 @@ def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
     before = old.document.get("ranking")
     if before is None or ranked is None:
         return before is ranked
-    return bool(before["projection"] == ranked["projection"])
+    return all(before.get(name) == ranked.get(name) for name in ("projection", "residual"))
 
 
 def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:

@@ -131,7 +131,11 @@ class Embedder:
         if self.encoder.config.tells_domains:
             made = self.encoder.shapes([shape.pixels for shape in shapes])
             for shape, (views, vector) in zip(shapes, made, strict=True):
-                self._put(shape, vector, unit(views).astype(np.float16))
+                if self.ranker is None:
+                    self._put(shape, vector, unit(views).astype(np.float16))
+                else:
+                    ranked = self.ranker.views(views)
+                    self._put(shape, ranked.mean(axis=0), ranked.astype(np.float16))
             return
         vectors = self.encoder.each_picture(np.concatenate([shape.pixels for shape in shapes]))
         ends = np.cumsum([len(shape.pixels) for shape in shapes])

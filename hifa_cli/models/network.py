@@ -258,6 +258,8 @@ class Network(nn.Module):
         if config.centred:
             self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
         if config.descriptor == "fused":
+            if config.bank % max(len(config.classes), 1):
+                raise ValueError("a bank with places for other classes: train again with this version")
             self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
             self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
@@ -348,6 +350,15 @@ class Network(nn.Module):
         sure = self.trunk.confidence(high)
         return nn.functional.normalize(plain + SEMANTIC * sure * high[..., -width:].float(), dim=-1)
 
+    def untrained_part(self, seen: Tensor | TrunkFeatures) -> Tensor:
+        """Return (B, V, d) descriptors of photos that hold the trunk's own feature alone: the very part.
+
+        Neither what was trained nor what ImageNet sees counts; both would say of which kind a thing is.
+        """
+        high = (seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)).high
+        plain = nn.functional.normalize(high[..., : self.residual].float(), dim=-1)
+        return nn.functional.pad(plain, (self.described - self.residual, 0))
+
     def likeness(self, high: Tensor) -> Tensor:
         """Return (…, bank) cosines of photos with the labelled photos of the bank, centred."""
         width = self.bank.shape[1]
@@ -357,16 +368,30 @@ class Network(nn.Module):
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T
 
     def inside(self, high: Tensor) -> Tensor:
-        """Return (B, V, 1): 1 where a photo is as near to labelled ones as these to each other, else 0."""
-        nearest = self.likeness(high).topk(min(NEAREST, len(self.bank)), dim=-1).values
-        return (nearest.mean(dim=-1, keepdim=True) > self.threshold).float()
+        """Return (B, V, 1): 1 where a photo is as near to those of a class as these to each other, else 0."""
+        return (self.nearness(self.likeness(high)).amax(dim=-1, keepdim=True) > self.threshold).float()
+
+    def nearness(self, cosines: Tensor) -> Tensor:
+        """Return (…, C) mean cosines to the nearest photos of each class, of (…, bank) cosines.
+
+        The bank has the classes' photos in turn, equally many places each: those of a small class are there
+        several times, so that large classes do not close the gate to it.
+        """
+        by_class = cosines.unflatten(-1, (len(self.config.classes), -1))
+        nearest: Tensor = by_class.topk(min(NEAREST, by_class.shape[-1]), dim=-1).values
+        return nearest.mean(dim=-1)
 
     @property
     def described(self) -> int:
         """The length of a descriptor."""
         if self.config.descriptor == "embedding":
             return self.dimension
-        return self.dimension + len(self.config.classes) + (self.trunk.blocks or (self.trunk.width,))[0]
+        return self.dimension + len(self.config.classes) + self.residual
+
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return (self.trunk.blocks or (self.trunk.width,))[0]
 
     def train(self, mode: bool = True) -> "Network":
         """Batch normalisation keeps its pretrained statistics where the configuration says so.

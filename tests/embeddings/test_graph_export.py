@@ -30,7 +30,7 @@ KINDS = {
     "mean": ModelConfig(**{**vars(PLAIN), "pooling": "mean"}),
     "centred": ModelConfig(**{**vars(PLAIN), "centred": True}),
     "fused": ModelConfig(
-        **{**vars(PLAIN), "centred": True, "descriptor": "fused", "bank": 7, "pooling": "mean"}
+        **{**vars(PLAIN), "centred": True, "descriptor": "fused", "bank": 8, "pooling": "mean"}
     ),
 }
 
