@@ -344,10 +344,11 @@ def _look(out: Path, *, stats: bool, as_json: bool) -> None:
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
     from rich.text import Text
 
-    facts = Table(show_header=False)
+    from hifa_cli.viz.tables import listing
+
+    facts = listing("fact", "value", headed=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
         facts.add_row(key, Text(plain(str(found[key]))))
     if found["effort"]:
@@ -355,10 +356,10 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")
     for name, size in found["bytes"].items():
         facts.add_row(f"{name} on disk", f"{size / 1e6:.1f} MB")
-    origins = Table("kind", "source", "shapes")
+    origins = listing("kind", "source", "shapes", numbers=("shapes",))
     for origin in found["origins"]:
         origins.add_row(origin["kind"], Text(plain(origin["path"])), str(origin["shapes"]))
-    classes = Table("class", "shapes")
+    classes = listing("class", "shapes", numbers=("shapes",))
     for name, count in found["classes"].items():
         classes.add_row(Text(plain(name)), str(count))
     return [facts, origins, classes] if found["classes"] else [facts, origins]

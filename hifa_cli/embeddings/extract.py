@@ -17,12 +17,11 @@ from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
-from hifa_cli.models.backbones import backbone_of, licence_note
+from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
-from hifa_cli.runtime import progress
 from hifa_cli.runtime.seeding import torch_stream
 
 
@@ -181,8 +180,6 @@ def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "ima
     Raises:
         HifaError: no such backbone, its weights cannot be had, or their licence is not accepted.
     """
-    if weights == "imagenet" and (note := licence_note(backbone_of(name))):
-        progress.note(note)
     network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
     save_network(network, folder, method=FROZEN, hifa_version=__version__)
     return folder

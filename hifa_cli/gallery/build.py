@@ -38,7 +38,7 @@ from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
-from hifa_cli.runtime.kinds import refuse_other
+from hifa_cli.runtime.kinds import refuse_other, refuse_url
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.search import faiss_index
 
@@ -158,8 +158,7 @@ def check_sources(
             them, or the split or factory string does not exist.
     """
     for place in places:
-        if "://" in str(place) or ":/" in str(place)[2:]:
-            raise HifaError(f"{place} is a URL, and hifa reads files: download it first")
+        refuse_url(place)
         if not place.exists():
             raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
         check_wanted(place, split, config)
@@ -442,8 +441,10 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
-            model = mine
+        try:
+            model = mine if (mine / MODEL_ABOUT).is_file() and _write_graph(mine) else model
+        except HifaError as error:
+            raise HifaError(str(error).replace(str(mine), str(model))) from error
     encoder = open_encoder(model, device)
     if not encoder.knows_shapes:  # a graph of photos alone
         import torch

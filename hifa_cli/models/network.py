@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hifa_cli.config import ModelConfig
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
@@ -206,8 +206,8 @@ def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
         return built
     except (TypeError, AssertionError, ValueError) as error:
         raise HifaError(
-            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
-            f"(its pretraining saw {row.size}): {str(error)[:100]}"
+            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels: its "
+            f"pretraining saw {row.size}, which --size 0 takes"
         ) from error
 
 
@@ -525,8 +525,16 @@ def load_network(folder: Path) -> Network:
             raise ValueError("weights that are not finite")
         network.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise HifaError(
-            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+            f"cannot load the model in {folder}: {_why(error)}; train again or restore the file"
         ) from error
     return network.eval()
+
+
+def _why(error: Exception) -> str:
+    """Return why stored weights are none of their network's."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return reason_of(error)
+    if isinstance(error, ValueError):
+        return str(error)  # ours
+    return f"{WEIGHTS_FILE} is damaged, or of another network than {CONFIG_FILE} describes"

@@ -249,7 +249,8 @@ def _asked(
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
-        raise HifaError("none of the queries can be read; see the warnings")
+        why = f"{failed[0].query}: {failed[0].error}" if len(queries) == 1 and failed else ""
+        raise HifaError(why or "none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
     shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
     vectors = _joined([vector for _, vector in found])
