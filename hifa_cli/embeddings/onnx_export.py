@@ -3,7 +3,10 @@
 import contextlib
 import io
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 from hifa_cli.embeddings.encoder import graph_encoder, write_graph_files
 from hifa_cli.embeddings.engine import EngineError, open_engine
 from hifa_cli.models.lite import ITEM, PART, PIXELS, VECTORS, VIEWS
-from hifa_cli.models.network import Network, digest, load_network
+from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network
 from hifa_cli.runtime import progress
 
 TOLERANCE = 1e-5  # of the cosine between what the two make of noise; in practice 1e-7
@@ -23,10 +26,24 @@ BROKEN = (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterErr
 _OPSET = 18
 
 
+def straight(network: Network, pixels: Tensor) -> TrunkFeatures:
+    """Run the trunk on (N, 3, S, S) uint8 pixels without any reshaping: (N, c, h, w) maps and (N, F)."""
+    scaled = (pixels.to(network.mean.dtype) / 255 - network.mean) / network.std
+    return TrunkFeatures(*network.trunk(scaled))
+
+
 class _EachPicture(nn.Module):
+    """A network as it describes photos, one by one.
+
+    A plain network goes straight through its trunk: behind a reshaping of unknown size the exporter no longer
+    knows the sides of a map, which adaptive pooling needs (AlexNet, VGG).
+    """
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        config = network.config
+        self.plain = config.descriptor == "embedding" and not config.centred and not config.embedding_relu
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -34,6 +51,14 @@ class _EachPicture(nn.Module):
         return (VECTORS, PART) if self.network.config.descriptor == "fused" else (VECTORS,)
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        network = self.network
+        if self.plain:
+            found: Tensor = network.bottleneck(straight(network, pixels).high)
+            return found
+        return self.whole(pixels)
+
+    def whole(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the network itself makes of (N, 3, S, S) pixels."""
         looked = self.network.trunk_features(pixels.unsqueeze(1))
         vectors = self.network.describe(looked, "images")[0].squeeze(1)
         if self.network.config.descriptor != "fused":
@@ -47,8 +72,28 @@ class _WholeShape(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = straight(self.network, pixels)
+        views, item = self.network.describe(TrunkFeatures(low.unsqueeze(0), high.unsqueeze(0)), "shapes")
+        return views.squeeze(0), item
+
+    def whole(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the network itself makes of the views of a shape."""
         views, item = self.network.describe(pixels.unsqueeze(0), "shapes")
         return views.squeeze(0), item
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own log of what it cannot do off standard output, which is the command's result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def export_onnx(folder: Path) -> bool:
@@ -100,7 +145,8 @@ def exported(module: nn.Module, side: int, outputs: tuple[str, ...]) -> bytes:
     content: Any = io.BytesIO()  # taken, though not in the types
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
+    silence = contextlib.redirect_stdout(io.StringIO())
+    with warnings.catch_warnings(), silence, _quiet(), torch.inference_mode():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
@@ -115,14 +161,16 @@ def exported(module: nn.Module, side: int, outputs: tuple[str, ...]) -> bytes:
     return graph
 
 
-def _difference(module: nn.Module, content: bytes, side: int, outputs: tuple[str, ...]) -> str:
+def _difference(
+    module: "_EachPicture | _WholeShape", content: bytes, side: int, outputs: tuple[str, ...]
+) -> str:
     """What is wrong with a graph, by three pictures of noise; "" where it does as the network does."""
     engine = open_engine(content)
     if engine is None:
         return "no engine takes it"
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
     with torch.inference_mode():
-        made = module.eval()(torch.from_numpy(pixels))
+        made = module.eval().whole(torch.from_numpy(pixels))
     wanted = dict(zip(outputs, (made,) if isinstance(made, Tensor) else made, strict=True))
     (found,) = engine.run_each([pixels])
     error = max(largest_difference(part.numpy(), found[name]) for name, part in wanted.items())

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from hifa_cli.embeddings.engine import Engine, EngineError, engine_mark, open_engine
-from hifa_cli.embeddings.onnx_export import BROKEN, TOLERANCE, exported, largest_difference
+from hifa_cli.embeddings.onnx_export import BROKEN, TOLERANCE, exported, largest_difference, straight
 from hifa_cli.models.lite import HIGH, LOW
 from hifa_cli.models.network import Network, TrunkFeatures
 
@@ -68,8 +68,8 @@ class _Look(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = self.network.trunk_features(pixels.unsqueeze(1))
-        return low.squeeze(1), high.squeeze(1)
+        low, high = straight(self.network, pixels)
+        return low, high
 
 
 def _opened(network: Network) -> TrunkEngine | None:
@@ -81,7 +81,7 @@ def _opened(network: Network) -> TrunkEngine | None:
             return None
         pixels = np.random.default_rng(0).integers(0, 256, (2, 3, side, side)).astype(np.uint8)
         with torch.inference_mode():
-            wanted: tuple[Tensor, Tensor] = looking(torch.from_numpy(pixels))
+            wanted = network.trunk_features(torch.from_numpy(pixels).unsqueeze(1))
         found = engine.run(pixels)
         differences = [
             largest_difference(part.flatten(1).numpy(), found[name].reshape(len(pixels), -1))

@@ -101,7 +101,8 @@ def test_neither_export_nor_index_of_a_run_loads_torch(data: Path, tmp_path: Pat
         "export", "--model", run, "--images", data / "photos", "--shapes", data / "views", "--quiet",
         "--out", tmp_path / "e.h5",
     )  # fmt: skip
-    run_without_torch("index", data / "views", "--model", run, "--out", tmp_path / "g", "--quiet")
+    words = ("--model", run, "--ranking", "paper", "--quiet")
+    run_without_torch("index", data / "views", "--out", tmp_path / "g", *words)
     gallery, made = read_gallery(tmp_path / "g"), read_export(tmp_path / "e.h5").shapes
     assert made is not None
     assert list(gallery.ids) == list(made.ids)
