@@ -86,7 +86,7 @@ def test_every_row_has_every_seed_and_the_document_is_as_described(
     assert [arm["name"] for arm in found["arms"]] == ROWS.split(",")
     assert [[run["seed"] for run in arm["runs"]] for arm in found["arms"]] == [[0, 1]] * 5 + [[None]]
     for arm in found["arms"]:
-        assert set(arm) == {"name", "runs", "mean", "deviation", "failed", "differs_in"}
+        assert set(arm) == {"name", "runs", "mean", "deviation", "failed", "differs_in", "code"}
         assert set(arm["mean"]) == set(arm["deviation"]) == set(METRICS)
         assert all((folder / run["folder"] / "test.h5").is_file() for run in arm["runs"])
     hifa_row = next(arm for arm in found["arms"] if arm["name"] == "hifa")
