@@ -278,6 +278,24 @@ class RankingConfig:
 
 
 @dataclass(frozen=True)
+class LearnConfig:
+    """How a gallery's own map is learned of generated photos: see :mod:`hifa_cli.adaptation.own_map`."""
+
+    photos: int = 5  # of each shape; one is held out
+    longest: int = 256  # pixels of a photo's longer side
+    steps: int = 600
+    batch: int = 256  # shapes a step, one photo of each
+    rate: float = 5e-5  # Adam's
+    temperature: float = 0.05  # that cosines are divided by
+    decay: float = 1.0  # weight of the mean square of what is added to a photo's vector
+    check: int = 50  # steps between two looks at the held-out photos
+    checked: int = 1_000  # shapes looked at then
+    shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
+    blend: float = 0.45  # as in RankingConfig, once a map is learned
+    depth: int = 50
+
+
+@dataclass(frozen=True)
 class PageConfig:
     """How large a page of rankings may become."""
 

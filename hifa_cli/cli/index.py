@@ -22,7 +22,7 @@ from hifa_cli.cli.options import (
     chosen_up,
 )
 from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import RIGS, IndexConfig, RankingConfig, RenderConfig
+from hifa_cli.config import RIGS, IndexConfig, LearnConfig, RankingConfig, RenderConfig
 
 if TYPE_CHECKING:
     from hifa_cli.runtime.progress import Talk
@@ -57,6 +57,22 @@ def index(
             help="Follow the sources: new, changed and vanished shapes; the rest is left as it is.",
             rich_help_panel=CHANGES,
         ),
+    ] = False,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn",
+            help="Learn from generated photos of the gallery's own meshes to find the very part; with a "
+            "SOURCE, with a change, or alone. Says first what it costs; interrupted, it goes on when given again.",
+            rich_help_panel=CHANGES,
+        ),
+    ] = False,
+    learn_photos: Annotated[
+        int, typer.Option(min=2, max=64, help="Of --learn: photos a mesh.", rich_help_panel=CHANGES)
+    ] = LearnConfig.photos,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Remove what --learn has learned.", rich_help_panel=CHANGES),
     ] = False,
     relocate: Annotated[
         list[str] | None,
@@ -140,7 +156,10 @@ def index(
     A folder of meshes is rendered, embedded and indexed in one go; given again, only what is new or has
     changed is rendered.
     """
-    _check_usage(source, add or relocate, remove, update=update, stats=stats, verify=verify)
+    others = add or relocate or (source is None and learn) or forget
+    _check_usage(source, others, remove, update=update, stats=stats, verify=verify)
+    if learn and (forget or ranking == "paper" or model is not None):
+        raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
     talk = talk_for(quiet=quiet, verbose=verbose)
     if stats or verify:
         _look(out, talk, stats=stats, as_json=as_json)
@@ -164,6 +183,8 @@ def index(
                 workers=workers, device=settled_device(device), force=force, talk=talk,
                 ranking=None if as_paper else RankingConfig(),
             )  # fmt: skip
+        if learn:
+            report["learned"] = _learned(out, learn_photos, workers, device, talk)
         _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
         return
     if relocate:
@@ -171,9 +192,10 @@ def index(
 
         done = move(out, relocate, talk=talk)
         if not (update or remove or add):
-            if as_json:
+            if as_json and not learn:
                 print_json({"out": str(out), **done})
-            return
+            if not learn:
+                return
     work = build.Work(drawn, workers, settled_device(device), split, force)
     changes = []
     if update:
@@ -182,7 +204,23 @@ def index(
         changes.append(gallery_update.remove(out, remove, settings, talk=talk))
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
-    _say({"out": str(out), **gallery_update.joined(changes)}, talk, as_json=as_json, strict=strict)
+    if forget:
+        from hifa_cli.gallery.learning import forget as forget_map
+
+        forget_map(out)
+    report = gallery_update.joined(changes) if changes else gallery_update.unaltered(out)
+    if learn:
+        report["learned"] = _learned(out, learn_photos, workers, device, talk)
+    _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
+
+
+def _learned(out: Path, photos: int, workers: int | None, device: str, talk: "Talk") -> dict[str, Any]:
+    """Learn the gallery's own map; return what there is to say of it."""
+    from hifa_cli.gallery.learning import learn
+    from hifa_cli.runtime.device import settled_device
+
+    config = LearnConfig(photos=photos)
+    return learn(out, config, workers=workers, device=str(settled_device(device)), talk=talk)
 
 
 def _backbone(
@@ -208,8 +246,8 @@ def _check_usage(
     changes, looks = bool(add or remove or update), stats or verify
     if sum((source is not None, changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
-            "give either a SOURCE, or changes (--update, --remove, --add, --relocate), or one of --stats and "
-            "--verify"
+            "give either a SOURCE, or changes (--update, --remove, --add, --relocate, --learn, --forget), or "
+            "one of --stats and --verify"
         )
 
 
@@ -226,6 +264,13 @@ def _note(report: dict[str, Any], talk: "Talk") -> None:
     if "added" in report:
         counts = ("added", "changed", "removed", "unchanged")
         talk.note(", ".join(f"{report[name]} {name}" for name in counts))
+    if learned := report.get("learned"):
+        before, after = learned["held_out"]["recall@1"]
+        ten, tens = learned["held_out"]["recall@10"]
+        talk.note(
+            f"learned of {learned['photos']} generated photos of {learned['shapes']} shapes; of those held "
+            f"out {after:.0%} find their very shape ({before:.0%} before), {tens:.0%} among ten ({ten:.0%})"
+        )
     if report["failed"]:
         talk.note(f"{len(report['failed'])} could not be taken; see the warnings")
     recall = report["recall"]
@@ -263,6 +308,9 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     facts = Table(show_header=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
         facts.add_row(key, Text(plain(str(found[key]))))
+    if own := found["own_map"]:
+        since = f", {own['unlearned']} shapes are new since" if own["unlearned"] else ""
+        facts.add_row("own map", f"of {own['shapes']} shapes, {own['photos']} photos each{since}")
     if found["effort"]:
         effort = found["effort"]
         facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")

@@ -23,6 +23,7 @@ from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
+from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
 from hifa_cli.runtime.kinds import refuse_other
@@ -162,6 +163,12 @@ class Gallery:
         graph = read_graph(self.place, len(self), int(document["graph"]))
         return GalleryRanking(config_of(document), self.searcher, self.views, graph)
 
+    @cached_property
+    def own(self) -> Own | None:
+        """The map of photos that was learned of this gallery's shapes, where there is one."""
+        said = (self.document.get("ranking") or {}).get("own")
+        return None if said is None else read_map(self.folder, said["map"], self.vectors.shape[1])
+
     @property
     def finds(self) -> tuple[Find, ...]:
         """What a query can look for, the default first; nothing where the gallery knows one order only."""
@@ -243,9 +250,10 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
             gallery = _opened(folder, document, device, talk)
             gallery.searcher  # noqa: B018 - opens the index while it is there
             gallery.ranking  # noqa: B018 - and the graph
+            gallery.own  # noqa: B018 - and the map
             return gallery
         except FileNotFoundError as error:
-            if read_main(folder)["generation"] == document["generation"]:
+            if read_main(folder) == document:
                 raise HifaError(
                     f"the gallery {folder} is damaged: {error.filename or error} is gone; build it again"
                 ) from error

@@ -27,6 +27,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
@@ -115,6 +116,8 @@ def build_gallery(
         )
         ranked = ranking_of(making, work) if embedder is not None else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
+        if alike and old is not None and ranked is not None and old.own is not None:
+            ranked["own"] = old.document["ranking"]["own"]
         kept, fresh = unchanged(old if alike else None, offered)
         document = write_generation(
             out, Plan(old, kept, [(offered, fresh)], making, index_config,
@@ -124,7 +127,15 @@ def build_gallery(
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder, talk)
+    say_stale(out, talk)
     return {**summary(document), "failed": failures(offered)}
+
+
+def say_stale(folder: Path, talk: Talk) -> None:
+    """Say how many shapes of a gallery its own map was not learned of, where there are any."""
+    gallery = read_gallery(folder)
+    if said := stale(folder, gallery.digests, gallery.own):
+        talk.note(said)
 
 
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:

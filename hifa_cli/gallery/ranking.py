@@ -1,6 +1,6 @@
 """Ranking the shapes of a gallery by photos: candidates by the mean view, then all that the gallery keeps."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from hifa_cli.search.rerank import (
     PROJECTION_VERSION,
     Floats,
     Graph,
+    OwnMap,
     QueryVectors,
     Ranker,
     blended,
@@ -36,13 +37,16 @@ def ranking_document(config: RankingConfig, model: str) -> dict[str, Any]:
     return {**asdict(config), "project": found is not None, "projection": PROJECTION_VERSION if found else 0}
 
 
-def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | None = None) -> Ranker | None:
+def ranker_of(
+    document: dict[str, Any] | None, model: str, classifier: Floats | None = None, own: OwnMap | None = None
+) -> Ranker | None:
     """Return the ranker that a gallery was made with; None where it ranks as the paper does.
 
     Args:
         document: the ``ranking`` of ``gallery.json``.
         model: digest of the encoder.
         classifier: (K, D) of the encoder, or None.
+        own: the map of photos that was learned of the gallery's shapes, or None.
 
     Raises:
         ValueError: the projection that the gallery was made with is not in this version.
@@ -53,12 +57,14 @@ def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | 
     projection = shipped_projection(model) if config.project else None
     if config.project and (projection is None or document["projection"] != PROJECTION_VERSION):
         raise ValueError("another projection")
-    return Ranker(config, projection, classifier)
+    return Ranker(config, projection, classifier, own)
 
 
 def config_of(document: dict[str, Any]) -> RankingConfig:
-    """Return the options of a ``ranking`` document."""
-    return RankingConfig(**{name: document[name] for name in RankingConfig.__dataclass_fields__})
+    """Return the options of a ``ranking`` document; a learned map says how much the very part counts."""
+    config = RankingConfig(**{name: document[name] for name in RankingConfig.__dataclass_fields__})
+    own = document.get("own")
+    return config if own is None else replace(config, blend=own["blend"], depth=own["depth"])
 
 
 def write_graph_of(place: Path, vectors: NDArray[np.float32], config: RankingConfig) -> int:

@@ -20,6 +20,7 @@ from hifa_cli.gallery.build import (
     failures,
     open_source,
     origins_of,
+    say_stale,
     summary,
     unchanged,
     writing,
@@ -191,6 +192,7 @@ def _changed(
         document = write_generation(folder, plan)
         gone = np.setdiff1d(np.arange(len(old)), kept)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
+        say_stale(folder, talk)
     for embedder in embedders:
         if embedder is not None:
             embedder.forget()
@@ -281,6 +283,16 @@ def _count(change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, l
     change.added = len(new) - change.changed
     change.unchanged = len(kept)
     change.removed = sorted(before - {old.ids[row] for row in kept.tolist()} - set(new))
+
+
+def unaltered(folder: Path) -> dict[str, Any]:
+    """Return the report of no change at all.
+
+    Raises:
+        HifaError: there is no gallery.
+    """
+    gallery = read_gallery(folder)
+    return joined([Change(unchanged=len(gallery), gallery=summary(gallery.document))])
 
 
 def joined(changes: Sequence[Change]) -> dict[str, Any]:

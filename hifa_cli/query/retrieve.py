@@ -368,7 +368,10 @@ def _embedded(
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
                 logits = None if found.logits is None else found.logits[mine]
-                yield number, _of_pictures(ranker, found.pooled[mine], logits)
+                yield (
+                    number,
+                    _of_pictures(ranker, found.pooled[mine], logits, photo=len(items[number].views) == 1),
+                )
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
@@ -378,7 +381,8 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         HifaError: this version cannot do it.
     """
     try:
-        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier)
+        own = None if gallery.own is None else gallery.own.map
+        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier, own)
     except ValueError as error:
         raise HifaError(
             f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"
@@ -386,13 +390,14 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
 
 
 def _of_pictures(
-    ranker: Ranker | None, pooled: NDArray[np.float32], logits: NDArray[np.float32] | None
+    ranker: Ranker | None, pooled: NDArray[np.float32], logits: NDArray[np.float32] | None, *, photo: bool
 ) -> QueryVectors:
     """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
     if ranker is None:
         most = pooled.max(axis=0, keepdims=True)
         return QueryVectors(most, most)
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in ranker.queries(pooled, logits)))
+    each = ranker.queries(pooled, logits, photos=photo)
+    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in each))
 
 
 def _tracked(starts: range, count: int, talk: Talk) -> Iterable[int]:

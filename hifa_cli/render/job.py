@@ -2,7 +2,11 @@
 
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
@@ -30,11 +34,11 @@ class DrawShape:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of readers, about parts of a file that no view shows
-                pictures = self.views(path)
+                pictures = self.pictures(path, mark)
             if folder.exists() and not holds_only_views(folder):
                 return f"{folder} holds other files than views: choose another --out"
             with written_folder(folder) as temporary:
-                write_views(temporary, pictures, mark)
+                self.write(temporary, pictures, mark)
         except NoRoom:
             raise
         except HifaError as error:
@@ -44,6 +48,15 @@ class DrawShape:
         except Exception as error:
             return f"cannot be drawn: a fault of hifa's own ({_place_of(error)}), please report it"
         return None
+
+    def pictures(self, path: Path, mark: str) -> Sequence[NDArray[np.uint8]]:
+        """Return what is drawn of the mesh at ``path``; ``mark`` says from what the pictures are made."""
+        del mark
+        return list(self.views(path))
+
+    def write(self, folder: Path, pictures: Sequence[NDArray[np.uint8]], mark: str) -> None:
+        """Write the pictures into an empty folder."""
+        write_views(folder, np.stack(pictures), mark)
 
 
 def _place_of(error: Exception) -> str:

@@ -19,12 +19,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.runtime.child import module_command
 from hifa_cli.runtime.progress import SILENT, Talk
+
+if TYPE_CHECKING:
+    from hifa_cli.render.job import DrawShape
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
 SLOW_START = 4.0  # seconds after which a start is worth a word
@@ -56,18 +59,29 @@ class StartError(HifaError):
 
 
 def draw_all(
-    jobs: Iterable[Job], config: RenderConfig, workers: int, talk: Talk = SILENT
-) -> Generator[Outcome]:
+    jobs: Iterable[Job], config: RenderConfig, workers: int, talk: Talk = SILENT,
+    worker: "type[Worker] | None" = None,
+) -> Generator[Outcome]:  # fmt: skip
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
     The first worker starts alone, so that compiled code is kept on disk before the others want it. A
     worker that does not start (again) leaves the jobs to the others.
 
+    Args:
+        jobs: meshes and where their pictures go.
+        config: how they are drawn.
+        workers: processes.
+        talk: says why a first start takes long.
+        worker: the kind of process; by default one that draws views.
+
+    Yields:
+        What became of each job.
+
     Raises:
         StartError: no worker starts any more.
         NoRoom: the disk is full.
     """
-    crew = Crew(jobs, config, workers)
+    crew = Crew(jobs, config, workers, worker or Worker)
     try:
         crew.workers[0].start(lambda: _say_once(talk))
         yield from crew.outcomes()
@@ -88,9 +102,11 @@ def _say_once(talk: Talk) -> None:
 class Crew:
     """Workers, a thread each that feeds it, and one that watches their time and memory."""
 
-    def __init__(self, jobs: Iterable[Job], config: RenderConfig, workers: int) -> None:
+    def __init__(
+        self, jobs: Iterable[Job], config: RenderConfig, workers: int, worker: "type[Worker]"
+    ) -> None:
         limit = memory_limit(config, workers)
-        self.workers = [Worker(config, limit) for _ in range(workers)]
+        self.workers = [worker(config, limit) for _ in range(workers)]
         self._waiting = deque(jobs)
         self._stop = threading.Event()
         self._results: queue.Queue[Outcome | BaseException | None] = queue.Queue()
@@ -303,8 +319,12 @@ def _outlive_nobody(parent: int) -> None:
     os._exit(1)
 
 
-def main() -> None:
-    """Be a worker: answer every line until there are no more."""
+def main(kind: "Callable[[], type[DrawShape]]") -> None:
+    """Be a worker: answer every line until there are no more.
+
+    Args:
+        kind: imports and returns the class that draws; a fault in this is told to the parent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -316,9 +336,7 @@ def main() -> None:
         answers.flush()
 
     try:
-        from hifa_cli.render.job import DrawShape
-
-        draw = DrawShape(RenderConfig(**json.loads(questions.readline())))
+        draw = kind()(RenderConfig(**json.loads(questions.readline())))
     except Exception as error:
         answer(f"{type(error).__name__}: {error}")
         return
@@ -331,5 +349,12 @@ def main() -> None:
             answer(str(error), "full")
 
 
+def draws_views() -> "type[DrawShape]":
+    """Return what draws views; imported only by a worker, for it loads the renderer."""
+    from hifa_cli.render.job import DrawShape
+
+    return DrawShape
+
+
 if __name__ == "__main__":
-    main()
+    main(draws_views)

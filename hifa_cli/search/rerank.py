@@ -25,6 +25,7 @@ Rows = NDArray[np.int64]
 
 BLOCK = 2048  # rows multiplied at once
 PROJECTION_FILE = "nuisance.npz"
+SHIFT_SCALE = np.float32(np.sqrt(1000))  # of an own map's shift, so that one rate fits it and the matrix
 PROJECTION_VERSION = 1  # raised whenever the file is fitted anew
 
 
@@ -90,12 +91,29 @@ def shipped_projection(model: str) -> Projection | None:
         return Projection(stored["basis"].astype(np.float32), stored["damping"].astype(np.float32), model)
 
 
+@dataclass(frozen=True)
+class OwnMap:
+    """A gallery's own map of photos: ``unit(x + D x + b / √1000)``.
+
+    Attributes:
+        matrix: (D, D), the D of the formula.
+        shift: (D,), its b.
+    """
+
+    matrix: Floats
+    shift: Floats
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Return (n, D) unit vectors of photos' (n, D) unit vectors."""
+        return unit(vectors + vectors @ self.matrix.T + self.shift / SHIFT_SCALE)
+
+
 class QueryVectors(NamedTuple):
     """What q queries are compared by.
 
     Attributes:
         kind: (q, D) unit, with the semantic term.
-        part: (q, D) unit, without.
+        part: (q, D) unit, without; by the gallery's own map where it has one.
     """
 
     kind: Floats
@@ -109,12 +127,15 @@ class Ranker:
         config: what is done.
         projection: N, or None.
         classifier: (K, D) of the encoder, or None where it has none.
+        own: the gallery's own map of photos, or None. It serves to find the very part; the kind's vectors
+            stay as they are.
     """
 
     def __init__(
-        self, config: RankingConfig, projection: Projection | None, classifier: Floats | None = None
-    ) -> None:
-        self.config, self.projection = config, projection
+        self, config: RankingConfig, projection: Projection | None, classifier: Floats | None = None,
+        own: OwnMap | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.projection, self.own = config, projection, own
         self._semantics = None if classifier is None else classifier - classifier.mean(axis=0)
 
     @property
@@ -127,20 +148,22 @@ class Ranker:
         vectors = unit(features)
         return vectors if self.projection is None else unit(self.projection(vectors))
 
-    def queries(self, features: Floats, logits: Floats | None) -> QueryVectors:
+    def queries(self, features: Floats, logits: Floats | None, *, photos: bool = True) -> QueryVectors:
         """Return what pictures are compared by.
 
         Args:
             features: (N, D) pooled features.
             logits: (N, K) of the encoder's classifier, or None.
+            photos: whether the pictures are photos; the views of a mesh are no matter of the own map.
         """
-        part = self.views(features)
+        plain = self.views(features)
+        part = plain if self.own is None or not photos else self.own(plain)
         if logits is None or self._semantics is None or not self.config.semantic:
-            return QueryVectors(part, part)
+            return QueryVectors(plain, part)
         likely = posterior(logits)
         meaning = self.views(likely.astype(np.float32) @ self._semantics)
         weight = (self.config.semantic * likely.max(axis=1, keepdims=True)).astype(np.float32)
-        return QueryVectors(unit(part + weight * meaning), part)
+        return QueryVectors(unit(plain + weight * meaning), part)
 
 
 def top_half(cosines: Floats) -> Floats:
