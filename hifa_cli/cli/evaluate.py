@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hifa_cli.embeddings.io import Export
     from hifa_cli.evaluation.bootstrap import Difference, Interval
     from hifa_cli.evaluation.evaluate import Scores
+    from hifa_cli.evaluation.instances import InstanceScores
     from hifa_cli.viz.tables import Table
 
 Format = Literal["table", "json", "csv", "markdown", "latex"]
@@ -52,6 +53,14 @@ def evaluate(
             help="Classes that training had no photos of: their photos are scored apart from the others'.",
         ),
     ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.csv|ids",
+            help="Which shape each photo shows: a file of 'photo id,shape id' lines, or 'ids' where a photo "
+            "has the id of its shape or lies in a folder of that name. Adds Top-1, Top-10 and MRR.",
+        ),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -72,10 +81,14 @@ def evaluate(
     """Score exports: NN, FT, ST, F, DCG, ANMRR.
 
     [dim]hifa evaluate hifa.h5 source-only.h5 --bootstrap 1000 --format latex[/]
+
+    [dim]hifa evaluate hifa.h5 --pairs pairs.csv[/]
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     unlabelled = [one.strip() for one in (unlabelled_classes or "").split(",") if one.strip()]
+    if unlabelled and pairs:
+        raise typer.BadParameter("--unlabelled-classes and --pairs do not go together: leave one out")
     if unlabelled and against:
         raise typer.BadParameter("--unlabelled-classes and --against do not go together: leave one out")
     form = "json" if as_json else "csv" if as_csv else form
@@ -102,6 +115,10 @@ def evaluate(
         return scores
 
     names = _names(exports)
+    very = _instances(exports, pairs, bootstrap, seed) if pairs else None
+    if very and not _has_classes(exports):
+        _say_instances(exports, names, very, form, out)
+        return
     if unlabelled:
         pairs = [(path, part) for path in exports for part in apart(read_export(path), unlabelled, str(path))]
         names = [f"{name} ({part})" for name in names for part in ("known", "unlabelled")]
@@ -119,11 +136,71 @@ def evaluate(
         if unlabelled:
             for number, one in enumerate(document["exports"]):
                 one["photos"] = ("known", "unlabelled")[number % 2]
+        if very:
+            document = {**document, **very[0].document}
+            for one, mine in zip(document["exports"], very, strict=True):
+                one |= mine.document
         _print_document(document, out)
         return
     shown = _chosen(metrics, results[0], form if out is None else "markdown")
     tables = _tables(names, results, intervals, differences, against, per_class=per_class, metrics=shown)
-    _print_tables(tables, form, out)
+    _print_tables([*tables, *([_instance_table(names, very)] if very else [])], form, out)
+
+
+class _Instances(NamedTuple):
+    """How often an export's photos find their very shapes, with intervals where they were asked for."""
+
+    scores: "InstanceScores"
+    intervals: "dict[str, Interval] | None"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--json`` says of it."""
+        found: dict[str, Any] = dict(self.scores.document())
+        if self.intervals:
+            found["confidence"] = {key: list(one) for key, one in self.intervals.items()}
+        return {"instances": found}
+
+
+def _instances(exports: Sequence[Path], pairs: str, bootstrap: int, seed: int) -> list[_Instances]:
+    from hifa_cli.embeddings.io import read_export
+    from hifa_cli.evaluation.bootstrap import confidence
+    from hifa_cli.evaluation.instances import BY_IDS, evaluate_instances, read_pairs
+
+    truth = None if pairs == BY_IDS else read_pairs(Path(pairs))
+    found = [evaluate_instances(read_export(path), truth, name=str(path)) for path in exports]
+    return [
+        _Instances(one, confidence(one, resamples=bootstrap, seed=seed) if bootstrap else None)
+        for one in found
+    ]
+
+
+def _has_classes(exports: Sequence[Path]) -> bool:
+    """Whether any export has a photo whose class is known: without, only the very shape can be asked for."""
+    from hifa_cli.embeddings.io import read_export
+
+    images = [read_export(path).images for path in exports]
+    return any(one is not None and (one.labels >= 0).any() for one in images)
+
+
+def _say_instances(
+    exports: Sequence[Path], names: Sequence[str], very: Sequence[_Instances], form: Format, out: Path | None
+) -> None:
+    """Print the very shapes' scores alone."""
+    if form == "json":
+        documents = [{**one.document, "export": str(path)} for path, one in zip(exports, very, strict=True)]
+        _print_document({**documents[0], "exports": documents}, out)
+        return
+    _print_tables([_instance_table(names, very)], form, out)
+
+
+def _instance_table(names: Sequence[str], very: Sequence[_Instances]) -> "Table":
+    from hifa_cli.viz.tables import instance_table
+
+    intervals = [one.intervals or {} for one in very]
+    return instance_table(
+        [(name, one.scores) for name, one in zip(names, very, strict=True)], intervals=intervals
+    )
 
 
 _PAPER = ("NN", "FT", "ST", "F", "DCG", "ANMRR")

@@ -63,7 +63,8 @@ def index(
         typer.Option(
             "--learn",
             help="Learn from generated photos of the gallery's own meshes to find the very part; with a "
-            "SOURCE, with a change, or alone. Says first what it costs; interrupted, it goes on when given again.",
+            "SOURCE, with a change, or alone. Says first what it costs; interrupted, it goes on when given "
+            "again.",
             rich_help_panel=CHANGES,
         ),
     ] = False,

@@ -1,4 +1,4 @@
-"""Learning a gallery's own map: photos of its shapes are generated, embedded and kept, the map learned of them.
+"""Learning a gallery's own map: photos of its shapes are generated, embedded and kept; then the map is learned.
 
     photos/MARK/ab/DIGEST.npy    (P, D) float16 unit vectors of the photos generated of one shape
 
