@@ -2,8 +2,9 @@
 
     python benchmarks/index.py --meshes MESHES --most 60
 
-Both make a vector of every view of the same meshes on this machine. CPU seconds count every process;
-what a start costs is measured on one mesh and taken off, so that the figures hold for any number of meshes.
+Both make a vector of every view of the same meshes on this machine, pinned to as many cores as workers. CPU
+seconds count every process; what a start costs is measured on one mesh and taken off, so that the figures
+hold for any number of meshes.
 """
 
 import argparse
@@ -45,13 +46,17 @@ def cpu_seconds(command: list[str]) -> float:
 def new(meshes: Path, out: Path, workers: int) -> float:
     """``hifa index`` of today."""
     words = ["index", str(meshes), "--out", str(out), "--workers", str(workers), "--quiet"]
-    pinned = ["taskset", "-c", ",".join(map(str, sorted(os.sched_getaffinity(0))[:workers]))]
-    return cpu_seconds([*pinned, sys.executable, "-m", "hifa_cli", *words])
+    return cpu_seconds([*_pinned(workers), sys.executable, "-m", "hifa_cli", *words])
 
 
 def old(meshes: Path, out: Path, workers: int) -> float:
     """Views as PNG files, then torch."""
-    return cpu_seconds([sys.executable, "-c", _OLD, str(meshes), str(out), str(workers)])
+    return cpu_seconds([*_pinned(workers), sys.executable, "-c", _OLD, str(meshes), str(out), str(workers)])
+
+
+def _pinned(workers: int) -> list[str]:
+    """So many cores, or all where there are fewer."""
+    return ["taskset", "-c", ",".join(map(str, sorted(os.sched_getaffinity(0))[:workers]))]
 
 
 def main() -> None:
@@ -61,6 +66,7 @@ def main() -> None:
     )
     parser.add_argument("--meshes", type=Path, required=True)
     parser.add_argument("--most", type=int, default=60)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     found = find_meshes([arguments.meshes])[0]
     chosen = found[:: max(len(found) // arguments.most, 1)][: arguments.most]
@@ -72,7 +78,7 @@ def main() -> None:
                 folder.mkdir(exist_ok=True)
                 shutil.copy(mesh.path, folder / f"{number}{mesh.path.suffix}")
         new(one, Path(scratch) / "warm", 1)  # compiles once
-        for workers in (1, 2):
+        for workers in arguments.workers:
             each = {}
             for name, way in (("new", new), ("old", old)):
                 start = way(one, Path(scratch) / f"{name}-one-{workers}", workers)

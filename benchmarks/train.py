@@ -31,7 +31,6 @@ from hifa_cli.data import find_images, find_shapes
 from hifa_cli.data.loader import CachedSteps, PixelSteps, ahead
 from hifa_cli.embeddings.feature_cache import gather_features, look
 from hifa_cli.models.network import Critic, Network, TrunkFeatures
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.training.optim import Stepper
 from hifa_cli.training.setup import Run, prepare
 
@@ -148,13 +147,11 @@ def ours(run: Run) -> tuple[Callable[[], None], float]:
     """One step of ``hifa train``, and the seconds it took to get ready."""
     started, config = time.monotonic(), run.config
     if config.freeze == "none":
-        steps: Callable[[int], object] = PixelSteps(
-            run.photos, run.views, run.model, config, run.seed, SILENT
-        )
+        steps: Callable[[int], object] = PixelSteps(run.photos, run.views, run.model, config, run.seed)
     else:
         features: list[TrunkFeatures] = []
         for items in (run.photos.items, tuple(run.photos.items[0]._replace(views=v) for v in run.views)):
-            looked = look(run.network, items, maps=True, device=CPU, label="", workers=1, talk=SILENT)
+            looked = look(run.network, items, maps=True, device=CPU, label="", workers=1)
             features.append(gather_features(looked, items)[0])
         labels = np.array([item.label for item in run.photos.items])
         steps = CachedSteps(features[0], labels, features[1], config, run.seed)

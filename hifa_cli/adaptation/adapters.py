@@ -20,8 +20,8 @@ from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
 from hifa_cli.embeddings.io import GROUPS, Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.render.workers import machine_memory
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.runtime.seeding import numpy_stream
 
 KINDS: dict[str, type[Jgsa] | type[Meda]] = {"jgsa": Jgsa, "meda": Meda}
@@ -82,22 +82,21 @@ def _arrays(fitted: Jgsa | Meda) -> dict[str, NDArray[Any]]:
     return {part.name: np.ascontiguousarray(getattr(fitted, part.name)) for part in fields(fitted)}
 
 
-def adapt(test: Export, fit: Export, config: AdaptConfig, talk: Talk = SILENT) -> Export:
+def adapt(test: Export, fit: Export, config: AdaptConfig) -> Export:
     """Fit on one export, adapt another: the same schema, items and labels, other vectors.
 
     Args:
         test: what is adapted; may lack a domain.
         fit: photos with labels and shapes; it may be ``test`` itself (transductive).
         config: method and settings.
-        talk: notes.
 
     Raises:
         HifaError: the exports are not of one model, there is nothing to fit on, or it needs too much memory.
     """
-    return apply_maps(test, fit_maps(fit, config, talk))
+    return apply_maps(test, fit_maps(fit, config))
 
 
-def fit_maps(fit: Export, config: AdaptConfig, talk: Talk = SILENT) -> Maps:
+def fit_maps(fit: Export, config: AdaptConfig) -> Maps:
     """Fit on photos with labels and shapes, whose labels are not read.
 
     Raises:
@@ -111,11 +110,11 @@ def fit_maps(fit: Export, config: AdaptConfig, talk: Talk = SILENT) -> Maps:
     if not known.any():
         raise HifaError("fitting needs photos with labels: export from folders named by class")
     if not known.all():
-        talk.warn(f"{int((~known).sum())} photos without a label are left out of fitting")
+        progress.warn(f"{int((~known).sum())} photos without a label are left out of fitting")
     source, target = fit.images.vectors[known].astype(np.float64), fit.shapes.vectors.astype(np.float64)
     labels = fit.images.labels[known]
-    dimension = _dimension(config, len(source), len(target), source.shape[1], talk)
-    _check_memory(config, len(source) + len(target), source.shape[1], talk)
+    dimension = _dimension(config, len(source), len(target), source.shape[1])
+    _check_memory(config, len(source) + len(target), source.shape[1])
     fitted: Jgsa | Meda
     if config.method == "jgsa":
         fitted = fit_jgsa(source, labels, target, config, dimension)
@@ -152,7 +151,7 @@ def apply_maps(export: Export, maps: Maps) -> Export:
     )
 
 
-def _dimension(config: AdaptConfig, photos: int, shapes: int, width: int, talk: Talk) -> int:
+def _dimension(config: AdaptConfig, photos: int, shapes: int, width: int) -> int:
     most = 2 * width if config.method == "jgsa" else min(width // 2, photos - 1, shapes - 1)
     if most < 1:
         raise HifaError(
@@ -162,11 +161,11 @@ def _dimension(config: AdaptConfig, photos: int, shapes: int, width: int, talk: 
         raise HifaError(f"--dimension {config.dimension} is too large here: {config.method} allows {most}")
     own = ADAPT_DIMENSIONS[config.method]
     if not config.dimension and own > most:
-        talk.warn(f"{config.method} takes {most} dimensions here instead of its own {own}")
+        progress.warn(f"{config.method} takes {most} dimensions here instead of its own {own}")
     return config.dimension or min(own, most)
 
 
-def _check_memory(config: AdaptConfig, count: int, width: int, talk: Talk) -> None:
+def _check_memory(config: AdaptConfig, count: int, width: int) -> None:
     """Say what a large fit needs, and refuse what the machine does not have.
 
     Raises:
@@ -175,7 +174,7 @@ def _check_memory(config: AdaptConfig, count: int, width: int, talk: Talk) -> No
     jgsa = config.method == "jgsa"
     need = 8.0 * 5 * (2 * width) ** 2 if jgsa else memory_needed(count, min(config.landmarks, count))
     if need > _GB:
-        talk.note(f"fitting {config.method} on {count} vectors needs {need / _GB:.1f} GB of memory")
+        progress.note(f"fitting {config.method} on {count} vectors needs {need / _GB:.1f} GB of memory")
     if need > (have := machine_memory()):
         remedy = "reduce the dimension of the embedding" if jgsa else "give --landmarks N, e.g. 2000"
         raise HifaError(

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
-from typer.models import ParameterInfo
+from typer.exceptions import TyperException
 
 from hifa_cli import __version__
+from hifa_cli.cli import completion
 from hifa_cli.cli.adapt import adapt
 from hifa_cli.cli.compare import compare
 from hifa_cli.cli.data import data
@@ -17,26 +17,46 @@ from hifa_cli.cli.demo import demo
 from hifa_cli.cli.doctor import doctor
 from hifa_cli.cli.evaluate import evaluate
 from hifa_cli.cli.export import export
+from hifa_cli.cli.help import Verb, VerbGroup, described, usage_message
 from hifa_cli.cli.index import index
 from hifa_cli.cli.options import Config
 from hifa_cli.cli.plot import plot
 from hifa_cli.cli.query import query
 from hifa_cli.cli.render import render
 from hifa_cli.cli.serve import serve
-from hifa_cli.cli.terminal import plain
+from hifa_cli.cli.terminal import command, plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
 from hifa_cli.runtime import signals
 from hifa_cli.runtime.child import leave_current_folder
 
 
-class HifaGroup(TyperGroup):
-    """Turns a HifaError into one line on stderr and exit code 1."""
+class HifaGroup(VerbGroup):
+    """Turns a HifaError into one line on stderr and exit code 1, wrong usage into one and exit code 2."""
+
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, *more: Any, **extra: Any
+    ) -> Any:
+        """Run a line; without a verb, or a verb without its arguments, the help is shown."""
+        alone = extra.pop("standalone_mode", True)
+        extra["standalone_mode"] = False
+        if not alone:
+            return super().main(args, prog_name, *more, **extra)
+        try:
+            status = super().main(args, prog_name, *more, **extra)
+        except TyperException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # Typer asks for it so too: it is not public
+                typer.echo(error.format_message())
+            else:
+                typer.echo(plain(f"error: {usage_message(error)}"), err=True)
+            sys.exit(error.exit_code)
+        sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; Ctrl-C exits 130 as shells expect."""
         try:
-            return super().invoke(ctx)
+            with command():
+                return super().invoke(ctx)
         except HifaError as error:
             typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error
@@ -65,7 +85,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
 
 
@@ -85,20 +104,37 @@ def hifa(
     """Show it a photo; it finds the 3D shape."""
 
 
-def _verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave files that may not be read to their readers, who name them: they are no wrong usage."""
-    for hint in get_type_hints(function, include_extras=True).values():
-        for about in getattr(hint, "__metadata__", ()):
-            if isinstance(about, ParameterInfo):
-                about.readable = False
-    return function
-
-
-for _one in (render, train, export, adapt, index, query, serve, evaluate, compare, plot):
-    app.command(no_args_is_help=True)(_verb(_one))
+_VERBS: tuple[Callable[..., Any], ...] = (
+    render, train, export, adapt, index, query, serve, evaluate, compare, plot, demo, doctor,
+)  # fmt: skip
+for _one in _VERBS:
+    app.command(cls=Verb, no_args_is_help=_one not in (demo, doctor))(described(_one))
 app.add_typer(data)
-app.command()(demo)
-app.command()(doctor)
+
+
+@app.command(cls=Verb, name="help")
+def help_on(
+    context: typer.Context,
+    verb: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="VERB",
+            help="Which verb, such as 'index' or 'data check'.",
+            show_default="all verbs in short",
+            autocompletion=completion.verbs,
+        ),
+    ] = None,
+) -> None:
+    """Show the help of a verb."""
+    here: Any = context.find_root()
+    for name in verb or ():
+        group = here.command
+        found = group.get_command(here, name) if hasattr(group, "commands") else None
+        if found is None:
+            known = ", ".join(getattr(group, "commands", ())) or "none below it"
+            raise typer.BadParameter(f"'{name}' is not a verb of '{here.command_path}': there are {known}")
+        here = type(context)(found, info_name=name, parent=here)
+    typer.echo(here.command.get_help(here))
 
 
 def main() -> None:

@@ -6,39 +6,74 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
+from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
+from hifa_cli.runtime import progress
 
 Shallow = Literal["jgsa", "meda"]
 _OWN = ", ".join(f"{name} {count}" for name, count in ADAPT_DIMENSIONS.items())
 _DEFAULT = AdaptConfig()
+SETTINGS = "Settings of the method"
 
 
 def adapt(
     export: Annotated[Path, typer.Argument(metavar="TEST.h5", help="Embeddings to adapt ('hifa export').")],
-    out: Annotated[Path, typer.Option(help="The adapted embeddings, of the same schema.")],
+    out: Annotated[Path, out_option("The adapted embeddings, of the same schema.")],
     fit: Annotated[
         Path | None,
-        typer.Option(metavar="TRAIN.h5", help="Photos with labels and shapes; shapes' labels are not read."),
+        typer.Option(
+            metavar="TRAIN.h5",
+            help="Photos with labels and shapes; shapes' labels are not read.",
+            show_default="none; give it or --fitted",
+        ),
     ] = None,
     method: Annotated[Shallow, typer.Option(help="The shallow method.")] = _DEFAULT.method,
-    maps: Annotated[Path | None, typer.Option(help="Keep what was fitted, for other embeddings.")] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MAPS.npz",
+            help="Keep what was fitted, for other embeddings.",
+            show_default="it is not kept",
+        ),
+    ] = None,
     fitted: Annotated[
-        Path | None, typer.Option(metavar="MAPS", help="Use what --maps kept instead of fitting.")
+        Path | None,
+        typer.Option(
+            metavar="MAPS.npz",
+            help="Use what --maps kept instead of fitting.",
+            show_default="none; give it or --fit",
+        ),
     ] = None,
     dimension: Annotated[
-        int, typer.Option(min=0, help=f"Of the common subspace; 0 is the method's own ({_OWN}).")
+        int,
+        typer.Option(
+            min=0,
+            help=f"Of the common subspace; 0 is the method's own ({_OWN}).",
+            rich_help_panel=SETTINGS,
+        ),
     ] = _DEFAULT.dimension,
     iterations: Annotated[
-        int, typer.Option(min=1, help="Rounds of guessing the shapes' classes.")
+        int,
+        typer.Option(min=1, help="Rounds of guessing the shapes' classes.", rich_help_panel=SETTINGS),
     ] = _DEFAULT.iterations,
     landmarks: Annotated[
-        int, typer.Option(min=0, help="MEDA: so many points instead of the whole kernel; 0 is all.")
+        int,
+        typer.Option(
+            min=0,
+            help="MEDA: so many points instead of the whole kernel; 0 is all.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = _DEFAULT.landmarks,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. rho=0.5 or alpha=2."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting, e.g. rho=0.5 or alpha=2. Repeatable.",
+            show_default="as docs/methods.md says",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
     seed: Seed = _DEFAULT.seed,
     as_json: Json = False,
@@ -47,10 +82,7 @@ def adapt(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Adapt embeddings: JGSA or MEDA, fitted on labelled photos and unlabelled shapes.
-
-    [dim]hifa adapt test.h5 --fit train.h5 --method jgsa --out jgsa.h5[/]
-    """
+    """Adapt embeddings: JGSA or MEDA, fitted on labelled photos and unlabelled shapes."""
     if (fit is None) == (fitted is None):
         raise typer.BadParameter("give one of --fit TRAIN.h5 and --fitted MAPS")
     if fitted is not None and maps is not None:
@@ -67,9 +99,9 @@ def adapt(
     for place in (out, *([maps] if maps else [])):
         if place.exists() and not force:
             raise HifaError(f"{place} exists: choose another name or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     test = read_export(export)
-    learnt = load_maps(fitted) if fitted else fit_maps(read_export(fit or export), settings, talk)
+    learnt = load_maps(fitted) if fitted else fit_maps(read_export(fit or export), settings)
     done = apply_maps(test, learnt)
     if maps is not None:
         save_maps(maps, learnt)
@@ -81,8 +113,8 @@ def adapt(
     if as_json:
         print_json(document)
     else:
-        talk.note(f"{done.method}: {document['images']} photos and {document['shapes']} shapes in {out}")
-        talk.note(f"next: hifa evaluate {export} {out}")
+        progress.note(f"{done.method}: {document['images']} photos and {document['shapes']} shapes in {out}")
+        progress.note(f"next: hifa evaluate {export} {out}")
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:

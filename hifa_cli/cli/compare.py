@@ -6,25 +6,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import TABLES, AcceptLicence, Config, Device, Features, Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli import completion
+from hifa_cli.cli.options import (
+    RUN,
+    TABLES,
+    AcceptLicence,
+    Config,
+    Device,
+    Features,
+    Force,
+    Json,
+    Quiet,
+    Verbose,
+    out_option,
+)
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.pipelines.compare.rows import Arm
 
 _DEFAULT = CompareConfig()
 MOST_SEEDS = 10_000  # from 0 on; a slip of the finger should not take all memory
-_BY_PRESET = "Default: what the preset says."
+_BY_PRESET = "what the preset says"
+EVERY_ROW, SCORE = "Recipe of every row", "Splits, scores and tables"
 _OF_TRAIN = {"images_per_step": "images", "shapes_per_step": "shapes"}  # the flags of 'hifa train' by field
 _PATHS = ("images", "shapes", "method", "preset")  # keys of [train] that mean something else there
 
 
 def compare(
     context: typer.Context,
-    images: Annotated[Path, typer.Option(help="Labelled photos, with a train and a test split.")],
-    shapes: Annotated[Path, typer.Option(help="Rendered shapes ('hifa render'), with the same splits.")],
-    out: Annotated[Path, typer.Option(help="Folder of the comparison: runs, exports, scores, tables.")],
+    images: Annotated[
+        Path, typer.Option(metavar="PHOTOS", help="Labelled photos, with a train and a test split.")
+    ],
+    shapes: Annotated[
+        Path, typer.Option(metavar="VIEWS", help="Rendered shapes ('hifa render'), with the same splits.")
+    ],
+    out: Annotated[Path, out_option("Folder of the comparison: runs, exports, scores, tables.")],
     methods: Annotated[
         str,
         typer.Option(
@@ -32,36 +51,97 @@ def compare(
             help="Rows: a method of 'hifa train', METHOD(key=value,…) with settings of its own, frozen or "
             "frozen:BACKBONE without any training, jgsa or meda (fitted on source-only's embeddings, or "
             "on jgsa:METHOD's).",
+            autocompletion=completion.rows,
         ),
     ] = _DEFAULT.methods,
     seeds: Annotated[
         str, typer.Option(metavar="COUNT | N,N,…", help="How many seeds from 0 on, or which.")
     ] = _DEFAULT.seeds,
-    train_split: Annotated[str, typer.Option(help="Split to train on.")] = _DEFAULT.train_split,
-    test_split: Annotated[str, typer.Option(help="Split to score.")] = _DEFAULT.test_split,
-    preset: Annotated[Preset | None, typer.Option(help="Recipe of every row.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Of every row. " + _BY_PRESET)] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file of weights.")] = None,
-    freeze: Annotated[Freeze | None, typer.Option(help="As in 'hifa train'.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of every run.")] = None,
+    train_split: Annotated[
+        str,
+        typer.Option(help="Split to train on.", autocompletion=completion.splits, rich_help_panel=SCORE),
+    ] = _DEFAULT.train_split,
+    test_split: Annotated[
+        str, typer.Option(help="Split to score.", autocompletion=completion.splits, rich_help_panel=SCORE)
+    ] = _DEFAULT.test_split,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="Recipe of every row.", show_default=TrainConfig.preset, rich_help_panel=EVERY_ROW),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model.",
+            show_default=_BY_PRESET,
+            autocompletion=completion.backbones,
+            rich_help_panel=EVERY_ROW,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="imagenet, none, or a file of weights.",
+            show_default=TrainConfig.weights,
+            autocompletion=completion.weights,
+            rich_help_panel=EVERY_ROW,
+        ),
+    ] = None,
+    freeze: Annotated[
+        Freeze | None,
+        typer.Option(help="As in 'hifa train'.", show_default=_BY_PRESET, rich_help_panel=EVERY_ROW),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of the run.", show_default=_BY_PRESET, rich_help_panel=EVERY_ROW),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other number of every run, e.g. momentum=0.8."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other number of the run, e.g. momentum=0.8. Repeatable.",
+            show_default=_BY_PRESET,
+            rich_help_panel=EVERY_ROW,
+        ),
     ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
-            help="Row that all others are paired with. Default: the ablation's step before, and source-only."
+            metavar="METHOD",
+            help="Row that all others are paired with.",
+            show_default="the ablation's step before, and source-only",
+            autocompletion=completion.rows,
+            rich_help_panel=SCORE,
         ),
     ] = None,
     profile: Annotated[
-        MetricProfile, typer.Option(help="Whose definitions of the metrics: see docs/metrics.md.")
+        MetricProfile,
+        typer.Option(help="Whose definitions of the metrics: see docs/metrics.md.", rich_help_panel=SCORE),
     ] = EvaluateConfig.profile,
     jobs: Annotated[
-        int, typer.Option(min=0, help="Runs side by side; 0: by cores and memory, one on a GPU.")
+        int,
+        typer.Option(
+            min=0, help="Runs side by side; 0: by cores and memory, one on a GPU.", rich_help_panel=RUN
+        ),
     ] = _DEFAULT.jobs,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
-    latex: Annotated[Path | None, typer.Option(help="Write the tables there as well.")] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.md",
+            help="Write the tables there as well.",
+            show_default="into --out alone",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.tex",
+            help="Write the tables there as well.",
+            show_default="into --out alone",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
     feature_cache: Features = None,
     accept_licence: AcceptLicence = False,
     device: Device = "auto",
@@ -75,8 +155,6 @@ def compare(
 
     All rows share data, backbone, budget and seeds. What is done is reused: the same command goes on where
     it was interrupted, and more methods or seeds add to it. A [train] table in --config applies to every row.
-
-    [dim]hifa compare --images photos --shapes views --out table3 --seeds 5[/]
     """
     arms, chosen = _arms(methods), _seeds(seeds)
     if reference is not None and reference not in [arm.name for arm in arms]:
@@ -91,11 +169,10 @@ def compare(
     from hifa_cli.viz.tables import to_latex, to_markdown, to_terminal
 
     _check(arms, settings)
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     done = stage(
         images, shapes, out, arms, settings, seeds=chosen, train_split=train_split, test_split=test_split,
-        profile=profile, device=pick_device(device), jobs=jobs, force=force, talk=talk,
-        features=feature_cache,
+        profile=profile, device=pick_device(device), jobs=jobs, force=force, features=feature_cache,
     )  # fmt: skip
     shown, whole = tables(done, reference), document(done, reference)
     written = write_results(done, shown, whole)
@@ -106,7 +183,7 @@ def compare(
         print_json(whole)
     else:
         print_result(*map(to_terminal, shown))
-    talk.note(f"written: {', '.join(path.name for path in written)} in {out}")
+    progress.note(f"written: {', '.join(path.name for path in written)} in {out}")
     if done.failed:
         raise HifaError(
             f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"

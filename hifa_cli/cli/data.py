@@ -6,50 +6,57 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Force, Json, Quiet, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.help import Verb, VerbGroup, described
+from hifa_cli.cli.options import SAY, Force, Json, Quiet, Verbose, Workers, out_option
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.data.checks import Check, Holding
-    from hifa_cli.runtime.progress import Talk
     from hifa_cli.viz.tables import Table
 
-data = typer.Typer(name="data", no_args_is_help=True, help="Look at folders of photos, views and meshes.")
+data = typer.Typer(
+    name="data", cls=VerbGroup, no_args_is_help=True, help="Look at folders of photos, views and meshes."
+)
 _SHOWN = 20  # problems that are printed one by one
 
 
-@data.command(no_args_is_help=True)
+@data.command(cls=Verb, no_args_is_help=True)
+@described
 def check(
     path: Annotated[Path, typer.Argument(help="Folder of photos, views or meshes, a benchmark, or a list.")],
     kind: Annotated[
         Literal["images", "shapes", "meshes"] | None,
-        typer.Option("--as", help="Take it for photos, views or meshes; told from the names if left out."),
+        typer.Option(
+            "--as",
+            help="Take it for photos, views or meshes.",
+            show_default="told from the names of its files",
+        ),
     ] = None,
     names_only: Annotated[
         bool, typer.Option("--names-only", help="Do not open the pictures and meshes.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where anything is wrong.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Threads and processes that read; 0: one a core.")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 where anything is wrong.", rich_help_panel=SAY)
+    ] = False,
+    workers: Workers = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say what a folder is, what it holds of each class and split, and what is wrong with it.
-
-    [dim]hifa data check MI3DOR/view/test[/]
-    """
+    """Say what a folder is, what it holds of each class and split, and what is wrong with it."""
     from hifa_cli.data.checks import check as look
     from hifa_cli.runtime.threads import allowed
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     crew = workers or allowed()
 
-    def unreadable(paths: Sequence[Path], workers: int, talk: "Talk") -> "Iterable[tuple[Path, str]]":
+    def unreadable(paths: Sequence[Path], workers: int) -> "Iterable[tuple[Path, str]]":
         from hifa_cli.render.readable import unreadable_meshes
 
-        return unreadable_meshes(paths, workers, talk)
+        return unreadable_meshes(paths, workers)
 
-    found = look(path, domain=kind, read=not names_only, workers=crew, talk=talk, read_meshes=unreadable)
+    found = look(path, domain=kind, read=not names_only, workers=crew, read_meshes=unreadable)
     if as_json:
         print_json(found.document())
     else:
@@ -92,34 +99,34 @@ def _table(one: "Holding") -> "Table":
     return Table("class", tuple(split or "items" for split in splits), tuple(rows), title=title)
 
 
-@data.command(no_args_is_help=True)
+@data.command(cls=Verb, no_args_is_help=True)
+@described
 def modelnet(
     path: Annotated[Path, typer.Argument(help="The unpacked ModelNet40.")],
-    out: Annotated[Path, typer.Option(help="Folder to make: OUT/train/<class>/*.off, OUT/test/…")],
+    out: Annotated[Path, out_option("Folder to make: OUT/train/<class>/*.off, OUT/test/…")],
     copy: Annotated[bool, typer.Option("--copy", help="Copy the meshes rather than link them.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     force: Force = False,
 ) -> None:
-    """Lay out shapes like MI3DOR-2's from ModelNet40: the first 80 train and 20 test meshes a class.
-
-    [dim]hifa data modelnet ModelNet40 --out mi3dor2 && hifa render mi3dor2 --out views[/]
-    """
+    """Lay out shapes like MI3DOR-2's from ModelNet40: the first 80 train and 20 test meshes a class."""
     from hifa_cli.data.mi3dor import PUBLISHED
     from hifa_cli.data.modelnet import lay_out
     from hifa_cli.errors import HifaError
 
     if out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
-    done = lay_out(path, out, copy=copy, talk=talk)
+    start_reporting(quiet=quiet, verbose=verbose)
+    done = lay_out(path, out, copy=copy)
     for name in done.missing:
-        talk.warn(f"{path} has no class {name}; left out")
+        progress.warn(f"{path} has no class {name}; left out")
     if as_json:
         print_json({"out": str(out), **done.counts, "missing": list(done.missing)})
         return
     for split, count in done.counts.items():
         published = PUBLISHED["MI3DOR-2", "shapes", split].total
-        talk.note(f"{count} {split} meshes (MI3DOR-2 has {published})")
-    talk.note(f"next: hifa render {out} --out VIEWS; the photos of MI3DOR-2 have to come from its authors")
+        progress.note(f"{count} {split} meshes (MI3DOR-2 has {published})")
+    progress.note(
+        f"next: hifa render {out} --out VIEWS; the photos of MI3DOR-2 have to come from its authors"
+    )

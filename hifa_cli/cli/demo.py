@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Seed, Verbose, Workers, out_option
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DemoConfig, WorldConfig
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("hifa-demo"),
+    out: Annotated[Path, out_option("Folder for everything that the demo makes.")] = Path("hifa-demo"),
     small: Annotated[
         bool, typer.Option("--small", help="A tiny world and a few steps: shows that all works, no more.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: all cores.")] = None,
+    workers: Workers = 0,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -29,8 +29,6 @@ def demo(
 ) -> None:
     """Do the whole job, offline, on a world made on the spot: minutes on two cores.
 
-    [dim]hifa demo[/]
-
     Makes shapes and photos of ten kinds, renders, trains HIFA and the source-only network, exports,
     indexes, queries, evaluates. Interrupted, it goes on where it stopped.
     """
@@ -39,7 +37,7 @@ def demo(
     from hifa_cli.runtime.atomic import remove_folder
     from hifa_cli.runtime.device import pick_device
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     if force and (out / MARK).is_file():
         remove_folder(out, last=MARK)
     world = WorldConfig(**SMALL_WORLD) if small else WorldConfig()
@@ -51,7 +49,6 @@ def demo(
         seed=seed,
         workers=workers or threads.allowed(),
         device=pick_device(device),
-        talk=talk,
     )
     if as_json:
         print_json(_document(tour))

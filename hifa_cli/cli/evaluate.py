@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli import completion
+from hifa_cli.cli.options import SAY, Config, Force, Json, Quiet, Seed, Verbose, out_option
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import EvaluateConfig, MetricProfile
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.embeddings.io import Export
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "json", "csv", "markdown", "latex"]
 _DEFAULT = EvaluateConfig()
+CERTAIN, FORM = "How certain", "What is shown, and how"
 
 
 def evaluate(
@@ -29,16 +32,29 @@ def evaluate(
         MetricProfile, typer.Option(help="Whose definitions of the metrics: see docs/metrics.md.")
     ] = _DEFAULT.profile,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="Also a table by the class of the photo.")
+        bool,
+        typer.Option("--per-class", help="Also a table by the class of the photo.", rich_help_panel=FORM),
     ] = False,
     bootstrap: Annotated[
-        int, typer.Option(min=0, help="95 % confidence intervals over queries from so many resamples.")
+        int,
+        typer.Option(
+            min=0,
+            help="95 % confidence intervals over queries from so many resamples; 0: none.",
+            rich_help_panel=CERTAIN,
+        ),
     ] = _DEFAULT.bootstrap,
     against: Annotated[
-        Path | None, typer.Option(help="Another export of the same photos: is the difference significant?")
+        Path | None,
+        typer.Option(
+            metavar="EMB.h5",
+            help="Another export of the same photos: is the difference significant?",
+            show_default="none is compared",
+            rich_help_panel=CERTAIN,
+        ),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(min=100, help="Resamples of the comparison with --against.")
+        int,
+        typer.Option(min=100, help="Resamples of the comparison with --against.", rich_help_panel=CERTAIN),
     ] = _DEFAULT.resamples,
     first_ranks: Annotated[
         bool,
@@ -51,6 +67,7 @@ def evaluate(
         typer.Option(
             metavar="CLASS,…",
             help="Classes that training had no photos of: their photos are scored apart from the others'.",
+            show_default="all are scored together",
         ),
     ] = None,
     pairs: Annotated[
@@ -59,31 +76,35 @@ def evaluate(
             metavar="FILE.csv|ids",
             help="Which shape each photo shows: a file of 'photo id,shape id' lines, or 'ids' where a photo "
             "has the id of its shape or lies in a folder of that name. Adds Top-1, Top-10 and MRR.",
+            show_default="only classes are scored",
         ),
     ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
             metavar="NN,FT,…",
-            help="Columns to show, or all. Default: the paper's six on a terminal, all elsewhere.",
+            help="Columns to show, or all.",
+            show_default="the paper's six on a terminal, all elsewhere",
+            autocompletion=completion.metrics,
+            rich_help_panel=FORM,
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
-    as_csv: Annotated[bool, typer.Option("--csv", help="The same as --format csv.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write to a file what would be printed.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.", rich_help_panel=FORM)] = "table",
+    out: Annotated[
+        Path | None,
+        out_option("Write to a file what would be printed.", show_default="stdout", rich_help_panel=FORM),
+    ] = None,
     seed: Seed = 0,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="The same as --format csv.", rich_help_panel=SAY)
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Score exports: NN, FT, ST, F, DCG, ANMRR.
-
-    [dim]hifa evaluate hifa.h5 source-only.h5 --bootstrap 1000 --format latex[/]
-
-    [dim]hifa evaluate hifa.h5 --pairs pairs.csv[/]
-    """
+    """Score exports: NN, FT, ST, F, DCG, ANMRR."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     unlabelled = [one.strip() for one in (unlabelled_classes or "").split(",") if one.strip()]
@@ -100,7 +121,7 @@ def evaluate(
 
     if out is not None and out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
 
     def scored(path: Path, export: "Export | None" = None) -> "Scores":
         scores = stage(
@@ -108,10 +129,9 @@ def evaluate(
             profile=profile,
             whole_list=not first_ranks,
             name=str(path),
-            talk=talk,
         )
         if scores.skipped:
-            talk.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
+            progress.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
         return scores
 
     names = _names(exports)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
     AcceptLicence,
     Config,
@@ -15,31 +16,75 @@ from hifa_cli.cli.options import (
     Quiet,
     Threads,
     Verbose,
+    out_option,
 )
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import TrainConfig
+from hifa_cli.runtime import progress
+
+FROZEN = "Without a trained model"
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="HDF5 file to write.")],
+    out: Annotated[Path, out_option("HDF5 file to write.")],
     model: Annotated[
-        Path | None, typer.Option(help="Run of 'hifa train'. Default: the pretrained encoder, untrained.")
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Run of 'hifa train'.", show_default="the pretrained encoder, untrained"
+        ),
     ] = None,
     method: Annotated[
-        Literal["frozen"] | None, typer.Option(help="frozen: a pretrained backbone, untrained; the default.")
+        Literal["frozen"] | None,
+        typer.Option(
+            help="frozen: a pretrained backbone, untrained.",
+            show_default="frozen without --model",
+            rich_help_panel=FROZEN,
+        ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Of a frozen encoder: alexnet or any timm model by name.")
+        str | None,
+        typer.Option(
+            help="alexnet, dinov2-small, torchvision/NAME or any timm model by name.",
+            show_default=TrainConfig.backbone,
+            autocompletion=completion.backbones,
+            rich_help_panel=FROZEN,
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Of a frozen encoder: imagenet, none, or a file of weights.")
+        str | None,
+        typer.Option(
+            help="imagenet (downloaded where it is not installed), none, or a file.",
+            show_default=TrainConfig.weights,
+            autocompletion=completion.weights,
+            rich_help_panel=FROZEN,
+        ),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Photos: a folder a class, or none.")] = None,
-    shapes: Annotated[Path | None, typer.Option(help="Rendered shapes ('hifa render').")] = None,
-    split: Annotated[str | None, typer.Option(help="Use only this split, e.g. test.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTOS", help="Photos: a folder a class, or all in one.", show_default="no photos"
+        ),
+    ] = None,
+    shapes: Annotated[
+        Path | None,
+        typer.Option(metavar="VIEWS", help="Rendered shapes ('hifa render').", show_default="no shapes"),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only this split, e.g. test.",
+            show_default="all there is",
+            autocompletion=completion.splits,
+        ),
+    ] = None,
     feature_cache: Features = None,
     size: Annotated[
-        int, typer.Option(min=0, help="Pixels a side that a frozen backbone sees; 0: as in its pretraining.")
+        int,
+        typer.Option(
+            min=0,
+            help="Pixels a side that the backbone sees; 0: as in its pretraining.",
+            rich_help_panel=FROZEN,
+        ),
     ] = 0,
     accept_licence: AcceptLicence = False,
     threads: Threads = None,
@@ -50,10 +95,7 @@ def export(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Embed photos and shapes into an HDF5 file.
-
-    [dim]hifa export --model run --images photos --shapes views --out test.h5[/]
-    """
+    """Embed photos and shapes into an HDF5 file."""
     if images is None and shapes is None:
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):
@@ -66,7 +108,7 @@ def export(
     from hifa_cli.runtime.device import pick_device
     from hifa_cli.runtime.lock import sole_output
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     with sole_output(out):
         if out.exists() and not force:
             raise HifaError(f"{out} exists: choose another --out or give --force")
@@ -74,7 +116,7 @@ def export(
         views = find_shapes(shapes, split=split) if shapes else None
         for found in (photos, views):
             if found is not None:
-                found.tell(talk)
+                found.report()
         where = pick_device(device)
         if model is not None:
             encoder = load_encoder(model, where)
@@ -88,7 +130,7 @@ def export(
             "shapes": _absolute(shapes),
             "split": split,
         }
-        done = stage(encoder, photos, views, about=about, talk=talk, features=feature_cache)
+        done = stage(encoder, photos, views, about=about, features=feature_cache)
         write_export(out, done)
     counts = {
         name: len(part.ids) if part else 0
@@ -97,8 +139,8 @@ def export(
     if as_json:
         print_json({"out": str(out), **counts, "dimension": encoder.width, "model": encoder.digest})
     else:
-        talk.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
-        talk.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")
+        progress.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
+        progress.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -3,11 +3,13 @@
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    DRAW,
     AcceptLicence,
     Config,
     Device,
@@ -19,34 +21,63 @@ from hifa_cli.cli.options import (
     UpList,
     Ups,
     Verbose,
+    Workers,
     chosen_up,
 )
-from hifa_cli.cli.terminal import plain, print_json, print_result, talk_for
-from hifa_cli.config import RIGS, IndexConfig, LearnConfig, RankingConfig, RenderConfig
-
-if TYPE_CHECKING:
-    from hifa_cli.runtime.progress import Talk
+from hifa_cli.cli.terminal import plain, print_json, print_result, start_reporting
+from hifa_cli.config import RIGS, IndexConfig, LearnConfig, ModelConfig, RankingConfig, RenderConfig
+from hifa_cli.runtime import progress
 
 CHANGES, LOOKS = "Change a gallery", "Look it over"
+ENCODER, SEARCH = "Encoder", "How it is ranked and searched"
 
 
 def index(
-    out: Annotated[Path, typer.Option("--out", "--gallery", "-g", help="Folder of the gallery.")],
-    source: Annotated[
-        Path | None,
+    sources: Annotated[
+        list[Path] | None,
         typer.Argument(
-            help="An export (HDF5), a folder of rendered views, or a folder of meshes.", show_default=False
+            metavar="SOURCE…",
+            help="Meshes (files or folders), folders of rendered views, exports (HDF5); several make one "
+            "gallery. To change or look over a gallery: the gallery, unless --out names it.",
+            show_default="none, where --out is changed or looked over",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            "--gallery",
+            "-g",
+            metavar="GALLERY",
+            help="Folder of the gallery.",
+            show_default="to change or look one over: the argument",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only this split of views or meshes, e.g. test.",
+            show_default="all there is",
+            autocompletion=completion.splits,
         ),
     ] = None,
     add: Annotated[
         list[Path] | None,
-        typer.Option(metavar="SOURCE", help="Add the shapes of SOURCE. Repeatable.", rich_help_panel=CHANGES),
+        typer.Option(
+            metavar="SOURCE",
+            help="Add the shapes of SOURCE. Repeatable.",
+            show_default="nothing",
+            rich_help_panel=CHANGES,
+        ),
     ] = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ID|PATTERN",
             help="Remove shapes by id or pattern, e.g. 'chair/*'. Repeatable.",
+            show_default="nothing",
+            autocompletion=completion.shapes,
             rich_help_panel=CHANGES,
         ),
     ] = None,
@@ -54,7 +85,7 @@ def index(
         bool,
         typer.Option(
             "--update",
-            help="Follow the sources: new, changed and vanished shapes; the rest is left as it is.",
+            help="Follow the sources: new, changed, renamed and vanished shapes; the rest is left as it is.",
             rich_help_panel=CHANGES,
         ),
     ] = False,
@@ -80,6 +111,7 @@ def index(
         typer.Option(
             metavar="OLD=NEW",
             help="Say where a source that was moved lies now. Repeatable.",
+            show_default="nothing",
             rich_help_panel=CHANGES,
         ),
     ] = None,
@@ -92,78 +124,113 @@ def index(
     ] = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="Run of 'hifa train'. Default: the export's, or the pretrained encoder."),
+        typer.Option(
+            metavar="RUN",
+            help="Run of 'hifa train'.",
+            show_default="the export's, or the pretrained encoder",
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model."),
+        typer.Option(
+            help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model.",
+            show_default=ModelConfig.backbone,
+            autocompletion=completion.backbones,
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Of --backbone: imagenet (downloaded), none, or a file.")
+        str | None,
+        typer.Option(
+            help="Of --backbone: imagenet (downloaded), none, or a file.",
+            show_default="imagenet",
+            autocompletion=completion.weights,
+            rich_help_panel=ENCODER,
+        ),
     ] = None,
     size: Annotated[
-        int, typer.Option(min=0, help="Pixels a side that --backbone sees; 0: as in its pretraining.")
+        int,
+        typer.Option(
+            min=0,
+            help="Pixels a side that --backbone sees; 0: as in its pretraining.",
+            rich_help_panel=ENCODER,
+        ),
     ] = 0,
-    accept_licence: AcceptLicence = False,
-    split: Annotated[
-        str | None, typer.Option(help="Use only this split of views or meshes, e.g. test.")
+    rig: Annotated[
+        Literal["eye", "paper"] | None,
+        typer.Option(
+            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°).",
+            show_default="eye; with --ranking paper or --model: paper",
+            rich_help_panel=DRAW,
+        ),
     ] = None,
-    factory: Annotated[
-        str, typer.Option(help="FAISS factory string; auto goes by size.")
-    ] = IndexConfig.factory,
-    recall: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Of the ten nearest, that an inexact search is tuned to."),
-    ] = IndexConfig.recall,
-    views: Annotated[
-        Literal["auto", "keep", "drop"],
-        typer.Option(help="Each view's own vector, which tells the direction; auto goes by size."),
-    ] = IndexConfig.views,
+    keep_views: Annotated[
+        bool,
+        typer.Option(
+            "--keep-views",
+            help="Keep the views of meshes as PNG files, too, in views/ of the gallery.",
+            rich_help_panel=DRAW,
+        ),
+    ] = False,
+    up: Ups = None,
+    up_list: UpList = None,
     ranking: Annotated[
         Literal["default", "paper"],
         typer.Option(
             help="How photos rank the shapes of the pretrained encoder: default, or as the paper's benchmark "
-            "does (views from 30°, the maximum over them, clamped cosines)."
+            "does (views from 30°, the maximum over them, clamped cosines).",
+            rich_help_panel=SEARCH,
         ),
     ] = "default",
-    rig: Annotated[
-        Literal["eye", "paper"] | None,
+    factory: Annotated[
+        str,
+        typer.Option(help="FAISS factory string; auto goes by size.", rich_help_panel=SEARCH),
+    ] = IndexConfig.factory,
+    recall: Annotated[
+        float,
         typer.Option(
-            help="From where meshes are drawn: eye (15° above, as people take photos) or paper (30°). "
-            "Default: eye, or paper with --ranking paper or --model.",
-            show_default=False,
+            min=0.0,
+            max=1.0,
+            help="Of the ten nearest, that an inexact search is tuned to.",
+            rich_help_panel=SEARCH,
         ),
-    ] = None,
-    up: Ups = None,
-    up_list: UpList = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that render. Default: all cores.")
-    ] = None,
+    ] = IndexConfig.recall,
+    views: Annotated[
+        Literal["auto", "keep", "drop"],
+        typer.Option(
+            help="Each view's own vector, which tells the direction; auto goes by size.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = IndexConfig.views,
+    workers: Workers = 0,
     threads: Threads = None,
-    strict: Strict = False,
     device: Device = "auto",
+    accept_licence: AcceptLicence = False,
+    strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Make a gallery that photos can be held against, or change one.
-
-    [dim]hifa index meshes/ --out gallery[/]
-
-    [dim]hifa index --add more/ --remove 'old/*' --out gallery[/]
+    """Make a gallery that photos can be held against, or change one, or look it over.
 
     A folder of meshes is rendered, embedded and indexed in one go; given again, only what is new or has
     changed is rendered.
     """
-    others = add or relocate or (source is None and learn) or forget
-    _check_usage(source, others, remove, update=update, stats=stats, verify=verify)
+    sources, out = _places(
+        sources or [],
+        out,
+        changes=bool(add or remove or relocate or update or stats or verify or forget or learn),
+    )
+    others = add or relocate or (learn and not sources) or forget
+    _check_usage(sources, others, remove, update=update, stats=stats, verify=verify)
     if learn and (forget or ranking == "paper" or model is not None):
         raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     if stats or verify:
-        _look(out, talk, stats=stats, as_json=as_json)
+        _look(out, stats=stats, as_json=as_json)
         return
     from hifa_cli.gallery import build
     from hifa_cli.gallery import update as gallery_update
@@ -171,116 +238,123 @@ def index(
 
     scratch = ExitStack()
     if backbone is not None:
-        model = _backbone(scratch, backbone, size, weights or "imagenet", source, model, talk)
+        model = _backbone(scratch, backbone, size, weights or "imagenet", sources, model)
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
     elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
     drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
-    if source is not None:
+    if sources:
         with scratch:
             report = build.build_gallery(
-                source, out, model=model, split=split, index_config=settings, render_config=drawn,
-                workers=workers, device=settled_device(device), force=force, talk=talk,
-                ranking=None if as_paper else RankingConfig(),
+                sources, out, model=model, split=split, index_config=settings, render_config=drawn,
+                workers=workers or None, device=settled_device(device), force=force,
+                ranking=None if as_paper else RankingConfig(), keep_views=keep_views,
             )  # fmt: skip
         if learn:
-            report["learned"] = _learned(out, learn_photos, workers, device, talk)
-        _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
+            report["learned"] = _learned(out, learn_photos, workers, device)
+        _say({"out": str(out), **report}, as_json=as_json, strict=strict)
         return
     if relocate:
         from hifa_cli.gallery.relocate import relocate as move
 
-        done = move(out, relocate, talk=talk)
-        if not (update or remove or add):
-            if as_json and not learn:
+        done = move(out, relocate)
+        if not (update or remove or add or learn or forget):
+            if as_json:
                 print_json({"out": str(out), **done})
-            if not learn:
-                return
-    work = build.Work(drawn, workers, settled_device(device), split, force)
+            return
+    work = build.Work(drawn, workers or None, settled_device(device), split, force, keep_views=keep_views)
     changes = []
     if update:
-        changes.append(gallery_update.update(out, settings, work, model=model, talk=talk))
+        changes.append(gallery_update.update(out, settings, work, model=model))
     if remove:
-        changes.append(gallery_update.remove(out, remove, settings, talk=talk))
+        changes.append(gallery_update.remove(out, remove, settings))
     if add:
-        changes.append(gallery_update.add(out, add, settings, work, model=model, talk=talk))
+        changes.append(gallery_update.add(out, add, settings, work, model=model))
     if forget:
         from hifa_cli.gallery.learning import forget as forget_map
 
         forget_map(out)
     report = gallery_update.joined(changes) if changes else gallery_update.unaltered(out)
     if learn:
-        report["learned"] = _learned(out, learn_photos, workers, device, talk)
-    _say({"out": str(out), **report}, talk, as_json=as_json, strict=strict)
+        report["learned"] = _learned(out, learn_photos, workers, device)
+    _say({"out": str(out), **report}, as_json=as_json, strict=strict)
 
 
-def _learned(out: Path, photos: int, workers: int | None, device: str, talk: "Talk") -> dict[str, Any]:
+def _learned(out: Path, photos: int, workers: int, device: str) -> dict[str, Any]:
     """Learn the gallery's own map; return what there is to say of it."""
     from hifa_cli.gallery.learning import learn
     from hifa_cli.runtime.device import settled_device
 
     config = LearnConfig(photos=photos)
-    return learn(out, config, workers=workers, device=str(settled_device(device)), talk=talk)
+    return learn(out, config, workers=workers or None, device=str(settled_device(device)))
 
 
 def _backbone(
-    scratch: ExitStack, name: str, size: int, weights: str, source: Path | None, model: Path | None,
-    talk: "Talk",
+    scratch: ExitStack, name: str, size: int, weights: str, sources: list[Path], model: Path | None,
 ) -> Path:  # fmt: skip
     """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
-    if source is None or model is not None:
+    if not sources or model is not None:
         raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
     from hifa_cli.embeddings.extract import save_backbone
 
     folder = Path(scratch.enter_context(TemporaryDirectory()))
     try:
-        return save_backbone(folder, name, size=size, weights=weights, talk=talk)
+        return save_backbone(folder, name, size=size, weights=weights)
     except BaseException:
         scratch.close()
         raise
 
 
+def _places(sources: list[Path], out: Path | None, *, changes: bool) -> tuple[list[Path], Path]:
+    """Return the sources and the gallery, which the one argument may name where no source is wanted."""
+    if out is None and changes and len(sources) == 1:
+        return [], sources[0]
+    if out is None:
+        raise typer.BadParameter("which gallery? give --out GALLERY")
+    return sources, out
+
+
 def _check_usage(
-    source: Path | None, add: Any, remove: Any, *, update: bool, stats: bool, verify: bool
+    sources: list[Path], add: Any, remove: Any, *, update: bool, stats: bool, verify: bool
 ) -> None:
     changes, looks = bool(add or remove or update), stats or verify
-    if sum((source is not None, changes, looks)) != 1 or (stats and verify):
+    if sum((bool(sources), changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
             "give either a SOURCE, or changes (--update, --remove, --add, --relocate, --learn, --forget), or "
             "one of --stats and --verify"
         )
 
 
-def _say(report: dict[str, Any], talk: "Talk", *, as_json: bool, strict: bool) -> None:
+def _say(report: dict[str, Any], *, as_json: bool, strict: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        _note(report, talk)
+        _note(report)
     if strict and report["failed"]:
         raise typer.Exit(1)
 
 
-def _note(report: dict[str, Any], talk: "Talk") -> None:
+def _note(report: dict[str, Any]) -> None:
     if "added" in report:
-        counts = ("added", "changed", "removed", "unchanged")
-        talk.note(", ".join(f"{report[name]} {name}" for name in counts))
+        counts = ("added", "changed", "renamed", "removed", "unchanged")
+        progress.note(", ".join(f"{report[name]} {name}" for name in counts))
     if learned := report.get("learned"):
         before, after = learned["held_out"]["recall@1"]
         ten, tens = learned["held_out"]["recall@10"]
-        talk.note(
+        progress.note(
             f"learned of {learned['photos']} generated photos of {learned['shapes']} shapes; of those held "
             f"out {after:.0%} find their very shape ({before:.0%} before), {tens:.0%} among ten ({ten:.0%})"
         )
     if report["failed"]:
-        talk.note(f"{len(report['failed'])} could not be taken; see the warnings")
+        progress.note(f"{len(report['failed'])} could not be taken; see the warnings")
     recall = report["recall"]
     how = f"recall@{recall['at']} {recall['recall']:.3f}" if "at" in recall else "exact"
-    talk.note(f"{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
-    talk.note(f"next: hifa query PHOTO -g {report['out']}")
+    progress.note(f"{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
+    progress.note(f"next: hifa query PHOTO -g {report['out']}")
 
 
-def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
+def _look(out: Path, *, stats: bool, as_json: bool) -> None:
     from hifa_cli.gallery import verify as gallery_verify
 
     if stats:
@@ -290,16 +364,16 @@ def _look(out: Path, talk: "Talk", *, stats: bool, as_json: bool) -> None:
         else:
             print_result(*_tables(found))
         return
-    faults = gallery_verify.verify(out, talk)
+    faults = gallery_verify.verify(out)
     if as_json:
         print_json({"gallery": str(out), "faults": faults})
     else:
         for fault in faults:
             typer.echo(plain(fault))
     if faults:
-        talk.warn(f"{out}: {len(faults)} faults; build the gallery again, or mend what is named")
+        progress.warn(f"{out}: {len(faults)} faults; build the gallery again, or mend what is named")
         raise typer.Exit(1)
-    talk.note(f"{out} is right")
+    progress.note(f"{out} is right")
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hifa_cli.cli import completion
 from hifa_cli.models.backbones import ACCEPT
 
 if TYPE_CHECKING:
@@ -79,10 +80,30 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
 TABLES = "hifa_cli.tables"  # of a configuration file, for a verb that runs others: in the context's meta
 
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
-Force = Annotated[bool, typer.Option("--force", help="Do it again and overwrite what is there.")]
+DRAW = "How meshes are drawn"  # titles of groups of options that several verbs have
+RUN = "How it runs"
+SAY = "Output and control"
+
+
+def out_option(help: str, **more: Any) -> Any:
+    """Return ``-o/--out``, spelt alike for every verb."""
+    return typer.Option("--out", "-o", help=help, **more)
+
+
+def gallery_option(help: str, **more: Any) -> Any:
+    """Return ``-g/--gallery``, spelt alike for every verb."""
+    return typer.Option("--gallery", "-g", help=help, **more)
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=SAY)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.", rich_help_panel=SAY)
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=SAY)]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Do it again and overwrite what is there.", rich_help_panel=SAY),
+]
 
 
 def _use_threads(context: typer.Context, wanted: int | None) -> int | None:
@@ -99,18 +120,25 @@ Threads = Annotated[
         "--threads",
         min=1,
         callback=_use_threads,
-        help="Threads for the network and the search. Default: OMP_NUM_THREADS, else what is free.",
+        help="Threads for the network and the search.",
+        show_default="OMP_NUM_THREADS, else what is free",
+        rich_help_panel=RUN,
     ),
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Exit 1 where any input failed, not only where all did.")
+    bool,
+    typer.Option(
+        "--strict", help="Exit 1 where any input failed, not only where all did.", rich_help_panel=SAY
+    ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random stream.", rich_help_panel=RUN)]
 Features = Annotated[
     Path | None,
     typer.Option(
         "--feature-cache",
         help="Folder that keeps what a frozen trunk makes of the pictures, for all runs and exports on it.",
+        show_default="none is kept",
+        rich_help_panel=RUN,
     ),
 ]
 
@@ -128,9 +156,26 @@ AcceptLicence = Annotated[
         "--accept-licence",
         callback=_accept_licence,
         help="Use weights whose licence forbids commercial use.",
+        rich_help_panel=RUN,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps.",
+        autocompletion=completion.devices,
+        rich_help_panel=RUN,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Processes that read or draw; 0: as many as the process may use cores.",
+        rich_help_panel=RUN,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -139,6 +184,8 @@ Config = Annotated[
         is_eager=True,
         metavar="FILE.toml",
         help="Defaults from a TOML file, a table a verb; flags win.",
+        show_default="none is read",
+        rich_help_panel=SAY,
     ),
 ]
 Ups = Annotated[
@@ -149,6 +196,8 @@ Ups = Annotated[
         help="The axis that is up: auto, x, y, z, or of some files, e.g. '*.obj=y'. Repeatable. "
         "auto: what the format or the file says; in OBJ, PLY and STL what the folder's shapes show, else z.",
         show_default="auto",
+        autocompletion=completion.axes,
+        rich_help_panel=DRAW,
     ),
 ]
 UpList = Annotated[
@@ -157,6 +206,8 @@ UpList = Annotated[
         "--up-list",
         metavar="FILE.csv",
         help="The up axis file by file: a path and x, y or z a line. It outranks --up.",
+        show_default="none: --up alone",
+        rich_help_panel=DRAW,
     ),
 ]
 

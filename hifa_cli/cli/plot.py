@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose
-from hifa_cli.cli.terminal import print_json, talk_for
+from hifa_cli.cli import completion
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
+from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import PlotConfig
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.embeddings.io import Export
-    from hifa_cli.runtime.progress import Talk
 
 Kind = Literal["tsne", "pr", "confusion"]
 _DEFAULT = PlotConfig()
@@ -20,7 +21,9 @@ _DEFAULT = PlotConfig()
 
 def plot(
     exports: Annotated[list[Path], typer.Argument(metavar="EMB.h5…", help="Exports; several side by side.")],
-    out: Annotated[Path, typer.Option(help="Figure to write: .png, .pdf or .svg.")],
+    out: Annotated[
+        Path, out_option("Figure to write: .png, .pdf or .svg.", autocompletion=completion.figures)
+    ],
     kind: Annotated[
         Kind,
         typer.Option(
@@ -41,10 +44,7 @@ def plot(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Draw an export: t-SNE as in the paper's figure 3, precision–recall, confusion.
-
-    [dim]hifa plot hifa.h5 source-only.h5 --kind pr --out curves.pdf[/]
-    """
+    """Draw an export: t-SNE as in the paper's figure 3, precision–recall, confusion."""
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.viz.figures import FORMATS, save, style
@@ -53,44 +53,42 @@ def plot(
         raise typer.BadParameter(f"{out} must end in .{', .'.join(FORMATS)}", param_hint="--out")
     if out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     stems = [path.stem for path in exports]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in exports]
     read = [(name, read_export(path)) for name, path in zip(names, exports, strict=True)]
     with style():
         if kind == "tsne":
-            figure = _tsne(read, talk, points=points, perplexity=perplexity, seed=seed)
+            figure = _tsne(read, points=points, perplexity=perplexity, seed=seed)
         elif kind == "pr":
-            figure = _curves(read, talk)
+            figure = _curves(read)
         else:
             figure = _confusion(read, best)
         save(figure, out)
     if as_json:
         print_json({"out": str(out), "kind": kind, "exports": [str(path) for path in exports]})
     else:
-        talk.note(f"{kind} of {', '.join(names)} in {out}")
+        progress.note(f"{kind} of {', '.join(names)} in {out}")
 
 
-def _tsne(
-    read: Sequence[tuple[str, "Export"]], talk: "Talk", *, points: int, perplexity: float, seed: int
-) -> Any:
+def _tsne(read: Sequence[tuple[str, "Export"]], *, points: int, perplexity: float, seed: int) -> Any:
     from hifa_cli.viz.figures import tsne, tsne_figure
 
     read, classes = _one_list_of_classes(read)
     embedded = []
-    for name, export in talk.track(read, "t-SNE", total=len(read)):
+    for name, export in progress.track(read, "t-SNE", total=len(read)):
         for part, what in ((export.images, "photos"), (export.shapes, "shapes")):
             if part is not None and len(part) > points:
-                talk.note(f"{name}: {points} of {len(part)} {what} are drawn (--points)")
+                progress.note(f"{name}: {points} of {len(part)} {what} are drawn (--points)")
         embedded.append((name, tsne(export, points=points, perplexity=perplexity, seed=seed, name=name)))
     return tsne_figure(embedded, classes)
 
 
-def _curves(read: Sequence[tuple[str, "Export"]], talk: "Talk") -> Any:
+def _curves(read: Sequence[tuple[str, "Export"]]) -> Any:
     from hifa_cli.evaluation.evaluate import evaluate
     from hifa_cli.viz.figures import curves_figure
 
-    scored = [(name, evaluate(export, name=name, talk=talk).curve) for name, export in read]
+    scored = [(name, evaluate(export, name=name).curve) for name, export in read]
     return curves_figure([(name, curve) for name, curve in scored if curve is not None])
 
 

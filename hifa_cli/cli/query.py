@@ -8,38 +8,69 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Force, Json, Quiet, Strict, Threads, Verbose
-from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, talk_for
+from hifa_cli.cli import completion
+from hifa_cli.cli.options import (
+    SAY,
+    Config,
+    Device,
+    Force,
+    Json,
+    Quiet,
+    Strict,
+    Threads,
+    Verbose,
+    gallery_option,
+)
+from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, start_reporting
 from hifa_cli.config import Find, IndexConfig
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
     from hifa_cli.query.retrieve import Match, Ranking
-    from hifa_cli.runtime.progress import Talk
 
+RANK, WRITE = "What is ranked", "Files to look at"
 COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
 
 
 def query(
+    gallery: Annotated[Path, gallery_option("Folder of 'hifa index'.")],
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
             help="Photos, folders of photos, patterns ('*.jpg'), lists (@list.txt), meshes, or - for stdin.",
+            show_default="none; give them, or --like",
         ),
-    ],
-    gallery: Annotated[Path, typer.Option("--gallery", "-g", help="Folder of 'hifa index'.")],
+    ] = None,
     top: Annotated[
-        int, typer.Option(min=1, help="How many shapes to show for each query.")
+        int,
+        typer.Option(min=1, help="How many shapes to show for each query.", rich_help_panel=RANK),
     ] = IndexConfig.top,
     threshold: Annotated[
-        float, typer.Option(min=-1.0, max=1.0, help="Show only shapes of at least this score.")
+        float,
+        typer.Option(
+            min=-1.0, max=1.0, help="Show only shapes of at least this score.", rich_help_panel=RANK
+        ),
     ] = -1.0,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", help="Only shapes of this class. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Only shapes of this class. Repeatable.",
+            show_default="of all",
+            autocompletion=completion.classes,
+            rich_help_panel=RANK,
+        ),
     ] = None,
     crop: Annotated[
-        str | None, typer.Option(metavar="X,Y,W,H", help="Look at this part of each photo only (pixels).")
+        str | None,
+        typer.Option(
+            metavar="X,Y,W,H",
+            help="Look at this part of each photo only (pixels).",
+            show_default="the whole photo",
+        ),
     ] = None,
     fuse: Annotated[
         bool, typer.Option("--fuse", help="All photos show one object: rank once for all of them.")
@@ -48,19 +79,59 @@ def query(
         Find,
         typer.Option(
             help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
-            "trained model or with --ranking paper know one order only."
+            "trained model or with --ranking paper know one order only.",
+            rich_help_panel=RANK,
         ),
     ] = "both",
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="More like this shape, with photos or without any. Repeatable.",
+            show_default="the photos alone",
+            autocompletion=completion.shapes,
+            rich_help_panel=RANK,
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Less like this shape. Repeatable.",
+            show_default="none",
+            autocompletion=completion.shapes,
+            rich_help_panel=RANK,
+        ),
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run of 'hifa train', where the gallery holds no model.",
+            show_default="the gallery's model",
+        ),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Write a picture: queries down, ranked shapes across.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Write a picture: queries down, ranked shapes across.",
+            show_default="none is written",
+            rich_help_panel=WRITE,
+        ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page that works offline, the shapes turning in 3D.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page that works offline, the shapes turning in 3D.",
+            show_default="none is written",
+            rich_help_panel=WRITE,
+        ),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="A line a match on stdout.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="A line a match on stdout.", rich_help_panel=SAY)
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     strict: Strict = False,
@@ -70,12 +141,11 @@ def query(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Find the shapes nearest to photos.
-
-    [dim]hifa query photo.jpg -g gallery --top 5[/]
-    """
+    """Find the shapes nearest to photos."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    if not images and not like:
+        raise typer.BadParameter("give a photo, or a shape of the gallery with --like ID")
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
@@ -83,24 +153,26 @@ def query(
     from hifa_cli.query.parse import find_queries
     from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
 
-    talk = talk_for(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(top, threshold, tuple(classes or ()), _box(crop), fuse, find)
+    start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
+    wanted = Wanted(
+        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
+    )
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
-        opened = read_gallery(gallery, device=device, talk=talk)
-        _note_old(opened, talk)
-        queries = find_queries(images, Path(scratch), talk)
+        opened = read_gallery(gallery, device=device)
+        _note_old(opened)
+        queries = find_queries(images or (), Path(scratch))
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
         failed: list[Failed] = []
-        encoder = encoder_for(opened, model, device)
-        rankings, vectors = rank(encoder, opened, queries, wanted, talk=talk, failed=failed)
+        encoder = encoder_for(opened, model, device) if queries else None
+        rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
         if sheet is not None:
-            _write_sheet(opened, rankings, sheet, talk)
+            _write_sheet(opened, rankings, sheet)
         if html is not None:
-            _write_page(opened, rankings, html, talk)
-    metrics = _metrics(opened, rankings, vectors, find, talk)
+            _write_page(opened, rankings, html)
+    metrics = _metrics(opened, rankings, vectors, find)
     if as_json:
         print_json(rankings_document(opened, rankings, metrics, failed))
     elif as_csv:
@@ -110,12 +182,12 @@ def query(
         if metrics:
             print_result(_metrics_table(metrics))
     if failed:
-        talk.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
+        progress.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
         if strict:
             raise typer.Exit(1)
 
 
-def _note_old(gallery: "Gallery", talk: "Talk") -> None:
+def _note_old(gallery: "Gallery") -> None:
     """Say how a gallery of an earlier version would rank better."""
     document = gallery.document
     if (
@@ -125,7 +197,7 @@ def _note_old(gallery: "Gallery", talk: "Talk") -> None:
     ):
         source = document["origins"][0]["path"] if document["origins"] else "MESHES"
         if all(origin["kind"] != "export" for origin in document["origins"]):
-            talk.note(
+            progress.note(
                 f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did; to find the right kind more "
                 f"often, build it again: hifa index {source} --out {gallery.folder} --force"
             )
@@ -162,32 +234,30 @@ def _refuse_taken(files: Sequence[Path | None], *, force: bool) -> None:
             raise HifaError(f"{path} exists: choose another name or give --force")
 
 
-def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path, talk: "Talk") -> None:
+def _write_sheet(gallery: "Gallery", rankings: Sequence["Ranking"], sheet: Path) -> None:
     from hifa_cli.viz.contact_sheet import query_sheet
 
     truth = {one.query: one.class_name for one in rankings if one.class_name is not None}
     query_sheet(gallery, rankings, sheet, truth=truth or None)
-    talk.note(f"picture: {sheet}")
+    progress.note(f"picture: {sheet}")
 
 
-def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path, talk: "Talk") -> None:
+def _write_page(gallery: "Gallery", rankings: Sequence["Ranking"], html: Path) -> None:
     from hifa_cli.web.page import write_page
 
-    report = write_page(gallery, rankings, html, talk=talk)
-    talk.note(
+    report = write_page(gallery, rankings, html)
+    progress.note(
         f"page: {html} ({report.size / 1e6:.1f} MB, {report.meshes} meshes of {report.faces} faces in all)"
     )
 
 
-def _metrics(
-    gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, find: Find, talk: "Talk"
-) -> dict[str, Any]:
+def _metrics(gallery: "Gallery", rankings: Sequence["Ranking"], vectors: Any, find: Find) -> dict[str, Any]:
     """The batch's scores where the queries' classes are known and the gallery has them."""
     if not any(one.class_name in gallery.classes for one in rankings):
         return {}
     from hifa_cli.query.scoring import batch_scores
 
-    return batch_scores(gallery, rankings, vectors, talk, find)
+    return batch_scores(gallery, rankings, vectors, find)
 
 
 def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:

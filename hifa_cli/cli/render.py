@@ -6,8 +6,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Strict, UpList, Ups, Verbose, chosen_up
+from hifa_cli.cli.options import (
+    DRAW,
+    RUN,
+    Config,
+    Force,
+    Json,
+    Quiet,
+    Strict,
+    UpList,
+    Ups,
+    Verbose,
+    Workers,
+    chosen_up,
+    out_option,
+)
 from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
+from hifa_cli.runtime import progress
 
 DEFAULT = RenderConfig()
 
@@ -15,14 +30,17 @@ DEFAULT = RenderConfig()
 def render(
     meshes: Annotated[
         list[Path],
-        typer.Argument(metavar="MESHES…", help="Mesh files, or folders of them.", show_default=False),
+        typer.Argument(metavar="MESHES…", help="Mesh files, or folders of them."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the views.", show_default=False)],
-    views: Annotated[int, typer.Option(min=1, max=1000, help="Views a shape.")] = DEFAULT.views,
+    out: Annotated[Path, out_option("Folder for the views.")],
+    views: Annotated[
+        int, typer.Option(min=1, max=1000, help="Views a shape.", rich_help_panel=DRAW)
+    ] = DEFAULT.views,
     rig: Annotated[
         Literal["paper", "eye"],
         typer.Option(
-            help="From where: paper (30° above, Su et al. 2015) or eye (15°, as people take photos)."
+            help="From where: paper (30° above, Su et al. 2015) or eye (15°, as people take photos).",
+            rich_help_panel=DRAW,
         ),
     ] = "paper",
     elevation: Annotated[
@@ -30,36 +48,51 @@ def render(
         typer.Option(
             min=-90,
             max=90,
-            help="Degrees of the cameras above the horizon, in place of the rig's.",
-            show_default=False,
+            help="Degrees of the cameras above the horizon.",
+            show_default="the rig's",
+            rich_help_panel=DRAW,
         ),
     ] = None,
-    size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels a side.")] = DEFAULT.size,
+    size: Annotated[
+        int, typer.Option(min=16, max=4096, help="Pixels a side.", rich_help_panel=DRAW)
+    ] = DEFAULT.size,
     up: Ups = None,
     up_list: UpList = None,
     shading: Annotated[
         Shading,
-        typer.Option(help="mvcnn: flat under a headlight, as the public MI3DOR views; smooth: round."),
+        typer.Option(
+            help="mvcnn: flat under a headlight, as the public MI3DOR views; smooth: round.",
+            rich_help_panel=DRAW,
+        ),
     ] = DEFAULT.shading,
     framing: Annotated[
         Framing,
-        typer.Option(help="box: every view fills its picture; sphere: one scale for all views."),
+        typer.Option(
+            help="box: every view fills its picture; sphere: one scale for all views.", rich_help_panel=DRAW
+        ),
     ] = DEFAULT.framing,
     ground: Annotated[
-        int, typer.Option(min=0, max=255, help="Grey behind the shape, 255 is white.")
+        int, typer.Option(min=0, max=255, help="Grey behind the shape; 255 is white.", rich_help_panel=DRAW)
     ] = DEFAULT.ground,
     renderer: Annotated[
-        Renderer, typer.Option(help="auto: OpenGL on a GPU, else builtin. See 'hifa doctor'.")
+        Renderer,
+        typer.Option(help="auto: OpenGL on a GPU, else builtin. See 'hifa doctor'.", rich_help_panel=RUN),
     ] = DEFAULT.renderer,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that draw; 0: as many as there are cores.")
-    ] = 0,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds a mesh may take.")] = DEFAULT.timeout,
+    workers: Workers = 0,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds a mesh may take.", rich_help_panel=RUN)
+    ] = DEFAULT.timeout,
     memory: Annotated[
-        float, typer.Option(min=0, help="GB a mesh may take; 0: its share of the machine.")
+        float,
+        typer.Option(min=0, help="GB a mesh may take; 0: its share of the machine.", rich_help_panel=RUN),
     ] = DEFAULT.memory,
     contact_sheet: Annotated[
-        Path | None, typer.Option(help="Also write one picture with all shapes on it.", metavar="FILE.png")
+        Path | None,
+        typer.Option(
+            help="Also write one picture with all shapes on it.",
+            metavar="FILE.png",
+            show_default="none is written",
+        ),
     ] = None,
     strict: Strict = False,
     force: Force = False,
@@ -73,7 +106,7 @@ def render(
     Every shape gets a folder named by its path, with 00.png … 11.png. What is there and current is
     skipped, so a run that was stopped goes on where it was.
     """
-    from hifa_cli.cli.terminal import print_json, print_result, talk_for
+    from hifa_cli.cli.terminal import print_json, print_result, start_reporting
     from hifa_cli.errors import HifaError
     from hifa_cli.render.pipeline import render as render_meshes
     from hifa_cli.runtime.threads import allowed
@@ -84,12 +117,12 @@ def render(
         views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
         shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
     )  # fmt: skip
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     crew = workers or allowed()
-    report = render_meshes(meshes, out, settings, workers=crew, force=force, talk=talk)
+    report = render_meshes(meshes, out, settings, workers=crew, force=force)
     if contact_sheet is not None:
         shown = shape_sheet(contact_sheet, report.shapes)
-        talk.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
+        progress.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")
     if as_json:
         print_json(
             {

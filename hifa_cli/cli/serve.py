@@ -5,17 +5,32 @@ from typing import Annotated
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Quiet, Verbose
-from hifa_cli.cli.terminal import talk_for
+from hifa_cli.cli.options import Config, Device, Quiet, Verbose, gallery_option
+from hifa_cli.cli.terminal import start_reporting
 from hifa_cli.config import ServeConfig
+from hifa_cli.runtime import progress
+
+REACH = "Who can reach it"
 
 
 def serve(
-    gallery: Annotated[Path, typer.Argument(help="Folder of 'hifa index'.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = ServeConfig.port,
+    place: Annotated[
+        Path | None,
+        typer.Argument(metavar="GALLERY", help="Folder of 'hifa index'.", show_default="what --gallery says"),
+    ] = None,
+    gallery: Annotated[
+        Path | None, gallery_option("The same as the argument.", show_default="what the argument says")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 takes a free one.", rich_help_panel=REACH)
+    ] = ServeConfig.port,
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on; 0.0.0.0 (or ::) lets others in: see --token."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; 0.0.0.0 (or ::) lets others in: see --token.",
+            rich_help_panel=REACH,
+        ),
     ] = ServeConfig.host,
     allow_host: Annotated[
         list[str] | None,
@@ -23,46 +38,54 @@ def serve(
             metavar="NAME",
             help="A name that browsers reach the page by, such as a proxy's. Repeatable. "
             "Loopback, the bound address and this machine's own names need none.",
+            show_default="no further name",
+            rich_help_panel=REACH,
         ),
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="HIFA_TOKEN", help="Ask everybody for this token; 'random' makes one. Default: none."
+            envvar="HIFA_TOKEN",
+            help="Ask everybody for this token; 'random' makes one.",
+            show_default="HIFA_TOKEN, else none is asked for",
+            rich_help_panel=REACH,
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Run of 'hifa train', where the gallery holds no model.")
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Run of 'hifa train', where the gallery holds no model.",
+            show_default="the gallery's model",
+        ),
     ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
     verbose: Verbose = False,
     config: Config = None,
 ) -> None:
-    """Search by photos on a page in the browser; see and turn the shapes.
-
-    [dim]hifa serve gallery[/]
-    [dim]hifa serve gallery --host 0.0.0.0 --token random[/]
-    [dim]hifa serve gallery --allow-host shapes.example.org[/]
-    """
+    """Search by photos on a page in the browser; see and turn the shapes."""
+    given = place or gallery
+    if given is None or (place and gallery):
+        raise typer.BadParameter("which gallery? give GALLERY, or -g GALLERY, once")
     from hifa_cli.web import access
     from hifa_cli.web.app import App
     from hifa_cli.web.server import make_server
 
-    talk = talk_for(quiet=quiet, verbose=verbose)
+    start_reporting(quiet=quiet, verbose=verbose)
     settings = ServeConfig(
         port=port,
         host=host.strip("[]"),
         allow_hosts=tuple(allow_host or ()),
         token=access.new_token(token),
     )
-    server = make_server(App(gallery, model, device, settings, talk))
+    server = make_server(App(given, model, device, settings))
     mine, *others = access.addresses(settings, server.server_address[1])
     if warning := access.warning(settings):
-        talk.warn(warning)
+        progress.warn(warning)
     typer.echo(mine)
     for address in others:
-        talk.note(f"for others: {address}")
-    talk.note("Ctrl-C stops it")
+        progress.note(f"for others: {address}")
+    progress.note("Ctrl-C stops it")
     with server:
         server.serve_forever()

@@ -1,11 +1,11 @@
-"""The terminal: talk goes to stderr, results to stdout."""
+"""Write to the terminal: messages and progress to stderr, results to stdout."""
 
 import json
 import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -19,14 +19,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 
 T = TypeVar("T")
 HEARTBEAT = 30.0  # seconds between two lines about a stage where nobody watches
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # of terminals; not tab and newline
 
 
-class TerminalTalk(Talk):
+class TerminalReporter(Reporter):
     """Notes, warnings and progress bars on stderr; bars only where somebody watches."""
 
     def __init__(self, *, verbose: bool = False) -> None:
@@ -115,7 +115,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-class QuietTalk(Talk):
+class QuietReporter(Reporter):
     """Only warnings, on stderr."""
 
     def warn(self, message: str) -> None:
@@ -125,9 +125,23 @@ class QuietTalk(Talk):
         )
 
 
-def talk_for(*, quiet: bool, verbose: bool) -> Talk:
-    """The talk that ``-q`` and ``-v`` ask for."""
-    return QuietTalk() if quiet else TerminalTalk(verbose=verbose)
+class _Command:
+    """Hold what ends with the command that runs."""
+
+    exits = ExitStack()
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """Run a command; when it ends, its reporter ends."""
+    with ExitStack() as _Command.exits:
+        yield
+
+
+def start_reporting(*, quiet: bool, verbose: bool) -> None:
+    """Report on stderr, as ``-q`` and ``-v`` ask for, until the command ends."""
+    reporter = QuietReporter() if quiet else TerminalReporter(verbose=verbose)
+    _Command.exits.enter_context(reporting(reporter))
 
 
 def print_json(document: Any) -> None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    RUN,
+    SAY,
     AcceptLicence,
     Config,
     Device,
@@ -19,12 +22,13 @@ from hifa_cli.cli.options import (
     Seed,
     Threads,
     Verbose,
+    out_option,
 )
-from hifa_cli.cli.terminal import print_json, print_result, talk_for
+from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 Keep = Literal["last", "best"]
 Number = float | None
 Count = int | None
-_BY_PRESET = "Default: what the preset says."
+_BY_PRESET = "what the preset says"
 
 
 def _known_method(name: str | None) -> str | None:
@@ -47,82 +51,198 @@ def _known_method(name: str | None) -> str | None:
     return name
 
 
+DATA, NETWORK, STEPS, LOSS = "What of the data", "Network", "Steps", "Losses (equation 7)"
+
+
 def train(
-    images: Annotated[Path, typer.Option(help="Labelled photos: a folder a class.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run: weights, configuration, log.")],
+    images: Annotated[Path, typer.Option(metavar="PHOTOS", help="Labelled photos: a folder a class.")],
+    out: Annotated[Path, out_option("Folder of the run: weights, configuration, log.")],
     shapes: Annotated[
-        Path | None, typer.Option(help="Rendered shapes ('hifa render'). Their folders' names are not read.")
+        Path | None,
+        typer.Option(
+            metavar="VIEWS",
+            help="Rendered shapes ('hifa render'). Their folders' names are not read.",
+            show_default="none; every method but source-only needs them",
+        ),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
             metavar="METHOD",
             callback=_known_method,
-            help="Default: hifa-l (with --preset: hifa). "
-            f"{', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
+            autocompletion=completion.methods,
+            help=f"{', '.join(METHODS)}, or package.module:Class of your own (docs/methods.md).",
+            show_default="hifa-l; with --preset: hifa",
         ),
     ] = None,
     preset: Annotated[
         Preset | None,
         typer.Option(
-            help="propagated (default without --method): the paper's L_C and L_L on an input, a pooling and "
-            "labels of ours; stable (default with --method): the paper's method, weights of ours; paper and "
-            "lab: the published recipes, as they are."
+            help="propagated: the paper's L_C and L_L on an input, a pooling and labels of ours; stable: the "
+            "paper's method, weights of ours; paper and lab: the published recipes, as they are.",
+            show_default="propagated; with --method: stable",
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Use only this split, e.g. train.")] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model. " + _BY_PRESET),
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file of weights.")] = None,
-    freeze: Annotated[
-        Freeze | None,
-        typer.Option(help="Keep the trunk as it is; auto does so on a CPU, where training it takes days."),
-    ] = None,
-    steps: Annotated[Count, typer.Option(min=1, help="Steps of the run.")] = None,
-    images_per_step: Annotated[Count, typer.Option("--photos-per-step", min=1, help="Photos a step.")] = None,
-    shapes_per_step: Annotated[Count, typer.Option(min=1, help="Shapes a step.")] = None,
-    views: Annotated[Count, typer.Option(min=1, help="Views of a shape a step.")] = None,
-    rate: Annotated[Number, typer.Option(min=0, help="Learning rate of the new layers.")] = None,
-    weight_mutual: Annotated[
-        Number, typer.Option(min=0, help="λ of equation 7; 0 is the placebo arm.")
-    ] = None,
-    weight_global: Annotated[Number, typer.Option(min=0, help="β of equation 7.")] = None,
-    weight_local: Annotated[Number, typer.Option(min=0, help="Factor on γ of equation 7.")] = None,
-    radius: Annotated[Number, typer.Option(min=0, help="R of equation 4.")] = None,
-    embedding: Annotated[Count, typer.Option(min=1, help="D, the length of a descriptor.")] = None,
-    clip: Annotated[Number, typer.Option(min=0, help="Largest gradient norm; 0 means none.")] = None,
-    checkpoint: Annotated[Count, typer.Option(min=1, help="Steps between checkpoints.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
-    ] = False,
-    seed: Seed = 0,
-    validation: Annotated[
-        Number, typer.Option(min=0, max=0.9, help="Share of the photos held out and classified as it runs.")
-    ] = None,
-    keep: Annotated[
-        Keep | None, typer.Option(help="Which weights: the last, or best on the held-out photos.")
-    ] = None,
-    chunk: Annotated[
-        Count,
-        typer.Option(min=0, help="Pictures whose activations are held at once (0: all); saves memory."),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other number of the run, e.g. momentum=0.8."),
-    ] = None,
-    feature_cache: Features = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard scalars into the run's folder as well.")
-    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
-    accept_licence: AcceptLicence = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
+    ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only this split, e.g. train.",
+            show_default="all there is",
+            autocompletion=completion.splits,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    validation: Annotated[
+        Number,
+        typer.Option(
+            min=0,
+            max=0.9,
+            help="Share of the photos held out and classified as it runs.",
+            show_default=f"{TrainConfig.validation:g}",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(
+            help="Which weights: the last, or best on the held-out photos.",
+            show_default=TrainConfig.keep,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model.",
+            show_default=_BY_PRESET,
+            autocompletion=completion.backbones,
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="imagenet, none, or a file of weights.",
+            show_default=TrainConfig.weights,
+            autocompletion=completion.weights,
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    freeze: Annotated[
+        Freeze | None,
+        typer.Option(
+            help="trunk: keep the trunk as it is; auto does so on a CPU, where training it takes days.",
+            show_default=_BY_PRESET,
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    embedding: Annotated[
+        Count,
+        typer.Option(
+            min=1, help="D, the length of a descriptor.", show_default=_BY_PRESET, rich_help_panel=NETWORK
+        ),
+    ] = None,
+    steps: Annotated[
+        Count,
+        typer.Option(min=1, help="Steps of the run.", show_default=_BY_PRESET, rich_help_panel=STEPS),
+    ] = None,
+    images_per_step: Annotated[
+        Count,
+        typer.Option(
+            "--photos-per-step",
+            min=1,
+            help="Photos a step.",
+            show_default=_BY_PRESET,
+            rich_help_panel=STEPS,
+        ),
+    ] = None,
+    shapes_per_step: Annotated[
+        Count, typer.Option(min=1, help="Shapes a step.", show_default=_BY_PRESET, rich_help_panel=STEPS)
+    ] = None,
+    views: Annotated[
+        Count,
+        typer.Option(min=1, help="Views of a shape a step.", show_default=_BY_PRESET, rich_help_panel=STEPS),
+    ] = None,
+    rate: Annotated[
+        Number,
+        typer.Option(
+            min=0,
+            help="Learning rate of the new layers.",
+            show_default=_BY_PRESET,
+            rich_help_panel=STEPS,
+        ),
+    ] = None,
+    clip: Annotated[
+        Number,
+        typer.Option(
+            min=0,
+            help="Largest gradient norm; 0 means none.",
+            show_default=_BY_PRESET,
+            rich_help_panel=STEPS,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Count,
+        typer.Option(
+            min=1,
+            help="Steps between checkpoints.",
+            show_default=f"{TrainConfig.checkpoint}",
+            rich_help_panel=STEPS,
+        ),
+    ] = None,
+    weight_mutual: Annotated[
+        Number,
+        typer.Option(min=0, help="λ; 0 is the placebo arm.", show_default=_BY_PRESET, rich_help_panel=LOSS),
+    ] = None,
+    weight_global: Annotated[
+        Number, typer.Option(min=0, help="β.", show_default=_BY_PRESET, rich_help_panel=LOSS)
+    ] = None,
+    weight_local: Annotated[
+        Number, typer.Option(min=0, help="Factor on γ.", show_default=_BY_PRESET, rich_help_panel=LOSS)
+    ] = None,
+    radius: Annotated[
+        Number,
+        typer.Option(min=0, help="R of equation 4.", show_default=_BY_PRESET, rich_help_panel=LOSS),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other number of the run, e.g. momentum=0.8. Repeatable.",
+            show_default=_BY_PRESET,
+            rich_help_panel=LOSS,
+        ),
+    ] = None,
+    chunk: Annotated[
+        Count,
+        typer.Option(
+            min=0,
+            help="Pictures whose activations are held at once (0: all); saves memory.",
+            show_default=f"{TrainConfig.chunk}",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    feature_cache: Features = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write TensorBoard scalars into the run's folder as well.",
+            rich_help_panel=SAY,
+        ),
+    ] = False,
+    seed: Seed = 0,
     threads: Threads = None,
     device: Device = "auto",
+    accept_licence: AcceptLicence = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -132,8 +252,6 @@ def train(
     """Train on labelled photos and unlabelled shapes.
 
     Interrupted runs go on where they stopped when the same command is given again.
-
-    [dim]hifa train --images photos --shapes views --out run[/]
     """
     from hifa_cli.data import Collection, find_images, find_shapes
     from hifa_cli.runtime.device import pick_device
@@ -159,19 +277,19 @@ def train(
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
-    talk = talk_for(quiet=quiet or not leads, verbose=verbose)
+    start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)
     targets = find_shapes(shapes, split=split) if shapes else Collection((), ())
     if leads:
-        photos.tell(talk)
-        targets.tell(talk)
-    talk.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
+        photos.report()
+        targets.report()
+    progress.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
     with joined(pick_device(device)) as where:
         if dry_run:
-            _show_estimate(photos, targets, settings, seed, where, talk, as_json=as_json)
+            _show_estimate(photos, targets, settings, seed, where, as_json=as_json)
             return
         _train(
-            photos, targets, out, settings, seed=seed, device=where, force=force, talk=talk,
+            photos, targets, out, settings, seed=seed, device=where, force=force,
             features=feature_cache, tensorboard=tensorboard, as_json=as_json and leads,
         )  # fmt: skip
 
@@ -195,13 +313,13 @@ def _assigned(texts: list[str]) -> dict[str, Any]:
 
 
 def _train(
-    photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, talk: Talk, as_json: bool,
+    photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
     from hifa_cli.training.trainer import train as stage
 
-    talk.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
-    report = stage(photos, shapes, out, config, talk=talk, **options)
+    progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
+    report = stage(photos, shapes, out, config, **options)
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
@@ -209,20 +327,20 @@ def _train(
     if as_json:
         print_json(document)
     else:
-        talk.note(
+        progress.note(
             f"trained {config.method}: {report.steps} steps in {report.seconds} s, model {report.digest[:12]}"
         )
-        talk.note(f"next: hifa export --model {out} --images PHOTOS --shapes VIEWS --out EMB.h5")
+        progress.note(f"next: hifa export --model {out} --images PHOTOS --shapes VIEWS --out EMB.h5")
 
 
 def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
-    talk: Talk, *, as_json: bool,
+    *, as_json: bool,
 ) -> None:  # fmt: skip
     from hifa_cli.training.estimate import rehearse
     from hifa_cli.training.setup import prepare
 
-    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device), talk)
+    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device))
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hifa_cli.data.formats import is_mesh
 from hifa_cli.data.images import image_candidates
 from hifa_cli.data.items import Candidate, Problem
 from hifa_cli.data.lists import LIST_SUFFIXES, is_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
 from hifa_cli.data.pictures import read_picture
 from hifa_cli.data.shapes import shape_candidates, view_of
-from hifa_cli.data.tree import MESH_SUFFIXES, SPLITS, clean, existing_folder, is_picture, places, suffix, walk
+from hifa_cli.data.tree import SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.kinds import refuse_other
-from hifa_cli.runtime.progress import SILENT, Talk
 
 Domain = Literal["images", "shapes", "meshes"]
 _WORDS = {"images": "photos", "shapes": "shapes (rendered views)", "meshes": "meshes"}
 _MOST_VIEWS = 100  # more under one name, and they are numbered photos
 _ALIKE = 0.75  # share of a benchmark's class names from which a folder is taken for it
 _COMPANIONS = (".mtl", ".bin")  # of OBJ and glTF
-MeshReader = Callable[[Sequence[Path], int, Talk], Iterable[tuple[Path, str]]]
+MeshReader = Callable[[Sequence[Path], int], Iterable[tuple[Path, str]]]
 _AHEAD = 64  # pictures handed to the readers before the first is waited for
 
 
@@ -88,9 +89,13 @@ class Check:
 
 
 def check(
-    root: Path, *, domain: Domain | None = None, read: bool = True, workers: int = 1, talk: Talk = SILENT,
+    root: Path,
+    *,
+    domain: Domain | None = None,
+    read: bool = True,
+    workers: int = 1,
     read_meshes: MeshReader | None = None,
-) -> Check:  # fmt: skip
+) -> Check:
     """Look at a folder or list as ``find_images`` and ``find_shapes`` would, and say what they see.
 
     Args:
@@ -98,7 +103,6 @@ def check(
         domain: take it for this; by default told from the names.
         read: also decode every picture, and read every mesh.
         workers: threads or processes that decode.
-        talk: shows progress.
         read_meshes: yields the meshes that cannot be read; the layer that reads them is above this one.
 
     Raises:
@@ -115,11 +119,9 @@ def check(
         )
     if read:
         pictures = [view for one in found if one != "meshes" for item in found[one] for view in item.views]
-        problems += _unreadable(pictures, workers, talk)
+        problems += _unreadable(pictures, workers)
         if read_meshes is not None and (meshes := [item.views[0] for item in found.get("meshes", ())]):
-            problems += [
-                Problem(str(path), reason) for path, reason in sorted(read_meshes(meshes, workers, talk))
-            ]
+            problems += [Problem(str(path), reason) for path, reason in sorted(read_meshes(meshes, workers))]
     problems += [problem for candidates in found.values() for problem in _too_high(root, candidates)]
     holdings = tuple(_holding(one, candidates) for one, candidates in found.items())
     benchmark = _benchmark(holdings)
@@ -138,10 +140,10 @@ def _ignored(root: Path) -> Iterator[str]:
     """Yield the files below ``root`` of kinds that no verb reads."""
     if not root.is_dir():
         return
-    read = {*MESH_SUFFIXES, *LIST_SUFFIXES, *_COMPANIONS}
+    read = {*LIST_SUFFIXES, *_COMPANIONS}
     for folder in walk(root, []):
         for name in folder.files:
-            if not is_picture(name) and suffix(name) not in read:
+            if not is_picture(name) and not is_mesh(folder.path / name) and suffix(name) not in read:
                 yield str(folder.path / name)
 
 
@@ -169,7 +171,7 @@ def _domains(root: Path) -> list[Domain]:
         views.update((str(folder.path), view.shape) for name in names if (view := view_of(name)))
         marked[place.domain or ""] += len(names)
         pictures += len(names)
-        meshes += sum(suffix(name) in MESH_SUFFIXES for name in folder.files)
+        meshes += sum(is_mesh(folder.path / name) for name in folder.files)
     if marked["images"] or marked["shapes"]:
         kinds: list[Domain] = [one for one in ("images", "shapes") if marked[one]]
         return [*kinds, "meshes"] if meshes else kinds
@@ -199,7 +201,7 @@ def _mesh_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
         (folder, name)
         for folder in walk(existing_folder(root, "meshes"), problems)
         for name in folder.files
-        if suffix(name) in MESH_SUFFIXES
+        if is_mesh(folder.path / name)
     ]
     return [
         Candidate("/".join((*folder.parts, name)), place.class_name, place.split, (folder.path / name,))
@@ -208,10 +210,10 @@ def _mesh_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
     ]
 
 
-def _unreadable(pictures: Sequence[Path], workers: int, talk: Talk) -> list[Problem]:
+def _unreadable(pictures: Sequence[Path], workers: int) -> list[Problem]:
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
         reasons = _in_order(pool, pictures)
-        tracked = talk.track(reasons, "read pictures", total=len(pictures))
+        tracked = progress.track(reasons, "read pictures", total=len(pictures))
         return [Problem(str(path), reason) for path, reason in tracked if reason]
 
 

@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
+from hifa_cli.data.formats import is_mesh
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
 from hifa_cli.data.labels import class_of, label_lookup
 from hifa_cli.data.lists import Finder, is_list, read_list
 from hifa_cli.data.tree import (
-    MESH_SUFFIXES,
     checked_split,
     clean,
     existing_folder,
     is_picture,
     places,
     stem,
-    suffix,
     walk,
 )
 from hifa_cli.errors import HifaError
@@ -65,7 +64,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Candidate]:
         pictures = [name for name in folder.files if is_picture(name)]
         names += [(*folder.parts, name) for name in pictures]
         paths += [folder.path / name for name in pictures]
-        meshes += any(suffix(name) in MESH_SUFFIXES for name in folder.files)
+        meshes += any(is_mesh(folder.path / name) for name in folder.files)
         if folder.parts and not folder.files and not folder.folders:
             problems.append(Problem("/".join(map(clean, folder.parts)), "is an empty folder"))
     if meshes and not names:

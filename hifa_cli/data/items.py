@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 UNKNOWN = -1  # the label of an item without a class
 
@@ -57,12 +57,12 @@ class Collection:
         """How many items a class holds; items without a class count under ''."""
         return Counter(self.classes[item.label] if item.label >= 0 else "" for item in self.items)
 
-    def tell(self, talk: Talk, *, most: int = 5) -> None:
+    def report(self, *, most: int = 5) -> None:
         """Warn of the problems, at most ``most`` by name."""
         for problem in self.problems[:most]:
-            talk.warn(f"{problem.path}: {problem.reason}")
+            progress.warn(f"{problem.path}: {problem.reason}")
         if (rest := len(self.problems) - most) > 0:
-            talk.warn(f"and {rest} more like these: 'hifa data check' lists them all")
+            progress.warn(f"and {rest} more like these: 'hifa data check' lists them all")
 
 
 def collection_of(

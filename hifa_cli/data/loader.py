@@ -20,8 +20,8 @@ from hifa_cli.data import Collection, Item, read_picture
 from hifa_cli.data.transforms import Pixels, squared, to_pixels
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import TrunkFeatures
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.distributed import world
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.runtime.seeding import numpy_stream
 
 T = TypeVar("T")
@@ -103,9 +103,7 @@ def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def in_order(
-    items: Sequence[Item], model: ModelConfig, *, workers: int, talk: Talk
-) -> Iterator[tuple[int, Tensor]]:
+def in_order(items: Sequence[Item], model: ModelConfig, *, workers: int) -> Iterator[tuple[int, Tensor]]:
     """Every readable item once, in order: its row, and (1, V, 3, S, S) uint8 pixels.
 
     An item with a picture that cannot be read is named in a warning and left out.
@@ -115,7 +113,7 @@ def in_order(
         try:
             return row, np.stack([plain_pixels(path, model) for path in items[row].views])
         except HifaError as error:
-            talk.warn(f"left out {items[row].id}: {error}")
+            progress.left_out(items[row].id, str(error))
             return row, None
 
     for row, pixels in ahead(read, range(len(items)), workers):
@@ -165,11 +163,10 @@ class PixelSteps:
         model: ModelConfig,
         config: TrainConfig,
         seed: int,
-        talk: Talk,
     ) -> None:
         self.photos, self.shapes = photos.items, shapes
         self.labels = np.array([item.label for item in photos.items], dtype=np.int64)
-        self.model, self.config, self.seed, self.talk = model, config, seed, talk
+        self.model, self.config, self.seed = model, config, seed
         self.available = min((len(views) for views in shapes), default=0)
 
     def __call__(self, step: int) -> Batch:
@@ -202,7 +199,7 @@ class PixelSteps:
                 try:
                     stack.append(np.stack([self._pixels(items[at][view], generator) for view in views]))
                 except HifaError as error:
-                    self.talk.warn(f"left out: {error}")
+                    progress.left_out("a picture", str(error))
                     continue
                 used.append(at)
                 break

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_folder
-from hifa_cli.runtime.progress import SILENT, Talk
 
 PER_CLASS: Mapping[str, int] = {"train": 80, "test": 20}
 
@@ -27,7 +27,7 @@ class LaidOut:
     missing: tuple[str, ...]
 
 
-def lay_out(modelnet: Path, out: Path, *, copy: bool = False, talk: Talk = SILENT) -> LaidOut:
+def lay_out(modelnet: Path, out: Path, *, copy: bool = False) -> LaidOut:
     """Lay the chosen meshes out as ``OUT/<split>/<class>/<name>.off``, with a list of them in ``list.csv``.
 
     Files are linked where the file system can, for ModelNet40 takes 10 GB; with ``copy`` they are copied.
@@ -36,7 +36,6 @@ def lay_out(modelnet: Path, out: Path, *, copy: bool = False, talk: Talk = SILEN
         modelnet: the unpacked ModelNet40, with ``<class>/<split>/<class>_0001.off``.
         out: folder to make, whole or not at all.
         copy: copy rather than link.
-        talk: shows progress.
 
     Raises:
         HifaError: ``modelnet`` has no such tree, a mesh cannot be read, or ``out`` cannot be written.
@@ -49,7 +48,7 @@ def lay_out(modelnet: Path, out: Path, *, copy: bool = False, talk: Talk = SILEN
     }
     with written_folder(out) as temporary:
         lines = ["path,class,split"]
-        for (split, name), meshes in talk.track(chosen.items(), "lay out", total=len(chosen)):
+        for (split, name), meshes in progress.track(chosen.items(), "lay out", total=len(chosen)):
             folder = temporary / split / name
             folder.mkdir(parents=True, exist_ok=True)
             for mesh in meshes:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hifa_cli.data.formats import MESH_SUFFIXES, is_mesh
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
 from hifa_cli.data.labels import Lookup, class_of, label_lookup
 from hifa_cli.data.lists import Finder, Row, is_list, read_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES
 from hifa_cli.data.tree import (
-    MESH_SUFFIXES,
     Folder,
     checked_split,
     clean,
@@ -19,7 +19,6 @@ from hifa_cli.data.tree import (
     is_picture,
     places,
     stem,
-    suffix,
     walk,
 )
 from hifa_cli.errors import HifaError
@@ -80,6 +79,24 @@ def find_shapes(root: Path, *, split: str | None = None) -> Collection:
     return found
 
 
+def shapes_of_meshes(meshes: Iterable[tuple[str, Path]], split: str | None = None) -> Collection:
+    """The shapes that meshes will make: id, class and split as their views in a folder of the id would tell.
+
+    Args:
+        meshes: ids and files.
+        split: ``train``, ``test`` or ``val``.
+
+    Returns:
+        A shape's only "view" is its mesh.
+    """
+    shapes = [Shape(tuple(name.split("/")), None, None, {0: path}) for name, path in meshes]
+    placed = _placed(shapes, lambda parts: None, ("shapes", "meshes"))
+    candidates = [
+        Candidate(clean("/".join(one.parts)), one.class_name, one.split, (one.views[0],)) for one in placed
+    ]
+    return collection_of(candidates, [], split)
+
+
 def shape_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
     """The shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
 
@@ -117,7 +134,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Shape]:
         views = [(view, name) for name in pictures if (view := view_of(name)) is not None]
         shapes += _in_folder(folder, views, root, problems)
         strangers += len(pictures) - len(views)
-        meshes = meshes or any(suffix(name) in MESH_SUFFIXES for name in folder.files)
+        meshes = meshes or any(is_mesh(folder.path / name) for name in folder.files)
         if folder.parts and not pictures and not folder.folders:
             problems.append(Problem("/".join(map(clean, folder.parts)), "has no views; left out"))
     if not shapes and meshes:
@@ -150,11 +167,11 @@ def _in_folder(
     return list(shapes.values())
 
 
-def _placed(shapes: Sequence[Shape], label_of: Lookup) -> list[Shape]:
+def _placed(shapes: Sequence[Shape], label_of: Lookup, domains: Sequence[str] = ("shapes",)) -> list[Shape]:
     """Class and split: from the file names, else the folders, else a label list, else a ModelNet name."""
     placed = []
     for shape, place in zip(shapes, places([shape.parts[:-1] for shape in shapes]), strict=True):
-        if place.domain not in (None, "shapes"):
+        if place.domain not in (None, *domains):
             continue
         told = class_of(shape.class_name or label_of(shape.parts), place.class_name)
         name = told or _modelnet_class(shape.parts[-1])

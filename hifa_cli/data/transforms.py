@@ -39,3 +39,12 @@ def to_pixels(picture: Image.Image, model: ModelConfig) -> Pixels:
     margin = (model.resize - model.size) // 2
     box = (margin, margin, margin + model.size, margin + model.size)
     return np.ascontiguousarray(np.asarray(picture.crop(box) if margin else picture).transpose(2, 0, 1))
+
+
+def grey_pixels(pictures: NDArray[np.uint8], model: ModelConfig) -> Pixels:
+    """(V, 3, size, size) uint8 pixels of (V, H, W) greys, the same that their PNG files would give."""
+    if pictures.shape[1:] == (model.resize, model.resize):
+        margin = (model.resize - model.size) // 2
+        inner = pictures[:, margin : margin + model.size, margin : margin + model.size]
+        return np.repeat(inner[:, None], 3, axis=1)
+    return np.stack([to_pixels(Image.fromarray(one).convert("RGB"), model) for one in pictures])

@@ -14,10 +14,6 @@ PICTURE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm",
     ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".hif", ".avif",
 ))
-MESH_SUFFIXES = frozenset((
-    ".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".stp", ".step", ".iges", ".igs",
-    ".brep", ".fbx", ".3ds", ".wrl", ".x3d", ".blend",
-))
 # fmt: on
 SPLITS = ("train", "test", "val")
 

@@ -22,7 +22,7 @@ from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.seeding import torch_stream
 
 
@@ -132,7 +132,7 @@ def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], N
     return tensors[CLASSIFIER], tensors[BIAS]
 
 
-def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "imagenet", talk: Talk) -> Path:
+def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "imagenet") -> Path:
     """Write a pretrained backbone, without any training, as ``hifa train`` writes its model.
 
     Args:
@@ -140,7 +140,6 @@ def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "ima
         name: of the table of backbones.
         size: pixels a side; 0 means those of its pretraining.
         weights: ``imagenet`` (the library's download), a file, or ``none`` for random ones.
-        talk: says what the weights' licence asks for.
 
     Returns:
         The folder.
@@ -149,7 +148,7 @@ def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "ima
         HifaError: no such backbone, its weights cannot be had, or their licence is not accepted.
     """
     if weights == "imagenet" and (note := licence_note(backbone_of(name))):
-        talk.note(note)
+        progress.note(note)
     network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
     save_network(network, folder, method=FROZEN, hifa_version=__version__)
     return folder
@@ -201,7 +200,6 @@ def embed(
     label: str,
     domain: str = "images",
     workers: int = 2,
-    talk: Talk = SILENT,
     cache: FeatureCache | None = None,
 ) -> Embeddings:
     """Embed every readable item; one that cannot be read is named in a warning and left out.
@@ -211,8 +209,7 @@ def embed(
     """
     known: dict[int, NDArray[np.float32]] = {}
     looked = look(
-        encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, talk=talk,
-        cache=cache,
+        encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, cache=cache,
     )  # fmt: skip
     for row, features in looked:
         known[row] = encoder.head(features, domain)[0]
@@ -232,7 +229,6 @@ def export(
     shapes: Collection | None,
     *,
     about: dict[str, Any],
-    talk: Talk = SILENT,
     features: Path | None = None,
 ) -> Export:
     """Embed photos, shapes or both; the classes of both are listed together.
@@ -242,7 +238,6 @@ def export(
         images: photos.
         shapes: rendered shapes.
         about: where everything came from, for the file's ``config``.
-        talk: notes and progress.
         features: folder that keeps what the trunk makes of the pictures, for other models on the same trunk.
     """
     cache = FeatureCache(features, encoder.network, encoder.device) if features is not None else None
@@ -253,7 +248,6 @@ def export(
             part.relabelled(classes).items,
             label=f"embedding {name}",
             domain=name,
-            talk=talk,
             cache=cache,
         )
         if part

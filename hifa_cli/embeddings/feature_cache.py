@@ -21,8 +21,8 @@ from hifa_cli.data import Item
 from hifa_cli.data.loader import in_order
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import Network, TrunkFeatures, write_tensors
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import Talk
 
 SEEN_BY = (
     "backbone",
@@ -127,7 +127,6 @@ def look(
     device: torch.device,
     label: str,
     workers: int,
-    talk: Talk,
     cache: FeatureCache | None = None,
 ) -> Iterator[Looked]:
     """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
@@ -143,7 +142,6 @@ def look(
         device: where the network is.
         label: of the progress bar.
         workers: threads that read pictures.
-        talk: warnings and progress.
         cache: features kept before.
     """
     network.eval()
@@ -158,8 +156,8 @@ def look(
     if not missing:
         return
     chosen = [items[row] for row in missing]
-    pixels = in_order(chosen, network.config, workers=workers, talk=talk)
-    for place, seen in talk.track(pixels, label, len(chosen)):
+    pixels = in_order(chosen, network.config, workers=workers)
+    for place, seen in progress.track(pixels, label, len(chosen)):
         found = network.look(seen.to(device))
         high = found.high.cpu()
         features = TrunkFeatures(found.low.cpu() if maps else _no_maps(high), high)

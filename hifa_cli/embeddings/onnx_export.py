@@ -15,7 +15,7 @@ from hifa_cli.embeddings.encoder import graph_encoder, write_graph_files
 from hifa_cli.embeddings.engine import open_engine
 from hifa_cli.models.lite import PIXELS, VECTORS
 from hifa_cli.models.network import Network, digest, load_network
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 TOLERANCE = 1e-5  # of the cosine between what the two make of noise; in practice 1e-7
 _OPSET = 18
@@ -30,7 +30,7 @@ class _EachPicture(nn.Module):
         return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
 
 
-def write_graph(folder: Path, talk: Talk) -> bool:
+def write_graph(folder: Path) -> bool:
     """Write the graph of the model in ``folder`` beside it, where there is none yet.
 
     Without a graph queries work as well, only slower; so what cannot be written is a note.
@@ -43,7 +43,7 @@ def write_graph(folder: Path, talk: Talk) -> bool:
     try:
         import onnx  # noqa: F401 - the exporter's
     except ImportError as error:
-        talk.note(f"queries will load torch: no {error.name} here ('pip install onnx')")
+        progress.note(f"queries will load torch: no {error.name} here ('pip install onnx')")
         return False
     network = load_network(folder)
     try:
@@ -52,7 +52,7 @@ def write_graph(folder: Path, talk: Talk) -> bool:
     except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
     if reason:
-        talk.note(f"queries will load torch: this network has no graph that does the same ({reason})")
+        progress.note(f"queries will load torch: this network has no graph that does the same ({reason})")
         return False
     write_graph_files(folder, digest(network), content, None)
     return True

@@ -18,7 +18,7 @@ from hifa_cli.evaluation.metrics import (
     average_precision,
     curve,
 )
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 from hifa_cli.search.ranking import Block, ordered, ranked, rows_a_block
 
 _LONG = 50  # blocks from which a bar is worth showing
@@ -85,7 +85,6 @@ def evaluate(
     rows: int | None = None,
     orders: NDArray[np.int64] | None = None,
     name: str = "the export",
-    talk: Talk = SILENT,
 ) -> Scores:
     """Ask for each photo which shapes are nearest, and score the answers.
 
@@ -98,7 +97,6 @@ def evaluate(
         orders: (n, N) rows of the shapes, best first, for each photo, where something else than cosines
             ranked them; their vectors are then not looked at.
         name: what messages call the export.
-        talk: shows progress over the queries.
 
     Raises:
         HifaError: there are no photos or no shapes, no photo has a class that a shape has, or there
@@ -121,7 +119,7 @@ def evaluate(
         vectors = images.vectors if counted.all() else images.vectors[counted]
         blocks = ranked(vectors, shapes.vectors, labels, shapes.labels, best=best, rows=rows)
     parts, hits_a_rank = _measured(
-        _tracked(blocks, len(labels), len(shapes), rows, talk), labels, sizes, shapes, chosen, whole_list
+        _tracked(blocks, len(labels), len(shapes), rows), labels, sizes, shapes, chosen, whole_list
     )
     return Scores(
         profile=chosen,
@@ -186,14 +184,12 @@ def _present(part: Embeddings | None, complaint: str) -> Embeddings:
     return part
 
 
-def _tracked(
-    blocks: Iterable[Block], queries: int, gallery: int, rows: int | None, talk: Talk
-) -> Iterable[Block]:
+def _tracked(blocks: Iterable[Block], queries: int, gallery: int, rows: int | None) -> Iterable[Block]:
     """Progress where there is time to watch it."""
     total = -(-queries // (rows or rows_a_block(gallery)))
     if total < _LONG:
         return blocks
-    return talk.track(blocks, f"rank {queries} photos against {gallery} shapes", total=total)
+    return progress.track(blocks, f"rank {queries} photos against {gallery} shapes", total=total)
 
 
 def _measured(

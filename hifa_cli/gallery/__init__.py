@@ -4,7 +4,7 @@
     generation-N/   a column a file: ids, paths, labels, digests, origins, vectors, views; an index
     models/         the model that made the vectors (absent where only vectors are known)
     thumbnails/     a picture a shape, named by the digest of what the shape was made of
-    views/          the twelve views, where the gallery was built straight from meshes
+    views/          the twelve views, where meshes were indexed with --keep-views
 
 A generation is written whole before ``gallery.json`` names it, so a reader never sees half of one, and
 what it has opened stays readable when the next generation takes over.
@@ -27,7 +27,6 @@ from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
 from hifa_cli.runtime.kinds import refuse_other
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
 from hifa_cli.search.ranking import normalised
@@ -66,7 +65,6 @@ class Gallery:
     vectors: NDArray[np.float32]
     views: NDArray[np.float16] | None
     device: str = "cpu"
-    talk: Talk = SILENT
 
     def __len__(self) -> int:
         """How many shapes."""
@@ -121,6 +119,8 @@ class Gallery:
     def view_picture(self, row: int, view: int) -> Path | None:
         """The picture of one of a shape's views, where the gallery or its source still has it."""
         origin, path = self.origin(row), self.paths[row]
+        if origin["kind"] == "meshes" and "views" not in origin:
+            return None
         if origin["kind"] == "meshes":
             folder = self.folder / VIEWS / str(origin["views"]) / Path(path).with_suffix("")
         else:
@@ -135,7 +135,7 @@ class Gallery:
         if (self.place / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
             found = faiss_index.read(self.place / INDEX_FILE, *self.vectors.shape)
         effort = effort_of(self.document["effort"]) if self.document["effort"] else None
-        return Searcher(self.vectors, found, effort, device=self.device, talk=self.talk)
+        return Searcher(self.vectors, found, effort, device=self.device)
 
     def search(
         self, vectors: NDArray[np.floating[Any]], top: int, *, among: Rows | None = None
@@ -233,13 +233,12 @@ def thumbnail_path(folder: Path, digest: NDArray[np.uint8]) -> Path:
     return folder / THUMBNAILS / name[:2] / f"{name}.png"
 
 
-def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> Gallery:
+def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
     """Open a gallery; another process may replace it at any time, before, during or after.
 
     Args:
         folder: the gallery.
         device: where an index is searched: ``cpu``, or ``cuda`` where FAISS can.
-        talk: says where a GPU was asked for in vain.
 
     Raises:
         HifaError: there is none, or its files are damaged or of another schema.
@@ -247,7 +246,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
     for _ in range(_ATTEMPTS):
         document = read_main(folder)
         try:
-            gallery = _opened(folder, document, device, talk)
+            gallery = _opened(folder, document, device)
             gallery.searcher  # noqa: B018 - opens the index while it is there
             gallery.ranking  # noqa: B018 - and the graph
             gallery.own  # noqa: B018 - and the map
@@ -262,7 +261,7 @@ def read_gallery(folder: Path, *, device: str = "cpu", talk: Talk = SILENT) -> G
     raise HifaError(f"the gallery {folder} changes too often to be opened: try again")
 
 
-def _opened(folder: Path, document: dict[str, Any], device: str, talk: Talk) -> Gallery:
+def _opened(folder: Path, document: dict[str, Any], device: str) -> Gallery:
     check_heading(document)
     place, count, width = folder / document["generation"], int(document["shapes"]), document["dimension"]
     views = None
@@ -285,7 +284,6 @@ def _opened(folder: Path, document: dict[str, Any], device: str, talk: Talk) -> 
         vectors=read_table(place / "vectors.f32", np.float32, (count, int(width))),
         views=views,
         device=device,
-        talk=talk,
     )
 
 

@@ -35,7 +35,7 @@ def put_model(folder: Path, digest: str, model: Path | None) -> None:
 
 
 def put_thumbnails(folder: Path, fresh: Sequence[tuple[Source, Sequence[int]]]) -> None:
-    """Copy a picture of each new shape that has one into the gallery, named by the shape's digest."""
+    """Write a picture of each new shape that has one into the gallery, named by the shape's digest."""
     for source, rows in fresh:
         for row in rows:
             if (picture := source.cover(row)) is None:
@@ -45,13 +45,12 @@ def put_thumbnails(folder: Path, fresh: Sequence[tuple[Source, Sequence[int]]]) 
                 _put(picture, target)
 
 
-def _put(source: Path, target: Path) -> None:
-    """Copy a picture to its place; a million of them cannot each wait for the disk."""
+def _put(picture: bytes, target: Path) -> None:
+    """Write a picture to its place; a million of them cannot each wait for the disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f"{target.name}.part")
-    with suppress(FileNotFoundError):
-        shutil.copyfile(source, beside)
-        os.replace(beside, target)
+    beside.write_bytes(picture)
+    os.replace(beside, target)
 
 
 def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) -> None:

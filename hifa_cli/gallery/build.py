@@ -1,6 +1,7 @@
 """A gallery from whatever there is: an export, rendered views, or the meshes themselves."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,16 +28,19 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.mesh_source import Drawing, meshes_source
 from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, export_source, holds_meshes, meshes_source, views_source
+from hifa_cli.gallery.sources import Offer, Source, export_source, holds_meshes, views_source
 from hifa_cli.models.about import read_about
-from hifa_cli.runtime import threads
+from hifa_cli.render.discover import find_meshes
+from hifa_cli.render.pipeline import SETTINGS
+from hifa_cli.render.up_taken import read_taken, valid_taken
+from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.search import faiss_index
 
 SHARDS = ".embedded"  # what a killed run had embedded
@@ -52,7 +56,9 @@ class Work:
         device: where the network runs, and FAISS where it can.
         split: use only this split of views or meshes.
         force: draw again what is there.
+        keep_views: keep the pictures of meshes, too, as ``hifa render`` writes them.
         ranking: how shapes are ranked by photos; None ranks as the paper does.
+        factory: FAISS's factory string, to be checked against the encoder before anything is drawn.
     """
 
     render: RenderConfig = field(default_factory=RenderConfig)
@@ -61,10 +67,12 @@ class Work:
     split: str | None = None
     force: bool = False
     ranking: RankingConfig | None = None
+    keep_views: bool = False
+    factory: str = "auto"
 
 
 def build_gallery(
-    source: Path,
+    sources: Path | Sequence[Path],
     out: Path,
     *,
     model: Path | None,
@@ -74,68 +82,188 @@ def build_gallery(
     workers: int | None,
     device: object,
     force: bool,
-    talk: Talk,
     ranking: RankingConfig | None = None,
+    keep_views: bool = False,
 ) -> dict[str, Any]:
-    """Make the gallery ``out`` of ``source``, whatever it held before.
+    """Make the gallery ``out`` of one source or several, whatever it held before.
 
     Args:
-        source: an HDF5 export, a folder of rendered views, or a folder of meshes (or one mesh).
-        out: the gallery; meshes are rendered into it, so that a second call renders and embeds only what
-            changed.
+        sources: HDF5 exports, folders of rendered views, folders of meshes or single meshes.
+        out: the gallery; a second call draws and embeds only what changed.
         model: a run of ``hifa train``; None means the export's own, or the pretrained encoder.
         split: use only this split of views or meshes.
         index_config: how it is searched.
         render_config: how meshes are drawn.
         workers: processes that render.
         device: where the network runs.
-        force: replace a gallery that is there.
-        talk: notes and progress.
+        force: replace a gallery that is there, and use nothing of it again.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
             trained model, are always ranked as the paper does.
+        keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
 
     Raises:
-        HifaError: nothing usable at ``source``, ``out`` is taken, or somebody else is writing there.
+        HifaError: nothing usable at a source, an id is in two of them, they are of different models, ``out``
+            is taken, or somebody else is writing there.
     """
-    if "://" in str(source) or ":/" in str(source)[2:]:
-        raise HifaError(f"{source} is a URL, and hifa reads files: download it first")
-    if not source.exists():
-        raise HifaError(f"nothing at {source}: give an export, a folder of views or a folder of meshes")
-    check_wanted(source, split, index_config)
+    places = [sources] if isinstance(sources, Path) else list(sources)
+    check_sources(places, split, index_config)
     _refuse_strange(out)
-    work = Work(render_config, workers, str(device), split, force, ranking)
+    work = Work(render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory)
     with TemporaryDirectory() as scratch, writing(out):
-        if not holds_meshes(source) and (out / MAIN_FILE).exists() and not force:
+        if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = _old(out, talk)
-        offered, making, embedder = open_source(
-            source, out, taken_over(origins_of(old), source), model, work, Path(scratch), talk
-        )
-        ranked = ranking_of(making, work) if embedder is not None else None
+        old = _old(out)
+        opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
+        making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
+        ranked = ranking_of(making, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
-        if alike and old is not None and ranked is not None and old.own is not None:
-            ranked["own"] = old.document["ranking"]["own"]
-        kept, fresh = unchanged(old if alike else None, offered)
+        again = old if alike and not force else None
+        if again is not None and ranked is not None and again.own is not None:
+            ranked["own"] = again.document["ranking"]["own"]
+        fresh, offered = _told_apart(again, [source for source, _, _ in opened])
+        for embedder in embedders if force else ():
+            embedder.forget()
+        fresh = [(source, source.prepare(rows)) for source, rows in fresh]
         document = write_generation(
-            out, Plan(old, kept, [(offered, fresh)], making, index_config,
-            _photos(source, index_config), ranked, str(device), talk, moved=True),
+            out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, index_config,
+            _photos(places[0], index_config), ranked, str(device), offered=offered),
         )  # fmt: skip
-        if embedder is not None:
+        for embedder in embedders:
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
-            _write_graph(folder, talk)
-    say_stale(out, talk)
-    return {**summary(document), "failed": failures(offered)}
+            _write_graph(folder)
+    say_stale(out)
+    return {**summary(document), "failed": [one for source, _, _ in opened for one in failures(source)]}
 
 
-def say_stale(folder: Path, talk: Talk) -> None:
+def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig) -> None:
+    """Refuse what cannot succeed before anything is rendered or embedded.
+
+    Args:
+        places: what the user gave, in order.
+        split: the split that is asked for.
+        config: how the gallery is to be searched.
+
+    Raises:
+        HifaError: a source is a URL, is not there, is of another kind or given twice, an id is in two of
+            them, or there is no such split or factory string.
+    """
+    for place in places:
+        if "://" in str(place) or ":/" in str(place)[2:]:
+            raise HifaError(f"{place} is a URL, and hifa reads files: download it first")
+        if not place.exists():
+            raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
+        check_wanted(place, split, config)
+    repeated = [place for place, count in Counter(one.resolve() for one in places).items() if count > 1]
+    if repeated:
+        raise HifaError(f"{repeated[0]} is given twice: give each source once")
+    if split is None and len(places) > 1:
+        refuse_collisions(
+            [(str(one), [mesh.id for mesh in find_meshes([one])[0]]) for one in places if holds_meshes(one)]
+        )
+
+
+def refuse_collisions(sources: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Refuse sources that name two shapes alike.
+
+    Args:
+        sources: of each, its name for the message and its ids.
+
+    Raises:
+        HifaError: an id is in two of them.
+    """
+    owners: dict[str, str] = {}
+    for place, ids in sources:
+        both = [(name, owners[name]) for name in ids if name in owners]
+        if both:
+            name, other = both[0]
+            raise HifaError(
+                f"{other} and {place} both have the id '{name}'{_more(len(both) - 1)}: rename one, or "
+                "put both folders into one and index that, so that the folders' names tell the ids apart"
+            )
+        owners.update(dict.fromkeys(ids, place))
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
+
+
+def _opened(
+    places: Sequence[Path], out: Path, origins: list[dict[str, Any]], model: Path | None, work: Work,
+    scratch: Path,
+) -> list[tuple[Source, Making, Embedder | None]]:  # fmt: skip
+    """Open all sources; they are of one model and their ids are distinct.
+
+    Raises:
+        HifaError: they are not.
+    """
+    opened: list[tuple[Source, Making, Embedder | None]] = []
+    for place in places:
+        origins = taken_over(origins, place)
+        opened.append(open_source(place, out, origins, model, work, scratch))
+        origins = [*origins, opened[-1][0].origin]
+        if opened[-1][1].model != opened[0][1].model:
+            raise HifaError(
+                f"{places[0]} and {place} are of different models: give --model RUN, the one that made the "
+                "export, or make a gallery of each"
+            )
+    refuse_collisions([(source.origin["path"], [one.id for one in source.offers]) for source, _, _ in opened])
+    return opened
+
+
+def _told_apart(
+    old: Gallery | None, sources: Sequence[Source]
+) -> tuple[list[tuple[Source, list[int]]], dict[int, tuple[int, Offer]]]:
+    """Return what is new of each source, and the old rows that are used again, with their offers."""
+    fresh: list[tuple[Source, list[int]]] = []
+    offered: dict[int, tuple[int, Offer]] = {}
+    for number, source in enumerate(sources):
+        same, new = unchanged(old, source)
+        by_id = {offer.id: offer for offer in source.offers} if old is not None else {}
+        offered.update({row: (number, by_id[old.ids[row]]) for row in same.tolist()} if old else {})
+        fresh.append((source, new))
+    return fresh, {**offered, **(renamed(old, set(offered), fresh) if old is not None else {})}
+
+
+def renamed(
+    old: Gallery, kept: set[int], fresh: Sequence[tuple[Source, list[int]]]
+) -> dict[int, tuple[int, Offer]]:
+    """Find rows that would go but whose content is offered under another id or path.
+
+    Args:
+        old: the gallery.
+        kept: rows that stay anyway.
+        fresh: sources and the rows of their offers that seem new; those found are taken out.
+
+    Returns:
+        For each such row of ``old`` the number of the source and its offer.
+    """
+    digests = np.asarray(old.digests)
+    left: dict[bytes, list[int]] = {}
+    for row in range(len(old)):
+        if row not in kept:
+            left.setdefault(digests[row].tobytes(), []).append(row)
+    found = {}
+    for number, (source, rows) in enumerate(fresh):
+        new = []
+        for one in rows:
+            offer = source.offers[one]
+            if left.get(offer.digest):
+                found[left[offer.digest].pop(0)] = (number, offer)
+            else:
+                new.append(one)
+        rows[:] = new
+    return found
+
+
+def say_stale(folder: Path) -> None:
     """Say how many shapes of a gallery its own map was not learned of, where there are any."""
     gallery = read_gallery(folder)
     if said := stale(folder, gallery.digests, gallery.own):
-        talk.note(said)
+        progress.note(said)
 
 
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
@@ -180,7 +308,6 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 def open_source(
     place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
-    talk: Talk,
 ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
@@ -188,21 +315,25 @@ def open_source(
         HifaError: there is nothing usable, or the model is not that of an export.
     """
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
-        offered = export_source(place, talk)
-        return offered, _export_making(place, model, scratch, talk), None
-    encoder, folder = _encoder(model, work.device, scratch, talk)
+        offered = export_source(place)
+        return offered, _export_making(place, model, scratch), None
+    encoder, folder = _encoder(model, work.device, scratch)
+    if work.factory not in ("auto", faiss_index.EXACT):
+        faiss_index.check_factory(work.factory, encoder.width)
     making = Making(encoder.digest, encoder.method, folder)
     ranker = ranker_of(ranking_of(making, work), encoder.digest)
-    embedder = Embedder(encoder, out / SHARDS, ranker=ranker, talk=talk)
+    embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
+        mine = next((one for one in origins if one["path"] == str(place.resolve())), {})
         views = out / VIEWS / views_name(origins, place)
-        workers = work.workers or threads.allowed()
-        source: Source = meshes_source(
-            place, views, work.render, split=work.split, embedder=embedder, workers=workers, force=work.force,
-            talk=talk,
+        known = valid_taken(mine["up_taken"]) if "up_taken" in mine else read_taken(views / SETTINGS)
+        drawing = Drawing(
+            work.render, work.workers or threads.allowed(),
+            views if work.keep_views or mine.get("views") else None, work.force,
         )  # fmt: skip
+        source: Source = meshes_source(place, drawing, split=work.split, known=known, embedder=embedder)
     else:
-        source = views_source(place, split=work.split, embedder=embedder, talk=talk)
+        source = views_source(place, split=work.split, embedder=embedder)
     return source, making, embedder
 
 
@@ -266,14 +397,14 @@ def _swept(out: Path) -> None:
         sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
 
 
-def _old(out: Path, talk: Talk) -> Gallery | None:
+def _old(out: Path) -> Gallery | None:
     """The gallery that is there; None where there is none, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
     try:
         return read_gallery(out)
     except HifaError as error:
-        talk.warn(f"nothing of the old gallery is used again: {error}")
+        progress.warn(f"nothing of the old gallery is used again: {error}")
         return None
 
 
@@ -285,7 +416,7 @@ def _photos(source: Path, config: IndexConfig) -> Any:
     return None if found is None else unit(found)
 
 
-def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tuple[PictureEncoder, Path]:
+def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEncoder, Path]:
     """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
 
     Raises:
@@ -300,7 +431,7 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine, talk):
+        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
             model = mine
     encoder = open_encoder(model, device)
     if encoder.config.tells_domains:  # its graph is of photos alone
@@ -312,16 +443,16 @@ def _encoder(model: Path | None, device: str, scratch: Path, talk: Talk) -> tupl
     return encoder, model
 
 
-def _write_graph(folder: Path, talk: Talk) -> bool:
+def _write_graph(folder: Path) -> bool:
     """Write the model's graph where there is none; torch is loaded only for that."""
     if graph_encoder(folder) is not None:
         return True
     from hifa_cli.embeddings.onnx_export import write_graph
 
-    return write_graph(folder, talk)
+    return write_graph(folder)
 
 
-def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) -> Making:
+def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     """The model that made an export, where it is still to be had.
 
     Raises:
@@ -339,7 +470,7 @@ def _export_making(path: Path, model: Path | None, scratch: Path, talk: Talk) ->
     elif heading.method == FROZEN and frozen_model().digest == heading.model:
         save_frozen(scratch)
         return Making(heading.model, heading.method, scratch)
-    talk.warn("the model that made this export is not to be found: a photo query will need --model RUN")
+    progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
     return Making(heading.model, heading.method)
 
 

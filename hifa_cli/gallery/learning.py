@@ -1,4 +1,4 @@
-"""Learning a gallery's own map: photos of its shapes are generated, embedded and kept; then the map is learned.
+"""Learning a gallery's own map: generate photos of its shapes, embed and keep them, learn the map of them.
 
     photos/MARK/ab/DIGEST.npy    (P, D) float16 unit vectors of the photos generated of one shape
 
@@ -30,9 +30,8 @@ from hifa_cli.gallery.own import MAPS, PHOTOS, Own, write_map
 from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.gallery.sources import mesh_offer_digest, render_config
 from hifa_cli.render.workers import Job, draw_all
-from hifa_cli.runtime import threads
+from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.search.rerank import OwnMap, unit
 from hifa_cli.synthetic.photo_worker import STYLE, PhotoWorker, photo_mark
 
@@ -96,7 +95,7 @@ class PhotoStore:
 
 
 def learn(
-    folder: Path, config: LearnConfig, *, workers: int | None = None, device: str = "cpu", talk: Talk
+    folder: Path, config: LearnConfig, *, workers: int | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
     """Learn the own map of a gallery and put it in force.
 
@@ -105,7 +104,6 @@ def learn(
         config: photos, steps, rate.
         workers: processes that generate photos; None means all cores.
         device: where the network runs.
-        talk: notes and progress.
 
     Returns:
         ``shapes`` and ``photos`` learned of, ``steps``, ``held_out`` (recall@1 and recall@10 before and
@@ -118,19 +116,19 @@ def learn(
     with writing(folder):
         gallery = read_gallery(folder)
         model = check_learnable(gallery)
-        pupils = _pupils(gallery, config, talk)
+        pupils = _pupils(gallery, config)
         encoder = open_encoder(model, "cpu" if device == "auto" else device)
         store = PhotoStore(folder, encoder.digest, config)
-        failed = _photographed(gallery, pupils, store, encoder, config, workers, talk)
+        failed = _photographed(gallery, pupils, store, encoder, config, workers)
         known, photos = _photos_of(pupils, store, gallery.vectors.shape[1])
         if len(known) < _LEAST:
             raise HifaError(f"photos could be generated of {len(known)} shapes only; see the warnings")
-        learned = _learned(gallery, known, photos, config, talk)
+        learned = _learned(gallery, known, photos, config)
         digests = np.frombuffer(b"".join(one.digest for one in known), dtype=np.uint8).reshape(len(known), -1)
         said = _put(gallery, learned, digests, config) if learned.steps else None
         store.sweep(np.asarray(gallery.digests))
     if said is None:
-        talk.warn("the map finds no more held-out photos than without it: the gallery is left as it was")
+        progress.warn("the map finds no more held-out photos than without it: the gallery is left as it was")
     return {
         "shapes": len(known), "photos": len(known) * config.photos, "steps": learned.steps,
         "held_out": {"recall@1": [learned.before[0], learned.after[0]],
@@ -161,7 +159,7 @@ def check_learnable(gallery: Gallery) -> Path:
     return gallery.model_folder
 
 
-def _pupils(gallery: Gallery, config: LearnConfig, talk: Talk) -> list[Pupil]:
+def _pupils(gallery: Gallery, config: LearnConfig) -> list[Pupil]:
     """Return the shapes whose meshes are still what they were, at most as many as are learned of.
 
     Raises:
@@ -178,14 +176,14 @@ def _pupils(gallery: Gallery, config: LearnConfig, talk: Talk) -> list[Pupil]:
         if drawn is None or mesh is None:
             continue
         if len(found) == config.shapes:
-            talk.note(f"the map is learned of {config.shapes} of {len(gallery)} shapes: those are enough")
+            progress.note(f"the map is learned of {config.shapes} of {len(gallery)} shapes: those are enough")
             break
         if mesh_offer_digest(mesh, drawn) != digests[row].tobytes():
             lost += 1
             continue
         found.append(Pupil(row, gallery.ids[row], mesh, digests[row].tobytes()))
     if lost:
-        talk.warn(
+        progress.warn(
             f"{lost} meshes are gone or have changed: 'hifa index --update --out {gallery.folder}' follows"
         )
     if len(found) < _LEAST:
@@ -201,24 +199,24 @@ def _config_of(origin: dict[str, Any]) -> RenderConfig | None:
 
 def _photographed(
     gallery: Gallery, pupils: Sequence[Pupil], store: PhotoStore, encoder: PictureEncoder,
-    config: LearnConfig, workers: int | None, talk: Talk,
+    config: LearnConfig, workers: int | None,
 ) -> list[dict[str, str]]:  # fmt: skip
     """Generate and embed the photos that are not there yet; return what could not be made."""
     width = gallery.vectors.shape[1]
     missing = [one for one in pupils if store.read(one.digest, width) is None]
     count = min(workers or threads.allowed(), max(len(missing), 1))
-    talk.note(cost(len(pupils), len(missing), config, count))
+    progress.note(cost(len(pupils), len(missing), config, count))
     made = gallery.folder / _MADE
     failed = []
     shutil.rmtree(made, ignore_errors=True)  # of a killed run
     try:
-        for one, reason in talk.track(
-            _made(gallery, missing, made, config, count, talk), "generating photos", total=len(missing)
+        for one, reason in progress.track(
+            _made(gallery, missing, made, config, count), "generating photos", total=len(missing)
         ):
             if reason is None:
                 store.write(one.digest, _embedded(made / one.digest.hex(), encoder))
             else:
-                talk.warn(f"no photos of {one.id}: {reason}")
+                progress.warn(f"no photos of {one.id}: {reason}")
                 failed.append({"path": str(one.mesh), "reason": reason})
             shutil.rmtree(made / one.digest.hex(), ignore_errors=True)
     finally:
@@ -245,7 +243,7 @@ def cost(shapes: int, missing: int, config: LearnConfig, workers: int) -> str:
 
 
 def _made(
-    gallery: Gallery, missing: Sequence[Pupil], folder: Path, config: LearnConfig, workers: int, talk: Talk
+    gallery: Gallery, missing: Sequence[Pupil], folder: Path, config: LearnConfig, workers: int
 ) -> Iterator[tuple[Pupil, str | None]]:
     """Yield each shape once its photos lie in a folder, or why there are none."""
     for number, origin in enumerate(gallery.document["origins"]):
@@ -257,7 +255,7 @@ def _made(
             Job(name, one.mesh, folder / name, photo_mark(one.digest, config.photos, config.longest))
             for name, one in mine.items()
         ]
-        for outcome in draw_all(jobs, drawn, min(workers, len(jobs)), talk, PhotoWorker):
+        for outcome in draw_all(jobs, drawn, min(workers, len(jobs)), PhotoWorker):
             yield mine[outcome.job.id], outcome.reason
 
 
@@ -283,7 +281,7 @@ def _photos_of(
 
 
 def _learned(
-    gallery: Gallery, known: Sequence[Pupil], photos: NDArray[np.float32], config: LearnConfig, talk: Talk
+    gallery: Gallery, known: Sequence[Pupil], photos: NDArray[np.float32], config: LearnConfig
 ) -> Learned:
     """Learn the map in the space that the gallery compares photos and views in."""
     ranker = ranker_of(gallery.document["ranking"], gallery.model)
@@ -292,7 +290,7 @@ def _learned(
     views = np.asarray(gallery.views[[one.row for one in known]], dtype=np.float32)
     return learn_map(
         Examples(ranker.views(photos), views), config,
-        track=lambda steps: talk.track(steps, "learning the map", total=len(steps)),
+        track=lambda steps: progress.track(steps, "learning the map", total=len(steps)),
     )  # fmt: skip
 
 

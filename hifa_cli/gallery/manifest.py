@@ -86,7 +86,8 @@ def _check_origin(origin: Any) -> None:
         raise ValueError("an origin of no place")
     if not isinstance(origin.get("relative", ""), str) or "\0" in origin.get("relative", ""):
         raise ValueError("an origin of no place")
-    if origin["kind"] == "meshes" and not (isinstance(origin["views"], str) and origin["views"].isdecimal()):
+    views = origin.get("views", "0")
+    if not (isinstance(views, str) and views.isdecimal()):
         raise ValueError("views without a number")
     if origin.get("split") is not None and not isinstance(origin["split"], str):
         raise ValueError("a split of no name")

@@ -13,19 +13,18 @@ from hifa_cli.gallery import MAIN_FILE, Gallery, read_gallery
 from hifa_cli.gallery.build import writing
 from hifa_cli.gallery.places import moved, portable
 from hifa_cli.gallery.sources import render_config
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import SILENT, Talk
 
 _LOOKED_AT = 20  # meshes whose bytes are compared
 
 
-def relocate(folder: Path, moves: Sequence[str], *, talk: Talk = SILENT) -> dict[str, Any]:
+def relocate(folder: Path, moves: Sequence[str]) -> dict[str, Any]:
     """Name the new places of sources that were moved; nothing is rendered or embedded.
 
     Args:
         folder: the gallery.
         moves: ``OLD=NEW`` each; OLD is a source or a folder above sources.
-        talk: notes.
 
     Returns:
         ``relocated``: for each source its ``old`` and ``new`` path; ``failed`` is empty.
@@ -53,7 +52,7 @@ def relocate(folder: Path, moves: Sequence[str], *, talk: Talk = SILENT) -> dict
         with written_file(folder / MAIN_FILE) as path:
             path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for one in done:
-        talk.note(f"{one['old']} is now {one['new']}")
+        progress.note(f"{one['old']} is now {one['new']}")
     return {"relocated": done, "failed": []}
 
 

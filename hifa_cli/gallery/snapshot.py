@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -27,9 +27,9 @@ from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of
-from hifa_cli.gallery.sources import Source, row_digests
+from hifa_cli.gallery.sources import Offer, Source, row_digests
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file, written_folder
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.search import faiss_index
 from hifa_cli.search.rerank import unit as signed_unit
 from hifa_cli.search.searcher import sample_queries, tune
@@ -59,7 +59,8 @@ class Plan:
         photos: (p, D) unit rows to tune the search with, or None.
         ranking: what ``gallery.json`` says of it; None ranks as the paper does.
         device: where FAISS builds an index.
-        moved: the rows that stay are all of the one fresh source, wherever they lay before.
+        offered: rows that stay but that a fresh source offers under another id, path or origin: the number
+            of the source, and its offer.
     """
 
     old: Gallery | None
@@ -70,8 +71,7 @@ class Plan:
     photos: NDArray[np.float32] | None = None
     ranking: dict[str, Any] | None = None
     device: str = "cpu"
-    talk: Talk = SILENT
-    moved: bool = False
+    offered: Mapping[int, tuple[int, Offer]] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,7 +110,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
     number = int(plan.old.document["generation"].rsplit("-", 1)[1]) + 1 if plan.old else 1
     origins, numbers = _origins(plan)
     columns = _Columns()
-    blocks = chain(_kept(plan, columns, numbers), _fresh(plan, columns, origins))
+    blocks = chain(_kept(plan, columns, origins, numbers), _fresh(plan, columns, origins))
     with written_folder(folder / f"generation-{number}") as place:
         _write_rows(place, plan, columns, blocks)
         if not columns.ids:
@@ -146,9 +146,8 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
 
 def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
     """The origins still in use, and for each old one's number its new one."""
-    used = sorted({int(one) for one in plan.old.origins[plan.kept]}) if plan.old and len(plan.kept) else []
-    if plan.moved:
-        return [plan.fresh[0][0].origin], dict.fromkeys(used, 0)
+    stay = [row for row in plan.kept.tolist() if row not in plan.offered]
+    used = sorted({int(one) for one in plan.old.origins[stay]}) if plan.old and stay else []
     fresh = {source.origin["path"]: source.origin for source, _ in plan.fresh}
     origins: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
@@ -185,7 +184,7 @@ def _views_kept(plan: Plan, most: int, numbers: int) -> int:
     if plan.config.views == "drop":
         return 0
     if plan.config.views == "auto" and numbers > plan.config.view_numbers:
-        plan.talk.note("so many shapes: the views' own vectors are left out (--views keep keeps them)")
+        progress.note("so many shapes: the views' own vectors are left out (--views keep keeps them)")
         return 0
     return most
 
@@ -199,17 +198,28 @@ def _filled(block: _Block, views: int) -> NDArray[np.float16]:
     return filled
 
 
-def _kept(plan: Plan, columns: _Columns, numbers: dict[int, int]) -> Iterator[_Block]:
+def _kept(
+    plan: Plan, columns: _Columns, origins: list[dict[str, Any]], numbers: dict[int, int]
+) -> Iterator[_Block]:
     """The rows that stay, a block at a time; their small columns go to ``columns``."""
     old = plan.old
     if old is None:
         return
+    places = {origin["path"]: number for number, origin in enumerate(origins)}
     for start in range(0, len(plan.kept), _BLOCK):
         rows = plan.kept[start : start + _BLOCK]
-        columns.ids += [old.ids[row] for row in rows.tolist()]
-        columns.names += [old.class_of(row) for row in rows.tolist()]
-        columns.paths += [old.paths[row] for row in rows.tolist()]
-        columns.origins += [numbers[one] for one in old.origins[rows].tolist()]
+        for row in rows.tolist():
+            if row in plan.offered:
+                source, offer = plan.offered[row]
+                name, kind, path = offer.id, offer.class_name, offer.path
+                origin = places[plan.fresh[source][0].origin["path"]]
+            else:
+                name, kind, path = old.ids[row], old.class_of(row), old.paths[row]
+                origin = numbers[int(old.origins[row])]
+            columns.ids.append(name)
+            columns.names.append(kind)
+            columns.paths.append(path)
+            columns.origins.append(origin)
         columns.digests.append(np.asarray(old.digests[rows]))
         yield _Block(
             np.asarray(old.vectors[rows]), None if old.views is None else np.asarray(old.views[rows])
@@ -249,13 +259,13 @@ def _write_index(place: Path, columns: _Columns, plan: Plan) -> dict[str, Any]:
     said: dict[str, Any] = {"factory": factory, "wanted": config.factory, "learned_from": learned_from}
     if factory == faiss_index.EXACT:
         return {**said, "effort": None}
-    built = faiss_index.build(vectors, factory, config, trained=trained, device=plan.device, talk=plan.talk)
+    built = faiss_index.build(vectors, factory, config, trained=trained, device=plan.device)
     faiss_index.write(built, place / INDEX_FILE)
     sample = _sample(vectors, plan)
     if sample[1] == "photos":
         np.save(place / SAMPLE_FILE, sample[0])
-    effort = tune(built, vectors, sample, config, plan.talk)
-    plan.talk.note(f"{factory}: recall@{effort.at} {effort.recall:.3f} on {effort.sample} {sample[1]}")
+    effort = tune(built, vectors, sample, config)
+    progress.note(f"{factory}: recall@{effort.at} {effort.recall:.3f} on {effort.sample} {sample[1]}")
     return {**said, "effort": effort.document()}
 
 

@@ -8,7 +8,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, get_args
 
@@ -16,15 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Axis, RenderConfig
-from hifa_cli.data import MESH_SUFFIXES, Collection, find_shapes
+from hifa_cli.data import Collection, find_shapes, is_mesh
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
 from hifa_cli.gallery.embedding import Embedded, Embedder
-from hifa_cli.render.discover import Failure, find_meshes
-from hifa_cli.render.pipeline import SETTINGS, mark_of, render
-from hifa_cli.render.view_io import read_mark
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.render.discover import Failure
+from hifa_cli.render.pipeline import SETTINGS, mark_of
+from hifa_cli.runtime import progress
 
 COVER = 1  # the view that stands for a shape: 30° round from the front, where most objects show most
 _BLOCK = 65_536  # vectors of an export read at once
@@ -59,11 +59,14 @@ class Source(Protocol):
     @property
     def views(self) -> int: ...  # noqa: D102
 
-    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers, in order, in blocks; ``Embedded.rows`` are rows of the offers."""
+    def prepare(self, rows: Sequence[int]) -> list[int]:
+        """Make the vectors of some offers, as far as they are not there; return those that have them."""
 
-    def cover(self, row: int) -> Path | None:
-        """A picture of a shape, or None."""
+    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
+        """The vectors of prepared offers, in order, in blocks; ``Embedded.rows`` are rows of the offers."""
+
+    def cover(self, row: int) -> bytes | None:
+        """The PNG file of a picture of a shape, or None."""
 
 
 @dataclass
@@ -77,6 +80,10 @@ class ExportSource:
     failed: list[Failure] = field(default_factory=list)
     views: int = 0
 
+    def prepare(self, rows: Sequence[int]) -> list[int]:
+        """Return the rows: an export holds its vectors."""
+        return list(rows)
+
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
         """The vectors of some offers; an export holds no vectors of views."""
         wanted = np.asarray(rows, dtype=np.int64)
@@ -86,9 +93,10 @@ class ExportSource:
             if len(mine):
                 yield Embedded(mine, block[mine - start], None)
 
-    def cover(self, row: int) -> Path | None:
+    def cover(self, row: int) -> bytes | None:
         """The cover among the views that the export was made of."""
-        return self.covers.get(self.offers[row].id)
+        path = self.covers.get(self.offers[row].id)
+        return None if path is None else _content(path)
 
 
 @dataclass
@@ -106,16 +114,19 @@ class ViewsSource:
         """Of the shape that has most."""
         return max((len(item.views) for item in self.shapes.items), default=0)
 
-    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers and of their views; what cannot be read is warned of and left out."""
-        items = [self.shapes.items[row] for row in rows]
-        numbers = np.asarray(rows, dtype=np.int64)
-        for block in self.embedder.embedded(items, [self.offers[row].digest for row in rows]):
-            yield block._replace(rows=numbers[block.rows])
+    def prepare(self, rows: Sequence[int]) -> list[int]:
+        """Embed some offers; what cannot be read is warned of and left out."""
+        digests = [self.offers[row].digest for row in rows]
+        self.embedder.embed_items([self.shapes.items[row] for row in rows], digests)
+        return [row for row in rows if self.offers[row].digest in self.embedder.store]
 
-    def cover(self, row: int) -> Path | None:
+    def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
+        """The vectors of some offers and of their views."""
+        return self.embedder.blocks(rows, [self.offers[row].digest for row in rows])
+
+    def cover(self, row: int) -> bytes | None:
         """One of the shape's views."""
-        return cover_of(self.shapes.items[row].views)
+        return _content(cover_of(self.shapes.items[row].views))
 
 
 def cover_of(views: Sequence[Path]) -> Path:
@@ -123,7 +134,13 @@ def cover_of(views: Sequence[Path]) -> Path:
     return views[min(COVER, len(views) - 1)]
 
 
-def export_source(path: Path, talk: Talk) -> ExportSource:
+def _content(path: Path) -> bytes | None:
+    with suppress(OSError):
+        return path.read_bytes()
+    return None
+
+
+def export_source(path: Path) -> ExportSource:
     """The shapes of an export, with thumbnails where the views that it was made of are still there.
 
     Raises:
@@ -132,16 +149,16 @@ def export_source(path: Path, talk: Talk) -> ExportSource:
     heading = read_shapes_heading(path)
     if not len(heading):
         raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
-    digests = [_short(row.tobytes()) for block in shape_blocks(path, _BLOCK) for row in block]
+    digests = [short_digest(row.tobytes()) for block in shape_blocks(path, _BLOCK) for row in block]
     names = [heading.classes[label] if label >= 0 else None for label in heading.labels.tolist()]
     _refuse_repeated(path, heading.ids)
     offers = [
         Offer(name, kind, digest, "") for name, kind, digest in zip(heading.ids, names, digests, strict=True)
     ]
-    views = _views_of(heading.config, talk)
+    views = _views_of(heading.config)
     wanted = set(heading.ids)
     covers = {item.id: cover_of(item.views) for item in views.items if item.id in wanted}
-    return ExportSource(path, _origin("export", path), offers, covers)
+    return ExportSource(path, origin_of("export", path), offers, covers)
 
 
 def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
@@ -159,7 +176,7 @@ def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
         )
 
 
-def _views_of(config: dict[str, Any], talk: Talk) -> Collection:
+def _views_of(config: dict[str, Any]) -> Collection:
     """The views that an export was made of, where they are still there: they give the thumbnails."""
     named = config.get("shapes")
     if isinstance(named, str) and Path(named).is_dir():
@@ -167,74 +184,40 @@ def _views_of(config: dict[str, Any], talk: Talk) -> Collection:
             return find_shapes(Path(named))
         except HifaError:
             pass
-    talk.note("the views of this export are not to be found: the gallery has no thumbnails")
+    progress.note("the views of this export are not to be found: the gallery has no thumbnails")
     return Collection((), ())
 
 
-def views_source(folder: Path, *, split: str | None, embedder: Embedder, talk: Talk) -> ViewsSource:
+def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> ViewsSource:
     """The shapes whose rendered views lie under a folder.
 
     Raises:
         HifaError: there are none.
     """
     shapes = find_shapes(folder, split=split)
-    shapes.tell(talk)
+    shapes.report()
 
     def digest(views: tuple[Path, ...]) -> bytes:
         try:
-            return _short(b"".join(_short(path.read_bytes()) for path in views))
+            return short_digest(b"".join(short_digest(path.read_bytes()) for path in views))
         except OSError:
-            return _short(repr(views).encode())  # embedding says what is wrong with it
+            return short_digest(repr(views).encode())  # embedding says what is wrong with it
 
     with ThreadPoolExecutor(_READERS) as readers:
         digests = list(readers.map(digest, [item.views for item in shapes.items]))
-    root = _root(folder)
+    root = root_of(folder)
     offers = [
-        Offer(item.id, _class(shapes, item.label), digest, _below(item.views[0].parent, root))
+        Offer(item.id, class_of(shapes, item.label), digest, below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
-    origin = {**_origin("views", folder), "split": split, "rig": rig_of_views(folder)}
+    origin = {**origin_of("views", folder), "split": split, "rig": rig_of_views(folder)}
     return ViewsSource(origin, offers, shapes, embedder)
-
-
-def meshes_source(
-    place: Path, views: Path, config: RenderConfig, *, split: str | None, embedder: Embedder, workers: int,
-    force: bool, talk: Talk,
-) -> ViewsSource:  # fmt: skip
-    """Meshes, drawn into ``views``; those that are there and current are not drawn again.
-
-    Raises:
-        HifaError: there are no meshes, or none of them could be drawn.
-    """
-    root = _root(place)
-    paths = {mesh.id: _below(mesh.path, root) for mesh in find_meshes([place])[0]}  # before any can vanish
-    report = render([place], views, config, workers=workers, force=force, split=split, talk=talk)
-    if not report.shapes:
-        raise HifaError(
-            f"none of the {len(report.failed)} meshes in {place} could be drawn; see the warnings"
-        )
-    drawn = {folder: name for name, folder in report.shapes if name in paths}
-    shapes = find_shapes(views, split=split)
-    shapes = Collection(
-        tuple(item for item in shapes.items if item.views[0].parent in drawn), shapes.classes, shapes.problems
-    )
-    offers = []
-    for item in shapes.items:
-        folder = item.views[0].parent
-        mark = read_mark(folder, config.views) or ""
-        offers.append(Offer(item.id, _class(shapes, item.label), _short(mark.encode()), paths[drawn[folder]]))
-    origin = {
-        **_origin("meshes", place), "split": split, "views": views.name,
-        "render": asdict(replace(config, ups=report.ups)),
-        "rig": rig_of_views(views),
-    }  # fmt: skip
-    return ViewsSource(origin, offers, shapes, embedder, list(report.failed))
 
 
 def mesh_offer_digest(path: Path, config: RenderConfig) -> bytes:
     """Return the digest of the shape that a mesh makes, or nothing where it cannot be read."""
     try:
-        return _short(mark_of(path, config).encode())
+        return short_digest(mark_of(path, config).encode())
     except (OSError, HifaError):
         return b""
 
@@ -261,26 +244,28 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
 def holds_meshes(source: Path) -> bool:
     """Whether ``source`` is a mesh, or a folder with meshes in it and no rendered views at its root."""
     if source.is_file():
-        return source.suffix.lower() in MESH_SUFFIXES
+        return is_mesh(source)
     if (source / SETTINGS).is_file():
         return False
-    return any(path.suffix.lower() in MESH_SUFFIXES for path in source.rglob("*"))
+    return any(is_mesh(path) for path in source.rglob("*"))
 
 
-def _origin(kind: str, place: Path) -> dict[str, Any]:
-    return {"kind": kind, "path": str(place.resolve()), "root": str(_root(place))}
+def origin_of(kind: str, place: Path) -> dict[str, Any]:
+    """Return where shapes of a kind come from, for ``gallery.json``."""
+    return {"kind": kind, "path": str(place.resolve()), "root": str(root_of(place))}
 
 
-def _root(place: Path) -> Path:
+def root_of(place: Path) -> Path:
     """The folder that paths are relative to."""
     return place.resolve() if place.is_dir() else place.resolve().parent
 
 
-def _class(shapes: Collection, label: int) -> str | None:
+def class_of(shapes: Collection, label: int) -> str | None:
+    """Return the name of a label, None where the class is not known."""
     return shapes.classes[label] if label >= 0 else None
 
 
-def _below(path: Path, root: Path) -> str:
+def below(path: Path, root: Path) -> str:
     """The path below ``root``, or whole where it lies elsewhere (behind a link, or named by a list)."""
     try:
         return path.absolute().relative_to(root).as_posix()
@@ -303,7 +288,8 @@ def rig_of_views(views: Path) -> dict[str, Any] | None:
         return None
 
 
-def _short(content: bytes) -> bytes:
+def short_digest(content: bytes) -> bytes:
+    """Return the digest of some content, as long as a gallery keeps it."""
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 

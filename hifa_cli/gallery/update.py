@@ -1,7 +1,7 @@
 """Changing a gallery that is there: add, remove, update. Each change is one new generation, or none."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,6 +20,7 @@ from hifa_cli.gallery.build import (
     failures,
     open_source,
     origins_of,
+    renamed,
     say_stale,
     summary,
     unchanged,
@@ -28,8 +29,8 @@ from hifa_cli.gallery.build import (
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Source, render_config, rig_of_views
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.gallery.sources import Offer, Source, render_config, rig_of_views
+from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
 
 Rows = NDArray[np.int64]
@@ -43,6 +44,7 @@ class Change:
         added: shapes that were not there.
         changed: shapes that are there in another form.
         removed: ids that are gone.
+        renamed: shapes that have another id or path now, by the bytes of their content.
         unchanged: shapes left as they were.
         failed: meshes that could not be drawn (a shape that was there stays as it was), and ids that
             another shape has.
@@ -52,13 +54,14 @@ class Change:
     added: int = 0
     changed: int = 0
     removed: list[str] = field(default_factory=list)
+    renamed: int = 0
     unchanged: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     gallery: dict[str, Any] = field(default_factory=dict)
 
 
 def add(
-    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None, talk: Talk
+    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None
 ) -> Change:
     """Add the shapes of exports, views or meshes to a gallery.
 
@@ -78,28 +81,29 @@ def add(
     embedders: list[Embedder | None] = []
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
-        work = _as_before(old, work, sources, talk)
+        faiss_index.check_factory(config.factory, int(old.document["dimension"]))
+        work = _as_before(old, work, sources)
         taken = dict(zip(old.ids, map(bytes, np.asarray(old.digests)), strict=True))
         for place in sources:
             own = model or old.model_folder
             known = [*origins_of(old), *(one.origin for one, _ in fresh)]
-            source, making, embedder = open_source(place, folder, known, own, work, Path(scratch), talk)
+            source, making, embedder = open_source(place, folder, known, own, work, Path(scratch))
             _check_model(old, making, place)
+            fresh.append((source, source.prepare(_untaken(source, taken, change))))
             change.failed += failures(source)
-            fresh.append((source, _untaken(source, taken, change, talk)))
             embedders.append(embedder)
         change.unchanged = len(old)
         change.added = sum(len(rows) for _, rows in fresh)
         kept = np.arange(len(old))
-        return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+        return _changed(folder, old, kept, fresh, config, work, change, embedders)
 
 
-def _as_before(old: Gallery, work: Work, sources: Sequence[Path], talk: Talk) -> Work:
+def _as_before(old: Gallery, work: Work, sources: Sequence[Path]) -> Work:
     """Return how new shapes are drawn and embedded: as the gallery's are."""
     for place in sources:
         rig = rig_of_views(place)
         if rig is not None and rig["elevation"] != old.elevation:
-            talk.warn(
+            progress.warn(
                 f"{place} was drawn from {rig['elevation']:g}° above and the gallery's shapes from "
                 f"{old.elevation:g}°: render it with --elevation {old.elevation:g} to compare like with like"
             )
@@ -110,7 +114,7 @@ def _as_before(old: Gallery, work: Work, sources: Sequence[Path], talk: Talk) ->
     )  # fmt: skip
 
 
-def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None, talk: Talk) -> Change:
+def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None) -> Change:
     """Bring a gallery to what its sources hold now: new, changed and vanished shapes.
 
     What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
@@ -121,12 +125,13 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None,
     """
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
+    offered: list[tuple[Source, list[int]]] = []
     keep: list[Rows] = []
     embedders: list[Embedder | None] = []
-    faiss_index.check_factory(config.factory)
     read_gallery(folder)
     with TemporaryDirectory() as scratch, writing(folder):
         old = read_gallery(folder)
+        faiss_index.check_factory(config.factory, int(old.document["dimension"]))
         _all_there(old)
         for number, origin in enumerate(old.document["origins"]):
             mine = np.flatnonzero(np.asarray(old.origins) == number)
@@ -138,21 +143,25 @@ def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None,
             own = model or old.model_folder
             place = Path(origin["path"])
             known = origins_of(old)
-            source, making, embedder = open_source(place, folder, known, own, again, Path(scratch), talk)
+            source, making, embedder = open_source(place, folder, known, own, again, Path(scratch))
             _check_model(old, making, place)
             same, new = unchanged(old, source)
-            same = np.union1d(np.intersect1d(same, mine), _undrawable(old, mine, source))
-            change.failed += failures(source)
-            fresh.append((source, _of_nobody_else(old, source, new, mine, change, talk)))
-            keep.append(same)
+            offered.append((source, _of_nobody_else(old, source, new, mine, change)))
+            keep.append(np.intersect1d(same, mine))
             embedders.append(embedder)
-        kept = np.concatenate(keep).astype(np.int64)
-        kept.sort()
-        _count(change, old, kept, fresh)
-        return _changed(folder, old, kept, fresh, config, work, change, embedders, talk)
+        moved = renamed(old, set(np.concatenate(keep).tolist()), offered)
+        keep.append(np.array(list(moved), dtype=np.int64))
+        for number, (source, rows) in enumerate(offered):
+            fresh.append((source, source.prepare(rows)))
+            mine = np.flatnonzero(np.asarray(old.origins) == number)
+            keep.append(_undrawable(old, np.setdiff1d(mine, list(moved)), source, set(fresh[-1][1])))
+            change.failed += failures(source)
+        kept = np.unique(np.concatenate(keep)).astype(np.int64)
+        _count(change, old, kept, fresh, moved)
+        return _changed(folder, old, kept, fresh, config, work, change, embedders, moved)
 
 
-def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: Talk = SILENT) -> Change:
+def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change:
     """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
 
     Raises:
@@ -166,7 +175,7 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: 
         for pattern in patterns:
             rows = [row for row, name in enumerate(ids) if name == pattern or fnmatchcase(name, pattern)]
             if not rows:
-                talk.warn(f"no shape fits '{pattern}'")
+                progress.warn(f"no shape fits '{pattern}'")
             gone.update(rows)
         if not gone:
             raise HifaError(
@@ -174,25 +183,27 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig, *, talk: 
             )
         kept = np.array([row for row in range(len(ids)) if row not in gone], dtype=np.int64)
         change = Change(removed=[ids[row] for row in sorted(gone)], unchanged=len(kept))
-        return _changed(folder, old, kept, [], config, Work(), change, [], talk)
+        return _changed(folder, old, kept, [], config, Work(), change, [])
 
 
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
-    work: Work, change: Change, embedders: Sequence[Embedder | None], talk: Talk,
+    work: Work, change: Change, embedders: Sequence[Embedder | None],
+    moved: Mapping[int, tuple[int, Offer]] | None = None,
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
-    if len(kept) < len(old) or any(rows for _, rows in fresh):
+    if len(kept) < len(old) or moved or any(rows for _, rows in fresh):
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
-        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device), talk=talk)
+        plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
+                    offered=moved or {})  # fmt: skip
         document = write_generation(folder, plan)
-        gone = np.setdiff1d(np.arange(len(old)), kept)
+        gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
-        say_stale(folder, talk)
+        say_stale(folder)
     for embedder in embedders:
         if embedder is not None:
             embedder.forget()
@@ -204,7 +215,7 @@ def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
     """Remove the views of shapes that are gone; a changed shape's have been drawn over."""
     for row in gone.tolist():
         origin = old.origin(row)
-        if origin["kind"] == "meshes" and old.ids[row] not in left and old.paths[row]:
+        if origin.get("views") and old.ids[row] not in left and old.paths[row]:
             views = folder / VIEWS / str(origin["views"])
             place = views / Path(old.paths[row]).with_suffix("")
             if views.resolve() in place.resolve().parents:
@@ -230,7 +241,7 @@ def _all_there(old: Gallery) -> None:
             )
 
 
-def _untaken(source: Source, taken: dict[str, bytes], change: Change, talk: Talk) -> list[int]:
+def _untaken(source: Source, taken: dict[str, bytes], change: Change) -> list[int]:
     """Offers whose id is free; those of other content than the id's owner are reported."""
     rows = []
     for row, offer in enumerate(source.offers):
@@ -238,12 +249,12 @@ def _untaken(source: Source, taken: dict[str, bytes], change: Change, talk: Talk
             taken[offer.id] = offer.digest
             rows.append(row)
         elif taken[offer.id] != offer.digest:
-            _refused(offer.id, source, change, talk)
+            _refused(offer.id, source, change)
     return rows
 
 
 def _of_nobody_else(
-    old: Gallery, source: Source, rows: Sequence[int], mine: Rows, change: Change, talk: Talk
+    old: Gallery, source: Source, rows: Sequence[int], mine: Rows, change: Change
 ) -> list[int]:
     """Offers whose id no other origin has."""
     mine_too = set(mine.tolist())
@@ -251,23 +262,23 @@ def _of_nobody_else(
     free = []
     for row in rows:
         if source.offers[row].id in others:
-            _refused(source.offers[row].id, source, change, talk)
+            _refused(source.offers[row].id, source, change)
         else:
             free.append(row)
     return free
 
 
-def _refused(name: str, source: Source, change: Change, talk: Talk) -> None:
+def _refused(name: str, source: Source, change: Change) -> None:
     reason = f"the id '{name}' is another shape's: rename it, or bring that one up to date with --update"
-    talk.warn(f"{source.origin['path']}: {reason}")
+    progress.warn(f"{source.origin['path']}: {reason}")
     change.failed.append({"path": f"{source.origin['path']}/{name}", "reason": reason})
 
 
-def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
+def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows:
     """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
-    offered = {offer.id for offer in source.offers}
+    offered = {source.offers[row].id for row in new}
     rows = [
         row
         for row in mine.tolist()
@@ -276,12 +287,16 @@ def _undrawable(old: Gallery, mine: Rows, source: Source) -> Rows:
     return np.array(rows, dtype=np.int64)
 
 
-def _count(change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]]) -> None:
+def _count(
+    change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]],
+    moved: Mapping[int, tuple[int, Offer]],
+) -> None:  # fmt: skip
     before = set(old.ids)
     new = [source.offers[row].id for source, rows in fresh for row in rows]
     change.changed = sum(name in before for name in new)
     change.added = len(new) - change.changed
-    change.unchanged = len(kept)
+    change.renamed = len(moved)
+    change.unchanged = len(kept) - len(moved)
     change.removed = sorted(before - {old.ids[row] for row in kept.tolist()} - set(new))
 
 
@@ -302,6 +317,7 @@ def joined(changes: Sequence[Change]) -> dict[str, Any]:
         "added": sum(change.added for change in changes),
         "changed": sum(change.changed for change in changes),
         "removed": sum(len(change.removed) for change in changes),
+        "renamed": sum(change.renamed for change in changes),
         "unchanged": last.unchanged,
         "failed": [failure for change in changes for failure in change.failed],
         **last.gallery,

@@ -10,7 +10,7 @@ import numpy as np
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
 
 _BLOCK = 65_536  # rows looked at at once
@@ -60,7 +60,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def verify(folder: Path, talk: Talk = SILENT) -> list[str]:
+def verify(folder: Path) -> list[str]:
     """Every fault of a gallery, a line each; none where all is right.
 
     Looked at are every vector, every id, every thumbnail, the index against the vectors, and the weights of
@@ -76,9 +76,11 @@ def verify(folder: Path, talk: Talk = SILENT) -> list[str]:
             raise
         return [str(error)]
     if said := stale(folder, gallery.digests, gallery.own):
-        talk.note(said)
+        progress.note(said)
     checks = (_vectors, _views, _ids, _thumbnails, _index, _model, _sources)
-    return [fault for check in talk.track(checks, "verifying", total=len(checks)) for fault in check(gallery)]
+    return [
+        fault for check in progress.track(checks, "verifying", total=len(checks)) for fault in check(gallery)
+    ]
 
 
 def _sources(gallery: Gallery) -> Iterator[str]:

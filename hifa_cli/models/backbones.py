@@ -102,3 +102,8 @@ def licence_note(row: Backbone) -> str:
             "give --accept-licence if that suits you, or choose another --backbone"
         )
     return f"weights of {row.name}: licence {row.licence or 'not stated'}, read it before you use them"
+
+
+def named() -> tuple[str, ...]:
+    """Return the backbones that have a row or a short name of their own, without loading a library."""
+    return (ModelConfig.backbone, "alexnet", *_SHORT, f"{TORCHVISION}resnet50", "resnet50")

@@ -19,7 +19,6 @@ from hifa_cli.gallery.build import build_gallery
 from hifa_cli.query.retrieve import encoder_for, query
 from hifa_cli.render.pipeline import render
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.synthetic.world import make_world
 from hifa_cli.training.trainer import train
 from hifa_cli.viz.contact_sheet import query_sheet
@@ -56,7 +55,6 @@ def take_tour(
     seed: int,
     workers: int,
     device: "torch.device",
-    talk: Talk,
 ) -> Tour:
     """Make a world in ``folder``, render, train, export, index, query and evaluate; skip what is done.
 
@@ -67,7 +65,6 @@ def take_tour(
         seed: of every random stream: same seed, same numbers.
         workers: processes.
         device: where the network runs.
-        talk: notes and progress.
 
     Raises:
         HifaError: ``folder`` holds something else, or another demo.
@@ -76,9 +73,9 @@ def take_tour(
     tour = Tour(folder, folder / "queries.png")
     photos, views = folder / "photos", folder / "views"
     with tour.timed("world"):
-        make_world(folder, world, seed=seed, workers=workers, talk=talk)
+        make_world(folder, world, seed=seed, workers=workers)
     with tour.timed("render"):
-        report = render([folder / "shapes"], views, RenderConfig(), workers=workers, talk=talk)
+        report = render([folder / "shapes"], views, RenderConfig(), workers=workers)
         if report.failed:
             raise HifaError(
                 f"the demo's own {report.failed[0].path} was not drawn: {report.failed[0].reason}"
@@ -90,22 +87,20 @@ def take_tour(
             settings = TrainConfig(method=method, steps=config.steps, size=config.size)
             known, unlabelled = find_images(photos, split="train"), find_shapes(views, split="train")
             train(
-                known, unlabelled, run, settings, seed=seed, device=device, force=False, talk=talk,
-                features=seen,
+                known, unlabelled, run, settings, seed=seed, device=device, force=False, features=seen,
             )  # fmt: skip
         with tour.timed(f"export {method}"):
-            _export_test(run, photos, views, embeddings, device, talk, seen)
+            _export_test(run, photos, views, embeddings, device, seen)
         with tour.timed("evaluate"):
-            tour.scores[method] = evaluate(read_export(embeddings), name=str(embeddings), talk=talk)
+            tour.scores[method] = evaluate(read_export(embeddings), name=str(embeddings))
     tour.scores = {method: tour.scores[method] for method in METHODS}
     with tour.timed("index"):
         build_gallery(
             folder / f"{METHODS[-1]}.h5", folder / "gallery", model=None, split=None,
             index_config=IndexConfig(), render_config=RenderConfig(), workers=workers, device=device,
-            force=True, talk=talk,
-        )  # fmt: skip
+            force=True)  # fmt: skip
     with tour.timed("query"):
-        _show_queries(folder, tour.sheet, config, device, talk)
+        _show_queries(folder, tour.sheet, config, device)
     return tour
 
 
@@ -126,20 +121,20 @@ def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> N
 
 
 def _export_test(
-    run: Path, photos: Path, views: Path, out: Path, device: "torch.device", talk: Talk, features: Path
+    run: Path, photos: Path, views: Path, out: Path, device: "torch.device", features: Path
 ) -> None:
     encoder = load_encoder(run, device)
     if out.exists() and read_export(out).model == encoder.digest:
         return
     about = {"run": str(run.resolve()), "images": str(photos.resolve()), "shapes": str(views.resolve())}
     tests = find_images(photos, split="test"), find_shapes(views, split="test")
-    write_export(out, export(encoder, *tests, about=about, talk=talk, features=features))
+    write_export(out, export(encoder, *tests, about=about, features=features))
 
 
-def _show_queries(folder: Path, sheet: Path, config: DemoConfig, device: "torch.device", talk: Talk) -> None:
+def _show_queries(folder: Path, sheet: Path, config: DemoConfig, device: "torch.device") -> None:
     """One test photo of each class and the shapes it finds, as a picture."""
     photos, gallery = find_images(folder / "photos", split="test"), read_gallery(folder / "gallery")
     first = {item.label: item for item in reversed(photos.items)}
     chosen = [first[label]._replace(id=str(first[label].views[0])) for label in sorted(first)]
-    rankings = query(encoder_for(gallery, None, device), gallery, chosen, top=config.shown, talk=talk)
+    rankings = query(encoder_for(gallery, None, device), gallery, chosen, top=config.shown)
     query_sheet(gallery, rankings, sheet, truth={item.id: photos.classes[item.label] for item in chosen})

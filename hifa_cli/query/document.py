@@ -37,8 +37,10 @@ def rankings_document(
 
 
 def ranking_document(gallery: Gallery, ranking: Ranking) -> dict[str, Any]:
-    """Return one query with its matches, best first; ``class`` only where it is known."""
-    known = {"class": ranking.class_name} if ranking.class_name is not None else {}
+    """Return one query with its matches, best first; ``class`` and examples only where there are any."""
+    known: dict[str, Any] = {} if ranking.class_name is None else {"class": ranking.class_name}
+    examples = {"like": list(ranking.like), "unlike": list(ranking.unlike)}
+    known |= {name: ids for name, ids in examples.items() if ids}
     matches = [match_document(gallery, match) for match in ranking.matches]
     return {"query": ranking.query, **known, "matches": matches}
 

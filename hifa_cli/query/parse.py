@@ -8,12 +8,11 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from hifa_cli.data import MESH_SUFFIXES, find_images, read_picture
+from hifa_cli.data import find_images, is_mesh, read_picture
 from hifa_cli.data.lists import LIST_SUFFIXES
 from hifa_cli.data.tree import is_picture, walk
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.kinds import kind_of
-from hifa_cli.runtime.progress import Talk
 
 STDIN = "-"
 MOST_STDIN = 500_000_000  # bytes of a photo from standard input
@@ -44,19 +43,16 @@ class Query(NamedTuple):
     @property
     def is_mesh(self) -> bool:
         """Whether it is a shape and not a photo."""
-        return self.path.suffix.lower() in MESH_SUFFIXES
+        return is_mesh(self.path)
 
 
-def find_queries(
-    words: Sequence[str], scratch: Path, talk: Talk, *, stdin: BinaryIO | None = None
-) -> list[Query]:
+def find_queries(words: Sequence[str], scratch: Path, *, stdin: BinaryIO | None = None) -> list[Query]:
     """What the command line asks for, in the order given, each once.
 
     Args:
         words: photos, meshes, folders of photos, patterns (``'shots/*.jpg'``), lists of photos
             (``@list.txt``; CSV, TSV and JSON too), or ``-`` for one photo from standard input.
         scratch: folder for what comes from standard input; it must outlive the queries.
-        talk: what a folder or a list has that cannot be used.
         stdin: standard input, by default this process's.
 
     Raises:
@@ -64,30 +60,30 @@ def find_queries(
     """
     found: dict[str, Query] = {}
     for word in words:
-        for query in _of(word, scratch, talk, stdin):
+        for query in _of(word, scratch, stdin):
             found.setdefault(query.name, query)
     return list(found.values())
 
 
-def _of(word: str, scratch: Path, talk: Talk, stdin: BinaryIO | None) -> list[Query]:
+def _of(word: str, scratch: Path, stdin: BinaryIO | None) -> list[Query]:
     if word == STDIN:
         return [Query(STDIN, _from_stdin(scratch, stdin or sys.stdin.buffer))]
     if word.startswith("@"):
-        return _collected(_list(Path(word[1:])), talk)
+        return _collected(_list(Path(word[1:])))
     if "://" in word:
         raise HifaError(
             f"{word} is a URL, and hifa reads files: 'curl -s URL | hifa query - -g GALLERY' works"
         )
     path = Path(word)
     if path.is_dir():
-        return _meshes(path) or _collected(path, talk)
+        return _meshes(path) or _collected(path)
     if path.exists():
         return [Query(word, path)]
     if glob.has_magic(word):
         matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - patterns may be absolute
         if not matches:
             raise HifaError(f"nothing fits the pattern {word}: check the path")
-        return [query for match in matches for query in _of(match, scratch, talk, stdin)]
+        return [query for match in matches for query in _of(match, scratch, stdin)]
     raise HifaError(f"no photo at {word}: check the path")
 
 
@@ -106,13 +102,13 @@ def _meshes(place: Path) -> list[Query]:
     names = [folder.path / name for folder in walk(place, []) for name in folder.files]
     if any(is_picture(path.name) for path in names):
         return []
-    return [Query(str(path), path) for path in names if path.suffix.lower() in MESH_SUFFIXES]
+    return [Query(str(path), path) for path in names if is_mesh(path)]
 
 
-def _collected(place: Path, talk: Talk) -> list[Query]:
+def _collected(place: Path) -> list[Query]:
     """The photos of a folder or a list, with their classes where it tells them."""
     photos = find_images(place)
-    photos.tell(talk)
+    photos.report()
     return [
         Query(str(item.views[0]), item.views[0], photos.classes[item.label] if item.label >= 0 else None)
         for item in photos.items

@@ -18,8 +18,11 @@ from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.ranking import ranker_of
+from hifa_cli.query.examples import rows_of_ids, steered
 from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
+from hifa_cli.runtime.progress import Reporter, reporting
+from hifa_cli.search.exact import Rows
 from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class Ranking:
     matches: tuple[Match, ...]
     pictures: tuple[Path, ...] = ()  # of the query; several where they show one object
     class_name: str | None = None  # of the query, where it is known
+    like: tuple[str, ...] = ()  # shapes that the query was moved towards
+    unlike: tuple[str, ...] = ()  # and away from
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Wanted:
         crop: the part of each photo that counts.
         fuse: whether all photos show one object.
         find: shapes of the same kind, the very part, or what serves both.
+        like: ids of shapes to look for more of, beside the photos or in place of them; they are not shown.
+        unlike: ids of shapes to look for less of; they are not shown.
     """
 
     top: int
@@ -81,6 +88,8 @@ class Wanted:
     crop: Box | None = None
     fuse: bool = False
     find: Find = "both"
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
 
 
 class QueryEncoder(Protocol):
@@ -127,50 +136,49 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
     return encoder
 
 
-def query(
-    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int, talk: Talk = SILENT
-) -> list[Ranking]:
+def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int) -> list[Ranking]:
     """The shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
 
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
-    found = list(_embedded(encoder, gallery, items, None, talk, []))
+    found = list(_embedded(encoder, gallery, items, None, []))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     vectors = _joined([vector for _, vector in found])
-    scores, rows = _search(gallery, vectors, Wanted(top), None)
+    scores, rows = _search(gallery, vectors, Wanted(top), None, np.zeros(0, dtype=np.int64))
     return [
-        Ranking(items[number].id, _matches(gallery, vector, one, mine), items[number].views[:1])
+        Ranking(items[number].id, _matches(gallery, vector, one, mine, Wanted(top)), items[number].views[:1])
         for (number, _), vector, one, mine in zip(found, vectors.part, scores, rows, strict=True)
     ]
 
 
-def query_paths(
-    encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int, talk: Talk
-) -> list[Ranking]:
+def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int) -> list[Ranking]:
     """The shapes nearest to photos, folders of photos and meshes, in the order given.
 
     Raises:
         HifaError: a path is missing, or nothing can be read.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        queries = find_queries([str(path) for path in paths], Path(scratch), talk)
-        return rank(encoder, gallery, queries, Wanted(top), talk=talk)[0]
+        queries = find_queries([str(path) for path in paths], Path(scratch))
+        return rank(encoder, gallery, queries, Wanted(top))[0]
 
 
 def rank(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted, *, talk: Talk,
+    encoder: QueryEncoder | None,
+    gallery: Gallery,
+    queries: Sequence[Query],
+    wanted: Wanted,
+    *,
     failed: list[Failed] | None = None,
-) -> tuple[list[Ranking], QueryVectors]:  # fmt: skip
-    """The shapes nearest to each query, in the order given; what cannot be read is named and left out.
+) -> tuple[list[Ranking], QueryVectors]:
+    """Return the shapes nearest to each query, in the order given; what cannot be read is named and left out.
 
     Args:
-        encoder: of ``encoder_for``.
+        encoder: of ``encoder_for``; None where shapes alone are the query.
         gallery: where to look.
-        queries: photos and meshes.
+        queries: photos and meshes; none where ``wanted.like`` names shapes, which are then one query.
         wanted: what is shown.
-        talk: warnings and progress.
         failed: takes the queries that could not be read.
 
     Returns:
@@ -178,26 +186,49 @@ def rank(
         found with: (q, D) unit vectors, or raw ones where the gallery ranks as the paper does.
 
     Raises:
-        HifaError: nothing can be read, there is no such class, or the gallery is of another model.
+        HifaError: nothing can be read, there is no such class or shape, or the gallery is of another model.
     """
     among = rows_of_classes(gallery, wanted.classes)
+    like, unlike = rows_of_ids(gallery, wanted.like), rows_of_ids(gallery, wanted.unlike)
+    if encoder is None or not queries:
+        if not len(like):
+            raise HifaError(
+                "nothing to look for: give a photo, or a shape of the gallery to look for more of"
+            )
+        asked, shown = [Query(f"like {' + '.join(wanted.like)}", Path())], list[tuple[Path, ...]]([()])
+        vectors = steered(gallery, None, like, unlike)
+    else:
+        asked, shown, vectors = _asked(encoder, gallery, queries, wanted, failed)
+        if len(like) or len(unlike):
+            vectors = steered(gallery, vectors, like, unlike)
+    scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
+    return [
+        Ranking(
+            one.name, _matches(gallery, vector, mine, at, wanted), pictures, one.class_name,
+            wanted.like, wanted.unlike,
+        )
+        for one, vector, mine, at, pictures in zip(asked, vectors.part, scores, rows, shown, strict=True)
+    ], vectors  # fmt: skip
+
+
+def _asked(
+    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted,
+    failed: list[Failed] | None,
+) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
+    """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
     failed = [] if failed is None else failed
     _refuse_meshes(encoder, gallery, queries)
     with tempfile.TemporaryDirectory() as scratch:
-        items = list(_items(queries, gallery, Path(scratch), talk, failed))
-        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, talk, failed))
+        items = list(_items(queries, gallery, Path(scratch), failed))
+        found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
+    shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
     vectors = _joined([vector for _, vector in found])
     if wanted.fuse:
-        asked, vectors = [_fused_query(asked)], _fused_vectors(gallery, vectors)
-    scores, rows = _search(gallery, vectors, wanted, among)
-    pictures = [tuple(one.path for one in asked_for) for asked_for in _pictures(asked, items, found, wanted)]
-    return [
-        Ranking(one.name, _matches(gallery, vector, mine, at, wanted.threshold), shown, one.class_name)
-        for one, vector, mine, at, shown in zip(asked, vectors.part, scores, rows, pictures, strict=True)
-    ], vectors
+        return [_fused_query(asked)], [tuple(one.path for one in asked)], _fused_vectors(gallery, vectors)
+    return asked, shown, vectors
 
 
 def _refuse_meshes(encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query]) -> None:
@@ -221,13 +252,16 @@ def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
 
 
 def _search(
-    gallery: Gallery, vectors: QueryVectors, wanted: Wanted, among: NDArray[np.int64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(q, k) scores and rows, as the gallery ranks."""
+    gallery: Gallery, vectors: QueryVectors, wanted: Wanted, among: Rows | None, known: Rows
+) -> tuple[NDArray[np.float64], Rows]:
+    """(q, k) scores and rows, as the gallery ranks; a row of −1 is none, which rows that are known become."""
     gallery.check_width(vectors.part)
+    top = wanted.top + len(known)
     if gallery.ranking is None:
-        return gallery.search(vectors.part, wanted.top, among=among)
-    return gallery.ranking.rank(vectors, wanted.top, find=wanted.find, among=among)
+        scores, rows = gallery.search(vectors.part, top, among=among)
+    else:
+        scores, rows = gallery.ranking.rank(vectors, top, find=wanted.find, among=among)
+    return scores, np.where(np.isin(rows, known), -1, rows)
 
 
 def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
@@ -248,7 +282,7 @@ def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return mean
 
 
-def rows_of_classes(gallery: Gallery, classes: Sequence[str]) -> NDArray[np.int64] | None:
+def rows_of_classes(gallery: Gallery, classes: Sequence[str]) -> Rows | None:
     """The rows of some classes, ascending; None for all.
 
     Raises:
@@ -264,15 +298,6 @@ def rows_of_classes(gallery: Gallery, classes: Sequence[str]) -> NDArray[np.int6
     return np.flatnonzero(np.isin(np.asarray(gallery.labels), labels)).astype(np.int64)
 
 
-def _pictures(
-    asked: Sequence[Query],
-    items: Sequence[tuple[Query, Item]],
-    found: Sequence[tuple[int, Any]],
-    wanted: Wanted,
-) -> Iterable[Sequence[Query]]:
-    return [[items[number][0] for number, _ in found]] if wanted.fuse else [[one] for one in asked]
-
-
 def _fused_query(queries: Sequence[Query]) -> Query:
     classes = {one.class_name for one in queries}
     name = " + ".join(one.name for one in queries)
@@ -280,10 +305,10 @@ def _fused_query(queries: Sequence[Query]) -> Query:
 
 
 def _matches(
-    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Any, threshold: float = -1.0
+    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Any, wanted: Wanted
 ) -> tuple[Match, ...]:
     kept = [(float(score), int(row)) for score, row in zip(scores, rows, strict=True) if row >= 0]
-    kept = [(score, row) for score, row in kept if score >= threshold]
+    kept = [(score, row) for score, row in kept[: wanted.top] if score >= wanted.threshold]
     views = gallery.best_views(vector, np.array([row for _, row in kept], dtype=np.int64)) if kept else None
     matches = []
     for place, (score, row) in enumerate(kept):
@@ -296,7 +321,7 @@ def _matches(
 
 
 def _items(
-    queries: Sequence[Query], gallery: Gallery, scratch: Path, talk: Talk, failed: list[Failed]
+    queries: Sequence[Query], gallery: Gallery, scratch: Path, failed: list[Failed]
 ) -> Iterator[tuple[Query, Item]]:
     """A photo is a shape seen once; a mesh is drawn first, from where the gallery's were."""
     for number, one in enumerate(queries):
@@ -308,9 +333,10 @@ def _items(
 
         views = scratch / str(number)
         config = replace(_upright(one.path, gallery), elevation=gallery.elevation)
-        report = render([one.path], views, config, workers=1, force=False, talk=SILENT)
+        with reporting(Reporter()):  # one shape: nothing to show
+            report = render([one.path], views, config, workers=1, force=False)
         if report.failed:
-            talk.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
+            progress.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
             failed.append(Failed(one.name, f"cannot be drawn: {report.failed[0].reason}"))
             continue
         for shape in find_shapes(views).items:
@@ -322,9 +348,9 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 
     Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
     """
+    from hifa_cli.data.formats import is_looked_at
     from hifa_cli.gallery.sources import render_config
     from hifa_cli.render.up_look import axis_scores, decide
-    from hifa_cli.render.up_taken import SEEN_SUFFIXES
     from hifa_cli.render.views import up_axis
 
     drawn = [one for one in gallery.document["origins"] if one.get("kind") == "meshes"]
@@ -332,7 +358,7 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
         if path.resolve().is_relative_to(origin["root"]):
             config = render_config(origin)
             return RenderConfig(up=config.up, ups=config.ups)
-    if path.suffix.lower() in SEEN_SUFFIXES:
+    if is_looked_at(path):
         scores = axis_scores(path)
         if scores is None or decide(scores[None]) is None:
             theirs = {up_axis(Path(f"a{path.suffix}"), render_config(origin)) for origin in drawn}
@@ -342,13 +368,12 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 
 
 def _embedded(
-    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, talk: Talk,
-    failed: list[Failed],
+    encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, failed: list[Failed],
 ) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
     """What every readable item is compared by, with its number: (1, D) over its pictures."""
     ranker = _ranker(encoder, gallery)
     with ThreadPoolExecutor(READERS) as readers:
-        for start in _tracked(range(0, len(items), PICTURES), len(items), talk):
+        for start in _tracked(range(0, len(items), PICTURES), len(items)):
             part = items[start : start + PICTURES]
             reading = [readers.submit(_pixels, item, encoder.config, crop) for item in part]
             seen: dict[int, Pixels] = {}
@@ -359,7 +384,7 @@ def _embedded(
                     item = items[start + place]
                     given = "standard input" if item.id == STDIN else item.id  # its file is ours
                     reason = str(error).replace(str(item.views[0]), given)
-                    talk.warn(reason)
+                    progress.warn(reason)
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
@@ -400,8 +425,10 @@ def _of_pictures(
     return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in each))
 
 
-def _tracked(starts: range, count: int, talk: Talk) -> Iterable[int]:
-    return talk.track(starts, f"embedding {count} queries", total=len(starts)) if len(starts) > 1 else starts
+def _tracked(starts: range, count: int) -> Iterable[int]:
+    return (
+        progress.track(starts, f"embedding {count} queries", total=len(starts)) if len(starts) > 1 else starts
+    )
 
 
 def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:

@@ -11,14 +11,14 @@ from hifa_cli.errors import HifaError
 from hifa_cli.evaluation.evaluate import evaluate
 from hifa_cli.gallery import Gallery
 from hifa_cli.query.retrieve import Ranking
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 from hifa_cli.search.rerank import QueryVectors
 
 WHOLE_LIST = 50_000  # shapes up to which every rank is sorted, which mAP needs
 
 
 def batch_scores(
-    gallery: Gallery, rankings: Sequence[Ranking], vectors: QueryVectors, talk: Talk, find: Find = "both"
+    gallery: Gallery, rankings: Sequence[Ranking], vectors: QueryVectors, find: Find = "both"
 ) -> dict[str, Any]:
     """NN, FT, ST, F, DCG, ANMRR of the queries, against the whole gallery and whatever was shown of it.
 
@@ -26,7 +26,6 @@ def batch_scores(
         gallery: with classes.
         rankings: of q queries.
         vectors: (q, D) that they were found with.
-        talk: says why there are none.
         find: what was looked for.
 
     Returns:
@@ -44,5 +43,5 @@ def batch_scores(
         whole = len(gallery) <= WHOLE_LIST
         return evaluate(export, whole_list=whole, orders=orders, name="the batch").document()
     except HifaError as error:
-        talk.note(str(error))
+        progress.note(str(error))
         return {}

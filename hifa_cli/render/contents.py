@@ -7,91 +7,70 @@ from pathlib import Path
 import numpy as np
 
 from hifa_cli.data.contents import HEAD, not_a_mesh
+from hifa_cli.data.formats import MESH_FORMATS, OBJ, STL, THREEMF, MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render.readers.stl import FACE
 from hifa_cli.render.readers.stl import HEAD as STL_HEAD
 from hifa_cli.render.readers.textual import encoding_of
 
-# Formats that are read whatever the file is called: their readers are ours, or run no foreign code.
-READ_AS = frozenset((".off", ".obj", ".stl", ".ply", ".dae", ".3mf", ".glb", ".gltf"))
-
 _NUMBER = rb"[-+]?[\d.][-+.\deE]*"
-_STARTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
-    (re.compile(rb"\s*" + pattern, re.IGNORECASE | re.DOTALL), ending)
-    for pattern, ending in (
-        (rb"ply[ \t]*[\r\n]", ".ply"),
-        (rb"(#[^\r\n]*[\r\n]\s*)*(ST|C|N|4)*OFF\b", ".off"),
-        (rb"solid\b.{0,2048}?\bfacet\b", ".stl"),
-        (rb"glTF[\x01\x02]\0\0\0", ".glb"),
-        (rb"\{.{0,4000}\"(asset|accessors|bufferViews|meshes|scenes|nodes)\"\s*:", ".gltf"),
-        (rb"(<\?xml.*?\?>\s*)?(<!--((?!-->).)*-->\s*)*<(\w+:)?COLLADA\b", ".dae"),
-        (rb"ISO-10303-21", ".step"),
-        (rb"Kaydara FBX Binary", ".fbx"),
-        (rb"; FBX \d", ".fbx"),
-        (rb"#VRML", ".wrl"),
-        (rb"(<\?xml.*?)?<X3D\b", ".x3d"),
-        (rb"PXR-USDC", ".usdc"),
-        (rb"#usda ", ".usda"),
-        (rb"BLENDER[-_]", ".blend"),
-        (rb"(DBRep_DrawableShape|CASCADE Topology)", ".brep"),
-    )
+_STARTS: tuple[tuple[re.Pattern[bytes], MeshFormat], ...] = tuple(
+    (re.compile(rb"\s*" + pattern, re.IGNORECASE | re.DOTALL), one)
+    for one in MESH_FORMATS
+    for pattern in one.starts
 )
 _OBJ = re.compile(
     rb"(^|[\r\n])[ \t]*v" + (rb"[ \t]+" + _NUMBER) * 3 + rb"[^\r\n]*[\r\n]+[ \t]*(v|vn|vt|f|#|g|o)[ \t]"
 )
-_ALIKE = {".stp": ".step", ".usd": ".usdc"}  # two endings of one format
+_OTHERS = "its first bytes are no mesh's that is read, nor does its name say: save it as GLB, OBJ or STL"
 
 
-def ending_of(path: Path) -> str:
-    """Return the ending whose reader a mesh wants: its own, unless its first bytes say another.
+def format_of(path: Path) -> MeshFormat:
+    """Return the format of a mesh: what its first bytes say, else its ending.
 
     Raises:
-        HifaError: it is something else than a mesh, or a format that is read by its own name only.
+        HifaError: it is something else than a mesh.
         OSError: it cannot be read.
     """
-    own = path.suffix.lower()
+    own = format_of_suffix(path.suffix)
     with path.open("rb") as file:
         head = file.read(HEAD)
     if (said := not_a_mesh(head)) is not None:
         raise HifaError(f"is {said}")
-    found = _by_content(path, head, own)
-    if found is None or found == _ALIKE.get(own, own):
-        return own
-    if found not in READ_AS:
-        raise HifaError(f"has the ending of another format: it is {found}, rename it")
+    found = _by_content(path, head, own) or own
+    if found is None:
+        raise HifaError(f"is of an unknown format: {_OTHERS}")
     return found
 
 
-def _by_content(path: Path, head: bytes, own: str) -> str | None:
+def _by_content(path: Path, head: bytes, own: MeshFormat | None) -> MeshFormat | None:
     if head.startswith(b"PK\x03\x04"):
-        return _of_archive(path, own)
+        return _of_archive(path)
     text = _as_bytes(head)
-    if found := next((ending for pattern, ending in _STARTS if pattern.match(text)), None):
+    if found := next((one for pattern, one in _STARTS if pattern.match(text)), None):
         return found
-    if own != ".stl" and len(head) >= STL_HEAD:
+    if own is not STL and len(head) >= STL_HEAD:
         count = int(np.frombuffer(head, dtype="<u4", count=1, offset=80)[0])
         if count and path.stat().st_size == STL_HEAD + FACE.itemsize * count:
-            return ".stl"
-    if own in READ_AS - {".obj"} and _OBJ.search(text):
-        return ".obj"
+            return STL
+    if _OBJ.search(text):
+        return OBJ
     return None
 
 
-def _of_archive(path: Path, own: str) -> str | None:
-    """Return 3MF's ending for an archive that is one under another name.
+def _of_archive(path: Path) -> MeshFormat:
+    """Return the format of a zip archive.
 
     Raises:
-        HifaError: it is another archive, under the name of a format that is none.
+        HifaError: it is another archive than a mesh's.
     """
-    if own not in READ_AS or own == ".3mf":
-        return None
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError):
         names = []
-    if any(name.lower().endswith(".model") for name in names):
-        return ".3mf"
+    if path.suffix.lower() in THREEMF.suffixes or any(name.lower().endswith(".model") for name in names):
+        return THREEMF
     raise HifaError("is a zip archive: unpack it first")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hifa_cli.render.meshes import MESH_SUFFIXES
+from hifa_cli.data.formats import READ_SUFFIXES
 from hifa_cli.render.validate import gltf_buffers
 
 
@@ -61,7 +61,7 @@ def _meshes_of(place: Path, failures: list[Failure]) -> Iterator[MeshFile]:
         yield MeshFile(place.stem, place)
         return
     for path in sorted(_files_below(place, frozenset(), failures)):
-        if path.suffix.lower() in MESH_SUFFIXES:
+        if path.suffix.lower() in READ_SUFFIXES:
             yield MeshFile(path.relative_to(place).with_suffix("").as_posix(), path)
 
 

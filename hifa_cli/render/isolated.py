@@ -1,4 +1,7 @@
-"""Reading a mesh in a process of its own, for formats whose reader can take its process down (STEP).
+"""Reading a mesh in a process of its own, where the format's reader can take its process down.
+
+Those are libraries of native code: of STEP and other formats, and the decoders of compressed glTF.
+
 
 ``hifa render`` reads every mesh so (:mod:`.workers`); this is for whoever wants the mesh itself.
 """
@@ -12,10 +15,11 @@ import numpy as np
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.render.contents import format_of
 from hifa_cli.render.meshes import Mesh, read_mesh
+from hifa_cli.render.readers import gltf
 from hifa_cli.runtime.child import module_command
 
-FRAGILE = (".step", ".stp")
 _REFUSED = 3  # exit status: the reason stands on standard error
 
 
@@ -25,7 +29,7 @@ def read_safely(path: Path) -> Mesh:
     Raises:
         HifaError: as ``read_mesh``, or the process died or took too long.
     """
-    if path.suffix.lower() not in FRAGILE:
+    if not _fragile(path):
         return read_mesh(path)
     with TemporaryDirectory() as scratch:
         command = module_command("hifa_cli.render.isolated", str(path.absolute()), scratch)
@@ -44,6 +48,15 @@ def read_safely(path: Path) -> Mesh:
             np.load(Path(scratch) / f"{name}.npy", allow_pickle=False) for name in Mesh._fields
         )
         return Mesh(vertices, faces)
+
+
+def _fragile(path: Path) -> bool:
+    """Whether a library would read the file, by its first bytes."""
+    try:
+        found = format_of(path)
+    except (HifaError, OSError):  # nothing reads it, and read_mesh says why
+        return False
+    return found.isolated or (found.reader == "gltf" and gltf.is_compressed(path))
 
 
 def main(path: Path, out: Path) -> int:

@@ -2,7 +2,6 @@
 
 import traceback
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +13,26 @@ from hifa_cli.render.view_io import holds_only_views, write_views
 from hifa_cli.render.views import MeshViews
 from hifa_cli.runtime.atomic import written_folder
 
+Pictures = NDArray[np.uint8] | list[NDArray[np.uint8]]  # one array, or one each where their sizes differ
+
 
 class DrawShape:
-    """A mesh file to a folder of views; never raises for what is wrong with one mesh."""
+    """A mesh file to its views; never raises for what is wrong with one mesh."""
 
     def __init__(self, config: RenderConfig) -> None:
         self.views = MeshViews(config)
         self.views.warm_up()
 
-    def __call__(self, path: Path, folder: Path, mark: str) -> str | None:
-        """Draw the mesh at ``path`` into ``folder``, which appears whole or not at all.
+    def __call__(self, path: Path, folder: Path | None, mark: str) -> str | Pictures:
+        """Draw the mesh at ``path``.
+
+        Args:
+            path: of the mesh.
+            folder: for the views, which appears whole or not at all; None writes nothing.
+            mark: that the views bear.
 
         Returns:
-            Why it could not be drawn, or None.
+            (V, S, S) greys (or what a subclass draws), or why it could not be drawn.
 
         Raises:
             NoRoom: the disk is full, which is not the mesh's fault.
@@ -35,6 +41,8 @@ class DrawShape:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of readers, about parts of a file that no view shows
                 pictures = self.pictures(path, mark)
+            if folder is None:
+                return pictures
             if folder.exists() and not holds_only_views(folder):
                 return f"{folder} holds other files than views: choose another --out"
             with written_folder(folder) as temporary:
@@ -47,16 +55,16 @@ class DrawShape:
             return "needs more memory than there is"
         except Exception as error:
             return f"cannot be drawn: a fault of hifa's own ({_place_of(error)}), please report it"
-        return None
+        return pictures
 
-    def pictures(self, path: Path, mark: str) -> Sequence[NDArray[np.uint8]]:
+    def pictures(self, path: Path, mark: str) -> Pictures:
         """Return what is drawn of the mesh at ``path``; ``mark`` says from what the pictures are made."""
         del mark
-        return list(self.views(path))
+        return self.views(path)
 
-    def write(self, folder: Path, pictures: Sequence[NDArray[np.uint8]], mark: str) -> None:
+    def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
         """Write the pictures into an empty folder."""
-        write_views(folder, np.stack(pictures), mark)
+        write_views(folder, np.asarray(pictures), mark)
 
 
 def _place_of(error: Exception) -> str:

@@ -1,30 +1,22 @@
 """Meshes: read from any format, and made fit to draw."""
 
 import math
-import re
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.data.formats import MeshFormat
 from hifa_cli.errors import HifaError
-from hifa_cli.render import parsing, validate
 from hifa_cli.render.compiled import compiled
-from hifa_cli.render.contents import ending_of
-from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers import dae, gltf, ply, stl, threemf
-from hifa_cli.render.readers.textual import refuse_commas, utf8
-
-MESH_SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf", ".3mf", ".dae", ".step", ".stp")
+from hifa_cli.render.contents import format_of
+from hifa_cli.render.readers.parts import Arrays
 
 FARTHEST = 1e200  # beyond, products of what the cameras see overflow
-
-LOOKED_AT = 1 << 16  # bytes in which it shows that an OBJ has lost its ends of lines
-_SEVERAL = re.compile(rb"^[^#\r\n]*[^#\s][ \t]+[vf][ \t]+[-+.\d]", re.MULTILINE)
-
-Arrays = tuple[Any, Any]  # vertices and faces as a reader gives them
 
 
 class Mesh(NamedTuple):
@@ -38,7 +30,7 @@ def read_mesh(path: Path) -> Mesh:
     """Read a mesh and keep what can be drawn of it.
 
     Args:
-        path: a file in one of ``MESH_SUFFIXES`` or another format that trimesh reads.
+        path: a file in one of the formats of ``hifa_cli.data.formats``.
 
     Returns:
         Vertices that faces use, all finite, and faces of three different, existing vertices that are
@@ -52,92 +44,25 @@ def read_mesh(path: Path) -> Mesh:
         with path.open("rb") as file:
             if not file.read(1):
                 raise HifaError("is empty: the file has no bytes")
-        ending = ending_of(path)
-        validate.check(path, ending)
-        if (reader := _READERS.get(ending)) is not None:
-            return sanitised(*reader(path))
-        return sanitised(*_read_other(path, ending))
+        return sanitised(*_reader(format_of(path))(path))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
     except OSError as error:
         raise HifaError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _read_off(path: Path) -> Arrays:
-    return _of_text(parsing.parse_off, path)
+def _reader(found: MeshFormat) -> Callable[[Path], Arrays]:
+    """Return what reads a format.
 
-
-def _read_obj(path: Path) -> Arrays:
-    return _of_text(_parse_obj, path)
-
-
-def _parse_obj(text: parsing.Bytes) -> parsing.Polygons:
-    polygons = parsing.parse_obj(text)
-    few = len(polygons.starts) == 1 or len(polygons.vertices) < 3
-    if few and _SEVERAL.search(text[:LOOKED_AT].tobytes()):
-        raise HifaError("has several vertices or faces in one line: each needs its own")
-    return polygons
-
-
-def _of_text(parse: Callable[[parsing.Bytes], parsing.Polygons], path: Path) -> Arrays:
-    text = utf8(np.fromfile(path, dtype=np.uint8))
-    polygons = parse(text)
-    refuse_commas(polygons.vertices, text)
-    return polygons.vertices, triangles(polygons)
-
-
-# How finely STEP's curved faces are cut: a share of each edge's length, and radians.
-STEP_TOLERANCE: dict[str, Any] = {"tol_linear": 0.01, "tol_relative": True, "tol_angular": 0.2}
-
-
-def _read_other(path: Path, ending: str) -> Arrays:
-    """Every other format, by trimesh; a scene's parts are moved to their places and put together."""
-    import trimesh
-
-    own: Any = validate.OwnFolder(path)
-    options: dict[str, Any] = {}
-    if ending in (".step", ".stp"):
-        _want_step_reader()
-        options = STEP_TOLERANCE
-    try:
-        scene = trimesh.load_scene(path, file_type=ending[1:] or None, process=False, resolver=own, **options)
-        meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
-    except (MemoryError, HifaError):
-        raise
-    except FileNotFoundError as error:  # a file that it names, or STEP's reader wrote none
-        raise HifaError(
-            f"cannot be read as {ending}: it is damaged, or a file that it needs is gone"
-        ) from error
-    except Exception as error:
-        raise HifaError(
-            f"cannot be read as {ending or 'a mesh'}: it is damaged, or of a kind that is not read"
-        ) from error
-    if not meshes:
-        points = sum(len(getattr(part, "vertices", ())) for part in scene.geometry.values())
-        return np.empty((points, 3)), np.empty((0, 3))
-    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
-    vertices = np.concatenate([np.asarray(mesh.vertices, dtype=np.float64) for mesh in meshes])
-    faces = [np.asarray(mesh.faces) + offset for mesh, offset in zip(meshes, offsets[:-1], strict=True)]
-    return vertices, np.concatenate(faces)
-
-
-_READERS: dict[str, Callable[[Path], Arrays]] = {
-    ".off": _read_off,
-    ".obj": _read_obj,
-    ".stl": stl.read,
-    ".ply": ply.read,
-    ".dae": dae.read,
-    ".3mf": threemf.read,
-    ".glb": gltf.read,
-    ".gltf": gltf.read,
-}
-
-
-def _want_step_reader() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("cascadio") is None:
-        raise HifaError('STEP needs a reader: pip install "hifa-cli[step]"')
+    Raises:
+        HifaError: nothing does, or an extra that is not installed.
+    """
+    if found.reader is None:
+        raise HifaError(f"is {found.name} ({found.suffix}), which is not read: save it as GLB, OBJ or STL")
+    if found.module and find_spec(found.module) is None:
+        raise HifaError(f'is {found.name}, which needs a reader: pip install "hifa-cli[{found.extra}]"')
+    read: Callable[[Path], Arrays] = import_module(f"hifa_cli.render.readers.{found.reader}").read
+    return read
 
 
 def sanitised(vertices: Any, faces: Any) -> Mesh:

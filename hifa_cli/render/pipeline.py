@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -13,22 +13,22 @@ from typing import Any
 
 from hifa_cli import __version__
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import READ_SUFFIXES
 from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.backend import choose
 from hifa_cli.render.discover import Failure, MeshFile, find_meshes, mesh_digest
-from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
 from hifa_cli.render.view_io import read_mark
 from hifa_cli.render.views import up_axis
-from hifa_cli.render.workers import Job, draw_all
+from hifa_cli.render.workers import Job, Outcome, draw_all
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import sweep, written_file
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.runtime.lock import sole_output
-from hifa_cli.runtime.progress import SILENT, Talk
 
 PICTURE_VERSION = 2  # raised whenever the same mesh and settings give another picture
 SETTINGS = "views.json"
@@ -58,7 +58,6 @@ def render(
     workers: int,
     force: bool = False,
     split: str | None = None,
-    talk: Talk = SILENT,
 ) -> RenderReport:
     """Draw the views of every mesh among and below ``meshes`` into ``out``, a folder a shape.
 
@@ -70,32 +69,43 @@ def render(
         HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
             process, or no renderer starts.
     """
-    for place in meshes:
-        refuse_other(place, wanted="a mesh or a folder of meshes")
-    found, failed = find_meshes(meshes)
-    if not found and not failed:
-        where = ", ".join(str(place) for place in meshes)
-        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(MESH_SUFFIXES)}")
-    if not found:
-        raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
-    if split is not None:
-        found = _of_split(found, split, meshes)
-    config = _with_renderer(config, talk)
+    found, failed = meshes_of(meshes, split)
+    config = with_renderer(config)
     with sole_output(out):
         folders = {out, *((out / mesh.id).parent for mesh in found)}
         for folder in folders:
             sweep(folder)
         try:
             known = read_taken(out / SETTINGS)
-            config, taken = settle_up(found, meshes, config, [] if force else known, talk=talk)
-            _warn_of_mixture(found, out, config, talk)
+            config, taken = settle_up(found, meshes, config, [] if force else known)
+            _warn_of_mixture(found, out, config)
             write_settings(out, config, joined(known, taken))
-            report = _draw(found, failed, out, config, workers, force=force, talk=talk)
+            report = _draw(found, failed, out, config, workers, force=force)
             report.taken = taken
             return report
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
             for folder in folders:
                 sweep(folder)
+
+
+def meshes_of(places: Sequence[Path], split: str | None = None) -> tuple[list[MeshFile], list[Failure]]:
+    """Find the meshes among and below ``places``, with ``split`` those of that split.
+
+    Returns:
+        The meshes, and what stands in the way of others.
+
+    Raises:
+        HifaError: there are none.
+    """
+    for place in places:
+        refuse_other(place, wanted="a mesh or a folder of meshes")
+    found, failed = find_meshes(places)
+    if not found and not failed:
+        where = ", ".join(str(place) for place in places)
+        raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(READ_SUFFIXES)}")
+    if not found:
+        raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
+    return (found if split is None else _of_split(found, split, places)), failed
 
 
 def _of_split(found: list[MeshFile], split: str, given: Sequence[Path]) -> list[MeshFile]:
@@ -122,38 +132,47 @@ def _draw(
     workers: int,
     *,
     force: bool,
-    talk: Talk,
 ) -> RenderReport:
     """Draw what is not there yet."""
     report = RenderReport(failed=failed, renderer=config.renderer, ups=config.ups)
     for failure in failed:
-        talk.warn(f"{failure.path}: {failure.reason}")
-    jobs = _jobs(found, out, config, report, force=force, talk=talk)
+        progress.warn(f"{failure.path}: {failure.reason}")
+    jobs = _jobs(found, out, config, report, force=force)
     began = time.monotonic()
-    crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
-    with closing(draw_all(jobs, config, crew, talk)) as outcomes:  # its workers end before we sweep
-        for outcome in talk.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
+    with closing(draw_jobs(jobs, config, workers)) as outcomes:  # its workers end before we sweep
+        for outcome in progress.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
             if outcome.reason is None:
                 report.rendered += 1
-                report.shapes.append((outcome.job.id, outcome.job.folder))
+                report.shapes.append((outcome.job.id, out / outcome.job.id))
             else:
                 report.failed.append(Failure(outcome.job.path, outcome.reason))
-                talk.warn(f"{outcome.job.path}: {outcome.reason}")
+                progress.warn(f"{outcome.job.path}: {outcome.reason}")
     report.seconds = time.monotonic() - began
     report.shapes.sort()
     return report
 
 
-def _with_renderer(config: RenderConfig, talk: Talk) -> RenderConfig:
+def draw_jobs(jobs: Sequence[Job], config: RenderConfig, workers: int) -> Generator[Outcome]:
+    """Draw ``jobs`` on at most ``workers`` processes, fewer where OpenGL's memory asks for it.
+
+    Yields:
+        Outcomes as they come, in any order.
+    """
+    crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
+    yield from draw_all(jobs, config, crew) if jobs else ()
+
+
+def with_renderer(config: RenderConfig) -> RenderConfig:
+    """Return the configuration with the renderer that works on this machine."""
     choice = choose(config.renderer)
     if choice.fell_back:
-        talk.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
+        progress.warn(f"drawing with the {choice.renderer} renderer: {choice.reason}")
     elif config.renderer == "auto" and choice.renderer == "opengl":
-        talk.note(f"drawing with OpenGL on {choice.reason}")
+        progress.note(f"drawing with OpenGL on {choice.reason}")
     return replace(config, renderer=choice.renderer)
 
 
-def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig, talk: Talk) -> None:
+def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig) -> None:
     """Say when ``out`` holds shapes that other settings drew and this run will not touch."""
     try:
         old = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
@@ -165,7 +184,7 @@ def _warn_of_mixture(meshes: Sequence[MeshFile], out: Path, config: RenderConfig
     ours = {mesh.id for mesh in meshes}
     others = {first.parent.relative_to(out).as_posix() for first in out.rglob("00.png")} - ours
     if others:
-        talk.warn(f"{out} keeps {len(others)} shapes drawn with other settings: draw them again, too")
+        progress.warn(f"{out} keeps {len(others)} shapes drawn with other settings: draw them again, too")
 
 
 def _jobs(
@@ -175,10 +194,23 @@ def _jobs(
     report: RenderReport,
     *,
     force: bool,
-    talk: Talk,
 ) -> list[Job]:
     """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
     jobs = []
+    for mesh, mark in marks_of(meshes, config, report.failed):
+        folder = out / mesh.id
+        if not force and read_mark(folder, config.views) == mark:
+            report.skipped += 1
+            report.shapes.append((mesh.id, folder))
+        else:
+            jobs.append(Job(mesh.id, mesh.path, folder, mark))
+    return jobs
+
+
+def marks_of(
+    meshes: Sequence[MeshFile], config: RenderConfig, failed: list[Failure]
+) -> Iterator[tuple[MeshFile, str]]:
+    """Yield every mesh that can be opened, with the mark of its views; the others go to ``failed``."""
     rules = UpRules(config.ups)
 
     def mark(mesh: MeshFile) -> str | OSError:
@@ -189,16 +221,11 @@ def _jobs(
 
     with ThreadPoolExecutor(READERS) as readers:  # hashing and waiting for disks let others run
         for mesh, found in zip(meshes, readers.map(mark, meshes), strict=True):
-            folder = out / mesh.id
             if isinstance(found, OSError):
-                report.failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
-                talk.warn(f"{mesh.path}: cannot be read: {found.strerror}")
-            elif not force and read_mark(folder, config.views) == found:
-                report.skipped += 1
-                report.shapes.append((mesh.id, folder))
+                failed.append(Failure(mesh.path, f"cannot be read: {found.strerror}"))
+                progress.warn(f"{mesh.path}: cannot be read: {found.strerror}")
             else:
-                jobs.append(Job(mesh.id, mesh.path, folder, found))
-    return jobs
+                yield mesh, found
 
 
 def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> str:

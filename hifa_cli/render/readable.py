@@ -6,30 +6,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hifa_cli.config import RenderConfig
-from hifa_cli.render.meshes import MESH_SUFFIXES
 from hifa_cli.render.workers import Job, draw_all
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 
 _SMALLEST = RenderConfig(views=1, size=16, renderer="builtin")
 
 
-def unreadable_meshes(paths: Sequence[Path], workers: int, talk: Talk = SILENT) -> Iterator[tuple[Path, str]]:
+def unreadable_meshes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, str]]:
     """Yield the meshes that no verb can draw, each with the reason.
 
     Args:
         paths: mesh files.
         workers: processes that read them.
-        talk: shows progress.
     """
-    known = [path for path in paths if path.suffix.lower() in MESH_SUFFIXES]
-    for path in paths:
-        if path.suffix.lower() not in MESH_SUFFIXES:
-            yield path, f"no verb reads {path.suffix.lower()}: save it as GLB, OBJ or STL"
-    if not known:
+    if not paths:
         return
     with TemporaryDirectory() as scratch:
-        jobs = [Job(str(n), path, Path(scratch) / str(n), "") for n, path in enumerate(known)]
-        with closing(draw_all(jobs, _SMALLEST, min(max(workers, 1), len(jobs)), talk)) as outcomes:
-            for outcome in talk.track(outcomes, "read meshes", total=len(jobs)):
+        jobs = [Job(str(n), path, Path(scratch) / str(n), "") for n, path in enumerate(paths)]
+        with closing(draw_all(jobs, _SMALLEST, min(max(workers, 1), len(jobs)))) as outcomes:
+            for outcome in progress.track(outcomes, "read meshes", total=len(jobs)):
                 if outcome.reason is not None:
                     yield outcome.job.path, outcome.reason

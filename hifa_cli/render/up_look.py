@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import Axis
 from hifa_cli.errors import HifaError
-from hifa_cli.render.meshes import read_mesh
+from hifa_cli.render.isolated import read_safely
 from hifa_cli.render.up_features import Direction, features, sides
 
 WEIGHTS = Path(__file__).with_name("up_weights.json")
@@ -47,7 +47,7 @@ def axis_scores(path: Path) -> Numbers | None:
     names, (mean, scale, weight) = _weights()[0], _weights()[1].T
     ways: list[Direction] = [(axis, 1) for axis in range(3)]
     try:
-        seen = sides(read_mesh(path))
+        seen = sides(read_safely(path))
     except (HifaError, MemoryError):
         return None
     found = [features(seen, way) for way in ways]

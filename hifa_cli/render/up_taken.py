@@ -12,13 +12,13 @@ from typing import Any, get_args
 import numpy as np
 
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import is_looked_at
 from hifa_cli.render import up_look
 from hifa_cli.render.discover import MeshFile
 from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.views import up_axis
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
-SEEN_SUFFIXES = (".obj", ".ply", ".stl")  # formats that do not say which way is up
 ALERT = 0.95  # of the chance of another axis in a folder below, before anybody is bothered
 FEW = 4  # files looked at in a folder below, that can speak for it
 
@@ -53,8 +53,6 @@ def settle_up(
     places: Sequence[Path],
     config: RenderConfig,
     known: Sequence[Taken],
-    *,
-    talk: Talk,
 ) -> tuple[RenderConfig, list[Taken]]:
     """Take an axis for the files of which nobody has said it, and say so.
 
@@ -63,24 +61,24 @@ def settle_up(
         places: the files and folders that they were found in.
         config: ``up`` and ``ups`` are what was asked for.
         known: what an earlier run took. What it saw holds; what it left to the format is looked at again.
-        talk: hears what was taken.
 
     Returns:
         The configuration, rules for what was seen put before its own, and what was taken.
     """
     rules = UpRules(config.ups)
     hits = [rules.find(mesh.path) for mesh in found]
-    _warn_of_idle(config, {hit[0] for hit in hits if hit}, talk)
+    _warn_of_idle(config, {hit[0] for hit in hits if hit})
     if config.up != "auto":
         return config, []
     free = [mesh for mesh, hit in zip(found, hits, strict=True) if hit is None]
-    _note_formats([mesh.path for mesh in free if mesh.path.suffix.lower() not in SEEN_SUFFIXES], config, talk)
+    _note_formats([mesh.path for mesh in free if not is_looked_at(mesh.path)], config)
     groups: dict[Key, list[Path]] = defaultdict(list)
     for mesh in free:
-        if (suffix := mesh.path.suffix.lower()) in SEEN_SUFFIXES:
-            groups[str(_folder(mesh.path, places).resolve()), suffix].append(mesh.path)
+        if is_looked_at(mesh.path):
+            key = str(_folder(mesh.path, places).resolve()), mesh.path.suffix.lower()
+            groups[key].append(mesh.path)
     kept = {(one.folder, one.format): one for one in known if one.seen}
-    taken = [_kept(kept[key], paths, talk) if key in kept else _look(key, paths, config, talk)
+    taken = [_kept(kept[key], paths) if key in kept else _look(key, paths, config)
              for key, paths in groups.items()]  # fmt: skip
     alone = len({folder for folder, _ in groups}) == 1  # then the rules hold wherever the folder moves
     seen = tuple((_pattern(one, alone=alone), one.axis) for one in taken if one.seen)
@@ -96,26 +94,26 @@ def _pattern(one: Taken, *, alone: bool) -> str:
     return f"*{one.format}" if alone else f"{glob.escape(Path(one.folder).as_posix())}/*{one.format}"
 
 
-def _warn_of_idle(config: RenderConfig, used: set[int], talk: Talk) -> None:
+def _warn_of_idle(config: RenderConfig, used: set[int]) -> None:
     idle = [pattern for number, (pattern, _) in enumerate(config.ups) if number not in used]
     if idle:
         more = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
-        talk.warn(f"--up: no mesh goes by '{idle[0]}'{more}")
+        progress.warn(f"--up: no mesh goes by '{idle[0]}'{more}")
 
 
-def _note_formats(paths: Sequence[Path], config: RenderConfig, talk: Talk) -> None:
+def _note_formats(paths: Sequence[Path], config: RenderConfig) -> None:
     kinds = Counter((up_axis(path, config), path.suffix.lower()) for path in paths)
     if kinds:
         said = ", ".join(f"+{axis} in {count} {suffix}" for (axis, suffix), count in sorted(kinds.items()))
-        talk.note(f"up, as the format has it: {said} (else say --up)")
+        progress.note(f"up, as the format has it: {said} (else say --up)")
 
 
-def _kept(old: Taken, paths: Sequence[Path], talk: Talk) -> Taken:
-    talk.note(f"{_many(paths, old.format)} in {_short(old.folder)} taken as {old.axis}-up, as before")
+def _kept(old: Taken, paths: Sequence[Path]) -> Taken:
+    progress.note(f"{_many(paths, old.format)} in {_short(old.folder)} taken as {old.axis}-up, as before")
     return replace(old, files=len(paths))
 
 
-def _look(key: Key, paths: Sequence[Path], config: RenderConfig, talk: Talk) -> Taken:
+def _look(key: Key, paths: Sequence[Path], config: RenderConfig) -> Taken:
     folder, suffix = key
     scored = [(path, scores) for path in up_look.sample(paths)
               if (scores := up_look.axis_scores(path)) is not None]  # fmt: skip
@@ -124,8 +122,8 @@ def _look(key: Key, paths: Sequence[Path], config: RenderConfig, talk: Talk) -> 
     votes = Counter(up_look.AXES[int(best)] for best in (table + up_look.PRIOR).argmax(axis=1))
     chosen = axis or up_axis(paths[0], config)
     one = Taken(folder, suffix, chosen, axis is not None, votes[chosen], len(table), len(paths))
-    talk.note(_told(one, paths))
-    _warn_of_others(one, scored, talk)
+    progress.note(_told(one, paths))
+    _warn_of_others(one, scored)
     return one
 
 
@@ -141,7 +139,7 @@ def _told(one: Taken, paths: Sequence[Path]) -> str:
     return f"{head}, as {one.format} files usually are: their shapes do not show it ({of} look so); {remedy}"
 
 
-def _warn_of_others(one: Taken, scored: Sequence[tuple[Path, up_look.Numbers]], talk: Talk) -> None:
+def _warn_of_others(one: Taken, scored: Sequence[tuple[Path, up_look.Numbers]]) -> None:
     """Warn of folders below whose files look otherwise: they may come from another program."""
     below: dict[str, list[up_look.Numbers]] = defaultdict(list)
     for path, scores in scored:
@@ -152,7 +150,7 @@ def _warn_of_others(one: Taken, scored: Sequence[tuple[Path, up_look.Numbers]], 
         chances = up_look.folder_chances(np.array(scores_of))
         best = up_look.AXES[int(chances.argmax())]
         if len(below) > 1 and len(scores_of) >= FEW and best != one.axis and chances.max() >= ALERT:
-            talk.warn(
+            progress.warn(
                 f"{name}/ in {_short(one.folder)} looks {best}-up, the rest is taken as {one.axis}-up: "
                 f"say --up '{name}/*={best}' if so"
             )
@@ -169,10 +167,14 @@ def _short(folder: str) -> str:
 def read_taken(settings: Path) -> list[Taken]:
     """What ``views.json`` says was taken; what is damaged is looked at again."""
     try:
-        rows = json.loads(settings.read_text(encoding="utf-8"))["up_taken"]
-        return [one for row in rows if (one := _valid(row)) is not None]
+        return valid_taken(json.loads(settings.read_text(encoding="utf-8"))["up_taken"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
+
+
+def valid_taken(rows: Any) -> list[Taken]:
+    """What a document says was taken, without what is damaged."""
+    return [one for row in rows if (one := _valid(row)) is not None] if isinstance(rows, list) else []
 
 
 def _valid(row: Any) -> Taken | None:

@@ -1,4 +1,4 @@
-"""What is looked at before a stranger's mesh is handed to a general reader: references, bombs, circles.
+"""What readers look at before they read a stranger's mesh: references, bombs, circles.
 
 Grey views need geometry alone. So no material or texture is opened, and the only other file that a mesh
 may name is a glTF's buffer in its own folder or below.
@@ -7,7 +7,7 @@ may name is a glTF's buffer in its own folder or below.
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -17,29 +17,12 @@ from hifa_cli.errors import HifaError
 MOST_EXPANSION = 200  # of an archive as a whole; the XML of real meshes packs 5 to 20 times
 FREE_EXPANSION = 1 << 28  # bytes that an archive may hold without such a question
 MOST_DEPTH = 2_000  # of a scene's nodes: what reads them takes quadratic time
+COMPRESSED = re.compile(rb"KHR_draco_mesh_compression|(EXT|KHR)_meshopt_compression")
 _BLOCK = 1 << 20
 _DOCTYPE = re.compile(
     rb"<!(DOCTYPE|ENTITY)|<\0!\0(D\0O\0C|E\0N\0T)|\0<\0!(\0D\0O\0C|\0E\0N\0T)", re.IGNORECASE
 )
 _OVERLAP = 32  # bytes of the block before, where the word may begin
-
-
-def check(path: Path, ending: str) -> None:
-    """Refuse a mesh that could fill the memory, run in circles or have other files read.
-
-    Args:
-        path: the file.
-        ending: of the format that it is read as.
-
-    Raises:
-        HifaError: it is one.
-        OSError: it cannot be read.
-    """
-    looks: dict[str, Callable[[Path], None]] = {
-        ".3mf": _check_archive, ".dae": _check_collada, ".gltf": _check_gltf, ".glb": _check_gltf,
-    }  # fmt: skip
-    if look := looks.get(ending):
-        look(path)
 
 
 class OwnFolder:
@@ -100,7 +83,13 @@ def gltf_buffers(path: Path) -> list[Path]:
     return [place for place in places if place is not None and place.is_file()]
 
 
-def _check_archive(path: Path) -> None:
+def check_package(path: Path) -> None:
+    """Refuse a 3MF that would fill the memory, or whose XML brings a document type.
+
+    Raises:
+        HifaError: it is one, or is no whole archive.
+        OSError: it cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -121,8 +110,13 @@ def _check_archive(path: Path) -> None:
         raise HifaError("cannot be read as .3mf: a part of it is damaged") from error
 
 
-def _check_collada(path: Path) -> None:
-    """Refuse document types."""
+def check_xml(path: Path) -> None:
+    """Refuse XML that brings a document type.
+
+    Raises:
+        HifaError: it does.
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         _refuse_doctype(iter(lambda: file.read(_BLOCK), b""))
 
@@ -136,10 +130,15 @@ def _refuse_doctype(blocks: Iterator[bytes]) -> None:
         tail = block[-_OVERLAP:]
 
 
-def _check_gltf(path: Path) -> None:
-    """Refuse scenes that go round in circles or too deep; what is no glTF is left to its reader."""
+def check_gltf(path: Path) -> None:
+    """Refuse scenes that go round in circles or too deep; what is no glTF is left to its reader.
+
+    Raises:
+        HifaError: it is one.
+        OSError: it cannot be read.
+    """
     try:
-        document = json.loads(_gltf_json(path))
+        document = json.loads(gltf_json(path))
     except (ValueError, RecursionError):
         return
     nodes = document.get("nodes") if isinstance(document, dict) else None
@@ -147,7 +146,8 @@ def _check_gltf(path: Path) -> None:
         raise HifaError(f"has nodes in a circle, or nested deeper than {MOST_DEPTH}: flatten the scene")
 
 
-def _gltf_json(path: Path) -> bytes:
+def gltf_json(path: Path) -> bytes:
+    """Return the JSON of a glTF or GLB, without reading its binary part."""
     with path.open("rb") as file:
         head = file.read(20)
         if not head.startswith(b"glTF"):

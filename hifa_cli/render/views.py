@@ -1,6 +1,8 @@
 """The views of a shape: a mesh file in, its grey pictures out."""
 
 import math
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -8,29 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Axis, RenderConfig
+from hifa_cli.data.formats import MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
-from hifa_cli.render.contents import ending_of
+from hifa_cli.render.contents import format_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
-from hifa_cli.render.readers import dae
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.up_rules import UpRules
 
 BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
 FAR = 100.0  # times as far out as half of the vertices: strays
 
-Y_UP_SUFFIXES = (".glb", ".gltf")  # by their specification
-
 
 def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> Axis:
     """Return the axis that is up: by the configuration's rules, else as asked for all, else by the format.
 
-    glTF is +y by its specification, DAE says it itself (+y where it does not), everything else is taken to
-    be +z, as ModelNet and CAD have it. What shapes show is among the rules (:mod:`.up_taken`).
+    glTF is +y by its specification, DAE says it itself (+y where it does not), most others are taken to be
+    +z, as ModelNet and CAD have it (``hifa_cli.data.formats``). What shapes show is among the rules
+    (:mod:`.up_taken`).
 
     Args:
         path: the mesh.
@@ -41,13 +42,17 @@ def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> A
         return ruled[1]
     if config.up != "auto":
         return config.up
+    found: MeshFormat | None
     try:
-        ending = ending_of(path)
+        found = format_of(path)
     except (HifaError, OSError):  # its reader says so
-        ending = path.suffix.lower()
-    if ending == ".dae":
-        return dae.up_axis(path)
-    return "y" if ending in Y_UP_SUFFIXES else "z"
+        found = format_of_suffix(path.suffix)
+    if found is None:
+        return "z"
+    if found.up == "file":
+        said: Axis = import_module(f"hifa_cli.render.readers.{found.reader}").up_axis(path)
+        return said
+    return found.up
 
 
 class Renderer(Protocol):
@@ -105,8 +110,16 @@ class MeshViews:
         faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
         self.draw(Mesh(vertices, faces), "z")
 
-    def draw(self, mesh: Mesh, up: Axis) -> NDArray[np.uint8]:
-        """Draw a mesh that is already read, ``up`` being its upright axis.
+    def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Draw a mesh that is already read.
+
+        Args:
+            mesh: the mesh.
+            up: its upright axis.
+            views: only these of the rig, in this order.
+
+        Returns:
+            (V, size, size) greys.
 
         Raises:
             HifaError: nothing of it can be seen.
@@ -117,17 +130,19 @@ class MeshViews:
             from hifa_cli.render.normals import corner_normals
 
             normals = corner_normals(vertices, mesh.faces, self.phong.crease)
-        pictures = self.renderer.draw(
-            vertices, mesh.faces, normals, self.rig, self._frames(vertices, mesh.faces)
-        )
+        rig = self.rig if views is None else self.rig[list(views)]
+        frames = self._frames(vertices, mesh.faces, rig)
+        pictures = self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
         if (pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK:
             raise HifaError(_why_blank(mesh.vertices))
         return pictures
 
-    def _frames(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> list[Frame]:
+    def _frames(
+        self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]
+    ) -> list[Frame]:
         if self.config.framing == "sphere":
-            return [cameras.sphere_frame(self.config.size)] * len(self.rig)
-        return box_frames(vertices, faces, self.rig, self.config.size)
+            return [cameras.sphere_frame(self.config.size)] * len(rig)
+        return box_frames(vertices, faces, rig, self.config.size)
 
 
 def _why_blank(vertices: NDArray[np.float64]) -> str:

@@ -1,11 +1,13 @@
 """Processes that draw meshes: each its own, so that a mesh that kills its process costs only itself.
 
 A worker is this module run as a program. It reads one JSON line a mesh on its standard input and answers
-each with one JSON line on what was its standard output. (Pools of the standard library lose every waiting
-item when one process dies, and their "spawn" runs the user's script again.)
+each with one JSON line on what was its standard output, and with the pixels where they are wanted. (Pools of
+the standard library lose every waiting item when one process dies, and their "spawn" runs the user's script
+again.)
 """
 
 import json
+import math
 import os
 import queue
 import signal
@@ -21,10 +23,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.child import module_command
-from hifa_cli.runtime.progress import SILENT, Talk
 
 if TYPE_CHECKING:
     from hifa_cli.render.job import DrawShape
@@ -34,24 +39,46 @@ SLOW_START = 4.0  # seconds after which a start is worth a word
 COMPILING = "starting the renderer takes long: on a busy machine, or because it is compiled once"
 GLANCE = 0.2  # seconds between two looks at the workers' time and memory
 SOON = 0.05  # seconds between two tries to end what may just be starting
+LONG_WAIT = 0.25  # seconds without a drawn mesh after which all workers start
+WAITS = 3  # times more often than not that one has to wait, after which they start, too
+AHEAD = 2  # outcomes a worker that may wait for whoever takes them: pictures fill the memory
 GRACE = 5.0  # seconds that a worker may go on drawing after its parent was killed
 MACHINE_SHARE = 0.8  # of the machine's memory for all workers together
 
 
+Greys = NDArray[np.uint8]
+
+
 class Job(NamedTuple):
-    """A mesh to draw into a folder, and the mark that its views will bear."""
+    """A mesh to draw.
+
+    Attributes:
+        id: of the shape.
+        path: of the mesh.
+        folder: where the views are written as PNG files; None writes none.
+        mark: that those will bear.
+        pixels: whether the outcome brings the pictures.
+    """
 
     id: str
     path: Path
-    folder: Path
+    folder: Path | None
     mark: str
+    pixels: bool = False
 
 
 class Outcome(NamedTuple):
-    """What became of a job; no reason means that it was drawn."""
+    """What became of a job; no reason means that it was drawn.
+
+    Attributes:
+        job: the job.
+        reason: why the mesh could not be drawn, or None.
+        pictures: (V, S, S) greys, where they were wanted and drawn.
+    """
 
     job: Job
     reason: str | None
+    pictures: Greys | None = None
 
 
 class StartError(HifaError):
@@ -59,19 +86,18 @@ class StartError(HifaError):
 
 
 def draw_all(
-    jobs: Iterable[Job], config: RenderConfig, workers: int, talk: Talk = SILENT,
-    worker: "type[Worker] | None" = None,
-) -> Generator[Outcome]:  # fmt: skip
+    jobs: Iterable[Job], config: RenderConfig, workers: int, worker: "type[Worker] | None" = None
+) -> Generator[Outcome]:
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
     The first worker starts alone, so that compiled code is kept on disk before the others want it. A
-    worker that does not start (again) leaves the jobs to the others.
+    worker that does not start (again) leaves the jobs to the others. The others start when outcomes are
+    waited for: where taking them costs more than drawing, one process may do.
 
     Args:
-        jobs: meshes and where their pictures go.
+        jobs: meshes, and what is to become of their pictures.
         config: how they are drawn.
-        workers: processes.
-        talk: says why a first start takes long.
+        workers: processes at most.
         worker: the kind of process; by default one that draws views.
 
     Yields:
@@ -83,7 +109,7 @@ def draw_all(
     """
     crew = Crew(jobs, config, workers, worker or Worker)
     try:
-        crew.workers[0].start(lambda: _say_once(talk))
+        crew.workers[0].start(lambda: _say_once())
         yield from crew.outcomes()
     finally:
         crew.close()
@@ -92,11 +118,11 @@ def draw_all(
 _said: list[str] = []
 
 
-def _say_once(talk: Talk) -> None:
+def _say_once() -> None:
     """Explain a slow start; once a process, whatever number of stages draw."""
     if COMPILING not in _said:
         _said.append(COMPILING)
-        talk.note(COMPILING)
+        progress.note(COMPILING)
 
 
 class Crew:
@@ -108,8 +134,10 @@ class Crew:
         limit = memory_limit(config, workers)
         self.workers = [worker(config, limit) for _ in range(workers)]
         self._waiting = deque(jobs)
-        self._stop = threading.Event()
-        self._results: queue.Queue[Outcome | BaseException | None] = queue.Queue()
+        self._stop, self._hungry, self._waits = threading.Event(), threading.Event(), 0
+        if not (self._waiting and self._waiting[0].pixels):
+            self._hungry.set()
+        self._results: queue.Queue[Outcome | BaseException | None] = queue.Queue(AHEAD * workers)
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), daemon=True) for one in self.workers
         ]
@@ -121,7 +149,7 @@ class Crew:
             thread.start()
         running, trouble = len(self.workers), None
         while running:
-            result = self._results.get()
+            result = self._next()
             if isinstance(result, Outcome):
                 yield result
             elif isinstance(result, StartError):
@@ -133,17 +161,38 @@ class Crew:
         if trouble is not None and self._waiting:
             raise trouble
 
+    def _next(self) -> Outcome | BaseException | None:
+        """Wait for what comes next; who has to wait again and again gets all workers to work."""
+        self._waits = max(self._waits + (1 if self._results.empty() else -1), 0)
+        if self._waits >= WAITS:
+            self._hungry.set()
+        try:
+            return self._results.get(timeout=None if self._hungry.is_set() else LONG_WAIT)
+        except queue.Empty:
+            self._hungry.set()
+            return self._results.get()
+
+    def _put(self, result: Outcome | BaseException | None) -> None:
+        """Hand over a result, once there is room for it."""
+        while not self._stop.is_set():
+            with suppress(queue.Full):
+                self._results.put(result, timeout=GLANCE)
+                return
+
     def _serve(self, worker: "Worker") -> None:
+        if worker is not self.workers[0]:
+            self._hungry.wait()
         try:
             while self._waiting and not self._stop.is_set():
                 if worker.process is None:
                     worker.start()  # before it takes a job, which others can do if this fails
                 with suppress(IndexError):  # another was quicker
-                    self._results.put(worker.draw(self._waiting.popleft()))
+                    self._put(worker.draw(self._waiting.popleft()))
         except BaseException as error:
-            self._results.put(error)
+            self._put(error)
         finally:
-            self._results.put(None)
+            self._hungry.set()  # there is nothing left to do, or nobody left but the others
+            self._put(None)
 
     def _watch(self) -> None:
         while not self._stop.wait(GLANCE):
@@ -153,6 +202,7 @@ class Crew:
     def close(self) -> None:
         """End every process, whatever it is doing; none starts or writes any more afterwards."""
         self._stop.set()
+        self._hungry.set()
         for worker, thread in zip(self.workers, self._threads, strict=True):
             worker.close()
             while thread.is_alive():
@@ -171,7 +221,7 @@ class Worker:
     def __init__(self, config: RenderConfig, limit: float) -> None:
         self.config = config
         self.limit = limit
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.began: float | None = None  # of the job in hand
         self.killed = ""  # why we ended it, if we did
         self._lock = threading.Lock()
@@ -191,7 +241,6 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._complaints,
             env=os.environ | threads,
-            encoding="utf-8",
         )
         timers = [threading.Timer(PATIENCE, self.process.kill), threading.Timer(SLOW_START, when_slow)]
         for timer in timers:
@@ -213,13 +262,15 @@ class Worker:
         """
         with self._lock:
             self.killed, self.began = "", time.monotonic()
-        answer = self._ask({"path": str(job.path), "folder": str(job.folder), "mark": job.mark})
+        folder = None if job.folder is None else str(job.folder)
+        answer = self._ask({"path": str(job.path), "folder": folder, "mark": job.mark, "pixels": job.pixels})
+        pictures = self._pictures(answer)
         with self._lock:
             self.began = None
-        if answer is not None:
+        if answer is not None and (pictures is not None or "shape" not in answer):
             if "full" in answer:
                 raise NoRoom(str(answer["full"]))
-            return Outcome(job, answer.get("error"))
+            return Outcome(job, answer.get("error"), pictures)
         cause = self._cause_of_death()
         return Outcome(job, self.killed or cause)
 
@@ -230,12 +281,24 @@ class Worker:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.write(json.dumps(question).encode() + b"\n")
             process.stdin.flush()
             line = process.stdout.readline()
         except OSError:
-            line = ""
-        return json.loads(line) if line.endswith("\n") else None
+            line = b""
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def _pictures(self, answer: dict[str, Any] | None) -> Greys | None:
+        """The pictures that follow an answer; None if there are none, or the process died meanwhile."""
+        if answer is None or "shape" not in answer:
+            return None
+        assert self.process is not None
+        assert self.process.stdout is not None
+        shape = tuple(answer["shape"])
+        content = self.process.stdout.read(math.prod(shape))
+        if len(content) < math.prod(shape):
+            return None
+        return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
     def _cause_of_death(self) -> str:
         assert self.process is not None
@@ -323,16 +386,19 @@ def main(kind: "Callable[[], type[DrawShape]]") -> None:
     """Be a worker: answer every line until there are no more.
 
     Args:
-        kind: imports and returns the class that draws; a fault in this is told to the parent.
+        kind: imports and returns the class that draws; what goes wrong with that is the answer.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
 
-    def answer(reason: str | None, what: str = "error") -> None:
-        answers.write(json.dumps({} if reason is None else {what: reason}) + "\n")
+    def answer(reason: str | None, what: str = "error", pictures: Greys | None = None) -> None:
+        shape = {} if pictures is None else {"shape": pictures.shape}
+        answers.write(json.dumps({**shape} if reason is None else {what: reason}).encode() + b"\n")
+        if pictures is not None:
+            answers.write(pictures.tobytes())
         answers.flush()
 
     try:
@@ -343,8 +409,13 @@ def main(kind: "Callable[[], type[DrawShape]]") -> None:
     answer(None)
     for line in questions:
         job = json.loads(line)
+        folder = None if job["folder"] is None else Path(job["folder"])
         try:
-            answer(draw(Path(job["path"]), Path(job["folder"]), job["mark"]))
+            drawn = draw(Path(job["path"]), folder, job["mark"])
+            if isinstance(drawn, str):
+                answer(drawn)
+            else:
+                answer(None, pictures=np.asarray(drawn) if job["pixels"] else None)
         except NoRoom as error:
             answer(str(error), "full")
 

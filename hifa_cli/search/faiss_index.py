@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 
 Index: TypeAlias = Any  # faiss.Index; FAISS comes without types
 Vectors = NDArray[np.float32]
@@ -53,31 +53,47 @@ def factory_for(count: int, dimension: int, config: IndexConfig) -> str:
     return f"IVF{int(4 * math.sqrt(count))},{codes}"
 
 
-_TRIED_WIDTH = 1_280  # divisible by what codes divide by
+_TRIED_WIDTHS = (1_280, 5_040, 1_408)  # between them divisible by what codes divide by
 
 
-def check_factory(factory: str, width: int = _TRIED_WIDTH) -> None:
+def check_factory(factory: str, width: int | None = None) -> None:
     """Refuse a factory string that FAISS does not know, before any work is done for it.
 
+    Args:
+        factory: of the user.
+        width: numbers of a vector; None where it is not known yet.
+
     Raises:
-        HifaError: it does not.
+        HifaError: FAISS does not know it, or it does not fit vectors of this width.
     """
     if factory in ("auto", EXACT):
         return
+    if any(_accepted(factory, one) for one in ((width,) if width else _TRIED_WIDTHS)):
+        return
+    if width is not None:
+        check_factory(factory)
+        raise HifaError(
+            f"--factory '{factory}' does not fit vectors of {width} numbers: choose parts that divide "
+            f"{width} (PQ{math.gcd(width, 64)}), or give auto"
+        )
+    raise HifaError(
+        f"FAISS does not know the --factory '{factory}': give auto, Flat, HNSW32, 'IVF1024,SQ8' or "
+        "another string of its index factory"
+    )
+
+
+def _accepted(factory: str, width: int) -> bool:
     faiss = _faiss()
     try:
         faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
-    except (RuntimeError, AssertionError) as error:
-        raise HifaError(
-            f"FAISS does not know the --factory '{factory}': give auto, Flat, HNSW32, 'IVF1024,SQ8' or "
-            "another string of its index factory"
-        ) from error
+    except (RuntimeError, AssertionError):
+        return False
+    return True
 
 
 def build(
     vectors: Vectors, factory: str, config: IndexConfig, *, trained: Index = None, device: str = "cpu",
-    talk: Talk = SILENT,
-) -> Index:  # fmt: skip
+    ) -> Index:  # fmt: skip
     """Index descriptors for inner products.
 
     Args:
@@ -86,7 +102,6 @@ def build(
         config: how many vectors the index learns from.
         trained: an index of the same factory whose lists and codes may be used again.
         device: ``cuda`` or ``cuda:N`` to build on, where FAISS can; ``cuda`` means all of them.
-        talk: progress.
 
     Raises:
         HifaError: FAISS does not know the factory string or cannot train it on so few vectors.
@@ -99,11 +114,11 @@ def build(
         else:
             index.reset()
         sample = None if index.is_trained else _training_rows(vectors, index, config)
-        placed = to_device(index, device, talk)
+        placed = to_device(index, device)
         if sample is not None:
-            talk.note(f"learning {factory} from {len(sample)} vectors")
+            progress.note(f"learning {factory} from {len(sample)} vectors")
             placed.train(sample)
-        for block in talk.track(_blocks(vectors), "indexing", total=-(-len(vectors) // _BLOCK)):
+        for block in progress.track(_blocks(vectors), "indexing", total=-(-len(vectors) // _BLOCK)):
             placed.add(block)
         return placed if placed is index else faiss.index_gpu_to_cpu(placed)
     except (RuntimeError, AssertionError) as error:
@@ -195,13 +210,13 @@ def propose(index: Index, queries: Vectors, depth: int) -> NDArray[np.int64]:
     return rows
 
 
-def to_device(index: Index, device: str, talk: Talk = SILENT) -> Index:
+def to_device(index: Index, device: str) -> Index:
     """The index on the GPU that ``device`` names (``cuda``: all of them); itself where FAISS cannot."""
     if not device.startswith("cuda"):
         return index
     faiss = _faiss()
     if faiss.get_num_gpus() == 0:
-        talk.note("this FAISS sees no GPU: searching on the CPU ('hifa doctor' says more)")
+        progress.note("this FAISS sees no GPU: searching on the CPU ('hifa doctor' says more)")
         return index
     try:
         if ":" in device:
@@ -211,7 +226,7 @@ def to_device(index: Index, device: str, talk: Talk = SILENT) -> Index:
         return faiss.index_cpu_to_all_gpus(index, co=options)
     except RuntimeError as error:
         reason = str(error).split("Error: ")[-1].splitlines()[0]
-        talk.warn(f"FAISS cannot hold this index on a GPU ({reason}): searching on the CPU")
+        progress.warn(f"FAISS cannot hold this index on a GPU ({reason}): searching on the CPU")
         return index
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import IndexConfig
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores, Vectors, exact_search, recall, rescored
 from hifa_cli.settings import documented
@@ -64,7 +64,6 @@ class Searcher:
         index: of FAISS, or None for exact search.
         effort: how hard the index tries.
         device: where the index runs: ``cpu``, ``cuda`` or ``cuda:N``.
-        talk: says where a GPU was asked for in vain.
     """
 
     def __init__(
@@ -74,7 +73,6 @@ class Searcher:
         effort: Effort | None = None,
         *,
         device: str = "cpu",
-        talk: Talk = SILENT,
     ) -> None:
         self.vectors = vectors
         self.depth = effort.depth if effort else DEPTHS[0]
@@ -82,7 +80,7 @@ class Searcher:
             index = faiss_index.build(vectors, faiss_index.EXACT, IndexConfig())
         if index is not None:
             faiss_index.set_effort(index, effort.effort if effort else 0)
-            index = faiss_index.to_device(index, device, talk)
+            index = faiss_index.to_device(index, device)
         self.index = index
 
     def search(self, queries: Vectors, top: int, *, among: Rows | None = None) -> tuple[Scores, Rows]:
@@ -124,7 +122,6 @@ def tune(
     vectors: Vectors,
     sample: tuple[Vectors, str],
     config: IndexConfig,
-    talk: Talk = SILENT,
 ) -> Effort:
     """The least effort that finds ``config.recall`` of the exact answers to a sample of queries.
 
@@ -145,7 +142,7 @@ def tune(
             if last >= 0 and tried - last < _ENOUGH and tried > 0:
                 break
             last = tried
-    talk.warn(
+    progress.warn(
         f"the index finds {best.recall:.3f} of the {config.recall_at} nearest, not {config.recall:g}: "
         "choose another --factory"
     )

@@ -1,15 +1,13 @@
 """Processes that generate photos of meshes: as those that draw views, each its own."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from hifa_cli.render.cameras import upright
-from hifa_cli.render.job import DrawShape
+from hifa_cli.render.job import DrawShape, Pictures
 from hifa_cli.render.meshes import read_mesh
 from hifa_cli.render.views import up_axis
 from hifa_cli.render.workers import Worker, main
@@ -44,7 +42,7 @@ def photo_mark(digest: bytes, photos: int, longest: int) -> str:
 class PhotographShape(DrawShape):
     """A mesh file to a folder of photos, ``00.jpg`` and so on."""
 
-    def pictures(self, path: Path, mark: str) -> Sequence[NDArray[np.uint8]]:
+    def pictures(self, path: Path, mark: str) -> Pictures:
         """Return the photos that a mark asks for."""
         wanted = json.loads(mark)
         mesh = read_mesh(path)
@@ -57,7 +55,7 @@ class PhotographShape(DrawShape):
             for number in range(int(wanted["photos"]))
         ]
 
-    def write(self, folder: Path, pictures: Sequence[NDArray[np.uint8]], mark: str) -> None:
+    def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
         """Write the photos into an empty folder."""
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / f"{number:02d}.jpg", quality=QUALITY)

@@ -16,9 +16,8 @@ import numpy as np
 
 from hifa_cli.config import WorldConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.runtime import atomic, seeding
+from hifa_cli.runtime import atomic, progress, seeding
 from hifa_cli.runtime.child import module_command
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.synthetic.meshfiles import WRITERS, write_messy
 from hifa_cli.synthetic.photos import make_photo, save_photo
 from hifa_cli.synthetic.shapes import KINDS, make_thing
@@ -41,7 +40,7 @@ class Item(NamedTuple):
     quality: int
 
 
-def make_world(folder: Path, config: WorldConfig, *, seed: int, workers: int, talk: Talk) -> None:
+def make_world(folder: Path, config: WorldConfig, *, seed: int, workers: int) -> None:
     """Make ``folder/{shapes,photos}/{train,test}/<class>/<file>``, or what of it is still missing.
 
     Every file is a thing of its own: no shape is photographed, and no split shares a thing with the
@@ -53,7 +52,6 @@ def make_world(folder: Path, config: WorldConfig, *, seed: int, workers: int, ta
         config: what to make.
         seed: of everything.
         workers: processes; 1 works in this one.
-        talk: shown the progress.
 
     Raises:
         HifaError: a class that cannot be made, a number out of range, a folder that holds another
@@ -63,7 +61,7 @@ def make_world(folder: Path, config: WorldConfig, *, seed: int, workers: int, ta
     _claim(folder, config, seed)
     missing = [item for item in _items(folder, config, seed) if not item.target.exists()]
     made = _make_all(missing, min(workers, len(missing)))
-    for _ in talk.track(made, "making shapes and photos", total=len(missing)):
+    for _ in progress.track(made, "making shapes and photos", total=len(missing)):
         pass
 
 

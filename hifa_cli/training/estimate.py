@@ -11,7 +11,6 @@ import torch
 from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps, ahead
 from hifa_cli.embeddings.feature_cache import gather_features, look
 from hifa_cli.models.network import TrunkFeatures
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.training.optim import Stepper
 from hifa_cli.training.setup import Run
 
@@ -33,7 +32,7 @@ class Estimate:
     memory_of: str
 
 
-def rehearse(run: Run, talk: Talk) -> Estimate:
+def rehearse(run: Run) -> Estimate:
     """Take a few steps in memory; nothing is written.
 
     Raises:
@@ -41,7 +40,7 @@ def rehearse(run: Run, talk: Talk) -> Estimate:
     """
     if run.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(run.device)
-    steps, looking = _feed(run, talk)
+    steps, looking = _feed(run)
     stepper = Stepper(run.objective, run.config, run.device)
     run.objective.train()
     started = 0.0
@@ -64,11 +63,11 @@ def rehearse(run: Run, talk: Talk) -> Estimate:
     )
 
 
-def _feed(run: Run, talk: Talk) -> tuple[Callable[[int], Batch], float]:
+def _feed(run: Run) -> tuple[Callable[[int], Batch], float]:
     """Batches as the run would have them, and the seconds that looking at everything once would take."""
     config, views = run.config, run.views if run.objective.sees_shapes else []
     if config.freeze == "none":
-        return PixelSteps(run.photos, views, run.network.config, config, run.seed, talk), 0.0
+        return PixelSteps(run.photos, views, run.network.config, config, run.seed), 0.0
     photos = run.photos.items[:LOOKED_AT]
     shapes = [photos[0]._replace(views=each) for each in views[: max(1, LOOKED_AT // config.views)]]
     feeds: list[TrunkFeatures] = []
@@ -80,8 +79,7 @@ def _feed(run: Run, talk: Talk) -> tuple[Callable[[int], Batch], float]:
         started = time.monotonic()
         looked = look(
             run.network, items, maps=run.objective.reads_maps, device=run.device, label="looking at a sample",
-            workers=max(config.workers, 2), talk=talk,
-        )  # fmt: skip
+            workers=max(config.workers, 2))  # fmt: skip
         seen, _ = gather_features(looked, items)
         seconds += (time.monotonic() - started) * count / len(items)
         feeds.append(seen)

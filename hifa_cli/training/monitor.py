@@ -10,7 +10,7 @@ from hifa_cli.config import TrainConfig
 from hifa_cli.data.loader import Batch
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Hifa, Objective
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 STABLE = 1.36  # rate · β · curvature beyond which a squared norm penalty diverged under Nesterov momentum
 PATIENCE = 20  # lines of the log in a row
@@ -49,11 +49,11 @@ def norm_stiffness(objective: Objective, batch: Batch, config: TrainConfig) -> f
     return config.rate * config.weight_global * curvature
 
 
-def warn_if_stiff(objective: Objective, batch: Batch, config: TrainConfig, talk: Talk) -> None:
+def warn_if_stiff(objective: Objective, batch: Batch, config: TrainConfig) -> None:
     """Say so where the first steps are likely to overshoot."""
     stiffness = norm_stiffness(objective, batch, config)
     if stiffness > STABLE:
-        talk.warn(
+        progress.warn(
             f"the norm term is stiff: rate · β · curvature is {stiffness:.3g}, and beyond {STABLE} features "
             f"tend to collapse onto one direction; --weight-global {config.weight_global / stiffness:.2g} "
             "or a lower --rate is safe"
@@ -79,11 +79,10 @@ class Watch:
 
     Args:
         classes: how many there are to predict.
-        talk: takes the warnings.
     """
 
-    def __init__(self, classes: int, talk: Talk) -> None:
-        self.classes, self.talk = classes, talk
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
         self.lasted: dict[str, int] = {}
 
     def __call__(self, line: dict[str, Any]) -> None:
@@ -104,4 +103,4 @@ class Watch:
     def _count(self, sign: str, seen: bool, line: dict[str, Any], message: str) -> None:
         self.lasted[sign] = self.lasted.get(sign, 0) + 1 if seen else 0
         if self.lasted[sign] == PATIENCE:
-            self.talk.warn(f"step {line['step']}: {message}")
+            progress.warn(f"step {line['step']}: {message}")

@@ -23,8 +23,8 @@ from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.network import NEAREST, QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.distributed import world
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.runtime.seeding import torch_stream
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.validation import accuracy_on_features, held_out
@@ -144,7 +144,7 @@ def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.de
     )
 
 
-def feeds(run: Run, folder: Path | None, talk: Talk, *, start: int = 0) -> tuple[Steps, Validate | None]:
+def feeds(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Validate | None]:
     """Where batches come from, and how the held-out photos are classified.
 
     Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
@@ -153,54 +153,48 @@ def feeds(run: Run, folder: Path | None, talk: Talk, *, start: int = 0) -> tuple
     config, network = run.config, run.network
     cache = FeatureCache(folder, network, run.device) if folder and config.freeze != "none" else None
 
-    def looked(
-        items: Sequence[Item], label: str, *, maps: bool, talk: Talk
-    ) -> tuple[TrunkFeatures, list[int]]:
+    def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
-        each = look(
-            network, items, maps=maps, device=run.device, label=label, workers=workers, talk=talk, cache=cache
-        )
+        each = look(network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache)
         return gather_features(each, items)
 
-    def classified(talk: Talk = SILENT) -> tuple[TrunkFeatures, Tensor]:
-        seen, rows = looked(run.held.items, "looking at the held-out photos", maps=False, talk=talk)
+    def classified() -> tuple[TrunkFeatures, Tensor]:
+        seen, rows = looked(run.held.items, "looking at the held-out photos", maps=False)
         return seen, torch.tensor([run.held.items[row].label for row in rows])
 
     if config.freeze == "none":
         unset = config.centred or config.descriptor == "fused" or run.objective.assigned is not None
         if start == 0 and unset:
-            believe(run, *_everything(run, looked, talk)[:3], talk)
+            believe(run, *_everything(run, looked)[:3])
         steps: Steps = PixelSteps(
-            run.photos, run.views if run.objective.sees_shapes else [], network.config, config, run.seed, talk
+            run.photos, run.views if run.objective.sees_shapes else [], network.config, config, run.seed
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
-    seen, labels, shapes = _everything(run, looked, talk)
+    seen, labels, shapes = _everything(run, looked)
     if start == 0:
-        believe(run, seen, labels, shapes, talk)
+        believe(run, seen, labels, shapes)
     steps = CachedSteps(seen, labels, shapes, config, run.seed)
     if not run.held.items:
         return steps, None
-    held = classified(talk)
+    held = classified()
     return steps, lambda: accuracy_on_features(network, *held)
 
 
 def _everything(
-    run: Run, looked: Callable[..., tuple[TrunkFeatures, list[int]]], talk: Talk
+    run: Run, looked: Callable[..., tuple[TrunkFeatures, list[int]]]
 ) -> tuple[TrunkFeatures, NDArray[np.int64], TrunkFeatures]:
     """What the trunk makes of all photos, their classes, and what it makes of all shapes."""
     maps = run.objective.reads_maps and run.config.freeze != "none"
-    seen, rows = looked(run.photos.items, "looking at the photos", maps=maps, talk=talk)
+    seen, rows = looked(run.photos.items, "looking at the photos", maps=maps)
     labels = np.array([run.photos.items[row].label for row in rows], dtype=np.int64)
     shapes = TrunkFeatures(*(part[:0] for part in seen))
     if run.views and (run.objective.sees_shapes or run.config.centred):
         items = [Item(str(views[0].parent), -1, views) for views in run.views]
-        shapes, _ = looked(items, "looking at the shapes", maps=maps, talk=talk)
+        shapes, _ = looked(items, "looking at the shapes", maps=maps)
     return seen, labels, shapes
 
 
-def believe(
-    run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: TrunkFeatures, talk: Talk
-) -> None:
+def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: TrunkFeatures) -> None:
     """Set the centres of both domains and the labels of the shapes; say what is believed of them.
 
     Args:
@@ -208,7 +202,6 @@ def believe(
         photos: (n, 1, F) of the labelled photos.
         labels: (n,) their classes.
         shapes: (m, V, F); nothing else of the shapes is known.
-        talk: takes warnings and the estimate.
     """
     network, objective = run.network, run.objective
     if run.config.centred:
@@ -230,9 +223,9 @@ def believe(
     objective.assigned[: len(found)] = found.to(objective.assigned.device)
     counts = np.bincount(beliefs.labels, minlength=classes)
     empty = [run.model.classes[label] for label in np.unique(labels) if not counts[label]]
-    talk.note(f"shapes were given classes; two opinions agree on {beliefs.agreement:.0%} of them")
+    progress.note(f"shapes were given classes; two opinions agree on {beliefs.agreement:.0%} of them")
     if empty:
-        talk.warn(
+        progress.warn(
             f"no shape was taken for {', '.join(empty[:8])}: there may be none, or it looks like others"
         )
 

@@ -19,10 +19,10 @@ from hifa_cli.data.loader import ahead
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.methods.base import Objective
 from hifa_cli.models.network import digest, save_network
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import remove_folder, sweep
 from hifa_cli.runtime.distributed import any_wants, averaged, barrier, world
 from hifa_cli.runtime.lock import sole_output
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.training.checkpoint import (
     CHECKPOINT,
     RUN_FILE,
@@ -65,7 +65,6 @@ def train(
     seed: int,
     device: torch.device,
     force: bool,
-    talk: Talk,
     features: Path | None = None,
     tensorboard: bool = False,
 ) -> TrainReport:
@@ -81,7 +80,6 @@ def train(
         seed: of every random stream.
         device: where to train.
         force: throw away what is in ``out``.
-        talk: notes and progress.
         features: folder that keeps what a frozen trunk makes of the pictures, for other runs to use.
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
 
@@ -93,12 +91,10 @@ def train(
         summary_writer()  # missing, it should be known before the first picture is read
     run = prepare(photos, shapes, config, seed=seed, device=device)
     with sole_output(out) if world().leads else contextlib.nullcontext():
-        return _train(run, out, force=force, talk=talk, features=features, tensorboard=tensorboard)
+        return _train(run, out, force=force, features=features, tensorboard=tensorboard)
 
 
-def _train(
-    run: Run, out: Path, *, force: bool, talk: Talk, features: Path | None, tensorboard: bool
-) -> TrainReport:
+def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboard: bool) -> TrainReport:
     """Train what is prepared into ``out``, which is ours alone."""
     settings = _settings(run)
     if world().leads:
@@ -107,7 +103,7 @@ def _train(
             _clear(out)
     barrier()
     if (done := _finished(out, settings)) is not None:
-        talk.note(f"{out} is trained already with these settings; --force trains it again")
+        progress.note(f"{out} is trained already with these settings; --force trains it again")
         if world().leads:
             _tidy(out)
         return done
@@ -118,10 +114,10 @@ def _train(
     stepper = Stepper(run.objective, run.config, run.device)
     start = load_checkpoint(out, run.objective, stepper.optimiser, most=run.config.steps)
     if start:
-        talk.note(f"going on after step {start} of {run.config.steps}")
-    steps, validate = feeds(run, features, talk, start=start)
+        progress.note(f"going on after step {start} of {run.config.steps}")
+    steps, validate = feeds(run, features, start=start)
     started = time.monotonic()
-    last = _loop(run, stepper, steps, validate, out, start, talk, tensorboard)
+    last = _loop(run, stepper, steps, validate, out, start, tensorboard)
     seconds = round(time.monotonic() - started, 1)
     if run.config.keep == "best":
         Best(out).load(run.network)
@@ -228,7 +224,6 @@ def _loop(
     validate: Validate | None,
     out: Path,
     start: int,
-    talk: Talk,
     tensorboard: bool,
 ) -> dict[str, Any]:
     """Run the steps from ``start``; checkpoint regularly and when asked to stop."""
@@ -236,16 +231,16 @@ def _loop(
     every = 1 if device.type == "cpu" else LOG_EVERY_ON_GPU
     workers = config.workers or (2 if config.freeze == "none" else 1)
     feed = steps if device.type != "cuda" else lambda step: steps(step).pinned()
-    watch, best, last = Watch(len(run.model.classes), talk), Best(out), {}
+    watch, best, last = Watch(len(run.model.classes)), Best(out), {}
     run.objective.train()
     log = Log(out, start, tensorboard=tensorboard) if leads else None
     with contextlib.closing(log) if log else contextlib.nullcontext(), _stop_requests() as stop:
         batches = ahead(feed, range(start, config.steps), workers)
         label = f"training {config.method}"
-        for step, batch in enumerate(talk.track(batches, label, config.steps - start), start):
+        for step, batch in enumerate(progress.track_steps(batches, label, config.steps - start), start):
             batch = batch.to(device)
             if step == 0:
-                warn_if_stiff(run.objective, batch, config, talk)
+                warn_if_stiff(run.objective, batch, config)
             terms = stepper(batch, step)
             ends = step + 1 == config.steps
             judged = validate and ((step + 1) % config.validate_every == 0 or ends)
@@ -253,7 +248,7 @@ def _loop(
                 last = _line(run.objective, terms, step, learning_rate(config, step), device)
                 stop_unless_finite(last, out)
                 watch(last)
-                talk.status("  ".join(f"{SYMBOLS.get(name, name)} {last[name]:.3g}" for name in terms))
+                progress.status("  ".join(f"{SYMBOLS.get(name, name)} {last[name]:.3g}" for name in terms))
                 if validate and judged:
                     last["accuracy_held_out"] = validate()
                     if config.keep == "best" and leads:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hifa_cli.data import MESH_SUFFIXES, read_picture
+from hifa_cli.data import is_mesh, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.atomic import written_file
 
@@ -148,9 +148,7 @@ def _paste(
 
 
 def _query_picture(ranking: "Ranking") -> Path | None:
-    shown: Iterable[Path] = (
-        path for path in ranking.pictures if path.suffix.lower() not in MESH_SUFFIXES and path.is_file()
-    )
+    shown: Iterable[Path] = (path for path in ranking.pictures if not is_mesh(path) and path.is_file())
     return next(iter(shown), None)
 
 

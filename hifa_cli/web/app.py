@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.config import PageConfig, ServeConfig
-from hifa_cli.data import MESH_SUFFIXES
+from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.query.parse import Box, Query, read_query
 from hifa_cli.query.retrieve import QueryEncoder, Ranking, Wanted, encoder_for, rank
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime.progress import Reporter, current, reporting
 from hifa_cli.web.document import page_contents
 
 
@@ -34,7 +34,7 @@ class Photo:
     crop: Box | None = None
 
 
-class _Warnings(Talk):
+class _Warnings(Reporter):
     """Keeps the warnings, which say why a photo could not be used."""
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class _Warnings(Talk):
         self.messages.append(message)
 
 
-class _OnlyWarnings(Talk):
+class _OnlyWarnings(Reporter):
     """Passes on warnings; a server that runs all day shows no progress of each query."""
 
-    def __init__(self, talk: Talk) -> None:
-        self.warn = talk.warn  # type: ignore[method-assign]
+    def __init__(self) -> None:
+        self.warn = current().warn  # type: ignore[method-assign]
 
 
 class App:
@@ -60,13 +60,10 @@ class App:
         model: a run, where the gallery holds no model.
         device: where the network runs.
         config: limits.
-        talk: warnings that concern the gallery and not one photo.
     """
 
-    def __init__(
-        self, folder: Path, model: Path | None, device: str, config: ServeConfig, talk: Talk = SILENT
-    ) -> None:
-        self.folder, self.model, self.device, self.config, self.talk = folder, model, device, config, talk
+    def __init__(self, folder: Path, model: Path | None, device: str, config: ServeConfig) -> None:
+        self.folder, self.model, self.device, self.config = folder, model, device, config
         self.lock = threading.Lock()  # one query at a time: the network takes all cores as it is
         self._open()
 
@@ -79,7 +76,8 @@ class App:
         """Return the page's document for some photos.
 
         Args:
-            photos: each is a query, or all of them one where they are fused.
+            photos: each is a query, or all of them one where they are fused; none where ``wanted.like`` names
+                shapes.
             wanted: what is shown; ``top`` is cut to the limit, each photo has its own ``crop``.
 
         Returns:
@@ -88,8 +86,8 @@ class App:
         Raises:
             HifaError: no photo can be used, a crop or a class is wrong, or the gallery is gone.
         """
-        if not photos:
-            raise HifaError("no photo came with the query: send one")
+        if not photos and not wanted.like:
+            raise HifaError("no photo came with the query: send one, or name a shape as 'like'")
         if len(photos) > self.config.photos:
             raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
         wanted = replace(wanted, top=min(wanted.top, self.config.most), crop=None)
@@ -105,7 +103,8 @@ class App:
                 self._refresh()
                 gallery = self.gallery
                 rankings, warnings = self._rank(folder, photos, wanted)
-            contents = page_contents(gallery, rankings, PageConfig(), _OnlyWarnings(self.talk))
+            with reporting(_OnlyWarnings()):
+                contents = page_contents(gallery, rankings, PageConfig())
         return {**contents.data, "warnings": warnings, "gallery": self.about()}
 
     def mesh(self, shape: str) -> Path:
@@ -119,7 +118,7 @@ class App:
         if row is None:
             raise HifaError(f"the gallery has no shape '{shape}': search again, it may have changed")
         source = gallery.source(row)
-        if source is None or source.suffix.lower() not in MESH_SUFFIXES:
+        if source is None or not is_mesh(source):
             raise HifaError(f"the gallery knows no mesh of '{shape}': build it from meshes")
         if not source.is_file():
             raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
@@ -128,10 +127,11 @@ class App:
     def _rank(self, folder: Path, photos: Sequence[Photo], wanted: Wanted) -> tuple[list[Ranking], list[str]]:
         kept, failed = _queries(folder, photos)
         warnings = _Warnings()
-        if not kept:
+        if photos and not kept:
             raise HifaError(failed[0])
         try:
-            rankings, _ = rank(self.encoder, self.gallery, [one for one, _ in kept], wanted, talk=warnings)
+            with reporting(warnings):
+                rankings, _ = rank(self.encoder, self.gallery, [one for one, _ in kept], wanted)
         except HifaError as error:
             said = warnings.messages[0] if warnings.messages else str(error)
             raise HifaError(_without_paths(said, kept)) from error
@@ -146,7 +146,7 @@ class App:
             self._open()
 
     def _open(self) -> None:
-        self.gallery: Gallery = read_gallery(self.folder, device=self.device, talk=self.talk)
+        self.gallery: Gallery = read_gallery(self.folder, device=self.device)
         self.encoder: QueryEncoder = encoder_for(self.gallery, self.model, self.device)
         self.facts = _facts(self.gallery)
 

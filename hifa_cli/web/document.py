@@ -10,13 +10,13 @@ from typing import Any
 from PIL import Image
 
 from hifa_cli.config import PageConfig
-from hifa_cli.data import MESH_SUFFIXES, read_picture
+from hifa_cli.data import is_mesh, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
-from hifa_cli.gallery.sources import render_config
+from hifa_cli.gallery.sources import mesh_offer_digest, render_config
 from hifa_cli.query.document import ranking_document
 from hifa_cli.query.retrieve import Match, Ranking
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime import progress
 
 
 @dataclass
@@ -34,27 +34,26 @@ class Contents:
     faces: int = 0
 
 
-def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageConfig, talk: Talk) -> Contents:
+def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageConfig) -> Contents:
     """Return the document of a page; what would make it too large is left out and reported.
 
     Args:
         gallery: where the queries were searched.
         rankings: what they found.
         config: how large it may become.
-        talk: what was left out, and progress.
     """
     shown = rankings[: config.queries]
     if len(rankings) > len(shown):
-        talk.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
+        progress.warn(f"the page shows {len(shown)} of {len(rankings)} queries")
     order = sorted((match for one in shown for match in one.matches), key=lambda match: match.rank)
     views = _views(order, config.views)
     rows = list(views)  # the best ranks first, if not all get a mesh
     at = {row: number for number, row in enumerate(rows)}
     contents = Contents({"queries": [_query(gallery, one, at, config) for one in shown], "shapes": []})
     allowed = min(config.faces, config.all_faces // max(min(len(rows), config.meshes), 1))
-    for number, row in enumerate(talk.track(rows, "preparing shapes", total=len(rows))):
+    for number, row in enumerate(progress.track(rows, "preparing shapes", total=len(rows))):
         contents.data["shapes"].append(
-            _shape(gallery, row, views[row], allowed if number < config.meshes else 0, contents, config, talk)
+            _shape(gallery, row, views[row], allowed if number < config.meshes else 0, contents, config)
         )
     return contents
 
@@ -76,7 +75,7 @@ def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageC
     for match, one in zip(ranking.matches, document["matches"], strict=True):
         del one["thumbnail"]  # the shape has its picture
         one["at"] = at[match.row]
-    pictures = [_photo(path, config.picture) for path in ranking.pictures if not _is_mesh(path)]
+    pictures = [_photo(path, config.picture) for path in ranking.pictures if not is_mesh(path)]
     return {**document, "pictures": [one for one in pictures if one]}
 
 
@@ -87,11 +86,10 @@ def _shape(
     faces: int,
     contents: Contents,
     config: PageConfig,
-    talk: Talk,
 ) -> dict[str, Any]:
     shape: dict[str, Any] = {"pictures": _pictures(gallery, row, views, config.thumbnail)}
     source = gallery.source(row)
-    if source is None or not _is_mesh(source):
+    if source is None or not is_mesh(source):
         return {**shape, "why": "the gallery does not know its mesh"}
     if not faces:
         return {**shape, "why": "left out to keep the page small"}
@@ -102,7 +100,7 @@ def _shape(
             raise HifaError("its mesh is no longer there")
         mesh, count = page_mesh(source, render_config(gallery.origin(row)), faces)
     except HifaError as error:
-        talk.warn(f"{gallery.ids[row]}: {error}")
+        progress.warn(f"{gallery.ids[row]}: {error}")
         return {**shape, "why": "its mesh cannot be read"}
     contents.meshes += 1
     contents.faces += count
@@ -111,15 +109,33 @@ def _shape(
 
 def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int) -> dict[str, str]:
     """Pictures of a shape by the view that they show; the thumbnail, under no view, where there is none."""
-    paths = {str(view): gallery.view_picture(row, view) for view in views if view is not None}
-    shown = {view: _photo(path, side) for view, path in paths.items() if path is not None}
-    if not any(shown.values()) and (thumbnail := gallery.thumbnail(row)) is not None:
-        shown = {"": _photo(thumbnail, side)}
-    return {view: one["picture"] for view, one in shown.items() if one is not None}
+    wanted = [view for view in views if view is not None]
+    paths = {view: gallery.view_picture(row, view) for view in wanted}
+    shown = {str(view): _photo(path, side) for view, path in paths.items() if path is not None}
+    found = {view: one["picture"] for view, one in shown.items() if one is not None}
+    drawn = _drawn(gallery, row, [view for view in wanted if str(view) not in found])
+    found |= {str(view): _data_address(picture.convert("RGB"), side) for view, picture in drawn.items()}
+    if not found and (thumbnail := gallery.thumbnail(row)) is not None:
+        kept = _photo(thumbnail, side)
+        found = {} if kept is None else {"": kept["picture"]}
+    return found
 
 
-def _is_mesh(path: Path) -> bool:
-    return path.suffix.lower() in MESH_SUFFIXES
+def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.Image]:
+    """Views that no file shows, drawn from the mesh where it is still what the shape was made of."""
+    source = gallery.source(row)
+    if not views or source is None or not is_mesh(source) or not source.is_file():
+        return {}
+    from hifa_cli.web.drawn import drawn_views
+
+    config = render_config(gallery.origin(row))
+    if mesh_offer_digest(source, config) != bytes(gallery.digests[row]):
+        return {}
+    try:
+        return drawn_views(source, config, views)
+    except HifaError as error:
+        progress.warn(f"{gallery.ids[row]}: its view is not shown: {error}")
+        return {}
 
 
 def _photo(path: Path, side: int) -> dict[str, Any] | None:

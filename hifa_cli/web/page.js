@@ -27,7 +27,7 @@ class Page {
     this.entry = entry;
     const { query } = entry;
     const several = query.pictures.length > 1;
-    $("query-title").textContent = several ? `${query.pictures.length} photos of one object` : "Photo";
+    $("query-title").textContent = several ? `${query.pictures.length} photos of one object` : query.pictures.length ? "Photo" : "Shapes";
     $("query-name").textContent = query.class ? `${query.query} (class ${query.class})` : query.query;
     $("photos").classList.toggle("many", several);
     $("photos").replaceChildren(...query.pictures.map((one) =>

@@ -13,7 +13,6 @@ from hifa_cli.config import PageConfig
 from hifa_cli.gallery import Gallery
 from hifa_cli.query.retrieve import Ranking
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.runtime.progress import SILENT, Talk
 from hifa_cli.web.document import page_contents
 
 HERE = Path(__file__).parent
@@ -46,7 +45,6 @@ def write_page(
     out: Path,
     *,
     config: PageConfig | None = None,
-    talk: Talk = SILENT,
 ) -> PageReport:
     """Write what queries found as one HTML file that needs nothing else.
 
@@ -55,7 +53,6 @@ def write_page(
         rankings: what they found.
         out: the file.
         config: how large it may become.
-        talk: what was left out, and progress.
 
     Returns:
         The page's size.
@@ -63,7 +60,7 @@ def write_page(
     Raises:
         HifaError: the file cannot be written.
     """
-    contents = page_contents(gallery, rankings, config or PageConfig(), talk)
+    contents = page_contents(gallery, rankings, config or PageConfig())
     footer = f"hifa {__version__}: {len(gallery)} shapes in {gallery.folder.resolve().name}"
     text = assemble("file", contents.data, footer)
     with written_file(out) as path:

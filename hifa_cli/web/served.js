@@ -51,6 +51,9 @@ class Session {
     $("crop").addEventListener("click", () => this.allowCrop(!this.cropping));
     $("whole").addEventListener("click", () => { this.crop(null); $("crop").focus(); });
     $("crop-apply").addEventListener("click", () => this.cropByNumbers());
+    $("more").addEventListener("click", () => this.example("like"));
+    $("less").addEventListener("click", () => this.example("unlike"));
+    $("shapes-only").addEventListener("click", () => this.steer({ photos: [] }));
     $("retry").addEventListener("click", () => {
       $("choose").focus(); // the button goes
       this.askAll(this.rest);
@@ -93,19 +96,45 @@ class Session {
   }
 
   join(files) {
-    this.askAll([{ photos: [...this.entry.photos, ...files.map((file) => this.photo(file))], replaces: this.entry }]);
+    this.steer({ photos: [...this.entry.photos, ...files.map((file) => this.photo(file))] });
   }
 
   again() {
     this.title();
     const valid = ["top", "threshold"].every((name) => $(name).reportValidity());
-    if (this.entry && valid) this.askAll([{ photos: this.entry.photos, replaces: this.entry }]);
+    if (this.entry && valid) this.steer({});
+  }
+
+  // The same question with something changed, in the place of the old one.
+  steer(changes) {
+    const { photos, like, unlike } = this.entry;
+    return this.askAll([{ photos, like, unlike, ...changes, replaces: this.entry }]);
+  }
+
+  // The shape on the stage becomes an example; it leaves the list of shapes found.
+  example(kind) {
+    const shape = this.page.matched?.shape, { photos, like = [], unlike = [] } = this.entry;
+    if (!shape) return;
+    if (kind === "unlike" && !photos.length && !like.length) return;
+    this.steer({ [kind]: [...(kind === "like" ? like : unlike), shape] });
+  }
+
+  showExamples({ photos, like = [], unlike = [] }) {
+    $("shapes-only").hidden = !photos.length || !like.length;
+    for (const name of ["crop", "another"]) $(name).hidden = !photos.length;
+    $("examples").replaceChildren(...[["like", like], ["unlike", unlike]].flatMap(([kind, ids]) => ids.map((id) => {
+      const rest = ids.filter((one) => one !== id), last = kind === "like" && !photos.length && !rest.length;
+      const button = make("button", { type: "button", disabled: last, textContent: `${kind === "like" ? "More" : "Less"} like ${id} ✕` });
+      button.setAttribute("aria-label", `Drop: ${kind === "like" ? "more" : "less"} like ${id}`);
+      button.addEventListener("click", () => this.steer({ [kind]: rest }));
+      return make("li", {}, button);
+    })));
   }
 
   crop(box, number = 0) {
     const photos = this.entry.photos.map((one, place) => place === number || !box ? { ...one, crop: box } : one);
     this.allowCrop(false);
-    this.askAll([{ photos, replaces: this.entry }]);
+    this.steer({ photos });
   }
 
   cropByNumbers() {
@@ -200,8 +229,10 @@ class Session {
     return found;
   }
 
-  form({ photos, options }) {
+  form({ photos, options, like = [], unlike = [] }) {
     const form = new FormData();
+    for (const id of like) form.append("like", id);
+    for (const id of unlike) form.append("unlike", id);
     for (const { file, name, crop } of photos) {
       form.append("photo", file, name);
       form.append("crop", crop ? [crop.left, crop.top, crop.width, crop.height].join(",") : "");
@@ -234,6 +265,7 @@ class Session {
     $("photo-tools").hidden = false;
     const figures = [...document.querySelectorAll(".photo")];
     entry.query.pictures.forEach((whole, number) => entry.photos[number] && new Crop(figures[number], whole, entry.photos[number].crop, (box) => this.crop(box, number)));
+    this.showExamples(entry);
     $("whole").hidden = !entry.photos.some((one) => one.crop);
     const box = entry.photos[0]?.crop;
     for (const name of ["left", "top", "width", "height"]) $(`crop-${name}`).value = box ? box[name] : "";

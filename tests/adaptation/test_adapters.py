@@ -19,7 +19,7 @@ from hifa_cli.config import AdaptConfig
 from hifa_cli.embeddings.io import Embeddings, Export, read_export, write_export
 from hifa_cli.errors import HifaError
 from hifa_cli.evaluation.evaluate import evaluate
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from tests.domains import turned_domains
 
 CLASSES = ("a", "b", "c", "d")
@@ -48,7 +48,7 @@ def with_labels(one: Export, labels: Any) -> Export:
     return replace(one, shapes=replace(one.shapes, labels=np.asarray(labels, dtype=np.int64)))
 
 
-class Listener(Talk):
+class Listener(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -168,7 +168,8 @@ def test_photos_without_a_label_are_left_out_and_said() -> None:
     some = replace(fit, images=replace(fit.images, labels=labels))
     kept = [row for row in range(60) if labels[row] >= 0]
     fewer = Embeddings(tuple(fit.images.ids[row] for row in kept), labels[kept], fit.images.vectors[kept])
-    found = fit_maps(some, config("jgsa"), listener)
+    with reporting(listener):
+        found = fit_maps(some, config("jgsa"))
     assert found.digest() == fit_maps(replace(fit, images=fewer), config("jgsa")).digest()
     assert listener.said == ["10 photos without a label are left out of fitting"]
 
@@ -192,7 +193,8 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(method: Literal["jgsa", "m
 
 def test_a_method_that_takes_fewer_dimensions_than_its_own_says_so() -> None:
     listener = Listener()
-    fit_maps(export(0), AdaptConfig(method="meda"), listener)  # 20 numbers: at most 10
+    with reporting(listener):
+        fit_maps(export(0), AdaptConfig(method="meda"))  # 20 numbers: at most 10
     assert "takes 10 dimensions here instead of its own 20" in listener.said[0]
 
 

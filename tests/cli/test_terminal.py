@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from hifa_cli.cli import terminal
-from hifa_cli.cli.terminal import TerminalTalk
+from hifa_cli.cli.terminal import TerminalReporter
+from hifa_cli.runtime import progress
+from hifa_cli.runtime.progress import reporting
 from hifa_cli.viz.tables import Row, Table, to_terminal
 
 COLUMNS = ("NN", "FT", "ST", "F", "DCG", "ANMRR", "mAP", "AUC", "P@10", "queries", "gallery")
@@ -34,10 +36,10 @@ def test_a_long_stage_says_regularly_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(terminal, "HEARTBEAT", 0.05)
-    talk = TerminalTalk()
-    for _ in talk.track(range(2), "outer"):
-        for _ in talk.track(range(3), "inner", total=3):
-            time.sleep(0.12)
+    with reporting(TerminalReporter()):
+        for _ in progress.track(range(2), "outer"):
+            for _ in progress.track(range(3), "inner", total=3):
+                time.sleep(0.12)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("inner:")]
     assert any(re.fullmatch(r"inner: [12]/3, [0-9.]+/s, \d+ s left", line) for line in lines)
     assert len(lines) >= 6

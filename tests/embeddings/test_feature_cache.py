@@ -13,7 +13,6 @@ from hifa_cli.embeddings.extract import Encoder, embed
 from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look, trunk_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import Network, TrunkFeatures
-from hifa_cli.runtime.progress import SILENT
 from tests.training.test_trainer import run, same
 
 CPU = torch.device("cpu")
@@ -44,7 +43,6 @@ def seen(
         device=CPU,
         label="look",
         workers=1,
-        talk=SILENT,
         cache=cache,
     )
     return gather_features(looked, items)[0]
@@ -139,7 +137,7 @@ def test_an_unreadable_photo_is_left_out_and_no_photo_at_all_is_an_error(
     items[1].views[0].write_bytes(b"no picture")
     cache = FeatureCache(tmp_path / "kept", network, CPU)
     for _ in range(2):
-        looked = look(network, items, maps=False, device=CPU, label="", workers=1, talk=SILENT, cache=cache)
+        looked = look(network, items, maps=False, device=CPU, label="", workers=1, cache=cache)
         features, rows = gather_features(looked, items)
         assert rows == [0, *range(2, len(items))]
         assert features.high.shape[0] == len(items) - 1

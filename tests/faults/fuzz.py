@@ -127,7 +127,7 @@ def _kinds() -> dict[str, Kind]:
         "scores.json": _below("scores", made.scores, "scores.json", document),
         "world.json": _below("demo", made.demo, "world.json", document),
         "demo.json": _below("demo", made.demo, "demo.json", document),
-        "shard": Kind("shard", "x.npz", made.shard, (shaped.archive(table, ".npy", ZIP_STORED),)),
+        "store": Kind("store", "x.vectors", made.store, (shaped.flipped, shaped.store_records)),
         "sample.npy": _below("sample", stored.sample_files, "sample.npy", table),
         "list csv": _list("csv", shaped.text_lines),
         "list json": _list("json", document),

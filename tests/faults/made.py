@@ -18,11 +18,10 @@ from hifa_cli.config import AdaptConfig, IndexConfig, ModelConfig, RenderConfig,
 from hifa_cli.embeddings.io import read_export
 from hifa_cli.evaluation.metrics import METRICS
 from hifa_cli.gallery.build import build_gallery
-from hifa_cli.gallery.embedding import Embedded, _write_shard
+from hifa_cli.gallery.store import Stored, VectorStore
 from hifa_cli.models.network import Network, save_network
 from hifa_cli.render.pipeline import write_settings as write_views_settings
 from hifa_cli.render.view_io import write_views
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.training.checkpoint import Best, Log, save_checkpoint, write_settings
 from tests.faults.corpus import mesh_bytes, write_good_export
 from tests.render.stepfile import step_text
@@ -110,8 +109,7 @@ def gallery() -> Files:
         build_gallery(
             Path(scratch) / "views", Path(scratch) / "gallery", model=Path(scratch) / "run", split=None,
             index_config=IndexConfig(factory="HNSW8"), render_config=RENDERED, workers=1,
-            device=torch.device("cpu"), force=True, talk=SILENT,
-        )  # fmt: skip
+            device=torch.device("cpu"), force=True)  # fmt: skip
         return taken(Path(scratch) / "gallery")
 
 
@@ -177,14 +175,16 @@ def features() -> Files:
 
 
 @cache
-def shard() -> bytes:
+def store() -> bytes:
     """Some embedded shapes that a killed 'hifa index' left."""
     with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "x.npz"
+        found = VectorStore(Path(scratch) / "x.vectors")
         generator = np.random.default_rng(0)
-        vectors = generator.random((3, 4)).astype(np.float32)
-        _write_shard(path, Embedded(np.arange(3), vectors, generator.random((3, 2, 4)).astype(np.float16)))
-        return path.read_bytes()
+        for number in range(3):
+            vector, views = generator.random(4), generator.random((2, 4))
+            record = Stored(vector.astype(np.float32), views.astype(np.float16), b"cover")
+            found.put(bytes([number]) * 16, record)
+        return found.path.read_bytes()
 
 
 @cache

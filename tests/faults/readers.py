@@ -239,14 +239,13 @@ def _views() -> Read:
     from hifa_cli.gallery.sources import views_source
     from hifa_cli.render.pipeline import _warn_of_mixture
     from hifa_cli.render.view_io import read_mark
-    from hifa_cli.runtime.progress import SILENT
     from tests.faults.made import RENDERED
 
     def read(path: Path) -> object:
         embedder: Any = None
-        source = views_source(path, split=None, embedder=embedder, talk=SILENT)
+        source = views_source(path, split=None, embedder=embedder)
         marks = [read_mark(item.views[0].parent, 2) for item in source.shapes.items]
-        _warn_of_mixture([], path, RENDERED, SILENT)
+        _warn_of_mixture([], path, RENDERED)
         return source.origin, marks, check(path, domain="shapes", read=True)
 
     return read
@@ -275,7 +274,6 @@ def _features() -> Read:
     from hifa_cli.data import Item
     from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
     from hifa_cli.models.network import Network
-    from hifa_cli.runtime.progress import SILENT
     from tests.faults.made import TINY, picture
 
     torch.manual_seed(0)
@@ -291,20 +289,19 @@ def _features() -> Read:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((path / f"{part}.safetensors").read_bytes())
         looked = look(network, [item], maps=True, device=torch.device("cpu"), label="", workers=1,
-            talk=SILENT,
-                      cache=cache)  # fmt: skip
+            cache=cache)  # fmt: skip
         seen, _ = gather_features(looked, [item])
         return network(seen)
 
     return read
 
 
-def _shard() -> Read:
-    from hifa_cli.gallery.embedding import _joined, _read_shard
+def _store() -> Read:
+    from hifa_cli.gallery.store import VectorStore
 
     def read(path: Path) -> object:
-        shard = _read_shard(path, 3)
-        return shard and _joined([shard, shard])
+        store = VectorStore(path)
+        return [store.get(bytes([number]) * 16) for number in range(3) if bytes([number]) * 16 in store]
 
     return read
 
@@ -412,7 +409,7 @@ READERS: dict[str, Callable[[], Read]] = {
     "trouble": _trouble, "mesh": _mesh, "step": _step, "picture": _picture, "export": _export,
     "gallery": _gallery,
     "query": _query, "model": _model, "weights": _weights, "config": _config, "checkpoint": _checkpoint,
-    "maps": _maps, "views": _views, "list": _list, "features": _features, "shard": _shard, "sample": _sample,
+    "maps": _maps, "views": _views, "list": _list, "features": _features, "store": _store, "sample": _sample,
     "scores": _scores, "demo": _demo,
 }  # fmt: skip
 STARTERS = ("step",)  # what they read they read in processes of hifa's own

@@ -4,6 +4,7 @@ Each takes a well-formed file (or what others have left of one) and gives one a 
 file any more comes back as it was.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -318,6 +319,22 @@ def flipped(content: bytes, generator: Generator) -> bytes:
         if changed:
             changed[place] = one_of(generator, (0, 1, 255, changed[place] ^ 1, int(generator.integers(256))))
     return bytes(changed)
+
+
+def store_records(content: bytes, generator: Generator) -> bytes:
+    """A number in a record of a gallery's store changed, its checksum made right again."""
+    records, place = [], 0
+    while place + 32 <= len(content):
+        count, width, cover = struct.unpack_from("<III", content, place + 20)
+        size = 32 + width * (4 + 2 * count) + cover
+        records.append(bytearray(content[place : place + size]))
+        place += size + 8
+    if not records:
+        return content
+    record = one_of(generator, records)
+    at = 20 + 4 * int(generator.integers(0, max((len(record) - 20) // 4, 1)))
+    record[at : at + 4] = struct.pack("<I", one_of(generator, (0, 1, 3, 2**16, 2**31, 2**32 - 1, 0x7FC00000)))
+    return b"".join(bytes(one) + hashlib.blake2b(one, digest_size=8).digest() for one in records)
 
 
 # ---- meshes ----

@@ -19,7 +19,6 @@ from hifa_cli.config import IndexConfig, RenderConfig
 from hifa_cli.embeddings.io import Embeddings, Export, write_export
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.models.network import digest, load_network
-from hifa_cli.runtime.progress import SILENT
 from tests.faults.corpus import OUTSIDE, Case, mesh_bytes
 from tests.render.shapes import box, stl_text
 
@@ -44,8 +43,7 @@ def gallery_files(factory: str, count: int = 300) -> dict[str, bytes]:
         write_export(source, Export(None, shapes, ("kind",), "0", "nobody's", "digest", {}))
         build_gallery(
             source, folder, model=None, split=None, index_config=IndexConfig(factory=factory),
-            render_config=RenderConfig(), workers=1, device=torch.device("cpu"), force=True, talk=SILENT,
-        )  # fmt: skip
+            render_config=RenderConfig(), workers=1, device=torch.device("cpu"), force=True)  # fmt: skip
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 

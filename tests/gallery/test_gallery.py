@@ -18,7 +18,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.runtime.lock import sole_writer
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.search import faiss_index, searcher
 from hifa_cli.search.exact import exact_search, recall
 
@@ -30,13 +30,10 @@ def export_of(vectors: np.ndarray[Any, Any], *, prefix: str = "kind") -> Export:
     return Export(None, shapes, (prefix,), "0", "nobody's", "digest", {})
 
 
-def built(
-    source: Path, out: Path, *, force: bool = False, talk: Talk = SILENT, **changes: Any
-) -> dict[str, Any]:
+def built(source: Path, out: Path, *, force: bool = False, **changes: Any) -> dict[str, Any]:
     return build_gallery(
         source, out, model=None, split=None, index_config=IndexConfig(**changes),
-        render_config=RenderConfig(), workers=1, device=torch.device("cpu"), force=force, talk=talk,
-    )  # fmt: skip
+        render_config=RenderConfig(), workers=1, device=torch.device("cpu"), force=force)  # fmt: skip
 
 
 def written(folder: Path, vectors: np.ndarray[Any, Any], **changes: Any) -> Path:
@@ -157,14 +154,15 @@ def test_effort_grows_with_the_recall_that_is_asked_for() -> None:
 
 
 def test_a_recall_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
-    class Heard(Talk):
+    class Heard(Reporter):
         def warn(self, message: str) -> None:
             said.append(message)
 
     said: list[str] = []
     source = tmp_path / "e.h5"
     write_export(source, export_of(np.random.default_rng(0).normal(size=(1000, 32))))
-    report = built(source, tmp_path / "g", factory="IVF16,PQ1x4", recall=1.0, talk=Heard())
+    with reporting(Heard()):
+        report = built(source, tmp_path / "g", factory="IVF16,PQ1x4", recall=1.0)
     told = [line for line in said if "nearest" in line]
     assert (report["recall"]["recall"] < 1.0) == bool(told)
 

@@ -16,7 +16,6 @@ from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.sources import render_config
 from hifa_cli.models.network import save_network
 from hifa_cli.render.views import up_axis
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.synthetic.meshfiles import WRITERS
 from tests.cli.test_cli import hifa
 from tests.render.shapes import ball
@@ -37,8 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(meshes: Path, out: Path, model: Path) -> Path:
     build_gallery(
         meshes, out, model=model, split=None, index_config=IndexConfig(), render_config=RenderConfig(),
-        workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        workers=1, device=CPU, force=False)  # fmt: skip
     return out
 
 
@@ -49,10 +47,10 @@ def test_updates_and_additions_keep_the_axis(tmp_path: Path, model: Path) -> Non
         if not path.name.startswith("lamp"):
             path.unlink()
     write_things(meshes, "z", KINDS[:3], each=2)  # these alone would be taken as z-up
-    changed = update.update(gallery, IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    changed = update.update(gallery, IndexConfig(), Work(workers=1), model=None)
     assert (changed.unchanged, changed.failed) == (1, [])
     write_things(tmp_path / "more", "z", KINDS, suffix=".stl")
-    update.add(gallery, [tmp_path / "more"], IndexConfig(), Work(workers=1), model=None, talk=SILENT)
+    update.add(gallery, [tmp_path / "more"], IndexConfig(), Work(workers=1), model=None)
     found = read_gallery(gallery)
     first, second = (render_config(origin) for origin in found.document["origins"])
     assert (first.ups, second.ups) == ((("*.obj", "y"),), (("*.stl", "z"),))

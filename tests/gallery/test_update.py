@@ -25,16 +25,15 @@ from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
 from hifa_cli.gallery.build import Work, build_gallery
-from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.models.network import save_network
-from hifa_cli.render.pipeline import render
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.render.pipeline import draw_jobs
+from hifa_cli.runtime.progress import Reporter, reporting
 
 CONFIG = IndexConfig()
 CPU = torch.device("cpu")
 
 
-class Heard(Talk):
+class Heard(Reporter):
     """Remembers what it is warned of."""
 
     def __init__(self) -> None:
@@ -73,8 +72,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
         write_mesh(root / "meshes" / "rod" / f"{number}.stl", 1.0 + number, kind="rod")
     build_gallery(
         root / "meshes", root / "gallery", model=model, split=None, index_config=CONFIG,
-        render_config=RenderConfig(), workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        render_config=RenderConfig(), workers=1, device=CPU, force=False, keep_views=True)  # fmt: skip
     return root
 
 
@@ -93,12 +91,15 @@ def mine(library: Path, tmp_path: Path) -> Iterator[Path]:
     assert [fault for fault in audit.verify(copy / "gallery") if "gone" not in fault] == []
 
 
-def updated(root: Path, talk: Talk = SILENT) -> curate.Change:
-    return curate.update(root / "gallery", CONFIG, Work(workers=1), model=None, talk=talk)
+def updated(root: Path) -> curate.Change:
+    return curate.update(root / "gallery", CONFIG, Work(workers=1), model=None)
 
 
-def added(root: Path, *sources: Path, talk: Talk = SILENT) -> curate.Change:
-    return curate.add(root / "gallery", sources, CONFIG, Work(workers=1), model=None, talk=talk)
+def added(
+    root: Path,
+    *sources: Path,
+) -> curate.Change:
+    return curate.add(root / "gallery", sources, CONFIG, Work(workers=1), model=None)
 
 
 def table(gallery: Gallery) -> dict[str, Any]:
@@ -119,8 +120,7 @@ def rebuilt(root: Path, model: Path) -> dict[str, Any]:
     fresh = root / "fresh"
     build_gallery(
         root / "meshes", fresh, model=model, split=None, index_config=CONFIG, render_config=RenderConfig(),
-        workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        workers=1, device=CPU, force=False)  # fmt: skip
     return table(read_gallery(fresh))
 
 
@@ -165,12 +165,11 @@ def test_a_mesh_that_vanishes_once_it_was_drawn_is_no_trouble(
 ) -> None:
     write_mesh(mine / "more" / "ball" / "new.off", 3.0)
 
-    def vanishing(*arguments: Any, **more: Any) -> Any:
-        report = render(*arguments, **more)
+    def vanishing(*arguments: Any) -> Any:
+        yield from draw_jobs(*arguments)
         shutil.rmtree(mine / "more" / "ball")
-        return report
 
-    monkeypatch.setattr("hifa_cli.gallery.sources.render", vanishing)
+    monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", vanishing)
     assert added(mine, mine / "more").added == 1
     assert "ball/new" in read_gallery(mine / "gallery").ids
 
@@ -179,13 +178,12 @@ def test_an_update_does_only_what_changed_and_equals_a_gallery_from_scratch(
     mine: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    original = Embedder.embedded
 
-    def counted(self: Embedder, items: Any, digests: Any) -> Any:
-        seen.extend(item.id for item in items)
-        return original(self, items, digests)
+    def counted(jobs: Any, *arguments: Any) -> Any:
+        seen.extend(job.id for job in jobs)
+        return draw_jobs(jobs, *arguments)
 
-    monkeypatch.setattr(Embedder, "embedded", counted)
+    monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", counted)
     write_mesh(mine / "meshes" / "box" / "0.off", 9.0)  # changed
     write_mesh(mine / "meshes" / "cone" / "new.off", 2.0)  # new
     (mine / "meshes" / "rod" / "1.stl").unlink()  # vanished
@@ -219,10 +217,11 @@ def test_a_source_that_is_gone_does_not_empty_the_gallery(mine: Path) -> None:
 
 
 def test_removal_takes_ids_and_patterns_and_all_that_belongs_to_them(mine: Path) -> None:
-    talk = Heard()
-    change = curate.remove(mine / "gallery", ["box/[01]", "rod/2", "no/*"], CONFIG, talk=talk)
+    reporter = Heard()
+    with reporting(reporter):
+        change = curate.remove(mine / "gallery", ["box/[01]", "rod/2", "no/*"], CONFIG)
     assert change.removed == ["box/0", "box/1", "rod/2"]
-    assert talk.said == ["no shape fits 'no/*'"]
+    assert reporter.said == ["no shape fits 'no/*'"]
     gallery = read_gallery(mine / "gallery")
     assert sorted(gallery.ids) == ["box/2", "box/3", "rod/0", "rod/1"]
     assert len(list((mine / "gallery" / "thumbnails").glob("*/*.png"))) == 4
@@ -249,8 +248,7 @@ def test_shapes_of_another_folder_are_added_and_taken_ids_are_told(mine: Path) -
     write_mesh(other / "box" / "0.off", 7.5)  # the id of another shape
     write_mesh(other / "box" / "77.off", 7.7)
     before = table(read_gallery(mine / "gallery"))
-    talk = Heard()
-    change = added(mine, other, talk=talk)
+    change = added(mine, other)
     assert (change.added, len(change.failed)) == (1, 1)
     assert "'box/0' is another shape's" in change.failed[0]["reason"]
     after = table(read_gallery(mine / "gallery"))
@@ -282,7 +280,7 @@ def test_a_view_that_looks_like_the_photo_is_named_with_its_direction(mine: Path
     encoder = encoder_for(gallery, None, "cpu")
     for view in (0, 3, 7):
         photo = mine / "gallery" / "views" / "0" / "rod" / "1" / f"{view:02d}.png"
-        matches = query_paths(encoder, gallery, [photo], top=7, talk=SILENT)[0].matches
+        matches = query_paths(encoder, gallery, [photo], top=7)[0].matches
         itself = next(match for match in matches if match.shape == "rod/1")
         shown = gallery.views
         assert shown is not None
@@ -329,8 +327,7 @@ def test_verify_sees_an_index_of_other_vectors(tmp_path: Path) -> None:
         build_gallery(
             tmp_path / f"{name}.h5", tmp_path / name, model=None, split=None,
             index_config=IndexConfig(factory="IVF16,SQ8"), render_config=RenderConfig(), workers=1,
-            device=CPU, force=False, talk=SILENT,
-        )  # fmt: skip
+            device=CPU, force=False)  # fmt: skip
     folder = tmp_path / "one"
     assert audit.verify(folder) == []
     shutil.copyfile(
@@ -354,10 +351,9 @@ def test_a_trained_index_is_used_again_for_a_small_change_and_not_for_a_large_on
     folder = tmp_path / "g"
     build_gallery(
         export("a", 1000), folder, model=None, split=None, index_config=config, render_config=RenderConfig(),
-        workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        workers=1, device=CPU, force=False)  # fmt: skip
     for name, count, factory, learned in (("b", 200, "IVF126,SQ8", 1000), ("c", 3000, "IVF259,SQ8", 4200)):
-        change = curate.add(folder, [export(name, count)], config, Work(), model=None, talk=SILENT)
+        change = curate.add(folder, [export(name, count)], config, Work(), model=None)
         assert change.gallery["factory"] == factory
         assert read_gallery(folder).document["learned_from"] == learned
         assert audit.verify(folder) == []
@@ -457,8 +453,7 @@ def test_real_meshes_are_added_removed_and_followed(real_data: Path, model: Path
     gallery = tmp_path / "gallery"
     build_gallery(
         tmp_path / "cup", gallery, model=model, split=None, index_config=CONFIG, render_config=RenderConfig(),
-        workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        workers=1, device=CPU, force=False)  # fmt: skip
     assert added(tmp_path, tmp_path / "fish").added == 4
     assert read_gallery(gallery).classes == ("cup", "fish")
     assert audit.verify(gallery) == []

@@ -29,7 +29,6 @@ from hifa_cli.pipelines.compare.rows import parse_arms
 from hifa_cli.pipelines.compare.workers import Crew, Worker
 from hifa_cli.runtime.child import program_command
 from hifa_cli.runtime.lock import sole_output
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.viz.tables import to_latex, to_markdown
 from tests.cli.test_cli import hifa
 from tests.conftest import write_photos, write_views
@@ -223,11 +222,12 @@ import time
 from pathlib import Path
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.pipelines.compare import worker
+from hifa_cli.runtime import progress
 class Runner:
     def __init__(self, shared): pass
-    def __call__(self, job, talk):
+    def __call__(self, job):
         with written_file(Path(job.folder) / "emb.h5"):
-            talk.warn("writing")
+            progress.warn("writing")
             time.sleep(600)
 worker.Runner = Runner
 worker.main()
@@ -293,7 +293,7 @@ def test_a_picture_that_goes_away_while_a_row_trains_is_no_result(world: Path, t
 
     def scored(folder: str, runner: Runner) -> Any:
         job = planned("source-only", tmp_path / folder, steps=2, **tiny).jobs["source-only", 0]
-        return runner(job, SILENT)["model"]
+        return runner(job)["model"]
 
     def runner(features: str) -> Runner:
         found = Runner(Shared(str(photos), *rest, str(tmp_path / features), ""))

@@ -23,7 +23,6 @@ from hifa_cli.gallery.build import build_gallery
 from hifa_cli.models.network import save_network
 from hifa_cli.query.parse import Query, find_queries, parse_box
 from hifa_cli.query.retrieve import Wanted, encoder_for, rank
-from hifa_cli.runtime.progress import SILENT
 from tests.cli.test_cli import hifa, one_line
 from tests.conftest import PATTERNS, write_photos, write_views
 
@@ -33,15 +32,18 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos, and a gallery of rendered shapes of the same three kinds."""
-    root = tmp_path_factory.mktemp("world")
+    return made_world(tmp_path_factory.mktemp("world"))
+
+
+def made_world(root: Path) -> Path:
+    """Write ``photos``, ``views``, ``run`` and ``gallery`` into a folder."""
     write_photos(root / "photos", each=3)
     write_views(root / "views", each=3)
     config = ModelConfig(backbone="test_resnet", embedding=16, size=32, resize=40)
     save_network(frozen_encoder(CPU, config, "none").network, root / "run", method="hifa", hifa_version="0")
     build_gallery(
         root / "views", root / "gallery", model=root / "run", split=None, index_config=IndexConfig(),
-        render_config=RenderConfig(), workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        render_config=RenderConfig(), workers=1, device=CPU, force=False)  # fmt: skip
     return root
 
 
@@ -68,8 +70,8 @@ def test_the_graph_scores_as_the_network_does(world: Path) -> None:
     light = graph_encoder(folder)
     assert light is not None
     queries = [Query(str(path), path) for path in sorted((world / "photos").rglob("*.png"))]
-    one, _ = rank(light, gallery, queries, Wanted(9), talk=SILENT)
-    other, _ = rank(load_encoder(folder, CPU), gallery, queries, Wanted(9), talk=SILENT)
+    one, _ = rank(light, gallery, queries, Wanted(9))
+    other, _ = rank(load_encoder(folder, CPU), gallery, queries, Wanted(9))
     for first, second in zip(one, other, strict=True):
         scores = {match.shape: match.score for match in second.matches}
         assert len(scores) == 9
@@ -81,7 +83,7 @@ def test_scores_are_those_of_an_export(world: Path) -> None:
     """The stages meet: a query's vector is the one that ``hifa export`` writes for the same photo."""
     encoder, path = load_encoder(world / "run", CPU), photo(world)
     wanted = embed(encoder, [Item("a", -1, (path,))], label="").vectors
-    _, vectors = rank(encoder, read_gallery(world / "gallery"), [Query("a", path)], Wanted(1), talk=SILENT)
+    _, vectors = rank(encoder, read_gallery(world / "gallery"), [Query("a", path)], Wanted(1))
     np.testing.assert_allclose(vectors.part, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -239,12 +241,12 @@ def test_one_broken_photo_among_many_is_named_and_left_out(world: Path, tmp_path
 )
 def test_what_is_not_there_is_named(word: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(HifaError, match=said):
-        find_queries([word], tmp_path, SILENT)
+        find_queries([word], tmp_path)
 
 
 def test_empty_standard_input_is_told(tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="standard input is empty"):
-        find_queries(["-"], tmp_path, SILENT, stdin=io.BytesIO())
+        find_queries(["-"], tmp_path, stdin=io.BytesIO())
 
 
 def test_encoders_of_other_models_are_refused(world: Path, tmp_path: Path) -> None:

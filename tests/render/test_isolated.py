@@ -29,6 +29,7 @@ def test_a_refusal_comes_back_as_the_line_that_it_was(tmp_path: Path) -> None:
 def test_a_crash_costs_the_mesh_and_not_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nkill -SEGV $$\n")
     (tmp_path / "python").chmod(0o700)
+    (tmp_path / "a.step").write_text("ISO-10303-21;")
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(HifaError, match="its reader broke down"):
         isolated.read_safely(tmp_path / "a.step")

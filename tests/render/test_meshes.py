@@ -14,7 +14,7 @@ import trimesh
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.render.meshes import MESH_SUFFIXES, Mesh, read_mesh, sanitised
+from hifa_cli.render.meshes import Mesh, read_mesh, sanitised
 from hifa_cli.render.views import MeshViews, up_axis
 from tests.render.shapes import (
     ball,
@@ -196,7 +196,7 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
         raw(b"\0" * 80 + struct.pack("<I", 4_000_000_000)),
         "0 of 4000000000",
     ),
-    "an ending nobody knows": ("a.xyzzy", text("1 2 3"), "cannot be read as .xyzzy"),
+    "an ending nobody knows": ("a.xyzzy", text("1 2 3"), "is of an unknown format"),
 }
 
 
@@ -233,7 +233,7 @@ def test_a_mesh_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_step_without_its_reader_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.step").write_text("ISO-10303-21;")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("hifa_cli.render.meshes.find_spec", lambda name: None)
     with pytest.raises(HifaError, match=r'pip install "hifa-cli\[step\]"'):
         read_mesh(tmp_path / "a.step")
 
@@ -247,7 +247,7 @@ def test_step_is_read_upright_where_its_reader_is_installed(tmp_path: Path) -> N
     assert len(mesh.faces) == 12
     assert up_axis(tmp_path / "a.step", RenderConfig()) == "z"
     (tmp_path / "b.stp").write_text("not a mesh")
-    with pytest.raises(HifaError, match=r"b\.stp: cannot be read as \.stp"):
+    with pytest.raises(HifaError, match=r"b\.stp: cannot be read as \.step"):
         read_mesh(tmp_path / "b.stp")
 
 
@@ -281,12 +281,6 @@ def test_formats_agree(tmp_path: Path, kind: str) -> None:
     views = MeshViews(RenderConfig(views=2, up="z"))
     difference = np.abs(views(tmp_path / "a.off").astype(int) - views(tmp_path / f"b.{kind}"))
     assert difference.mean() < 0.02  # some formats keep float32
-
-
-def test_every_listed_ending_has_a_reader() -> None:
-    known = {f".{name}" for name in trimesh.available_formats()} | {".off", ".obj", ".stl"}
-    optional = {".step", ".stp"}
-    assert set(MESH_SUFFIXES) - optional <= known
 
 
 @pytest.mark.slow

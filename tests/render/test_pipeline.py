@@ -26,14 +26,14 @@ from hifa_cli.render.pipeline import mark_of, render
 from hifa_cli.render.views import MeshViews
 from hifa_cli.render.workers import Worker
 from hifa_cli.runtime.child import program_command
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from tests.render.shapes import ball, box, chair, write_off
 
 T = TypeVar("T")
 SMALL = RenderConfig(views=3, size=48, renderer="builtin")
 
 
-class Ear(Talk):
+class Ear(Reporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.warnings: list[str] = []
@@ -158,10 +158,12 @@ def test_shapes_left_over_from_other_settings_are_told(meshes: Path, tmp_path: P
     render([meshes], tmp_path / "v", SMALL, workers=1)
     ear = Ear()
     other = RenderConfig(views=3, size=48, renderer="builtin", ground=0)
-    render([meshes / "ball.off"], tmp_path / "v", other, workers=1, talk=ear)
+    with reporting(ear):
+        render([meshes / "ball.off"], tmp_path / "v", other, workers=1)
     assert any("keeps 2 shapes drawn with other settings" in warning for warning in ear.warnings)
     ear = Ear()
-    render([meshes], tmp_path / "v", other, workers=1, talk=ear)
+    with reporting(ear):
+        render([meshes], tmp_path / "v", other, workers=1)
     assert ear.warnings == []
 
 
@@ -248,7 +250,7 @@ def test_a_folder_appears_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     draw = DrawShape(SMALL)
-    assert draw(meshes / "ball.off", tmp_path / "v/ball", "mark") is None
+    assert not isinstance(draw(meshes / "ball.off", tmp_path / "v/ball", "mark"), str)
     before = when(tmp_path / "v")
     monkeypatch.setattr(drawing, "write_views", half)
     for name in ("ball", "other"):
@@ -260,11 +262,13 @@ def test_a_folder_appears_whole_or_not_at_all(
 
 def test_an_axis_that_was_assumed_is_told(meshes: Path, tmp_path: Path) -> None:
     ear = Ear()
-    render([meshes], tmp_path / "v", SMALL, workers=1, talk=ear)
+    with reporting(ear):
+        render([meshes], tmp_path / "v", SMALL, workers=1)
     assert any("+z in 3 .off" in note and "--up" in note for note in ear.notes)
     ear = Ear()
     config = RenderConfig(views=3, size=48, renderer="builtin", up="y")
-    render([meshes], tmp_path / "v", config, workers=1, talk=ear)
+    with reporting(ear):
+        render([meshes], tmp_path / "v", config, workers=1)
     assert not any("--up" in note for note in ear.notes)  # it may still say that it compiles
 
 
@@ -285,7 +289,8 @@ def test_a_renderer_that_fails_at_start_falls_back_with_one_line(
         stage, "choose", lambda wanted: Choice("builtin", "OpenGL does not start: no EGL", True)
     )
     wanted = RenderConfig(views=2, size=48, renderer="opengl")
-    report = render([meshes], tmp_path / "v", wanted, workers=1, talk=ear)
+    with reporting(ear):
+        report = render([meshes], tmp_path / "v", wanted, workers=1)
     assert (report.rendered, report.renderer) == (3, "builtin")
     assert ear.warnings == ["drawing with the builtin renderer: OpenGL does not start: no EGL"]
 
@@ -329,7 +334,7 @@ main()
 def test_a_run_that_is_interrupted_leaves_nothing_half_written(
     meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupts(Talk):
+    class Interrupts(Reporter):
         def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
             for item in items:
                 yield item
@@ -339,8 +344,8 @@ def test_a_run_that_is_interrupted_leaves_nothing_half_written(
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(Worker, "command", staticmethod(lambda: program_command(SLOW)))
-    with pytest.raises(KeyboardInterrupt) as stopped:
-        render([meshes], tmp_path / "v", SMALL, workers=1, talk=Interrupts())
+    with pytest.raises(KeyboardInterrupt) as stopped, reporting(Interrupts()):
+        render([meshes], tmp_path / "v", SMALL, workers=1)
     assert stopped.traceback  # held, as the one who reports it does: what it refers to is not cleared up
     assert len(list((tmp_path / "v").rglob("00.png"))) == 1
     assert list((tmp_path / "v").rglob("*.part")) == []

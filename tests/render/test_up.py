@@ -20,6 +20,7 @@ from hifa_cli.render.up_look import AXES, LARGEST, LOOKED, axis_scores, decide, 
 from hifa_cli.render.up_rules import Rules, UpRules, parse_up
 from hifa_cli.render.up_taken import Taken, read_taken, settle_up
 from hifa_cli.render.views import up_axis
+from hifa_cli.runtime.progress import reporting
 from hifa_cli.synthetic.meshfiles import WRITERS
 from hifa_cli.synthetic.shapes import KINDS, joined, make_thing
 from tests.cli.test_cli import hifa
@@ -46,7 +47,8 @@ def write_things(folder: Path, up: Axis, kinds: Sequence[str], each: int = 1, su
 
 def drawn(folder: Path, out: Path, config: RenderConfig = TINY, **options: Any) -> tuple[Any, Ear]:
     ear = Ear()
-    return render([folder], out, config, workers=1, talk=ear, **options), ear
+    with reporting(ear):
+        return render([folder], out, config, workers=1, **options), ear
 
 
 class Settled(NamedTuple):
@@ -59,7 +61,8 @@ class Settled(NamedTuple):
 def settled(*folders: Path, config: RenderConfig = TINY) -> tuple[Settled, Ear]:
     """What a run would take, without drawing."""
     ear = Ear()
-    found, taken = settle_up(find_meshes(folders)[0], folders, config, [], talk=ear)
+    with reporting(ear):
+        found, taken = settle_up(find_meshes(folders)[0], folders, config, [])
     return Settled(found.ups, taken), ear
 
 

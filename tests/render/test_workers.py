@@ -12,7 +12,7 @@ from hifa_cli.errors import NoRoom
 from hifa_cli.render import workers
 from hifa_cli.render.workers import Job, StartError, Worker, draw_all, memory_limit
 from hifa_cli.runtime.child import program_command
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 
 # A worker whose meshes do what their names say; no renderer, so that it starts in a moment.
 HOSTILE = """
@@ -28,7 +28,7 @@ class DrawShape:
         if start == "once": open(os.environ["HOSTILE_ONCE"], "w").close()
         time.sleep(float(os.environ.get("HOSTILE_SLEEP", "0")))
     def __call__(self, path, folder, mark):
-        print("libraries talk on standard output")
+        print("libraries print on standard output")
         if "crash" in path.name: os.kill(os.getpid(), signal.SIGSEGV)
         if "killed" in path.name: os.kill(os.getpid(), signal.SIGKILL)
         if "exit" in path.name: print("last words", file=sys.stderr, flush=True); os._exit(3)
@@ -146,7 +146,7 @@ def test_stopping_early_ends_the_processes() -> None:
 
 
 def test_a_slow_start_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ear(Talk):
+    class Ear(Reporter):
         def __init__(self) -> None:
             self.heard: list[str] = []
 
@@ -155,8 +155,10 @@ def test_a_slow_start_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ear = Ear()
     monkeypatch.setattr(workers, "SLOW_START", 0.05)
+    monkeypatch.setattr(workers, "_said", [])
     monkeypatch.setenv("HOSTILE_SLEEP", "0.5")
-    list(draw_all(jobs("a"), RenderConfig(), 1, ear))
+    with reporting(ear):
+        list(draw_all(jobs("a"), RenderConfig(), 1))
     assert ear.heard == [workers.COMPILING]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from hifa_cli.config import WorldConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import read_mesh
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.synthetic import world
 from hifa_cli.synthetic.meshfiles import WRITERS
 from hifa_cli.synthetic.shapes import KINDS
@@ -42,7 +42,7 @@ def size_of(path: Path) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "w"
-    make_world(folder, SMALL, seed=1, workers=1, talk=SILENT)
+    make_world(folder, SMALL, seed=1, workers=1)
     return folder
 
 
@@ -82,24 +82,24 @@ def test_no_thing_is_made_twice_in_the_default_world(tmp_path: Path) -> None:
 
 
 def test_two_processes_make_the_same_bytes_as_one(made: Path, tmp_path: Path) -> None:
-    make_world(tmp_path / "w", SMALL, seed=1, workers=2, talk=SILENT)
+    make_world(tmp_path / "w", SMALL, seed=1, workers=2)
     assert digests(tmp_path / "w") == digests(made)
 
 
 def test_another_seed_makes_another_world(made: Path, tmp_path: Path) -> None:
-    make_world(tmp_path / "w", replace(SMALL, photos_train=0, photos_test=0), seed=2, workers=1, talk=SILENT)
+    make_world(tmp_path / "w", replace(SMALL, photos_train=0, photos_test=0), seed=2, workers=1)
     ours, theirs = digests(tmp_path / "w"), digests(made)
     assert not [name for name in ours if ours[name] == theirs.get(name)]
 
 
 def test_a_file_does_not_depend_on_how_many_others_there_are(made: Path, tmp_path: Path) -> None:
     fewer = replace(SMALL, classes=("chair",), shapes_train=1, photos_train=1)
-    make_world(tmp_path / "w", fewer, seed=1, workers=1, talk=SILENT)
+    make_world(tmp_path / "w", fewer, seed=1, workers=1)
     ours, theirs = digests(tmp_path / "w"), digests(made)
     assert all(theirs[name] == ours[name] for name in ours if name != world.RECORD)
 
 
-class Counting(Talk):
+class Counting(Reporter):
     """Counts what is made."""
 
     def __init__(self) -> None:
@@ -112,15 +112,16 @@ class Counting(Talk):
 
 def test_a_half_made_world_is_completed_and_the_rest_left_alone(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "w"
-    make_world(folder, SMALL, seed=1, workers=1, talk=SILENT)
+    make_world(folder, SMALL, seed=1, workers=1)
     kept = folder / "photos/train/mug/img_0001.jpg"
     kept.write_bytes(b"touched")
     lost = [folder / "photos/test/mug/img_5001.jpg", next((folder / "shapes/train/chair").iterdir())]
     for path in lost:
         path.unlink()
-    talk = Counting()
-    make_world(folder, SMALL, seed=1, workers=1, talk=talk)
-    assert talk.total == 2
+    reporter = Counting()
+    with reporting(reporter):
+        make_world(folder, SMALL, seed=1, workers=1)
+        assert reporter.total == 2
     assert kept.read_bytes() == b"touched"
     ours, theirs = digests(folder), digests(made)
     assert {name for name in theirs if ours[name] != theirs[name]} == {"photos/train/mug/img_0001.jpg"}
@@ -133,7 +134,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(world, "save_photo", fails)
     only = replace(SMALL, shapes_train=0, shapes_test=0)
     with pytest.raises(RuntimeError, match="in the middle"):
-        make_world(tmp_path / "w", only, seed=1, workers=1, talk=SILENT)
+        make_world(tmp_path / "w", only, seed=1, workers=1)
     assert sorted(path.name for path in (tmp_path / "w").rglob("*") if path.is_file()) == [world.RECORD]
 
 
@@ -152,7 +153,7 @@ def test_what_cannot_be_made_is_refused_before_anything_is_written(
     config: WorldConfig, workers: int, words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(HifaError, match=words):
-        make_world(tmp_path / "w", config, seed=1, workers=workers, talk=SILENT)
+        make_world(tmp_path / "w", config, seed=1, workers=workers)
     assert not (tmp_path / "w").exists()
 
 
@@ -160,17 +161,17 @@ def test_a_folder_with_another_world_is_left_alone(made: Path) -> None:
     before = digests(made)
     for config, seed in ((SMALL, 2), (replace(SMALL, shapes_train=4), 1)):
         with pytest.raises(HifaError, match="other settings"):
-            make_world(made, config, seed=seed, workers=1, talk=SILENT)
+            make_world(made, config, seed=seed, workers=1)
     assert digests(made) == before
 
 
 def test_a_folder_of_someone_elses_photos_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(HifaError, match="not the demo's"):
-        make_world(tmp_path, SMALL, seed=1, workers=1, talk=SILENT)
+        make_world(tmp_path, SMALL, seed=1, workers=1)
 
 
 def test_a_broken_record_is_named(tmp_path: Path) -> None:
     (tmp_path / world.RECORD).write_text("{", encoding="utf-8")
     with pytest.raises(HifaError, match=r"world\.json"):
-        make_world(tmp_path, SMALL, seed=1, workers=1, talk=SILENT)
+        make_world(tmp_path, SMALL, seed=1, workers=1)

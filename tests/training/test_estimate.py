@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from hifa_cli.cli import app
 from hifa_cli.data import find_images, find_shapes
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.training.estimate import rehearse
 from hifa_cli.training.setup import prepare
 from tests.training.test_trainer import CPU, TINY
@@ -23,7 +22,7 @@ def test_parameters_and_pictures_are_counted(
 ) -> None:
     config = replace(TINY, freeze=freeze, method=method)  # type: ignore[arg-type]
     run = prepare(find_images(photos), find_shapes(views), config, seed=0, device=CPU)
-    estimate = rehearse(run, SILENT)
+    estimate = rehearse(run)
     head = sum(p.numel() for p in run.network.head_parameters())
     assert estimate.parameters["head"] == head
     assert (estimate.parameters["critic"] > 0) is (method == "hifa")
@@ -58,4 +57,4 @@ def test_memory_is_the_gpus_where_there_is_one(photos: Path, views: Path) -> Non
     if not torch.cuda.is_available():
         pytest.skip("NO CUDA DEVICE: the GPU's memory was not measured")
     run = prepare(find_images(photos), find_shapes(views), TINY, seed=0, device=torch.device("cuda"))
-    assert rehearse(run, SILENT).memory_of == "GPU"
+    assert rehearse(run).memory_of == "GPU"

@@ -12,7 +12,7 @@ from hifa_cli.data.loader import Batch
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Hifa, SourceOnly
 from hifa_cli.models.network import Network, TrunkFeatures
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.training.monitor import (
     PATIENCE,
     STABLE,
@@ -30,7 +30,7 @@ CONFIG = TrainConfig(
 CPU = torch.device("cpu")
 
 
-class Listening(Talk):
+class Listening(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -102,16 +102,18 @@ def test_the_limit_tells_what_settles_from_what_does_not(factor: float) -> None:
 
 
 def test_a_stiff_start_is_warned_of_with_a_weight_that_is_safe() -> None:
-    objective, talk = hifa_g(CONFIG), Listening()
+    objective, reporter = hifa_g(CONFIG), Listening()
     objective.network.trunk.requires_grad_(False)
     seen = batch(objective.network.trunk.width)
     stiff = replace(CONFIG, rate=1.5 * CONFIG.rate * STABLE / norm_stiffness(objective, seen, CONFIG))
-    warn_if_stiff(objective, seen, stiff, talk)
-    assert "--weight-global" in talk.said[0]
-    safe = replace(stiff, weight_global=float(talk.said[0].split("--weight-global ")[1].split()[0]))
+    with reporting(reporter):
+        warn_if_stiff(objective, seen, stiff)
+    assert "--weight-global" in reporter.said[0]
+    safe = replace(stiff, weight_global=float(reporter.said[0].split("--weight-global ")[1].split()[0]))
     assert norm_stiffness(objective, seen, safe) == pytest.approx(1.0, rel=0.1)
-    warn_if_stiff(objective, seen, safe, talk)
-    assert len(talk.said) == 1
+    with reporting(reporter):
+        warn_if_stiff(objective, seen, safe)
+    assert len(reporter.said) == 1
 
 
 def test_methods_without_a_squared_norm_are_never_stiff() -> None:
@@ -136,24 +138,26 @@ def line(step: int, **values: float) -> dict[str, float]:
 def test_a_collapse_that_lasts_is_said_once_and_a_passing_one_never(
     sign: dict[str, float], words: str
 ) -> None:
-    talk = Listening()
-    watch = Watch(5, talk)
-    for step in range(PATIENCE - 1):
-        watch(line(step, **sign))
-    watch(line(PATIENCE))
-    assert not talk.said
-    for step in range(3 * PATIENCE):
-        watch(line(step, **sign))
-    assert len(talk.said) == 1
-    assert words in talk.said[0]
+    reporter = Listening()
+    watch = Watch(5)
+    with reporting(reporter):
+        for step in range(PATIENCE - 1):
+            watch(line(step, **sign))
+        watch(line(PATIENCE))
+        assert not reporter.said
+        for step in range(3 * PATIENCE):
+            watch(line(step, **sign))
+    assert len(reporter.said) == 1
+    assert words in reporter.said[0]
 
 
 def test_one_class_in_all_is_no_collapse() -> None:
-    talk = Listening()
-    watch = Watch(1, talk)
-    for step in range(3 * PATIENCE):
-        watch(line(step, predicted_classes=1))
-    assert not talk.said
+    reporter = Listening()
+    watch = Watch(1)
+    with reporting(reporter):
+        for step in range(3 * PATIENCE):
+            watch(line(step, predicted_classes=1))
+    assert not reporter.said
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -9,6 +9,7 @@ import torch
 
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, TrainConfig
 from hifa_cli.models.network import Network, identity
+from hifa_cli.runtime.progress import reporting
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.trainer import recipe_of
 from tests.training.test_trainer import Listening, run, same
@@ -98,8 +99,8 @@ def test_an_interrupted_run_of_the_default_recipe_goes_on_to_the_bit(
 
     options: dict[str, Any] = {"method": "hifa-l", "freeze": freeze, **OURS}
     whole = run(photos, views, tmp_path / "whole", **options)
-    with pytest.raises(Stopped):
-        run(photos, views, tmp_path / "part", talk=StopAt(2, signal.SIGINT), **options)
+    with pytest.raises(Stopped), reporting(StopAt(2, signal.SIGINT)):
+        run(photos, views, tmp_path / "part", **options)
     assert same(whole, run(photos, views, tmp_path / "part", **options))
 
 
@@ -156,6 +157,7 @@ def test_classes_without_shapes_are_named(photos: Path, views: Path, tmp_path: P
         for shape in sorted(folder.iterdir())[1:]:
             for view in shape.iterdir():
                 view.unlink()
-    talk = Listening()
-    run(photos, views, tmp_path / "out", method="hifa-l", talk=talk, **OURS)
-    assert all("collapsed" not in line for line in talk.said)
+    reporter = Listening()
+    with reporting(reporter):
+        run(photos, views, tmp_path / "out", method="hifa-l", **OURS)
+        assert all("collapsed" not in line for line in reporter.said)

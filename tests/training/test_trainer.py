@@ -20,7 +20,7 @@ from hifa_cli.config import PRESETS, TrainConfig
 from hifa_cli.data import Collection, find_images, find_shapes
 from hifa_cli.data.loader import Batch
 from hifa_cli.errors import HifaError, Stopped
-from hifa_cli.runtime.progress import SILENT, Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.training import trainer
 from hifa_cli.training.optim import learning_rate
 from tests.conftest import write_photos, write_views
@@ -38,20 +38,17 @@ def run(
     out: Path,
     *,
     seed: int = 0,
-    talk: Talk = SILENT,
     features: Path | None = None,
     **changes: Any,
 ) -> dict[str, torch.Tensor]:
     known = photos if isinstance(photos, Collection) else find_images(photos)
     shapes = views if isinstance(views, Collection) else find_shapes(views)
     config = replace(TINY, **changes)
-    trainer.train(
-        known, shapes, out, config, seed=seed, device=CPU, force=False, talk=talk, features=features
-    )
+    trainer.train(known, shapes, out, config, seed=seed, device=CPU, force=False, features=features)
     return load_file(out / "model.safetensors")
 
 
-class Listening(Talk):
+class Listening(Reporter):
     """Keeps the warnings."""
 
     def __init__(self) -> None:
@@ -120,7 +117,7 @@ def test_switching_the_mutual_information_off_by_weight_shifts_no_other_draw(
     assert not same(without, run(photos, views, tmp_path / "with", method="hifa", weight_mutual=1.0))
 
 
-class StopAt(Talk):
+class StopAt(Reporter):
     """Asks the run to stop, as Ctrl-C does, when a step begins."""
 
     def __init__(self, step: int, number: int) -> None:
@@ -138,8 +135,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     number: int, photos: Path, views: Path, tmp_path: Path
 ) -> None:
     whole = run(photos, views, tmp_path / "whole")
-    with pytest.raises(Stopped, match="stopped after step 4 of 6"):
-        run(photos, views, tmp_path / "cut", talk=StopAt(3, number))
+    with pytest.raises(Stopped, match="stopped after step 4 of 6"), reporting(StopAt(3, number)):
+        run(photos, views, tmp_path / "cut")
     assert not (tmp_path / "cut" / "model.safetensors").exists()
     assert same(whole, run(photos, views, tmp_path / "cut"))
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "cut")]
@@ -194,7 +191,8 @@ def test_an_unreadable_photo_is_named_and_left_out(photos: Path, views: Path, tm
     (photos / "bars" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     heard = Listening()
     for freeze in ("trunk", "none"):
-        run(photos, views, tmp_path / freeze, freeze=freeze, steps=4, images=12, talk=heard)
+        with reporting(heard):
+            run(photos, views, tmp_path / freeze, freeze=freeze, steps=4, images=12)
     assert sum("broken" in message for message in heard.said) >= 2
 
 
@@ -204,9 +202,11 @@ def test_a_view_that_has_vanished_costs_its_shape_and_is_named(
     shapes, heard = find_shapes(views), Listening()
     gone = shapes.items[4].views[1]
     gone.unlink()
-    run(photos, shapes, tmp_path / "trunk", freeze="trunk", steps=2, shapes=9, talk=heard)
+    with reporting(heard):
+        run(photos, shapes, tmp_path / "trunk", freeze="trunk", steps=2, shapes=9)
     assert sum(str(gone) in message for message in heard.said) == 1
-    run(photos, shapes, tmp_path / "none", freeze="none", steps=12, shapes=9, talk=heard)  # draws 3 of 12
+    with reporting(heard):
+        run(photos, shapes, tmp_path / "none", freeze="none", steps=12, shapes=9)  # draws 3 of 12
     assert sum(str(gone) in message for message in heard.said) >= 2
 
 
@@ -266,9 +266,7 @@ def test_tensorboard_gets_every_number_of_the_log(photos: Path, views: Path, tmp
         reason="NO TENSORBOARD: pip install tensorboard",
     )
     known, shapes = find_images(photos), find_shapes(views)
-    trainer.train(
-        known, shapes, tmp_path / "run", TINY, seed=0, device=CPU, force=False, talk=SILENT, tensorboard=True
-    )
+    trainer.train(known, shapes, tmp_path / "run", TINY, seed=0, device=CPU, force=False, tensorboard=True)
     events = event_accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -292,15 +290,14 @@ def test_tensorboard_that_is_not_installed_is_named_with_its_remedy(
             seed=0,
             device=CPU,
             force=False,
-            talk=SILENT,
             tensorboard=True,
         )
 
 
 def test_what_changes_no_bit_may_change_when_a_run_goes_on(photos: Path, views: Path, tmp_path: Path) -> None:
     whole = run(photos, views, tmp_path / "whole")
-    with pytest.raises(Stopped):
-        run(photos, views, tmp_path / "cut", talk=StopAt(3, signal.SIGINT))
+    with pytest.raises(Stopped), reporting(StopAt(3, signal.SIGINT)):
+        run(photos, views, tmp_path / "cut")
     assert same(whole, run(photos, views, tmp_path / "cut", workers=3, checkpoint=1))
     with pytest.raises(HifaError, match="other settings"):
         run(photos, views, tmp_path / "cut", chunk=2)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hifa_cli.data import Collection, Item, find_images
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import TrunkFeatures
+from hifa_cli.runtime.progress import reporting
 from hifa_cli.training.validation import accuracy_on_features, held_out
 from tests.training.test_trainer import StopAt, run, same
 
@@ -91,8 +92,8 @@ def test_a_run_that_keeps_the_best_goes_on_after_an_interruption(
 
     options: dict[str, Any] = {"validation": 0.5, "validate_every": 1, "keep": "best"}
     whole = run(photos, views, tmp_path / "whole", **options)
-    with pytest.raises(Stopped):
-        run(photos, views, tmp_path / "cut", talk=StopAt(3, signal.SIGINT), **options)
+    with pytest.raises(Stopped), reporting(StopAt(3, signal.SIGINT)):
+        run(photos, views, tmp_path / "cut", **options)
     assert same(whole, run(photos, views, tmp_path / "cut", **options))
 
 

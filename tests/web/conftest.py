@@ -17,7 +17,6 @@ from hifa_cli.embeddings.extract import frozen_encoder
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.gallery.ranking import ranking_document
 from hifa_cli.models.network import save_network
-from hifa_cli.runtime.progress import SILENT
 from hifa_cli.web.app import App
 from hifa_cli.web.server import make_server
 from tests.conftest import write_photos
@@ -38,8 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_network(frozen_encoder(CPU, config, "none").network, root / "run", method="x", hifa_version="0")
     build_gallery(
         root / "meshes", root / "g", model=root / "run", split=None, index_config=IndexConfig(),
-        render_config=RenderConfig(), workers=1, device=CPU, force=False, talk=SILENT,
-    )  # fmt: skip
+        render_config=RenderConfig(), workers=1, device=CPU, force=False)  # fmt: skip
     return root
 
 

@@ -14,7 +14,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import update
 from hifa_cli.query.parse import Box
 from hifa_cli.query.retrieve import Wanted
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.web.app import App, Photo
 from tests.cli.test_cli import hifa
 from tests.web.conftest import ranked_gallery
@@ -73,6 +73,16 @@ def test_classes_and_the_least_score_are_heeded(app: App, world: Path) -> None:
     assert app.query([photo(world)], Wanted(2, threshold=1.0))["queries"][0]["matches"] == []
     with pytest.raises(HifaError, match="no class 'sofa'"):
         app.query([photo(world)], Wanted(2, classes=("sofa",)))
+
+
+def test_shapes_are_answered_as_by_the_command(app: App, world: Path) -> None:
+    [found] = app.query([], Wanted(2, like=("rod/1",), unlike=("box/1",)))["queries"]
+    assert same(found["matches"], commanded(world, "--like", "rod/1", "--unlike", "box/1", "--top", 2))
+    assert (found["like"], found["unlike"], found["pictures"]) == (["rod/1"], ["box/1"], [])
+    with pytest.raises(HifaError, match="no shape 'rod/9': did you mean rod/"):
+        app.query([], Wanted(2, like=("rod/9",)))
+    with pytest.raises(HifaError, match="no photo came"):
+        app.query([], Wanted(2))
 
 
 def test_limits_hold(app: App, world: Path) -> None:
@@ -154,7 +164,7 @@ def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:
 
 
 def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path: Path) -> None:
-    class Terminal(Talk):
+    class Terminal(Reporter):
         def __init__(self) -> None:
             self.labels: list[str] = []
             self.warnings: list[str] = []
@@ -170,6 +180,7 @@ def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path
     main = tmp_path / "g/gallery.json"
     main.write_text(main.read_text().replace(str(world / "meshes"), str(tmp_path / "away")))
     terminal = Terminal()
-    App(tmp_path / "g", None, "cpu", ServeConfig(), terminal).query([photo(world)], Wanted(1))
+    with reporting(terminal):
+        App(tmp_path / "g", None, "cpu", ServeConfig()).query([photo(world)], Wanted(1))
     assert terminal.labels == []
     assert "no longer there" in terminal.warnings[0]

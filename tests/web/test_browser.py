@@ -240,6 +240,28 @@ def test_top_threshold_and_classes_ask_again(tab: Any, address: str, world: Path
     assert page.locator("#find-row").is_hidden()
 
 
+def test_shapes_found_steer_the_query_and_are_dropped_again(tab: Any, address: str, world: Path) -> None:
+    page = tab(address)
+    bring(page, photo(world))
+    first, second, third = (one.split(". ", 1)[1] for one in shapes(page))
+    page.click("#more")
+    page.wait_for_selector(f"text=More like {first}")
+    page.wait_for_selector(".card >> nth=2", state="detached")
+    assert not any(first in one for one in shapes(page))
+    page.locator(".card", has_text=third).click()
+    page.click("#less")
+    page.wait_for_selector(f"text=Less like {third}")
+    page.wait_for_selector(".card >> nth=1", state="detached")
+    assert second in shapes(page)[0]
+    page.click("#shapes-only")
+    page.wait_for_selector("h2:has-text('Shapes') >> visible=true")
+    page.wait_for_selector(".photo", state="detached")
+    page.click(f"text=Less like {third}")
+    page.wait_for_selector(".card >> nth=1")
+    assert page.locator("#past li").count() == 1
+    assert page.locator("#examples button").is_disabled()  # the last one is the whole question
+
+
 def test_several_photos_are_asked_apart_or_fused(tab: Any, address: str, world: Path) -> None:
     page = tab(address)
     bring(page, photo(world), photo(world, "rings"))

@@ -20,6 +20,7 @@ from hifa_cli.query.document import rankings_document
 from hifa_cli.query.retrieve import Ranking
 from hifa_cli.web.page import assemble, served_page, write_page
 from hifa_cli.web.simplify import page_mesh, shrunk
+from tests.gallery.test_update import write_mesh
 from tests.web.shown import NASTY, rankings_of
 
 
@@ -179,3 +180,17 @@ def test_every_query_sees_a_shape_from_the_view_that_it_matched(shown: Any, tmp_
         data = data_of((tmp_path / "p.html").read_text(encoding="utf-8"))
         by_name = {match["shape"]: data["shapes"][match["at"]] for match in data["queries"][0]["matches"]}
         assert [set(by_name[name]["pictures"]) for name in gallery.ids] == views
+
+
+def test_a_view_is_never_drawn_of_a_mesh_that_has_changed(shown: Any, tmp_path: Path) -> None:
+    gallery, rankings = shown
+    source = gallery.source(0)
+    before = source.read_bytes()
+    try:
+        write_mesh(source, 9.0)
+        write_page(gallery, rankings, tmp_path / "p.html")
+    finally:
+        source.write_bytes(before)
+    data = data_of((tmp_path / "p.html").read_text(encoding="utf-8"))
+    by_name = {match["shape"]: data["shapes"][match["at"]] for match in data["queries"][0]["matches"]}
+    assert set(by_name[gallery.ids[0]]["pictures"]) == {""}  # its thumbnail

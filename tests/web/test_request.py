@@ -26,6 +26,13 @@ def test_a_form_gives_every_photo_as_it_was(contents: list[bytes]) -> None:
     assert (wanted.top, wanted.fuse, wanted.classes) == (7, True, ("ä",))
 
 
+def test_shapes_are_named_in_the_form_or_in_the_address() -> None:
+    body, kind = form(like=["a/1", ""], unlike="b")
+    photos, wanted = parse_search("like=c%2F2", kind, body)
+    assert photos == []
+    assert (wanted.like, wanted.unlike) == (("a/1", "c/2"), ("b",))
+
+
 def test_each_photo_of_a_form_has_its_own_crop() -> None:
     body, kind = form(("a", b"1"), ("b", b"2"), crop=["", "1,2,3,4"])
     assert [one.crop for one in parse_search("", kind, body)[0]] == [None, Box(1, 2, 3, 4)]

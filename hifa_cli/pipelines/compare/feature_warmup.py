@@ -16,7 +16,6 @@ from hifa_cli.models.network import Network
 from hifa_cli.models.weights import build_network
 from hifa_cli.pipelines.compare.jobs import Job, Shared, frozen_model
 from hifa_cli.render.workers import machine_memory
-from hifa_cli.runtime.progress import Talk
 from hifa_cli.runtime.seeding import torch_stream
 from hifa_cli.training.setup import model_config, resolved_freeze
 
@@ -31,7 +30,6 @@ def look_once(
     train: tuple[Collection, Collection],
     test: tuple[Collection, Collection],
     device: torch.device,
-    talk: Talk,
 ) -> float:
     """Keep what every frozen trunk among ``jobs`` makes of every picture that the jobs will want.
 
@@ -55,9 +53,7 @@ def look_once(
         cache = FeatureCache(Path(shared.features), network, device)
         for items, maps, what in _shares(wanted[key], train, test):
             label = f"looking at {len(items)} {what} with {network.config.backbone}"
-            for _ in look(
-                network, items, maps=maps, device=device, label=label, workers=2, talk=talk, cache=cache
-            ):
+            for _ in look(network, items, maps=maps, device=device, label=label, workers=2, cache=cache):
                 pass  # the cache has it now
         most = max(most, _bytes(network, wanted[key], train))
     return most

@@ -9,7 +9,6 @@ FOLDER/scores.json   written last: with it, the job is done
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.evaluation.metrics import METRICS
 from hifa_cli.pipelines.compare.rows import Kind
 from hifa_cli.runtime.atomic import remove_folder, written_file
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, current, reporting
 
 if TYPE_CHECKING:
     import torch
@@ -124,36 +123,27 @@ def _is_whole(document: dict[str, Any]) -> bool:
     return numbers and isinstance(document.get("seconds"), dict)
 
 
-class Heard(Talk):
-    """Passes all on, and remembers whether a picture could not be read."""
+class RecordingReporter(Reporter):
+    """Passes all on to ``listener``, and remembers whether a picture was left out."""
 
-    def __init__(self, talk: Talk) -> None:
-        self.talk, self.left_out = talk, False
+    def __init__(self, listener: Reporter) -> None:
+        self.lacks_pictures = False
+        self.note, self.warn, self.status = listener.note, listener.warn, listener.status  # type: ignore[method-assign]
+        self.track, self.track_steps = listener.track, listener.track_steps  # type: ignore[method-assign]
+        self._left_out = listener.left_out
 
-    def note(self, message: str) -> None:
-        """Pass ``message`` on."""
-        self.talk.note(message)
+    def left_out(self, item: str, reason: str) -> None:
+        """Remember that ``item`` was left out, and pass it on."""
+        self.lacks_pictures = True
+        self._left_out(item, reason)
 
-    def warn(self, message: str) -> None:
-        """Pass ``message`` on."""
-        self.left_out = self.left_out or message.startswith("left out")
-        self.talk.warn(message)
-
-    def status(self, message: str) -> None:
-        """Pass ``message`` on."""
-        self.talk.status(message)
-
-    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Pass ``items`` on."""
-        return self.talk.track(items, label, total)
-
-    def insist(self, images: Collection, shapes: Collection) -> None:
+    def raise_if_missing(self, images: Collection, shapes: Collection) -> None:
         """See that what could not be read is damaged, which it is for every row, and not gone.
 
         Raises:
             HifaError: a picture is gone.
         """
-        if self.left_out:
+        if self.lacks_pictures:
             data_digest(images, shapes)
 
 
@@ -163,7 +153,7 @@ class Runner:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
 
-    def __call__(self, job: Job, talk: Talk) -> dict[str, Any]:
+    def __call__(self, job: Job) -> dict[str, Any]:
         """Do what of a job is not done.
 
         Raises:
@@ -173,7 +163,7 @@ class Runner:
         from hifa_cli.evaluation.evaluate import evaluate
 
         started = time.monotonic()
-        export, seconds = self._adapted(job, talk) if job.kind == "adapted" else self._embedded(job, talk)
+        export, seconds = self._adapted(job) if job.kind == "adapted" else self._embedded(job)
         scores = evaluate(export, profile=self.shared.profile, name=str(job.test))
         document = {
             "schema": SCHEMA,
@@ -189,14 +179,14 @@ class Runner:
             path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         return document
 
-    def _embedded(self, job: Job, talk: Talk) -> tuple["Export", float]:
+    def _embedded(self, job: Job) -> tuple["Export", float]:
         """The test split as a trained or frozen network sees it, and the seconds of training."""
-        encoder, seconds = self._encoder(job, talk)
+        encoder, seconds = self._encoder(job)
         if job.fits:
-            self._export(encoder, job, *self._train, _train_file(job.folder), talk)
-        return self._export(encoder, job, *self._test, job.test, talk), seconds
+            self._export(encoder, job, *self._train, _train_file(job.folder))
+        return self._export(encoder, job, *self._test, job.test), seconds
 
-    def _encoder(self, job: Job, talk: Talk) -> tuple["Encoder", float]:
+    def _encoder(self, job: Job) -> tuple["Encoder", float]:
         from hifa_cli.embeddings.extract import frozen_encoder, load_encoder
         from hifa_cli.training.checkpoint import RUN_FILE
         from hifa_cli.training.trainer import train
@@ -205,20 +195,21 @@ class Runner:
         if job.kind == "frozen":
             model = frozen_model(job, config, self._device)
             return frozen_encoder(self._device, model, config.weights), 0.0
-        run, heard = Path(job.folder) / "run", Heard(talk)
-        report = train(
-            *self._train, run, config, seed=job.seed or 0, device=self._device, force=False, talk=heard,
-            features=Path(self.shared.features),
-        )  # fmt: skip
+        run = Path(job.folder) / "run"
+        with reporting(RecordingReporter(current())) as heard:
+            report = train(
+                *self._train, run, config, seed=job.seed or 0, device=self._device, force=False,
+                features=Path(self.shared.features),
+            )  # fmt: skip
         try:
-            heard.insist(*self._train)
+            heard.raise_if_missing(*self._train)
         except HifaError:
             remove_folder(run, last=RUN_FILE)  # it saw less than the other rows
             raise
         return load_encoder(run, self._device), report.seconds
 
     def _export(
-        self, encoder: "Encoder", job: Job, images: Collection, shapes: Collection, out: Path, talk: Talk
+        self, encoder: "Encoder", job: Job, images: Collection, shapes: Collection, out: Path
     ) -> "Export":
         """Embed a split, unless the same network has done so."""
         from hifa_cli.embeddings.extract import export
@@ -236,13 +227,13 @@ class Runner:
             "shapes": str(Path(self.shared.shapes).resolve()),
             "data": digest,
         }
-        features, heard = Path(self.shared.features), Heard(talk)
-        done = export(encoder, images, shapes, about=about, talk=heard, features=features)
-        heard.insist(images, shapes)
+        with reporting(RecordingReporter(current())) as heard:
+            done = export(encoder, images, shapes, about=about, features=Path(self.shared.features))
+        heard.raise_if_missing(images, shapes)
         write_export(out, done)
         return done
 
-    def _adapted(self, job: Job, talk: Talk) -> tuple["Export", float]:
+    def _adapted(self, job: Job) -> tuple["Export", float]:
         """The base's embeddings of the test split, adapted by what was fitted on the training split."""
         from hifa_cli.adaptation.adapters import adapt
         from hifa_cli.config import AdaptConfig
@@ -255,7 +246,6 @@ class Runner:
             read_export(base / "test.h5"),
             read_export(_train_file(job.base)),
             AdaptConfig(**job.adapt),
-            talk,
         )
         write_export(job.test, done)
         return done, round(time.monotonic() - started, 1)

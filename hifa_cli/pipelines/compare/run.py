@@ -18,8 +18,8 @@ from hifa_cli.pipelines.compare.plan import Plan, plan
 from hifa_cli.pipelines.compare.rows import Arm
 from hifa_cli.pipelines.compare.summary import RunScores
 from hifa_cli.pipelines.compare.workers import Crew
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.lock import sole_output
-from hifa_cli.runtime.progress import Talk
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,6 @@ def compare(
     device: "torch.device",
     jobs: int,
     force: bool,
-    talk: Talk,
     features: Path | None = None,
 ) -> Comparison:
     """Train, export and score every row at every seed; go on where an interrupted comparison stopped.
@@ -105,7 +104,6 @@ def compare(
         device: where the networks run.
         jobs: processes side by side; 0 is what fits.
         force: do again what is done.
-        talk: notes and progress.
         features: folder of the frozen trunks' features; by default one in ``out``.
 
     Raises:
@@ -122,7 +120,7 @@ def compare(
     )  # fmt: skip
     train, test = found(shared, train_split), found(shared, test_split)
     for part in (*train, *test):
-        part.tell(talk)
+        part.report()
     shared = replace(shared, test_data=data_digest(*test))
     planned = plan(arms, seeds, config, out, train_data=data_digest(*train), device=device.type)
     counts = {train_split: _counts(train), test_split: _counts(test)}
@@ -130,9 +128,9 @@ def compare(
     done.benchmark, done.differences = _benchmark(images, shapes)
     with sole_output(out):
         _claim(out)
-        _take_finished(done, talk, force=force)
+        _take_finished(done, force=force)
         if missing := {key: job for key, job in planned.jobs.items() if key not in done.scores}:
-            _work(done, missing, train, test, jobs, device, talk)
+            _work(done, missing, train, test, jobs, device)
     return done
 
 
@@ -159,14 +157,14 @@ def _benchmark(images: Path, shapes: Path) -> tuple[str, tuple[str, ...]]:
     return photos.benchmark, (*photos.differences, *views.differences)
 
 
-def _take_finished(done: Comparison, talk: Talk, *, force: bool) -> None:
+def _take_finished(done: Comparison, *, force: bool) -> None:
     for key, job in done.plan.jobs.items():
         if force:
             shutil.rmtree(job.folder, ignore_errors=True)
         elif (scored := finished(job, done.shared)) is not None:
             done.scores[key] = scored
     if done.scores:
-        talk.note(f"{len(done.scores)} of {len(done.plan.jobs)} jobs are done already")
+        progress.note(f"{len(done.scores)} of {len(done.plan.jobs)} jobs are done already")
 
 
 def _work(
@@ -176,22 +174,21 @@ def _work(
     test: tuple[Collection, Collection],
     jobs: int,
     device: "torch.device",
-    talk: Talk,
 ) -> None:
     """Look once, then do the missing jobs: those that others are built on first."""
     from hifa_cli.pipelines.compare.feature_warmup import cores, look_once, room
 
     with _stop_requests():
-        needed = look_once(list(missing.values()), done.shared, train, test, device, talk)
+        needed = look_once(list(missing.values()), done.shared, train, test, device)
         workers = min(jobs or room(needed, device, done.config), len(missing))
         crew = Crew(asdict(done.shared), workers=workers, threads=max(1, cores() // workers))
-        talk.note(f"{len(missing)} jobs, {workers} side by side, in {done.folder}")
+        progress.note(f"{len(missing)} jobs, {workers} side by side, in {done.folder}")
         try:
-            progress = _done_in_waves(crew, done, missing, talk)
-            for _ in talk.track(progress, "comparing (steps)", sum(job.units for job in missing.values())):
+            steps = sum(job.units for job in missing.values())
+            for _ in progress.track(_done_in_waves(crew, done, missing), "comparing (steps)", steps):
                 pass
         except KeyboardInterrupt:
-            talk.note("stopping: the jobs at hand write their checkpoints")
+            progress.note("stopping: the jobs at hand write their checkpoints")
             crew.stop(PATIENCE)
             raise Stopped(
                 f"stopped after {len(done.scores)} of {len(done.plan.jobs)} jobs; "
@@ -201,14 +198,14 @@ def _work(
             crew.close()
 
 
-def _done_in_waves(crew: Crew, done: Comparison, missing: Mapping[Key, Job], talk: Talk) -> Iterator[None]:
+def _done_in_waves(crew: Crew, done: Comparison, missing: Mapping[Key, Job]) -> Iterator[None]:
     """Trained and frozen rows, then those adapted from them; yields as often as the bar is to move."""
     for adapted in (False, True):
         wave = {key: job for key, job in missing.items() if (job.kind == "adapted") is adapted}
-        yield from _watched(crew, done, wave, talk)
+        yield from _watched(crew, done, wave)
 
 
-def _watched(crew: Crew, done: Comparison, wave: Mapping[Key, Job], talk: Talk) -> Iterator[None]:
+def _watched(crew: Crew, done: Comparison, wave: Mapping[Key, Job]) -> Iterator[None]:
     keys, warned = list(wave), set[str]()
     left = [job.units for job in wave.values()]
     for number, what, value in crew.run(enumerate(map(asdict, wave.values()))):
@@ -216,13 +213,13 @@ def _watched(crew: Crew, done: Comparison, wave: Mapping[Key, Job], talk: Talk) 
         moved = min(int(value), left[number]) if what == "tick" else 0
         if what == "warn" and value not in warned:
             warned.add(value)
-            talk.warn(f"{_called(key)}: {value}")
+            progress.warn(f"{_called(key)}: {value}")
         elif what == "done":
             done.scores[key], moved = value, left[number]
-            talk.note(f"{_called(key)}: FT {value['FT']:.3f}, ANMRR {value['ANMRR']:.3f}")
+            progress.note(f"{_called(key)}: FT {value['FT']:.3f}, ANMRR {value['ANMRR']:.3f}")
         elif what in ("failed", "stopped"):
             done.failed[key], moved = str(value), left[number]
-            talk.warn(f"{_called(key)} failed: {value}")
+            progress.warn(f"{_called(key)} failed: {value}")
         left[number] -= moved
         for _ in range(moved):
             yield

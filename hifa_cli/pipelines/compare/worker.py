@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.pipelines.compare.jobs import Job, Runner, Shared
-from hifa_cli.runtime.progress import Talk
+from hifa_cli.runtime.progress import Reporter, reporting
 
 T = TypeVar("T")
 Say = Callable[[str, Any], None]
@@ -22,7 +22,7 @@ OFTEN = 0.5  # seconds between two words about progress
 FAULT_FILE = "error.txt"
 
 
-class LineTalk(Talk):
+class LineReporter(Reporter):
     """Passes warnings and the steps of training on to the parent."""
 
     def __init__(self, say: Say) -> None:
@@ -32,13 +32,13 @@ class LineTalk(Talk):
         """Pass ``message`` on."""
         self.say("warn", message)
 
-    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Count the steps of training; of nothing else is the number known beforehand."""
+    def track_steps(self, items: Iterable[T], label: str, total: int) -> Iterator[T]:
+        """Yield the steps of training; tell the parent now and then how many have passed."""
         count, said = 0, time.monotonic()
         for item in items:
             yield item
             count += 1
-            if label.startswith("training") and time.monotonic() - said > OFTEN:
+            if time.monotonic() - said > OFTEN:
                 self.say("tick", count)
                 count, said = 0, time.monotonic()
 
@@ -59,7 +59,8 @@ def main() -> None:
     while True:
         job = Job(**json.loads(lines.get()))
         try:
-            say("done", run(job, LineTalk(say)))
+            with reporting(LineReporter(say)):
+                say("done", run(job))
         except Stopped as stopped:
             say("stopped", str(stopped))
             return

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+from hifa_cli.render import validate
 from hifa_cli.render.parsing import Polygons, numbers_of
 from hifa_cli.render.polygons import triangles
 from hifa_cli.render.readers import ply
@@ -38,6 +39,7 @@ def read(path: Path) -> Body:
     Raises:
         HifaError: it is not COLLADA, or a part of it cannot be drawn; the message names the part.
     """
+    validate.check_xml(path)
     root = parsed(path.read_bytes(), ".dae")
     if name_of(root) != "COLLADA":
         raise HifaError(f"cannot be read as .dae: it is XML of another kind ('{name_of(root)[:40]}')")

@@ -53,9 +53,24 @@ def read(path: Path) -> tuple[Floats, Integers]:
     Raises:
         HifaError: it is not glTF 2.0, is damaged, or needs an extension that is not understood.
     """
+    validate.check_gltf(path)
+    return of_bytes(path.read_bytes(), path)
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file names the compressions that native libraries unpack."""
+    return validate.COMPRESSED.search(validate.gltf_json(path)) is not None
+
+
+def of_bytes(content: bytes, path: Path | None = None) -> tuple[Floats, Integers]:
+    """Read the triangles of a glTF or GLB in memory; the files that it names lie beside ``path``.
+
+    Raises:
+        HifaError: as ``read``; without a path it may name none.
+    """
     try:
-        document, binary = _opened(path.read_bytes())
-        return Scene(document, binary, validate.OwnFolder(path)).triangles()
+        document, binary = _opened(content)
+        return Scene(document, binary, None if path is None else validate.OwnFolder(path)).triangles()
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
         raise HifaError("is damaged: its glTF refers to what it does not have") from None
 
@@ -105,10 +120,10 @@ class Scene:
     Args:
         document: the JSON.
         binary: the binary chunk of a GLB, or None.
-        folder: gives the files that buffers name.
+        folder: gives the files that buffers name; None where they may name none.
     """
 
-    def __init__(self, document: Object, binary: bytes | None, folder: validate.OwnFolder) -> None:
+    def __init__(self, document: Object, binary: bytes | None, folder: validate.OwnFolder | None) -> None:
         self.document, self.binary, self.folder = document, binary, folder
         self._buffers: dict[int, bytes] = {}
         self._accessors: dict[int, NDArray[Any]] = {}
@@ -398,6 +413,8 @@ class Scene:
                 self._buffers[number] = self.binary
             elif str(uri).startswith("data:"):
                 self._buffers[number] = _data(str(uri))
+            elif self.folder is None:
+                raise HifaError("names a file, and has no folder")
             else:
                 self._buffers[number] = self.folder.get(str(uri))
         return self._buffers[number]

@@ -1,9 +1,13 @@
 """A scene's parts, put together as one mesh."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+
+Arrays = tuple[NDArray[Any], NDArray[Any]]  # (n, 3) vertices and (m, 3) faces as a reader gives them
 
 MOST_FACES = 1 << 28  # of a scene with all its copies: a worker's memory ends before
 

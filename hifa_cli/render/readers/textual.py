@@ -2,15 +2,31 @@
 
 import codecs
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render.parsing import Bytes
+from hifa_cli.render.parsing import Bytes, Polygons
+from hifa_cli.render.polygons import triangles
+from hifa_cli.render.readers.parts import Arrays
 
 _COMMA = re.compile(rb"[\s\"'>][-+]?\d*,\d+([eE][-+]?\d+)?(?=[\s\"'<]|$)")
 _LOOKED_AT = 64  # bytes that tell UTF-16 without its mark
+
+
+def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
+    """Read vertices and triangles of a text whose polygons ``parse`` finds.
+
+    Raises:
+        HifaError: as ``parse``, or it is damaged UTF-16 or UTF-32, or has decimal commas.
+    """
+    text = utf8(np.fromfile(path, dtype=np.uint8))
+    polygons = parse(text)
+    refuse_commas(polygons.vertices, text)
+    return polygons.vertices, triangles(polygons)
 
 
 def utf8(content: Bytes) -> Bytes:

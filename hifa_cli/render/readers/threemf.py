@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+from hifa_cli.render import validate
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.parsing import Bytes, numbers_of
 from hifa_cli.render.readers.parts import Parts
@@ -38,6 +39,7 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     Raises:
         HifaError: it is not a 3MF package, is damaged, or a part of it cannot be drawn.
     """
+    validate.check_package(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return Package(archive).built()
