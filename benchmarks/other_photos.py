@@ -1,9 +1,9 @@
 """Photos of meshes by another maker than hifa's: pyrender's physically based shading over other pictures.
 
 Nothing is shared with hifa_cli.synthetic, which the nuisance projection and 'hifa index --learn' are fitted
-on: another rasteriser (OpenGL), materials (metallic-roughness, with patches of colour), lights (directional
-lamps of several colours, with shadows), lenses (20° to 75°, rolled, off centre), backgrounds (made-up pictures
-with the spectrum of photos, or blurred photos of a folder), things in front, blur, noise and compression.
+on. Another rasteriser (OpenGL); metallic-roughness materials with patches of colour; directional lamps of
+several colours, with shadows; lenses of 20° to 75°, rolled, off centre; made-up backgrounds with the spectrum
+of photos, or blurred photos of a folder; things in front; blur, noise and compression.
 Needs OpenGL (EGL): 'hifa doctor' says what is missing.
 """
 

@@ -291,7 +291,7 @@ class LearnConfig:
     check: int = 50  # steps between two looks at the held-out photos
     checked: int = 1_000  # shapes looked at then
     shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
-    blend: float = 0.45  # as in RankingConfig, once a map is learned
+    blend: float = 0.8  # as in RankingConfig, once a map is learned
     depth: int = 50
 
 

@@ -32,6 +32,14 @@ class Examples(NamedTuple):
     views: Floats
 
 
+class Found(NamedTuple):
+    """How often photos find their very shape: in first place, among ten, and the mean of 1 / rank."""
+
+    first: float
+    ten: float
+    mrr: float
+
+
 class Learned(NamedTuple):
     """A map, and what it is worth on photos that it was not learned from.
 
@@ -39,15 +47,15 @@ class Learned(NamedTuple):
         matrix: (D, D), D of the map.
         shift: (D,), b of the map.
         steps: after how many it was the best.
-        before: (recall@1, recall@10) of the held-out photos without the map.
+        before: what the held-out photos find without the map.
         after: the same with it.
     """
 
     matrix: Floats
     shift: Floats
     steps: int
-    before: tuple[float, float]
-    after: tuple[float, float]
+    before: Found
+    after: Found
 
 
 class _Adam:
@@ -80,7 +88,8 @@ def learn_map(
         track: yields the steps, showing how far they are.
 
     Returns:
-        The map of the step that found most held-out photos; the identity where none was better than that.
+        The map of the step by which held-out photos stood best (by the mean of 1 / rank); the identity where
+        that was never better than without.
     """
     width = examples.photos.shape[2]
     rng = np.random.default_rng(seed)
@@ -98,7 +107,7 @@ def learn_map(
         _descend(photos, examples.views[rows], matrix, shift, config)
         if (step + 1) % config.check == 0 or step + 1 == config.steps:
             found = _found(held, among, OwnMap(matrix.values, shift.values))
-            if sum(found) > sum(best.after):
+            if found.mrr > best.after.mrr:
                 best = Learned(matrix.values.copy(), shift.values.copy(), step + 1, before, found)
     return best
 
@@ -151,8 +160,8 @@ def _shares(cosines: Floats, there: NDArray[np.bool_]) -> Floats:
     return np.asarray(counted / np.maximum(counted.sum(axis=2, keepdims=True), 1), dtype=np.float32)
 
 
-def _found(photos: Floats, views: Floats, own: OwnMap) -> tuple[float, float]:
-    """Return recall@1 and recall@10 of one photo a shape among the shapes."""
+def _found(photos: Floats, views: Floats, own: OwnMap) -> Found:
+    """Return how one photo a shape finds it among the shapes."""
     there = (views != 0).any(axis=2)
     asked = np.flatnonzero((photos != 0).any(axis=1))
     places = []
@@ -162,4 +171,4 @@ def _found(photos: Floats, views: Floats, own: OwnMap) -> tuple[float, float]:
         scores = (cosines * _shares(cosines, there)).sum(axis=2)
         places.append((scores > scores[np.arange(len(rows)), rows][:, None]).sum(axis=1))
     ranks = np.concatenate(places)
-    return float(np.mean(ranks < 1)), float(np.mean(ranks < 10))
+    return Found(float(np.mean(ranks < 1)), float(np.mean(ranks < 10)), float(np.mean(1 / (ranks + 1))))

@@ -9,7 +9,7 @@ used again.
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ from hifa_cli.synthetic.photo_worker import STYLE, PhotoWorker, photo_mark
 
 _MADE = ".photos"  # pictures between a worker and the encoder
 _LEAST = 10  # shapes
+_FIGURES = ("recall@1", "recall@10", "MRR")
 _SECONDS_A_PHOTO, _SECONDS_A_STEP = 0.08, 0.2  # of one core's time, measured (docs/results.md)
 
 
@@ -106,8 +107,8 @@ def learn(
         device: where the network runs.
 
     Returns:
-        ``shapes`` and ``photos`` learned of, ``steps``, ``held_out`` (recall@1 and recall@10 before and
-        after), ``failed``.
+        ``shapes`` and ``photos`` learned of, ``steps``, ``held_out`` (recall@1, recall@10 and MRR before
+        and after), ``failed``.
 
     Raises:
         HifaError: there is no gallery, it cannot be learned, or somebody else is writing there.
@@ -131,8 +132,10 @@ def learn(
         progress.warn("the map finds no more held-out photos than without it: the gallery is left as it was")
     return {
         "shapes": len(known), "photos": len(known) * config.photos, "steps": learned.steps,
-        "held_out": {"recall@1": [learned.before[0], learned.after[0]],
-                     "recall@10": [learned.before[1], learned.after[1]]},
+        "held_out": {
+            name: [before, after]
+            for name, before, after in zip(_FIGURES, learned.before, learned.after, strict=True)
+        },
         "failed": failed,
     }  # fmt: skip
 
@@ -251,12 +254,17 @@ def _made(
         drawn = _config_of(origin)
         if not mine or drawn is None:
             continue
-        jobs = [
-            Job(name, one.mesh, folder / name, photo_mark(one.digest, config.photos, config.longest))
-            for name, one in mine.items()
-        ]
+        jobs = make_jobs(mine, folder, config)
         for outcome in draw_all(jobs, drawn, min(workers, len(jobs)), PhotoWorker):
             yield mine[outcome.job.id], outcome.reason
+
+
+def make_jobs(pupils: Mapping[str, Pupil], folder: Path, config: LearnConfig) -> list[Job]:
+    """Return what the workers are to do: the photos of each shape, into a folder of its name."""
+    return [
+        Job(name, one.mesh, folder / name, photo_mark(one.digest, config.photos, config.longest))
+        for name, one in pupils.items()
+    ]
 
 
 def _embedded(folder: Path, encoder: PictureEncoder) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ def _check_own(own: Any) -> None:
         raise ValueError("a map of no name")
     if not all(type(one) is int and one > 0 for one in counts):
         raise ValueError("a map of nothing")
-    if len(found) != 5 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
+    if len(found) != 7 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
         raise ValueError("a map without its figures")
 
 
