@@ -34,7 +34,7 @@ class OtherPhotos:
     """
 
     def __init__(self, backdrops: Path | None = None) -> None:
-        np.inf = np.inf  # type: ignore[attr-defined] # pyrender 0.1.45 asks for it; numpy 2 has dropped it
+        vars(np)["infty"] = np.inf  # pyrender 0.1.45 asks for it, numpy 2 has dropped it
         stub: Any = ModuleType("pyrender.viewer")
         stub.Viewer = None
         sys.modules.setdefault("pyrender.viewer", stub)  # it needs X11

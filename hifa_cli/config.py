@@ -133,7 +133,7 @@ class TrainConfig:
     coral: float = 1.0  # weight; the paper only says that both losses should end alike
     coral_layer: Literal["logits", "embedding"] = "logits"  # the paper: the last layer
     # the run
-    steps: int = 600
+    steps: int = 400
     images: int = 42  # photos a step
     shapes: int = 24  # shapes a step
     views: int = 12  # views of a shape a step, drawn anew each step
@@ -283,16 +283,16 @@ class LearnConfig:
 
     photos: int = 5  # of each shape; one is held out
     longest: int = 256  # pixels of a photo's longer side
-    steps: int = 600
+    steps: int = 400
     batch: int = 256  # shapes a step, one photo of each
-    rate: float = 5e-5  # Adam's
+    rate: float = 2e-4  # Adam's
     temperature: float = 0.05  # that cosines are divided by
     decay: float = 1.0  # weight of the mean square of what is added to a photo's vector
     check: int = 50  # steps between two looks at the held-out photos
     checked: int = 1_000  # shapes looked at then
     shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
-    blend: float = 0.8  # as in RankingConfig, once a map is learned
-    depth: int = 50
+    floor: float = 1.5  # deviations from which the very part is lifted, once a map is learned
+    weight: float = 1.0  # of what is above the floor
 
 
 @dataclass(frozen=True)

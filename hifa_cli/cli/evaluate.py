@@ -140,10 +140,10 @@ def evaluate(
         _say_instances(exports, names, very, form, out)
         return
     if unlabelled:
-        pairs = [(path, part) for path in exports for part in apart(read_export(path), unlabelled, str(path))]
+        parts = [(path, part) for path in exports for part in apart(read_export(path), unlabelled, str(path))]
         names = [f"{name} ({part})" for name in names for part in ("known", "unlabelled")]
-        results = [scored(path, part) for path, part in pairs]
-        exports = [path for path, _ in pairs]
+        results = [scored(path, part) for path, part in parts]
+        exports = [path for path, _ in parts]
     else:
         results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None

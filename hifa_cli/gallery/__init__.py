@@ -25,7 +25,7 @@ from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, r
 from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
-from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
+from hifa_cli.gallery.ranking import GalleryRanking, config_of, lift_of, read_graph
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
@@ -161,7 +161,7 @@ class Gallery:
         if document is None:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
-        return GalleryRanking(config_of(document), self.searcher, self.views, graph)
+        return GalleryRanking(config_of(document), self.searcher, self.views, graph, lift_of(document))
 
     @cached_property
     def own(self) -> Own | None:

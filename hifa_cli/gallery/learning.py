@@ -308,7 +308,7 @@ def _put(
     """Write the map, have ``gallery.json`` name it, and remove the one before."""
     digest = write_map(gallery.folder, Own(OwnMap(learned.matrix, learned.shift), digests))
     said = {
-        "map": digest, "blend": config.blend, "depth": config.depth, "shapes": len(digests),
+        "map": digest, "floor": config.floor, "weight": config.weight, "shapes": len(digests),
         "photos": config.photos, "steps": learned.steps,
         "before": list(learned.before), "after": list(learned.after),
     }  # fmt: skip

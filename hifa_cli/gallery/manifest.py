@@ -68,13 +68,13 @@ def _check_ranking(document: Any) -> None:
 
 def _check_own(own: Any) -> None:
     """What is said of a learned map: its name leads nowhere else, and its numbers are numbers."""
-    counts = [own[name] for name in ("depth", "shapes", "photos", "steps")]
-    found = [own["blend"], *own["before"], *own["after"]]
+    counts = [own[name] for name in ("shapes", "photos", "steps")]
+    found = [own["floor"], own["weight"], *own["before"], *own["after"]]
     if not (isinstance(own["map"], str) and own["map"] and is_plain(own["map"])):
         raise ValueError("a map of no name")
     if not all(type(one) is int and one > 0 for one in counts):
         raise ValueError("a map of nothing")
-    if len(found) != 7 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
+    if len(found) != 8 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
         raise ValueError("a map without its figures")
 
 

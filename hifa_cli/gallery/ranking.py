@@ -1,9 +1,9 @@
 """Ranking the shapes of a gallery by photos: candidates by the mean view, then all that the gallery keeps."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from hifa_cli.search.rerank import (
     QueryVectors,
     Ranker,
     blended,
+    lifted,
     neighbour_graph,
     shipped_projection,
     smoothed,
@@ -61,10 +62,8 @@ def ranker_of(
 
 
 def config_of(document: dict[str, Any]) -> RankingConfig:
-    """Return the options of a ``ranking`` document; a learned map says how much the very part counts."""
-    config = RankingConfig(**{name: document[name] for name in RankingConfig.__dataclass_fields__})
-    own = document.get("own")
-    return config if own is None else replace(config, blend=own["blend"], depth=own["depth"])
+    """Return the options of a ``ranking`` document."""
+    return RankingConfig(**{name: document[name] for name in RankingConfig.__dataclass_fields__})
 
 
 def write_graph_of(place: Path, vectors: NDArray[np.float32], config: RankingConfig) -> int:
@@ -88,6 +87,19 @@ def read_graph(place: Path, shapes: int, neighbours: int) -> Graph | None:
     return Graph(np.asarray(rows), np.asarray(weights))
 
 
+class Lift(NamedTuple):
+    """How the very part counts beside its kind: see :func:`~hifa_cli.search.rerank.lifted`."""
+
+    floor: float
+    weight: float
+
+
+def lift_of(document: dict[str, Any]) -> Lift | None:
+    """Return how a gallery's learned map counts, or None where there is none."""
+    own = document.get("own")
+    return None if own is None else Lift(float(own["floor"]), float(own["weight"]))
+
+
 class GalleryRanking:
     """Ranks one gallery's shapes.
 
@@ -96,6 +108,7 @@ class GalleryRanking:
         searcher: over the mean vectors of the shapes.
         views: (n, V, D) unit vectors, zeros where a shape has fewer; None where they are not kept.
         graph: neighbours, or None.
+        lift: how far the very part counts where a map was learned; None orders the best by kind anew.
     """
 
     def __init__(
@@ -104,8 +117,10 @@ class GalleryRanking:
         searcher: Searcher,
         views: NDArray[np.float16] | None,
         graph: Graph | None,
+        lift: "Lift | None" = None,
     ) -> None:
         self.config, self.searcher, self._views, self.graph = config, searcher, views, graph
+        self._lift = lift
 
     @cached_property
     def _whole(self) -> Floats | None:
@@ -153,9 +168,18 @@ class GalleryRanking:
             kept = np.flatnonzero(np.isin(rows, among))
             rows, values, of_kind, of_part = rows[kept], values[kept], of_kind[kept], of_part[kept]
         if find == "both" and len(rows):
-            values = blended(values, of_part, self.config.depth, self.config.blend)
+            values = self._both(values, of_part, part, rows)
         order = np.argsort(-values, kind="stable")[:top]
         return of_kind[order], rows[order]
+
+    def _both(self, of_kind: Floats, of_part: Floats, query: Floats, rows: Rows) -> Floats:
+        """(k,) values by the kind and the very part; a learned map is sure enough to lift the part."""
+        if self._lift is None:
+            return blended(of_kind, of_part, self.config.depth, self.config.blend)
+        whole = len(rows) == len(self.searcher.vectors)
+        means = np.asarray(self.searcher.vectors[rows], dtype=np.float32) @ query
+        spread = () if whole else self._spread(query, means, of_part)
+        return lifted(of_kind, standardised(of_part, *spread), self._lift.floor, self._lift.weight)
 
     def _candidates(self, kind: Floats, part: Floats, top: int, among: Rows | None) -> Rows:
         """All rows of a small gallery; of a larger one the nearest by the mean of the views."""

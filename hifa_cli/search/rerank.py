@@ -224,6 +224,23 @@ def standardised(scores: Floats, mean: float | None = None, deviation: float | N
     return np.asarray((scores - middle) / (width if width > 0 else 1), dtype=np.float32)
 
 
+def lifted(kind: Floats, part: Floats, floor: float, weight: float) -> Floats:
+    """Return (n,) scores by kind, with those lifted that stand out as the very part.
+
+    Only what stands out by more than ``floor`` deviations counts: the order of a kind's other shapes stays.
+
+    Args:
+        kind: (n,) positive smoothed scores.
+        part: (n,) standardised cosines of the very part.
+        floor: deviations above the mean.
+        weight: of what is above the floor.
+
+    Returns:
+        ``z(log kind) + weight·max(part − floor, 0)``.
+    """
+    return np.asarray(standardised(np.log(kind)) + weight * np.maximum(part - floor, 0), dtype=np.float32)
+
+
 def blended(kind: Floats, part: Floats, depth: int, weight: float) -> Floats:
     """Return (n,) scores that order the best by kind anew: ``z(log kind) + weight·z(part)`` among the first.
 

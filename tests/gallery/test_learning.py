@@ -19,6 +19,7 @@ from hifa_cli.gallery.build import Work, build_gallery
 from hifa_cli.gallery.own import map_path
 from hifa_cli.query.parse import Query
 from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.render.workers import draw_all
 from hifa_cli.runtime.progress import Reporter, reporting
 from tests.cli.test_cli import hifa
 
@@ -113,7 +114,12 @@ def test_learning_again_generates_nothing_that_is_there(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(learning, "draw_all", lambda jobs, *_: drawn.extend(job.id for job in jobs) or ())
+
+    def watched(jobs: Any, *_: Any) -> tuple[()]:
+        drawn.extend(job.id for job in jobs)
+        return ()
+
+    monkeypatch.setattr(learning, "draw_all", watched)
     with reporting(heard := Heard()):
         report = learning.learn(folder / "gallery", QUICK, workers=1)
     assert report["shapes"] == COUNT
@@ -126,7 +132,7 @@ def test_a_killed_run_goes_on_with_what_it_left(folder: Path, monkeypatch: pytes
     for path in kept[:5]:
         path.write_bytes(path.read_bytes()[:100])  # half-written, or damaged: made anew
     asked: list[str] = []
-    real = learning.draw_all
+    real = draw_all
 
     def counted(jobs: Any, *others: Any) -> Any:
         asked.extend(job.id for job in jobs)
@@ -182,7 +188,7 @@ def test_a_damaged_or_missing_map_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("map", "../../x"), ("map", 3), ("depth", 0), ("blend", "x"), ("before", [0.1])]
+    ("key", "value"), [("map", "../../x"), ("map", 3), ("steps", 0), ("weight", "x"), ("before", [0.1])]
 )
 def test_a_gallery_that_says_nonsense_of_its_map_is_damaged(folder: Path, key: str, value: Any) -> None:
     path = folder / "gallery" / "gallery.json"
