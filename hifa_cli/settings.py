@@ -1,11 +1,13 @@
-"""Settings as they are written on a command line: NAME=VALUE for any field of a configuration."""
+"""Settings as users write them: NAME=VALUE texts, tables of a file, keywords of a function."""
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hifa_cli.config import ModelConfig
+from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, Preset, TrainConfig
+from hifa_cli.errors import HifaError
 
 MOST_SIDE = 4_096  # pixels a side that a stored network may want its pictures in
 MOST_NUMBERS = 65_536  # of an embedding
@@ -95,6 +97,58 @@ def _documented(key: str, value: Any, kind: Any) -> Any:
     elif kind in (int, bool, str) and type(value) is kind:
         return value
     raise ValueError(f"{key} cannot be {str(value)[:40]}")
+
+
+def choose_recipe(
+    method: str | None, preset: Preset | None, backbone: str | None = None
+) -> tuple[str, Preset]:
+    """Return method and preset where neither, one or both are given.
+
+    Args:
+        method: as the user says.
+        preset: likewise.
+        backbone: likewise; the default recipe's input exists for EfficientNet-Lite0 alone.
+
+    Returns:
+        The method's name and the preset.
+    """
+    if backbone not in (None, TrainConfig.backbone) and preset is None:
+        return method or TrainConfig.method, TrainConfig.preset
+    if method is None and preset in (None, DEFAULT_RECIPE[1]):
+        return DEFAULT_RECIPE
+    return method or TrainConfig.method, preset or TrainConfig.preset
+
+
+def train_config(method: str | None, preset: Preset | None, given: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration of a run: the preset's numbers, and what is given in their place.
+
+    Args:
+        method: a name of the table of methods, or ``package.module:Class``; None lets the preset decide.
+        preset: None means the default of the method.
+        given: fields of ``TrainConfig`` but method and preset.
+
+    Returns:
+        Every number of the run.
+
+    Raises:
+        HifaError: a field or the preset does not exist, or a value is of another type.
+    """
+    name, chosen = choose_recipe(method, preset, given.get("backbone"))
+    if chosen not in PRESETS:
+        raise HifaError(f"preset '{chosen}' does not exist: choose {', '.join(PRESETS)}")
+    known = [field.name for field in fields(TrainConfig) if field.name not in ("method", "preset")]
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            raise HifaError(
+                f"setting '{key}' does not exist"
+                + (f": did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}")
+            )
+    try:
+        values = documented(TrainConfig, {**PRESETS[chosen], **given})
+    except ValueError as error:
+        raise HifaError(f"setting {error}") from error
+    return TrainConfig(**{**values, "method": name, "preset": chosen})
 
 
 def stored_model(document: Any) -> ModelConfig:

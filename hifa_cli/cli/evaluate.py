@@ -266,9 +266,7 @@ def _document(
             }
             document["against"] = {"export": str(against), **compared}
         if per_class:
-            document["classes"] = {
-                scores.classes[label]: scores.of_class(label) for label in sorted(set(scores.labels.tolist()))
-            }
+            document["classes"] = scores.per_class()
         documents.append(document)
     return {**documents[0], "exports": documents}  # one shape: the first one's scores, then all
 

@@ -25,10 +25,11 @@ from hifa_cli.cli.options import (
     out_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
-from hifa_cli.config import DEFAULT_RECIPE, PRESETS, Freeze, Preset, TrainConfig
+from hifa_cli.config import Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method
 from hifa_cli.runtime import progress
+from hifa_cli.settings import train_config
 
 if TYPE_CHECKING:
     import torch
@@ -265,14 +266,11 @@ def train(
         "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
         "validation": validation, "keep": keep, "chunk": chunk,
     }  # fmt: skip
-    method, preset = _recipe(method, preset, given["backbone"])
-    chosen: dict[str, Any] = {
-        **PRESETS[preset],
-        **{name: value for name, value in given.items() if value is not None},
-        **_assigned(assignments or []),
-    }
-    settings = TrainConfig(method=method, preset=preset, **chosen)
-    if find_method(method)[0].sees_shapes and shapes is None:  # a class that is not there is said first
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings = train_config(method, preset, {**chosen, **_assigned(assignments or [])})
+    if (
+        find_method(method := settings.method)[0].sees_shapes and shapes is None
+    ):  # a class that is not there is said first
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
@@ -292,15 +290,6 @@ def train(
             photos, targets, out, settings, seed=seed, device=where, force=force,
             features=feature_cache, tensorboard=tensorboard, as_json=as_json and leads,
         )  # fmt: skip
-
-
-def _recipe(method: str | None, preset: Preset | None, backbone: str | None) -> tuple[str, Preset]:
-    """Method and preset where neither, one or both are given; the default's input is Lite0's alone."""
-    if backbone not in (None, TrainConfig.backbone) and preset is None:
-        return method or TrainConfig.method, TrainConfig.preset
-    if method is None and preset in (None, DEFAULT_RECIPE[1]):
-        return DEFAULT_RECIPE
-    return method or TrainConfig.method, preset or TrainConfig.preset
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:

@@ -57,6 +57,11 @@ def read_picture(path: Path) -> Image.Image:
         raise HifaError(f"{path} cannot be read as a picture: {_reason(error)}") from error
 
 
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return an opened picture as :func:`read_picture` would: RGB, upright, transparency laid on white."""
+    return _as_rgb(_upright(picture))
+
+
 def _opened(path: Path) -> Image.Image:
     with path.open("rb") as file:
         head = file.read(HEAD)

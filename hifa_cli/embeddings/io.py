@@ -32,7 +32,7 @@ _ROOM = 1 << 20  # bytes of an export besides its columns
 _REMEDY = "write it with 'hifa export', or see 'Embeddings' in docs/metrics.md"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Embeddings:
     """The vectors of one domain: ids (n), labels (n,) int64 with −1 for unknown, vectors (n, D) float32."""
 
@@ -44,8 +44,11 @@ class Embeddings:
         """How many items."""
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self)} × {self.vectors.shape[1] if self.vectors.ndim == 2 else 0})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Export:
     """Embeddings of one or both domains, and what made them."""
 
@@ -56,6 +59,13 @@ class Export:
     method: str = ""
     model: str = ""
     config: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{len(part)} {name}" for name in GROUPS if (part := getattr(self, name)) is not None
+        )
+        made = f", model {self.model[:12]}" if self.model else ""
+        return f"Export({counts or 'nothing'}, {len(self.classes)} classes{made})"
 
     def relabelled(self, classes: Sequence[str]) -> "Export":
         """The same vectors, labelled by another list of classes; −1 where theirs is absent from it."""

@@ -24,7 +24,7 @@ from hifa_cli.search.ranking import Block, ordered, ranked, rows_a_block
 _LONG = 50  # blocks from which a bar is worth showing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores:
     """What an export is worth by one profile.
 
@@ -67,6 +67,26 @@ class Scores:
             "profile": self.profile.name,
             "definitions": self.profile.note,
         }
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        """Return the scores as the JSON document of ``hifa evaluate``."""
+        return self.document()
+
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """Return the metrics over the queries of each class, by its name."""
+        return {self.classes[label]: self.of_class(label) for label in sorted(set(self.labels.tolist()))}
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value:.3f}" for name, value in self.values().items() if name in METRICS)
+        return f"Scores({values}; {len(self.ids)} photos, {self.gallery} shapes)"
+
+    def __str__(self) -> str:
+        values = self.values()
+        lines = ["  ".join(f"{name:>7}" for name in values)]
+        lines.append("  ".join(f"{value:7.3f}" for value in values.values()))
+        skipped = f", {self.skipped} photos skipped" if self.skipped else ""
+        lines.append(f"{len(self.ids)} photos, {self.gallery} shapes{skipped}; {self.profile.name}")
+        return "\n".join(lines)
 
     def of_class(self, label: int) -> dict[str, float]:
         """The metrics over the queries of one class."""

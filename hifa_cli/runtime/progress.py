@@ -5,6 +5,7 @@ a reporter is set: the command line sets one that writes to the terminal, a note
 own with ``reporting``.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,18 @@ class Reporter:
         self.warn(f"left out {item}: {reason}")
 
 
+class LoggingReporter(Reporter):
+    """Pass warnings and notes to the logger ``hifa_cli``; Python shows warnings where nothing is set up."""
+
+    def note(self, message: str) -> None:
+        """Log ``message`` as information."""
+        logging.getLogger("hifa_cli").info(message)
+
+    def warn(self, message: str) -> None:
+        """Log ``message`` as a warning."""
+        logging.getLogger("hifa_cli").warning(message)
+
+
 class _Default:
     """Hold the reporter of every thread that has none of its own."""
 
@@ -71,6 +84,16 @@ def reporting(reporter: R) -> Iterator[R]:
         _OWN.reset(token)
         if everywhere:
             _Default.reporter = before
+
+
+@contextmanager
+def reporting_somewhere() -> Iterator[None]:
+    """Log the reports of a block where nobody has set a reporter: nothing that went wrong stays unsaid."""
+    if type(current()) is not Reporter:
+        yield
+        return
+    with reporting(LoggingReporter()):
+        yield
 
 
 def note(message: str) -> None:

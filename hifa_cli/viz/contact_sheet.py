@@ -25,7 +25,7 @@ VIEW = "01.png"  # from the front, a little to the side
 class Cell(NamedTuple):
     """A picture with its caption; without a frame where none is named."""
 
-    picture: Path | None
+    picture: Path | Image.Image | None
     caption: tuple[str, ...]
     frame: str | None = None
 
@@ -71,17 +71,38 @@ def query_sheet(
     """
     rows = []
     for ranking in rankings[:MOST_QUERIES]:
-        asked = Cell(_query_picture(ranking), ("/".join(Path(ranking.query).parts[-2:]), "query"), INK)
         found = [
-            Cell(
-                gallery.thumbnail(match.row),
-                (match.shape.rsplit("/", 1)[-1], f"{match.score:.2f}  {match.class_name or ''}"),
-                _frame(match, ranking, truth),
+            shape_cell(
+                gallery.thumbnail(match.row), match.shape, match.score, match.class_name,
+                frame=_frame(match, ranking, truth),
             )
             for match in ranking.matches
-        ]
-        rows.append([asked, *found])
+        ]  # fmt: skip
+        rows.append([query_cell(ranking.query, _query_picture(ranking)), *found])
     _write(out, rows, QUERIES)
+
+
+def query_cell(name: str, picture: Path | Image.Image | None) -> Cell:
+    """Return the first cell of a row: the photo that asks."""
+    return Cell(picture, ("/".join(Path(name).parts[-2:]), "query"), INK)
+
+
+def shape_cell(
+    thumbnail: Path | None, shape: str, score: float, class_name: str | None, *, frame: str = PALE
+) -> Cell:
+    """Return the cell of a shape that was found.
+
+    Args:
+        thumbnail: its picture.
+        shape: its id; the last part of it is shown.
+        score: what it was ranked by.
+        class_name: its class, where that is known.
+        frame: colour of the frame.
+
+    Returns:
+        The cell, its caption of two lines.
+    """
+    return Cell(thumbnail, (shape.rsplit("/", 1)[-1], f"{score:.2f}  {class_name or ''}"), frame)
 
 
 def shape_sheet(out: Path, shapes: Sequence[tuple[str, Path]]) -> int:
@@ -98,20 +119,40 @@ def shape_sheet(out: Path, shapes: Sequence[tuple[str, Path]]) -> int:
         HifaError: ``out`` cannot be written or its ending is not a picture's.
     """
     shown = shapes[:: -(-len(shapes) // MOST_SHAPES)] if shapes else ()
+    _write(out, shape_rows(shown), SHAPES)
+    return len(shown)
+
+
+def shape_rows(shapes: Sequence[tuple[str, Path]]) -> list[list[Cell]]:
+    """Return rows of one small view of every shape, its id below; ids and folders of views are given."""
     cells = [
         Cell(
             next(filter(Path.is_file, (folder / VIEW, folder / "00.png")), None),
             (name if len(name) <= 18 else f"…{name[-17:]}",),
         )
-        for name, folder in shown
+        for name, folder in shapes
     ]
-    _write(out, [cells[start : start + ACROSS] for start in range(0, len(cells), ACROSS)], SHAPES)
-    return len(shown)
+    return [cells[start : start + ACROSS] for start in range(0, len(cells), ACROSS)]
 
 
 def _write(out: Path, rows: Sequence[Sequence[Cell]], layout: Layout) -> None:
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise HifaError(f"cannot write the sheet {out}: end it in .png, .jpg or .webp")
+    sheet = draw_sheet(rows, layout)
+    with written_file(out) as path:
+        sheet.save(path, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else out.suffix[1:].upper())
+
+
+def draw_sheet(rows: Sequence[Sequence[Cell]], layout: Layout) -> Image.Image:
+    """Draw rows of cells.
+
+    Args:
+        rows: cells, a list per row.
+        layout: measures in pixels.
+
+    Returns:
+        The RGB picture; a cell whose picture cannot be read says so in its place.
+    """
     size = layout.size(max(1, len(rows)), max([1, *map(len, rows)]))
     sheet = Image.new("RGB", size, GROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(layout.font)
@@ -124,20 +165,19 @@ def _write(out: Path, rows: Sequence[Sequence[Cell]], layout: Layout) -> None:
             for line, text in enumerate(cell.caption):
                 place = (left + 1, top + layout.side + (2 + layout.font) * line + min(3, layout.gap))
                 draw.text(place, _shortened(text, font, layout.side), fill=INK, font=font)
-    with written_file(out) as path:
-        sheet.save(path, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else out.suffix[1:].upper())
+    return sheet
 
 
 def _paste(
     sheet: Image.Image,
     draw: ImageDraw.ImageDraw,
-    picture: Path | None,
+    picture: Path | Image.Image | None,
     corner: tuple[int, int],
     layout: Layout,
 ) -> None:
     left, top = corner
     try:
-        shown = read_picture(picture) if picture is not None else None
+        shown = read_picture(picture) if isinstance(picture, Path) else picture and picture.copy()
     except HifaError:
         shown = None
     if shown is None:

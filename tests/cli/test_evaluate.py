@@ -192,3 +192,46 @@ def test_one_domain_without_labels_is_drawn_too(tmp_path: Path) -> None:
     assert run("plot", path, "--out", tmp_path / "a.png", "-q").exit_code == 0
     done = run("plot", path, "--out", tmp_path / "b.png", "--kind", "pr")
     assert (done.exit_code, "has no photos" in done.stderr) == (1, True)
+
+
+def test_classes_without_labelled_photos_are_scored_apart_from_the_others(tmp_path: Path) -> None:
+    path = worked_file(tmp_path / "e.h5")
+    done = run("evaluate", path, "--unlabelled-classes", "B, C", "--json")
+    assert done.exit_code == 0, done.output
+    known, unlabelled = json.loads(done.stdout)["exports"]
+    assert (known["photos"], unlabelled["photos"]) == ("known", "unlabelled")
+    labels = np.asarray(QUERY_LABELS)
+    assert (known["queries"], unlabelled["queries"]) == ((labels == 0).sum(), (labels > 0).sum())
+    assert known["gallery"] == unlabelled["gallery"] == len(GALLERY_LABELS)  # each is asked of all shapes
+    whole = json.loads(run("evaluate", path, "--json").stdout)
+    share = (labels == 0).mean()
+    assert share * known["NN"] + (1 - share) * unlabelled["NN"] == pytest.approx(whole["NN"])
+    table = run("evaluate", path, "--unlabelled-classes", "B,C", "--format", "markdown").stdout
+    assert "| e (known) |" in table
+    assert "| e (unlabelled) |" in table
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        (("--unlabelled-classes", "Z"), "no class 'Z': it has A, B, C", 1),
+        (("--unlabelled-classes", "A,B,C"), "has no photos of other than the classes given", 1),
+        (("--unlabelled-classes", "A", "--against", "{}"), "do not go together", 2),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_one_line(
+    words: tuple[str, ...], message: str, code: int, tmp_path: Path
+) -> None:
+    path = worked_file(tmp_path / "e.h5")
+    done = run("evaluate", path, *(word.format(path) for word in words))
+    assert done.exit_code == code
+    assert message in (str(done.exception) + done.output).replace("\n", " ").replace("│ │", " ")
+
+
+def test_confidence_is_of_each_part_by_itself(tmp_path: Path) -> None:
+    path = worked_file(tmp_path / "e.h5")
+    done = run("evaluate", path, "--unlabelled-classes", "B,C", "--bootstrap", "50", "--json")
+    parts = json.loads(done.stdout)["exports"]
+    for part in parts:
+        low, high = part["confidence"]["NN"]
+        assert low <= part["NN"] <= high

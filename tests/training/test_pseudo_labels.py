@@ -1,5 +1,6 @@
 """Shapes get the classes of photos that they look like, and nothing of their own."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 import torch
 
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, TrainConfig
+from hifa_cli.errors import Stopped
 from hifa_cli.models.network import Network, identity
 from hifa_cli.runtime.progress import reporting
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.trainer import recipe_of
-from tests.training.test_trainer import Listening, run, same
+from tests.training.test_trainer import Listening, StopAt, run, same
 
 OURS: dict[str, Any] = {
     "centred": True,
@@ -92,16 +94,48 @@ def test_the_default_recipe_never_sees_the_shapes_labels(
 def test_an_interrupted_run_of_the_default_recipe_goes_on_to_the_bit(
     freeze: str, photos: Path, views: Path, tmp_path: Path
 ) -> None:
-    import signal
-
-    from hifa_cli.errors import Stopped
-    from tests.training.test_trainer import StopAt
-
     options: dict[str, Any] = {"method": "hifa-l", "freeze": freeze, **OURS}
     whole = run(photos, views, tmp_path / "whole", **options)
     with pytest.raises(Stopped), reporting(StopAt(2, signal.SIGINT)):
         run(photos, views, tmp_path / "part", **options)
     assert same(whole, run(photos, views, tmp_path / "part", **options))
+
+
+DEFAULT: dict[str, Any] = {
+    **PRESETS[DEFAULT_RECIPE[1]], "method": DEFAULT_RECIPE[0], "preset": DEFAULT_RECIPE[1],
+    "backbone": "efficientnet_lite0", "weights": "imagenet", "steps": 6, "size": 64, "resize": 64,
+}  # fmt: skip
+
+
+def test_the_default_itself_keeps_every_bit_whatever_the_shapes_are_called(
+    photos: Path, views: Path, tmp_path: Path
+) -> None:
+    """The preset as ``hifa train`` has it, ImageNet's weights and all: only smaller pictures, fewer steps."""
+    from dataclasses import replace
+
+    from hifa_cli.data import find_shapes
+
+    kept = {"features": tmp_path / "features", **DEFAULT}
+    plain = run(photos, views, tmp_path / "plain", **kept)
+    shapes = find_shapes(views)
+    labels = np.random.default_rng(0).permutation([item.label for item in shapes.items]).tolist()
+    items = tuple(item._replace(label=label) for item, label in zip(shapes.items, labels, strict=True))
+    assert same(plain, run(photos, replace(shapes, items=items), tmp_path / "permuted", **kept))
+    unknown = tuple(item._replace(label=-1) for item in reversed(shapes.items))
+    assert same(plain, run(photos, replace(shapes, items=unknown, classes=()), tmp_path / "none", **kept))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_default_itself_goes_on_to_the_bit(
+    number: int, photos: Path, views: Path, tmp_path: Path
+) -> None:
+    kept = {"features": tmp_path / "features", **DEFAULT}
+    whole = run(photos, views, tmp_path / "whole", **kept)
+    with pytest.raises(Stopped), reporting(StopAt(2, number)):
+        run(photos, views, tmp_path / "part", **kept)
+    assert same(whole, run(photos, views, tmp_path / "part", **kept))
+    logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "part")]
+    assert logs[0] == logs[1]
 
 
 def test_labels_that_are_shuffled_are_other_labels(photos: Path, views: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def run(
     photos: Path | Collection,
     views: Path | Collection,
     out: Path,
+    /,
     *,
     seed: int = 0,
     features: Path | None = None,

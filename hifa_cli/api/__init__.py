@@ -1,0 +1,1 @@
+"""The public Python interface: ``hifa_cli`` itself offers these names, see ``docs/api.md``."""
