@@ -27,15 +27,15 @@ from numpy.typing import NDArray
 from hifa_cli.adaptation.adapters import adapt
 from hifa_cli.config import AdaptConfig, TrainConfig
 from hifa_cli.data import Collection, Item, find_images, find_shapes
-from hifa_cli.data.loader import CachedSteps
-from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
+from hifa_cli.data.loader import FeatureBatches
+from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.evaluation.evaluate import evaluate
 from hifa_cli.models.network import Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.seeding import torch_stream
-from hifa_cli.training.optim import Stepper
-from hifa_cli.training.setup import Run, believe, model_config, prepare
+from hifa_cli.training.optim import TrainStep
+from hifa_cli.training.setup import Run, believe, model_config, setup_run
 
 CPU = torch.device("cpu")
 SHOWN = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
@@ -107,7 +107,7 @@ def keep(photos: Path, views: Path, features: Path, size: int, split: str) -> tu
     cache = FeatureCache(features, network, CPU)
     found: list[Kept] = []
     for items in (find_images(photos, split=split).items, find_shapes(views, split=split).items):
-        looked = look(
+        looked = extract_features(
             network, items, maps=split == "train", device=CPU, label="looking", workers=1, cache=cache,
         )  # fmt: skip
         seen, rows = gather_features(looked, items)
@@ -138,7 +138,7 @@ class Bench:
         if method == "source-only":
             config = replace(config, pseudo_labels="argmax")
         unlabelled = Collection(tuple(i._replace(label=-1) for i in self.shapes.items), ())
-        run = prepare(self.photos, unlabelled, config, seed=seed, device=CPU)
+        run = setup_run(self.photos, unlabelled, config, seed=seed, device=CPU)
         order = [self._row(views[0].parent) for views in run.views]
         maps = run.objective.reads_maps
         photos = narrowed(self.train[0].seen, arm, maps=maps)
@@ -147,13 +147,13 @@ class Bench:
         believe(run, photos, labels, shapes)
         if arm.labels == "oracle" and run.objective.assigned is not None:
             run.objective.assigned.copy_(torch.from_numpy(self.train[1].labels[order]))
-        steps, stepper = (
-            CachedSteps(photos, labels, shapes, run.config, seed),
-            Stepper(run.objective, run.config, CPU),
+        steps, train_step = (
+            FeatureBatches(photos, labels, shapes, run.config, seed),
+            TrainStep(run.objective, run.config, CPU),
         )
         run.objective.train()
         for step in range(run.config.steps):
-            stepper(steps(step), step)
+            train_step(steps(step), step)
         run.network.eval()
         return run
 

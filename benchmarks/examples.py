@@ -14,7 +14,7 @@ import numpy as np
 
 from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.query.parse import Query, find_queries
-from hifa_cli.query.retrieve import QueryEncoder, Ranking, Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryEncoder, QueryOptions, Ranking, encoder_for, rank
 
 LOOKED_AT = 30  # first shapes, which a person would look at
 
@@ -27,7 +27,7 @@ def classes_of(
     unlike: tuple[str, ...],
 ) -> Ranking:
     """Return the whole ranking of a photo and examples."""
-    wanted = Wanted(len(gallery), like=like, unlike=unlike)
+    wanted = QueryOptions(len(gallery), like=like, unlike=unlike)
     return rank(encoder, gallery, [query] if query else [], wanted)[0][0]
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from hifa_cli.config import Find
 from hifa_cli.gallery import read_gallery
 from hifa_cli.query.parse import Query
-from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryOptions, encoder_for, rank
 from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.meshes import read_mesh
 from hifa_cli.synthetic.mesh_photos import make_mesh_photo
@@ -55,7 +55,7 @@ def main() -> None:
         made = photos_of(given.meshes, Path(scratch), given.photos, given.most)
         queries = [Query(str(path), path) for path, _ in made]
         for find in FINDS if gallery.ranking is not None else FINDS[:1]:
-            rankings, _ = rank(encoder, gallery, queries, Wanted(len(gallery), find=find))
+            rankings, _ = rank(encoder, gallery, queries, QueryOptions(len(gallery), find=find))
             places = np.array([
                 [match.shape for match in ranking.matches].index(wanted) + 1
                 for ranking, (_, wanted) in zip(rankings, made, strict=True)

@@ -28,11 +28,11 @@ from torchvision import transforms
 
 from hifa_cli.config import TrainConfig
 from hifa_cli.data import find_images, find_shapes
-from hifa_cli.data.loader import CachedSteps, PixelSteps, ahead
-from hifa_cli.embeddings.feature_cache import gather_features, look
+from hifa_cli.data.loader import FeatureBatches, ImageBatches, prefetch
+from hifa_cli.embeddings.feature_cache import extract_features, gather_features
 from hifa_cli.models.network import Critic, Network, TrunkFeatures
-from hifa_cli.training.optim import Stepper
-from hifa_cli.training.setup import Run, prepare
+from hifa_cli.training.optim import TrainStep
+from hifa_cli.training.setup import Run, setup_run
 
 CPU = torch.device("cpu")
 CLASSES, EACH_PHOTO, EACH_SHAPE = 10, 8, 4
@@ -147,22 +147,22 @@ def ours(run: Run) -> tuple[Callable[[], None], float]:
     """One step of ``hifa train``, and the seconds it took to get ready."""
     started, config = time.monotonic(), run.config
     if config.freeze == "none":
-        steps: Callable[[int], object] = PixelSteps(run.photos, run.views, run.model, config, run.seed)
+        steps: Callable[[int], object] = ImageBatches(run.photos, run.views, run.model, config, run.seed)
     else:
         features: list[TrunkFeatures] = []
         for items in (run.photos.items, tuple(run.photos.items[0]._replace(views=v) for v in run.views)):
-            looked = look(run.network, items, maps=True, device=CPU, label="", workers=1)
+            looked = extract_features(run.network, items, maps=True, device=CPU, label="", workers=1)
             features.append(gather_features(looked, items)[0])
         labels = np.array([item.label for item in run.photos.items])
-        steps = CachedSteps(features[0], labels, features[1], config, run.seed)
-    stepper = Stepper(run.objective, config, CPU)
+        steps = FeatureBatches(features[0], labels, features[1], config, run.seed)
+    train_step = TrainStep(run.objective, config, CPU)
     run.objective.train()
-    feed = enumerate(ahead(steps, range(config.steps), 1))
+    feed = enumerate(prefetch(steps, range(config.steps), 1))
     ready = time.monotonic() - started
 
     def step() -> None:
         number, batch = next(feed)
-        stepper(batch, number)  # type: ignore[arg-type]
+        train_step(batch, number)  # type: ignore[arg-type]
 
     return step, ready
 
@@ -170,7 +170,7 @@ def ours(run: Run) -> tuple[Callable[[], None], float]:
 def _map_of(network: Network) -> tuple[int, int]:
     size = network.config.size
     with torch.no_grad():
-        low = network.look(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8)).low
+        low = network.trunk_features(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8)).low
     return low.shape[2], low.shape[-1]
 
 
@@ -214,7 +214,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photos, views = write_world(Path(folder))
         for freeze in ("none", "trunk"):
-            run = prepare(
+            run = setup_run(
                 find_images(photos), find_shapes(views), replace(config, freeze=freeze),
                 seed=0, device=CPU,
             )  # fmt: skip

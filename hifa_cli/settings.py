@@ -23,7 +23,7 @@ def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     for one in texts:
         key, equals, value = one.partition("=")
         if not equals or not key.strip():
-            raise ValueError(f"'{one}' is no setting: write key=value")
+            raise ValueError(f"'{one}' is not a setting: write key=value")
         found[key.strip().replace("-", "_")] = value.strip()
     return tuple(found.items())
 
@@ -37,14 +37,14 @@ def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -
         sealed: fields that may not be set so.
 
     Raises:
-        ValueError: there is no such field, or the text is no value of it.
+        ValueError: the field is unknown, or the text is not a value of it.
     """
     hints = get_type_hints(kind)
     known = [field.name for field in fields(kind) if field.name not in sealed]
     values = {}
     for key, text in texts.items():
         if key not in known:
-            raise ValueError(f"there is no setting '{key}' here; there are {', '.join(known)}")
+            raise ValueError(f"unknown setting '{key}'; known are {', '.join(known)}")
         values[key] = _value(key, text, hints[key])
     return values
 
@@ -75,7 +75,7 @@ def documented(kind: type, document: Any) -> dict[str, Any]:
         document: what was read; a field that it lacks keeps its default.
 
     Raises:
-        ValueError: it is no object, or knows a field that there is not, or one is of another type.
+        ValueError: it is not an object, or has an unknown field, or one is of another type.
     """
     hints = get_type_hints(kind)
     if not isinstance(document, dict) or not set(document) <= {field.name for field in fields(kind)}:

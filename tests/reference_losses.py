@@ -25,7 +25,7 @@ def equation_5(logits: list[Vector], labels: list[int]) -> float:
 
 
 def centroid(features: list[Vector], labels: list[int], of: int) -> Vector | None:
-    """The mean of a class's features, or None where there are none."""
+    """The mean of a class's features, or None if absent."""
     mine = [f for f, label in zip(features, labels, strict=True) if label == of]
     if not mine:
         return None

@@ -204,7 +204,7 @@ def load_maps(path: Path) -> Maps:
     """Read maps that ``save_maps`` wrote.
 
     Raises:
-        HifaError: there is no such file or it is damaged.
+        HifaError: no such file exists or it is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -218,7 +218,9 @@ def load_maps(path: Path) -> Maps:
         maps = Maps(KINDS[config.method](**arrays), config, str(about["base"]), str(about["base_method"]))
         _check_arrays(maps)
     except FileNotFoundError as error:
-        raise HifaError(f"there is no file of maps {path}: write one with 'hifa adapt --maps'") from error
+        raise HifaError(
+            f"the file of maps {path} does not exist: write one with 'hifa adapt --maps'"
+        ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, SafetensorError) as error:
         raise HifaError(f"{path} holds no maps of 'hifa adapt': fit them again with --maps") from error
     return maps

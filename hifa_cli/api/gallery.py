@@ -13,7 +13,7 @@ from hifa_cli.config import Find, IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery as StoredGallery
 from hifa_cli.query.parse import Box, Query
-from hifa_cli.query.retrieve import Failed, Match, QueryEncoder, Ranking, Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import Failed, Match, QueryEncoder, QueryOptions, Ranking, encoder_for, rank
 from hifa_cli.runtime.progress import reporting_somewhere
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Hit:
         azimuth: degrees that this view was drawn from, counted around the upright axis.
         elevation: degrees above the horizon that it was drawn from.
         path: the mesh (or the folder of views) where it was when it was indexed; None for an export's shapes.
-        thumbnail: a picture of the shape; None where there is none.
+        thumbnail: a picture of the shape; None if absent.
     """
 
     rank: int
@@ -213,7 +213,7 @@ class Gallery:
             >>> gallery.query("photo.jpg", top_k=1)  # doctest: +SKIP
             Hits('photo.jpg', 1 shapes, best Hit('chair/012', 0.831, azimuth=30))
         """
-        wanted = Wanted(
+        wanted = QueryOptions(
             top_k, threshold, _several(classes), Box(*crop) if crop else None, find=find,
             like=_several(like), unlike=_several(unlike),
         )  # fmt: skip
@@ -226,7 +226,7 @@ class Gallery:
             raise HifaError(f"a {type(photos).__name__} is not a photo or a list of photos")
         return HitLists(self._query(list(photos), wanted))
 
-    def _query(self, photos: Sequence[object], wanted: Wanted) -> list[Hits]:
+    def _query(self, photos: Sequence[object], wanted: QueryOptions) -> list[Hits]:
         if wanted.top < 1:
             raise HifaError(f"top_k is {wanted.top}: ask for at least one shape")
         failed: list[Failed] = []
@@ -294,7 +294,7 @@ def open_gallery(path: PathLike, *, model: PathLike | None = None, device: str =
         The gallery. Its pretrained encoder answers without torch on ``auto`` and ``cpu``.
 
     Raises:
-        HifaError: there is no gallery, or its files are damaged.
+        HifaError: no gallery exists, or its files are damaged.
     """
     from hifa_cli.gallery import read_gallery
 

@@ -375,7 +375,7 @@ def _elevation(rig: str) -> float:
     """Return a rig's degrees above the horizon.
 
     Raises:
-        HifaError: there is no such rig.
+        HifaError: no such rig exists.
     """
     if rig not in RIGS:
         raise HifaError(f"rig '{rig}' does not exist: choose {', '.join(RIGS)}")

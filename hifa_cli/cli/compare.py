@@ -223,7 +223,7 @@ def _settings(
     table = dict(context.meta.get(TABLES, {}).get("train", {}))
     preset = preset or table.get("preset", TrainConfig.preset)
     if preset not in PRESETS:
-        raise typer.BadParameter(f"there is no preset '{preset}': choose one of {', '.join(PRESETS)}")
+        raise typer.BadParameter(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
     known = {
         field: str(value)
         for key, value in table.items()

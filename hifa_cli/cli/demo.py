@@ -10,7 +10,7 @@ from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DemoConfig, WorldConfig
 
 if TYPE_CHECKING:
-    from hifa_cli.pipelines.demo import Tour
+    from hifa_cli.pipelines.demo import DemoReport
 
 
 def demo(
@@ -32,7 +32,7 @@ def demo(
     Makes shapes and photos of ten kinds, renders, trains HIFA and the source-only network, exports,
     indexes, queries, evaluates. Interrupted, it goes on where it stopped.
     """
-    from hifa_cli.pipelines.demo import MARK, take_tour
+    from hifa_cli.pipelines.demo import MARK, run_demo
     from hifa_cli.runtime import threads
     from hifa_cli.runtime.atomic import remove_folder
     from hifa_cli.runtime.device import pick_device
@@ -42,7 +42,7 @@ def demo(
         remove_folder(out, last=MARK)
     world = WorldConfig(**SMALL_WORLD) if small else WorldConfig()
     settings = DemoConfig(steps=20) if small else DemoConfig()
-    tour = take_tour(
+    summary = run_demo(
         out,
         world,
         settings,
@@ -51,32 +51,32 @@ def demo(
         device=pick_device(device),
     )
     if as_json:
-        print_json(_document(tour))
+        print_json(_document(summary))
         return
     from hifa_cli.viz.tables import scores_table, to_terminal
 
     # two shapes a class: only what the first rank says can be right
     metrics = ("NN",) if small else ("NN", "FT", "ST", "F", "DCG", "ANMRR")
-    print_result(to_terminal(scores_table(list(tour.scores.items()), metrics=metrics)))
-    print_result(*_below_source_only(tour, small=small))
-    print_result(_times(tour), _what_next(tour))
+    print_result(to_terminal(scores_table(list(summary.scores.items()), metrics=metrics)))
+    print_result(*_below_source_only(summary, small=small))
+    print_result(_times(summary), _what_next(summary))
 
 
 SMALL_WORLD: dict[str, Any] = {"shapes_train": 3, "shapes_test": 2, "photos_train": 4, "photos_test": 2}
 
 
-def _document(tour: "Tour") -> dict[str, Any]:
+def _document(summary: "DemoReport") -> dict[str, Any]:
     return {
-        "out": str(tour.folder),
-        "sheet": str(tour.sheet),
-        "scores": {method: scores.document() for method, scores in tour.scores.items()},
-        "seconds": tour.seconds,
+        "out": str(summary.folder),
+        "sheet": str(summary.sheet),
+        "scores": {method: scores.document() for method, scores in summary.scores.items()},
+        "seconds": summary.seconds,
     }
 
 
-def _below_source_only(tour: "Tour", *, small: bool) -> list[str]:
+def _below_source_only(summary: "DemoReport", *, small: bool) -> list[str]:
     """Say plainly where HIFA did not do better than the network without adaptation, and what that means."""
-    scores = {method: one.values()["NN"] for method, one in tour.scores.items()}
+    scores = {method: one.values()["NN"] for method, one in summary.scores.items()}
     ours, base = scores.get("hifa"), scores.get("source-only")
     if ours is None or base is None or ours > base:
         return []
@@ -89,15 +89,15 @@ def _below_source_only(tour: "Tour", *, small: bool) -> list[str]:
     return [how, why]
 
 
-def _times(tour: "Tour") -> str:
-    parts = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tour.seconds.items())
-    return f"\nTime: {parts}; {sum(tour.seconds.values()):.0f} s in all."
+def _times(summary: "DemoReport") -> str:
+    parts = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in summary.seconds.items())
+    return f"\nTime: {parts}; {sum(summary.seconds.values()):.0f} s in all."
 
 
-def _what_next(tour: "Tour") -> str:
-    folder = tour.folder
+def _what_next(summary: "DemoReport") -> str:
+    folder = summary.folder
     return f"""
-Look at {tour.sheet}: a photo of each kind, and the shapes it finds (blue frame: right kind).
+Look at {summary.sheet}: a photo of each kind, and the shapes it finds (blue frame: right kind).
 
 Go on with what the demo made:
   hifa query {folder}/photos/test/chair/*.jpg -g {folder}/gallery --top 5

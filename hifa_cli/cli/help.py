@@ -52,7 +52,7 @@ def described(function: Callable[..., Any]) -> Callable[..., Any]:
     for hint in get_type_hints(function, include_extras=True).values():
         for about in getattr(hint, "__metadata__", ()):
             if isinstance(about, ParameterInfo):
-                about.readable = False  # a file that may not be read is no wrong usage: its reader names it
+                about.readable = False  # a file that may not be read is not wrong usage: its reader names it
                 about.metavar = about.metavar or metavar_of(get_args(hint)[0])
     return function
 
@@ -213,7 +213,7 @@ def usage_message(error: Any) -> str:
 
 
 def _given(error: Any) -> Any:
-    """Return the text that is no value of its parameter's type, where Typer's validation says so."""
+    """Return the text that is not a value of its parameter's type, where Typer's validation says so."""
     validation = error.__cause__
     found = validation.errors() if hasattr(validation, "errors") else ()
     return found[0].get("input") if found else None

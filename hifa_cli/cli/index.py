@@ -263,7 +263,9 @@ def index(
             if as_json:
                 print_json({"out": str(out), **done})
             return
-    work = build.Work(drawn, workers or None, settled_device(device), split, force, keep_views=keep_views)
+    work = build.BuildOptions(
+        drawn, workers or None, settled_device(device), split, force, keep_views=keep_views
+    )
     changes = []
     if update:
         changes.append(gallery_update.update(out, settings, work, model=model))

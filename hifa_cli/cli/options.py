@@ -29,7 +29,7 @@ def _read_tables(path: Path) -> dict[str, Any]:
         RecursionError,
         MemoryError,
     ) as error:  # no TOML, no UTF-8, numbers or nesting without end
-        raise typer.BadParameter(f"{path} is no TOML: {error}") from error
+        raise typer.BadParameter(f"{path} is not TOML: {error}") from error
 
 
 def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
     group: Any = context.find_root().command
     for name in tables:
         if name not in group.commands:
-            raise typer.BadParameter(f"there is no verb '{name}' in 'hifa --help'")
+            raise typer.BadParameter(f"'{name}' is not a verb of hifa; 'hifa --help' lists them")
     defaults = {
         name: _defaults_for(table, name, group.commands[name].params) for name, table in tables.items()
     }

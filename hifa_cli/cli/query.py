@@ -151,10 +151,10 @@ def query(
     from hifa_cli.gallery import read_gallery
     from hifa_cli.query.document import rankings_document
     from hifa_cli.query.parse import find_queries
-    from hifa_cli.query.retrieve import MANY, Failed, Wanted, encoder_for, rank
+    from hifa_cli.query.retrieve import MANY, Failed, QueryOptions, encoder_for, rank
 
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
-    wanted = Wanted(
+    wanted = QueryOptions(
         top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
     )
     _refuse_taken([sheet, html], force=force)

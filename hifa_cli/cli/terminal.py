@@ -151,7 +151,7 @@ def print_json(document: Any) -> None:
 
 
 def encodable(text: str) -> str:
-    """A text with what is no text (names of files need not be) written as JSON writes it."""
+    """A text with what is not text (names of files need not be) written as JSON writes it."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -89,7 +89,7 @@ def train(
         typer.Option("--dry-run", help="Measure a few steps and say what the run would cost; write nothing."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where there is none.")
+        bool, typer.Option("--resume", help="Go on with an interrupted run, and fail where none was begun.")
     ] = False,
     split: Annotated[
         str | None,
@@ -273,7 +273,7 @@ def train(
     ):  # a class that is not there is said first
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
-        raise HifaError(f"nothing to resume in {out}: there is no {CHECKPOINT}; leave out --resume to start")
+        raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split)
@@ -326,10 +326,10 @@ def _show_estimate(
     photos: "Collection", shapes: "Collection", config: TrainConfig, seed: int, device: "torch.device",
     *, as_json: bool,
 ) -> None:  # fmt: skip
-    from hifa_cli.training.estimate import rehearse
-    from hifa_cli.training.setup import prepare
+    from hifa_cli.training.estimate import estimate_cost
+    from hifa_cli.training.setup import setup_run
 
-    estimate = rehearse(prepare(photos, shapes, config, seed=seed, device=device))
+    estimate = estimate_cost(setup_run(photos, shapes, config, seed=seed, device=device))
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

@@ -30,7 +30,7 @@ _AHEAD = 64  # pictures handed to the readers before the first is waited for
 
 @dataclass(frozen=True)
 class Holding:
-    """The items of one domain: how many of each class in each split ('' where there is none)."""
+    """The items of one domain: how many of each class in each split ('' if absent)."""
 
     domain: Domain
     counts: Mapping[str, Mapping[str, int]]
@@ -106,7 +106,7 @@ def check(
         read_meshes: yields the meshes that cannot be read; the layer that reads them is above this one.
 
     Raises:
-        HifaError: there is nothing there that hifa reads.
+        HifaError: nothing is there there that hifa reads.
     """
     root = Path(root)
     refuse_other(root, "a folder of rendered views", wanted="a folder of photos, views or meshes")

@@ -37,7 +37,7 @@ def stranger(head: bytes) -> str | None:
 
 
 def not_a_mesh(head: bytes) -> str | None:
-    """Say what a file is that is no mesh, by its first bytes; None if it may be one."""
+    """Say what a file is that is not a mesh, by its first bytes; None if it may be one."""
     for start, said in _PICTURES:
         if head.startswith(start):
             return f"{said}, not a mesh"

@@ -6,7 +6,7 @@ from pathlib import Path
 from hifa_cli.data.lists import read_list
 
 _NAMES = ("label.txt", "labels.txt")
-_HOLDERS = ("images", "views")  # folders beside such a list that are no class
+_HOLDERS = ("images", "views")  # folders beside such a list that are not a class
 _DEPTH = 2  # MI3DOR-2's lie two folders down: train/2D/label.txt
 
 Lookup = Callable[[tuple[str, ...]], str | None]

@@ -46,12 +46,12 @@ def read_list(path: Path) -> list[Row]:
     alphabetical order if there are 21 or 40 of them.
 
     Raises:
-        HifaError: it is no text, no such list, or names nothing.
+        HifaError: it is not text, no such list, or names nothing.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise HifaError(f"{path} is no UTF-8 text: save the list as UTF-8") from error
+        raise HifaError(f"{path} is not UTF-8 text: save the list as UTF-8") from error
     except OSError as error:
         raise HifaError(f"cannot read {path}: {error.strerror}") from error
     readers = {".csv": _from_csv, ".tsv": _from_csv, ".json": _from_json}
@@ -79,7 +79,7 @@ def _from_csv(text: str, path: Path) -> list[Row]:
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(line)]
     except csv.Error as error:
-        raise HifaError(f"{path} is no CSV: {error}") from error
+        raise HifaError(f"{path} is not CSV: {error}") from error
     if not lines:
         return []
     header = [name.strip().lower() for name in lines[0]]
@@ -92,13 +92,13 @@ def _from_json(text: str, path: Path) -> list[Row]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise HifaError(f"{path} is no JSON: {error}") from error
+        raise HifaError(f"{path} is not JSON: {error}") from error
     if isinstance(document, dict) and isinstance(document.get("items"), list):
         document = document["items"]
     if isinstance(document, dict):
         document = [{"path": name, "class": value} for name, value in document.items()]
     if not isinstance(document, list):
-        raise HifaError(f'{path} is no list of pictures: write [{{"path": …, "class": …}}, …]')
+        raise HifaError(f'{path} is not a list of pictures: write [{{"path": …, "class": …}}, …]')
     return [_row(one if isinstance(one, dict) else {"path": one}, path) for one in document]
 
 
@@ -123,7 +123,7 @@ def _checked(row: Row, path: Path) -> Row:
         try:
             text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
-            raise HifaError(f"{path} has a name that is no text: {text[:80]!r}") from error
+            raise HifaError(f"{path} has a name that is not text: {text[:80]!r}") from error
         if len(text) > _LONGEST or not _CONTROL.isdisjoint(text):
             raise HifaError(f"{path} has a path or a name that no system has: {text[:80]!r}")
     return row

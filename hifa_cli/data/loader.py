@@ -31,13 +31,13 @@ R = TypeVar("R")
 class Batch(NamedTuple):
     """What a training step sees, or the part of it that one of several processes sees.
 
-    There is no place for the shapes' labels: they are not known.
+    It has no field for the shapes' labels: training never sees them.
 
     Attributes:
         images: (B, 1, 3, S, S) uint8 pixels of photos, or what a frozen trunk made of them.
         labels: (B,) int64 classes of the photos.
         shapes: (B', V, 3, S, S) uint8 pixels of shapes' views, or what a frozen trunk made of them.
-        shape_rows: (B',) int64 which of the run's shapes they are; None where there are none.
+        shape_rows: (B',) int64 which of the run's shapes they are; None if absent.
     """
 
     images: Tensor | TrunkFeatures
@@ -69,7 +69,7 @@ def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | Trunk
     return part.to(device, non_blocking=True)
 
 
-def ahead(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """``map(function, items)`` in order, a few items ahead in threads (decoding frees the interpreter)."""
     source = iter(items)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
@@ -116,7 +116,7 @@ def in_order(items: Sequence[Item], model: ModelConfig, *, workers: int) -> Iter
             progress.left_out(items[row].id, str(error))
             return row, None
 
-    for row, pixels in ahead(read, range(len(items)), workers):
+    for row, pixels in prefetch(read, range(len(items)), workers):
         if pixels is not None:
             yield row, torch.from_numpy(pixels).unsqueeze(0)
 
@@ -147,7 +147,7 @@ def view_rows(available: int, step: int, seed: int, config: TrainConfig) -> NDAr
     return np.sort(generator.permutation(available)[: config.views])
 
 
-class PixelSteps:
+class ImageBatches:
     """Batches of pixels, read and augmented anew at every step.
 
     Args:
@@ -213,8 +213,8 @@ class PixelSteps:
         return plain_pixels(path, self.model)
 
 
-class CachedSteps:
-    """Batches of what a frozen trunk made of the pictures: the same draws as ``PixelSteps``.
+class FeatureBatches:
+    """Batches of what a frozen trunk made of the pictures: the same draws as ``ImageBatches``.
 
     Args:
         photos: features of n photos, V = 1.

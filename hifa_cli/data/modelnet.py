@@ -66,12 +66,12 @@ def lay_out(modelnet: Path, out: Path, *, copy: bool = False) -> LaidOut:
 def _root(modelnet: Path) -> Path:
     """The folder with the class folders: the archive has a folder of its own inside."""
     if not modelnet.is_dir():
-        raise HifaError(f"there is no folder {modelnet}: unpack ModelNet40.zip and give its folder")
+        raise HifaError(f"the folder {modelnet} does not exist: unpack ModelNet40.zip and give its folder")
     for root in (modelnet, modelnet / "ModelNet40"):
         if any((root / name / "train").is_dir() for name in MI3DOR2_CLASSES):
             return root
     raise HifaError(
-        f"{modelnet} is no ModelNet40: it has no <class>/train/<class>_0001.off, such as chair/train"
+        f"{modelnet} is not ModelNet40: it has no <class>/train/<class>_0001.off, such as chair/train"
     )
 
 
@@ -97,5 +97,7 @@ def _place(source: Path, target: Path, *, copy: bool) -> None:
     try:
         source.open("rb").close()
     except OSError as error:
-        raise HifaError(f"cannot read {source}: {error.strerror}; a set without it is no such set") from error
+        raise HifaError(
+            f"cannot read {source}: {error.strerror}; a set without it is not such a set"
+        ) from error
     shutil.copyfile(source, target)

@@ -34,12 +34,12 @@ def read_picture(path: Path) -> Image.Image:
     A JPEG of more than ``MAX_PIXELS`` is decoded at half, a quarter or an eighth of its size.
 
     Raises:
-        HifaError: there is no such file, it is no picture of a kind that we decode, it is broken or
+        HifaError: no such file exists, it is not a picture of a kind that we decode, it is broken or
             truncated, or it has more than ``MAX_PIXELS`` pixels (``MAX_JPEG_PIXELS`` for a JPEG).
     """
     path = Path(path)
     if not path.is_file():
-        raise HifaError(f"there is no picture {path}" if not path.exists() else f"{path} is no file")
+        raise HifaError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     try:
         with warnings.catch_warnings():  # by module, so that threads cannot silence anybody else
             warnings.filterwarnings("ignore", module=r"PIL\.|pillow_heif")

@@ -49,7 +49,7 @@ def existing_folder(root: Path, wanted: str) -> Path:
     """``root`` where it is a folder.
 
     Raises:
-        HifaError: there is nothing, or a file that is no list.
+        HifaError: nothing is there, or a file that is not a list.
     """
     if not root.exists():
         raise HifaError(
@@ -114,7 +114,7 @@ def is_picture(name: str) -> bool:
 def places(paths: Sequence[tuple[str, ...]]) -> list[Place]:
     """The class, split and domain of items, from the folders on the way to each.
 
-    The class is the first folder that is no split (``train``, ``test``, ``val``, as first or second
+    The class is the first folder that is not a split (``train``, ``test``, ``val``, as first or second
     folder) and no domain folder of MI3DOR. A folder ``train`` among other classes, without a ``test``
     beside it, is the class of trains.
     """

@@ -174,7 +174,7 @@ def frozen_model() -> FrozenModel:
     tensors: dict[str, NDArray[Any]] = {
         f"trunk.net.{name}": found[old] for old, name in timm_names(found).items()
     }
-    width = found[CLASSIFIER].shape[1]  # hifa's own classifier: there is no class, and nothing in it
+    width = found[CLASSIFIER].shape[1]  # hifa's own classifier: untrained, without classes
     tensors |= {
         "classifier.weight": np.zeros((1, width), np.float32),
         "classifier.bias": np.zeros(1, np.float32),
@@ -219,7 +219,7 @@ def open_encoder(folder: Path | None, device: str) -> PictureEncoder:
         device: ``cpu``, or one of torch's.
 
     Raises:
-        HifaError: there is no model, or its weights are not those it was saved with.
+        HifaError: no model exists, or its weights are not those it was saved with.
     """
     if device == "cpu":
         found = default_encoder() if folder is None else graph_encoder(folder)
@@ -278,7 +278,7 @@ def write_graph_files(folder: Path, digest: str, graph: bytes, classifier: Float
 def graph_encoder(
     folder: Path, *, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES
 ) -> GraphEncoder | None:
-    """Open the graph in a model's folder; None where there is none, no engine, or they do not fit.
+    """Open the graph in a model's folder; None if absent, no engine, or they do not fit.
 
     A graph counts only with the digest of the weights beside it and its own, so that it can never answer
     for another model.

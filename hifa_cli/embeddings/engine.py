@@ -206,7 +206,7 @@ def _mapped(
 
 def _joined(names: tuple[str, ...], parts: list[list[NDArray[Any]]]) -> Outputs:
     if not parts:
-        raise EngineError("there are no pictures")
+        raise EngineError("no pictures given")
     return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}
 
 

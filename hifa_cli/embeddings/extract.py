@@ -13,7 +13,7 @@ from hifa_cli import __version__
 from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
-from hifa_cli.embeddings.feature_cache import FeatureCache, look
+from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
@@ -118,7 +118,7 @@ def frozen_encoder(
     network = build_network(
         config or untrained(ModelConfig.backbone), weights, torch_stream(0, "initialise", "head")
     )
-    with torch.no_grad():  # there is no class to tell apart; what is not used must not change the digest
+    with torch.no_grad():  # the output has no classes; what is not used must not change the digest
         for parameter in network.classifier.parameters():
             parameter.zero_()
     return Encoder(network, FROZEN, device, _imagenet(network.config, weights))
@@ -173,7 +173,7 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
     """The model that ``hifa train`` wrote to ``folder``, or the pretrained encoder where it is None.
 
     Raises:
-        HifaError: there is no model in ``folder``, or its weights are not those it was saved with.
+        HifaError: no model exists in ``folder``, or its weights are not those it was saved with.
     """
     if folder is None:
         return frozen_encoder(device)
@@ -208,7 +208,7 @@ def embed(
         HifaError: nothing could be read.
     """
     known: dict[int, NDArray[np.float32]] = {}
-    looked = look(
+    looked = extract_features(
         encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, cache=cache,
     )  # fmt: skip
     for row, features in looked:

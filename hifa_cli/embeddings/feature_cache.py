@@ -35,7 +35,7 @@ SEEN_BY = (
 )  # what of a configuration a trunk's output needs
 
 
-class Looked(NamedTuple):
+class ExtractedFeatures(NamedTuple):
     """What the trunk made of an item."""
 
     row: int  # its place in the sequence
@@ -119,7 +119,7 @@ def trunk_digest(network: Network, device: torch.device) -> str:
 
 
 @torch.inference_mode()
-def look(
+def extract_features(
     network: Network,
     items: Sequence[Item],
     *,
@@ -128,7 +128,7 @@ def look(
     label: str,
     workers: int,
     cache: FeatureCache | None = None,
-) -> Iterator[Looked]:
+) -> Iterator[ExtractedFeatures]:
     """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
 
     Items are looked at one by one, the views of a shape together: in a larger batch the last bits of an
@@ -152,21 +152,23 @@ def look(
         if kept is None or (cache and not cache.fits(kept, len(items[row].views))):
             missing.append(row)
         else:
-            yield Looked(row, kept)
+            yield ExtractedFeatures(row, kept)
     if not missing:
         return
     chosen = [items[row] for row in missing]
     pixels = in_order(chosen, network.config, workers=workers)
     for place, seen in progress.track(pixels, label, len(chosen)):
-        found = network.look(seen.to(device))
+        found = network.trunk_features(seen.to(device))
         high = found.high.cpu()
         features = TrunkFeatures(found.low.cpu() if maps else _no_maps(high), high)
         if cache:
             cache.write(keys[missing[place]], features, maps=maps)
-        yield Looked(missing[place], features)
+        yield ExtractedFeatures(missing[place], features)
 
 
-def gather_features(looked: Iterator[Looked], items: Sequence[Item]) -> tuple[TrunkFeatures, list[int]]:
+def gather_features(
+    looked: Iterator[ExtractedFeatures], items: Sequence[Item]
+) -> tuple[TrunkFeatures, list[int]]:
     """All that was looked at as one, in the order of the items.
 
     Returns:

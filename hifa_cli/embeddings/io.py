@@ -140,7 +140,7 @@ def read_export(path: Path) -> Export:
     ``config`` may be missing; where ``classes`` is, the labels become the names.
 
     Raises:
-        HifaError: there is no file, it is no HDF5, of another schema, or anything in it is not as the
+        HifaError: no file exists, it is not HDF5, of another schema, or anything in it is not as the
             schema says; the message names the column.
     """
     path = Path(path)
@@ -164,7 +164,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except PermissionError as error:
         raise HifaError(f"{path} may not be read: {os.strerror(error.errno or errno.EACCES)}") from error
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        kind = "is no HDF5 file" if not h5py.is_hdf5(path) else "is a broken HDF5 file"
+        kind = "is not an HDF5 file" if not h5py.is_hdf5(path) else "is a broken HDF5 file"
         reason = " ".join(str(error).split())[:120]
         raise HifaError(f"{path} {kind} ({reason}): {_REMEDY}") from error
 
@@ -191,7 +191,7 @@ def _export(file: Any, path: Path) -> Export:
 
 def _check_schema(file: Any, path: Path) -> None:
     if "schema" not in file.attrs:
-        raise HifaError(f"{path} is no embeddings file of hifa (no attribute 'schema'): {_REMEDY}")
+        raise HifaError(f"{path} is not an embeddings file of hifa (no attribute 'schema'): {_REMEDY}")
     _check_attribute(file, "schema", path)
     schema = np.asarray(file.attrs["schema"])
     if schema.size != 1 or schema.dtype.kind not in "iu" or int(schema.reshape(())) != SCHEMA:
@@ -382,15 +382,15 @@ def _config(file: Any, path: Path) -> dict[str, Any]:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise HifaError(
-            f"{path}: the attribute 'config' is no JSON; leave it out or write an object"
+            f"{path}: the attribute 'config' is not JSON; leave it out or write an object"
         ) from error
     if not isinstance(config, dict):
-        raise HifaError(f"{path}: the attribute 'config' is no JSON object; leave it out or write one")
+        raise HifaError(f"{path}: the attribute 'config' is not a JSON object; leave it out or write one")
     return config
 
 
 @dataclass(frozen=True)
-class Heading:
+class Header:
     """Everything of an export's shapes but their vectors, and what made them."""
 
     ids: tuple[str, ...]
@@ -406,7 +406,7 @@ class Heading:
         return len(self.ids)
 
 
-def read_shapes_heading(path: Path) -> Heading:
+def read_shapes_heading(path: Path) -> Header:
     """What an export's shapes are; their vectors stay on disk, however many there are.
 
     Raises:
@@ -415,13 +415,13 @@ def read_shapes_heading(path: Path) -> Heading:
     with _opened(path) as file:
         _check_schema(file, path)
         if "shapes" not in file:
-            raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
+            raise HifaError(f"{path} has no shapes to index: export some with --shapes VIEWS")
         columns = _columns(file, "shapes", path)
         place = f"{path}: /shapes"
         ids, labels = _ids(columns["ids"], f"{place}/ids"), _labels(columns["labels"], place)
         width = int(columns["vectors"].shape[1])
         known = Embeddings(ids, labels, np.empty((0, width), dtype=np.float32))
-        return Heading(
+        return Header(
             ids, labels, width, _classes(file, {"shapes": known}, path),
             _text_attribute(file, "method"), _text_attribute(file, "model"), _config(file, path),
         )  # fmt: skip

@@ -30,8 +30,8 @@ class _EachPicture(nn.Module):
         return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
 
 
-def write_graph(folder: Path) -> bool:
-    """Write the graph of the model in ``folder`` beside it, where there is none yet.
+def export_onnx(folder: Path) -> bool:
+    """Write the graph of the model in ``folder`` beside it, if absent.
 
     Without a graph queries work as well, only slower; so what cannot be written is a note.
 

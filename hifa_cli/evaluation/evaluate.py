@@ -187,7 +187,7 @@ def _profile(profile: str | Profile) -> Profile:
     if isinstance(profile, Profile):
         return profile
     if profile not in PROFILES:
-        raise HifaError(f"there is no profile '{profile}': choose one of {', '.join(PROFILES)}")
+        raise HifaError(f"unknown profile '{profile}': choose one of {', '.join(PROFILES)}")
     return PROFILES[profile]
 
 

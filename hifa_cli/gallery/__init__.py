@@ -112,7 +112,7 @@ class Gallery:
         return Path(self.origin(row)["root"]) / path if path else None
 
     def thumbnail(self, row: int) -> Path | None:
-        """A picture of a shape, or None where there is none."""
+        """A picture of a shape, or None if absent."""
         path = thumbnail_path(self.folder, self.digests[row])
         return path if path.is_file() else None
 
@@ -220,10 +220,10 @@ def model_folder(folder: Path, digest: str) -> Path:
     """Where a gallery keeps the model with this digest.
 
     Raises:
-        HifaError: it is no digest, and could lead anywhere.
+        HifaError: it is not a digest, and could lead anywhere.
     """
     if not is_plain(digest):
-        raise HifaError(f"{digest[:80]!r} is no digest of a model: export or train again")
+        raise HifaError(f"{digest[:80]!r} is not a digest of a model: export or train again")
     return folder / MODELS / digest[:16]
 
 
@@ -241,7 +241,7 @@ def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
         device: where an index is searched: ``cpu``, or ``cuda`` where FAISS can.
 
     Raises:
-        HifaError: there is none, or its files are damaged or of another schema.
+        HifaError: it does not exist, or its files are damaged or of another schema.
     """
     for _ in range(_ATTEMPTS):
         document = read_main(folder)
@@ -291,7 +291,7 @@ def read_main(folder: Path) -> dict[str, Any]:
     """What ``gallery.json`` says.
 
     Raises:
-        HifaError: there is none, or it is damaged or of another schema.
+        HifaError: it does not exist, or it is damaged or of another schema.
     """
     path = folder / MAIN_FILE
     if folder.is_file():

@@ -40,7 +40,7 @@ def put_thumbnails(folder: Path, fresh: Sequence[tuple[Source, Sequence[int]]]) 
         for row in rows:
             if (picture := source.cover(row)) is None:
                 continue
-            target = thumbnail_path(folder, np.frombuffer(source.offers[row].digest, dtype=np.uint8))
+            target = thumbnail_path(folder, np.frombuffer(source.entries[row].digest, dtype=np.uint8))
             if not target.is_file():
                 _put(picture, target)
 

@@ -33,7 +33,7 @@ from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Offer, Source, export_source, holds_meshes, views_source
+from hifa_cli.gallery.sources import Source, SourceEntry, export_source, holds_meshes, views_source
 from hifa_cli.models.about import read_about
 from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
@@ -47,7 +47,7 @@ SHARDS = ".embedded"  # what a killed run had embedded
 
 
 @dataclass(frozen=True)
-class Work:
+class BuildOptions:
     """How a source is read.
 
     Attributes:
@@ -111,7 +111,9 @@ def build_gallery(
     places = [sources] if isinstance(sources, Path) else list(sources)
     check_sources(places, split, index_config)
     _refuse_strange(out)
-    work = Work(render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory)
+    work = BuildOptions(
+        render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory
+    )
     with TemporaryDirectory() as scratch, writing(out):
         if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
@@ -149,7 +151,7 @@ def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig
 
     Raises:
         HifaError: a source is a URL, is not there, is of another kind or given twice, an id is in two of
-            them, or there is no such split or factory string.
+            them, or the split or factory string does not exist.
     """
     for place in places:
         if "://" in str(place) or ":/" in str(place)[2:]:
@@ -192,7 +194,7 @@ def _more(count: int) -> str:
 
 
 def _opened(
-    places: Sequence[Path], out: Path, origins: list[dict[str, Any]], model: Path | None, work: Work,
+    places: Sequence[Path], out: Path, origins: list[dict[str, Any]], model: Path | None, work: BuildOptions,
     scratch: Path,
 ) -> list[tuple[Source, Making, Embedder | None]]:  # fmt: skip
     """Open all sources; they are of one model and their ids are distinct.
@@ -210,19 +212,21 @@ def _opened(
                 f"{places[0]} and {place} are of different models: give --model RUN, the one that made the "
                 "export, or make a gallery of each"
             )
-    refuse_collisions([(source.origin["path"], [one.id for one in source.offers]) for source, _, _ in opened])
+    refuse_collisions(
+        [(source.origin["path"], [one.id for one in source.entries]) for source, _, _ in opened]
+    )
     return opened
 
 
 def _told_apart(
     old: Gallery | None, sources: Sequence[Source]
-) -> tuple[list[tuple[Source, list[int]]], dict[int, tuple[int, Offer]]]:
-    """Return what is new of each source, and the old rows that are used again, with their offers."""
+) -> tuple[list[tuple[Source, list[int]]], dict[int, tuple[int, SourceEntry]]]:
+    """Return what is new of each source, and the old rows that are used again, with their entries."""
     fresh: list[tuple[Source, list[int]]] = []
-    offered: dict[int, tuple[int, Offer]] = {}
+    offered: dict[int, tuple[int, SourceEntry]] = {}
     for number, source in enumerate(sources):
         same, new = unchanged(old, source)
-        by_id = {offer.id: offer for offer in source.offers} if old is not None else {}
+        by_id = {entry.id: entry for entry in source.entries} if old is not None else {}
         offered.update({row: (number, by_id[old.ids[row]]) for row in same.tolist()} if old else {})
         fresh.append((source, new))
     return fresh, {**offered, **(renamed(old, set(offered), fresh) if old is not None else {})}
@@ -230,16 +234,16 @@ def _told_apart(
 
 def renamed(
     old: Gallery, kept: set[int], fresh: Sequence[tuple[Source, list[int]]]
-) -> dict[int, tuple[int, Offer]]:
+) -> dict[int, tuple[int, SourceEntry]]:
     """Find rows that would go but whose content is offered under another id or path.
 
     Args:
         old: the gallery.
         kept: rows that stay anyway.
-        fresh: sources and the rows of their offers that seem new; those found are taken out.
+        fresh: sources and the rows of their entries that seem new; those found are taken out.
 
     Returns:
-        For each such row of ``old`` the number of the source and its offer.
+        For each such row of ``old`` the number of the source and its entry.
     """
     digests = np.asarray(old.digests)
     left: dict[bytes, list[int]] = {}
@@ -250,9 +254,9 @@ def renamed(
     for number, (source, rows) in enumerate(fresh):
         new = []
         for one in rows:
-            offer = source.offers[one]
-            if left.get(offer.digest):
-                found[left[offer.digest].pop(0)] = (number, offer)
+            entry = source.entries[one]
+            if left.get(entry.digest):
+                found[left[entry.digest].pop(0)] = (number, entry)
             else:
                 new.append(one)
         rows[:] = new
@@ -270,7 +274,7 @@ def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
     Raises:
-        HifaError: the source is of another kind, or there is no such split or factory string.
+        HifaError: the source is of another kind, or the split or factory string does not exist.
     """
     refuse_other(source, "an export", "a folder of rendered views", wanted="meshes, views or an export")
     checked_split(split)
@@ -291,15 +295,15 @@ def failures(source: Source) -> list[dict[str, str]]:
 
 
 def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[int]]:
-    """Rows of ``old`` that the source offers just so, ascending, and the offers that are new."""
+    """Rows of ``old`` that the source offers just so, ascending, and the entries that are new."""
     if old is None:
-        return np.zeros(0, dtype=np.int64), list(range(len(source.offers)))
+        return np.zeros(0, dtype=np.int64), list(range(len(source.entries)))
     digests = np.asarray(old.digests)
     known = {name: (row, digests[row].tobytes()) for row, name in enumerate(old.ids)}
     kept, fresh = [], []
-    for number, offer in enumerate(source.offers):
-        row, digest = known.get(offer.id, (-1, b""))
-        if digest == offer.digest and old.class_of(row) == offer.class_name and old.paths[row] == offer.path:
+    for number, entry in enumerate(source.entries):
+        row, digest = known.get(entry.id, (-1, b""))
+        if digest == entry.digest and old.class_of(row) == entry.class_name and old.paths[row] == entry.path:
             kept.append(row)
         else:
             fresh.append(number)
@@ -307,12 +311,13 @@ def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.d
 
 
 def open_source(
-    place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: Work, scratch: Path,
+    place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: BuildOptions,
+    scratch: Path,
 ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """What ``place`` offers, the model that makes vectors of it, and what embeds it.
 
     Raises:
-        HifaError: there is nothing usable, or the model is not that of an export.
+        HifaError: nothing is there usable, or the model is not that of an export.
     """
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
         offered = export_source(place)
@@ -337,7 +342,7 @@ def open_source(
     return source, making, embedder
 
 
-def ranking_of(making: Making, work: Work) -> dict[str, Any] | None:
+def ranking_of(making: Making, work: BuildOptions) -> dict[str, Any] | None:
     """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
     if work.ranking is None or making.method != FROZEN:
         return None
@@ -398,7 +403,7 @@ def _swept(out: Path) -> None:
 
 
 def _old(out: Path) -> Gallery | None:
-    """The gallery that is there; None where there is none, or one that cannot be opened any more."""
+    """The gallery that is there; None if absent, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
     try:
@@ -420,7 +425,7 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
     """The model that makes the vectors, and its folder; on a CPU its graph is made first, to work with.
 
     Raises:
-        HifaError: there is no model, or its weights are not those it was saved with.
+        HifaError: no model exists, or its weights are not those it was saved with.
     """
     if model is None:
         save_frozen(scratch)
@@ -444,12 +449,12 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
 
 
 def _write_graph(folder: Path) -> bool:
-    """Write the model's graph where there is none; torch is loaded only for that."""
+    """Write the model's graph if absent; torch is loaded only for that."""
     if graph_encoder(folder) is not None:
         return True
-    from hifa_cli.embeddings.onnx_export import write_graph
+    from hifa_cli.embeddings.onnx_export import export_onnx
 
-    return write_graph(folder)
+    return export_onnx(folder)
 
 
 def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
@@ -458,20 +463,20 @@ def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     Raises:
         HifaError: ``model`` is another one.
     """
-    heading = read_shapes_heading(path)
-    if model is not None and heading.model and read_about(model).get("digest") != heading.model:
+    header = read_shapes_heading(path)
+    if model is not None and header.model and read_about(model).get("digest") != header.model:
         raise HifaError(f"the export was not made by the model in {model}: give the run that made it")
     if model is not None:
-        return Making(str(read_about(model)["digest"]), heading.method, model)
-    named = heading.config.get("run")
+        return Making(str(read_about(model)["digest"]), header.method, model)
+    named = header.config.get("run")
     if isinstance(named, str) and (Path(named) / MODEL_ABOUT).is_file():
-        if read_about(Path(named)).get("digest") == heading.model:
-            return Making(heading.model, heading.method, Path(named))
-    elif heading.method == FROZEN and frozen_model().digest == heading.model:
+        if read_about(Path(named)).get("digest") == header.model:
+            return Making(header.model, header.method, Path(named))
+    elif header.method == FROZEN and frozen_model().digest == header.model:
         save_frozen(scratch)
-        return Making(heading.model, heading.method, scratch)
+        return Making(header.model, header.method, scratch)
     progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
-    return Making(heading.model, heading.method)
+    return Making(header.model, header.method)
 
 
 def _refuse_strange(out: Path) -> None:
@@ -480,4 +485,4 @@ def _refuse_strange(out: Path) -> None:
         raise HifaError(f"{out} is a file: choose another --out")
     ours = (MAIN_FILE, VIEWS, LOCK_FILE)
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ours):
-        raise HifaError(f"{out} exists and is no gallery: choose another --out")
+        raise HifaError(f"{out} exists and is not a gallery: choose another --out")

@@ -40,7 +40,7 @@ def check_heading(document: dict[str, Any]) -> None:
     Raises:
         ValueError: it is not.
         KeyError: something is missing.
-        UnicodeEncodeError: a name is no text.
+        UnicodeEncodeError: a name is not text.
     """
     said = documented(_Texts, {name: document[name] for name in _Texts.__dataclass_fields__})
     if said["shapes"] < 0 or said["dimension"] < 1 or said["views"] < 0 or not is_plain(said["model"]):

@@ -14,7 +14,7 @@ from hifa_cli.data.shapes import shapes_of_meshes
 from hifa_cli.data.transforms import grey_pixels
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.embedding import Drawn, Embedded, Embedder
-from hifa_cli.gallery.sources import COVER, Offer, below, class_of, origin_of, root_of, short_digest
+from hifa_cli.gallery.sources import COVER, SourceEntry, below, class_of, origin_of, root_of, short_digest
 from hifa_cli.render.discover import Failure
 from hifa_cli.render.pipeline import (
     draw_jobs,
@@ -53,11 +53,11 @@ class MeshesSource:
     """The shapes that meshes make, drawn and embedded when they are prepared.
 
     Attributes:
-        jobs: what draws each offer.
+        jobs: what draws each entry.
     """
 
     origin: dict[str, Any]
-    offers: list[Offer]
+    entries: list[SourceEntry]
     jobs: list[Job]
     drawing: Drawing
     taken: list[dict[str, Any]]
@@ -70,12 +70,12 @@ class MeshesSource:
         return self.drawing.config.views
 
     def prepare(self, rows: Sequence[int]) -> list[int]:
-        """Draw and embed some offers that are not there yet; a mesh that cannot be drawn is warned of.
+        """Draw and embed some entries that are not there yet; a mesh that cannot be drawn is warned of.
 
         Raises:
             HifaError: none of the source's meshes can be drawn.
         """
-        absent = [row for row in rows if self.offers[row].digest not in self.embedder.store]
+        absent = [row for row in rows if self.entries[row].digest not in self.embedder.store]
         with self._views_kept():
             self._embed(absent)
         broken = {failure.path for failure in self.failed}
@@ -84,18 +84,18 @@ class MeshesSource:
                 f"none of the {len(self.failed)} meshes in {self.origin['path']} could be drawn; see the "
                 "warnings"
             )
-        return [row for row in rows if self.offers[row].digest in self.embedder.store]
+        return [row for row in rows if self.entries[row].digest in self.embedder.store]
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers and of their views."""
-        return self.embedder.blocks(rows, [self.offers[row].digest for row in rows])
+        """The vectors of some entries and of their views."""
+        return self.embedder.blocks(rows, [self.entries[row].digest for row in rows])
 
     def cover(self, row: int) -> bytes | None:
         """The picture that was kept with the vectors."""
-        return self.embedder.store.get(self.offers[row].digest).cover or None
+        return self.embedder.store.get(self.entries[row].digest).cover or None
 
     def _embed(self, rows: Sequence[int]) -> None:
-        digests = {self.jobs[row].id: self.offers[row].digest for row in rows}
+        digests = {self.jobs[row].id: self.entries[row].digest for row in rows}
         ready, to_draw = [], []
         for job in (one._replace(pixels=one.id in digests) for one in self.jobs):
             if self._is_kept(job):
@@ -182,16 +182,16 @@ def meshes_source(
     config, taken = settle_up(found, [place], config, before)
     marks = {mesh.path: (mesh.id, mark) for mesh, mark in marks_of(found, config, failed)}
     shapes = shapes_of_meshes(((name, path) for path, (name, _) in marks.items()), split)
-    root, offers, jobs = root_of(place), [], []
+    root, entries, jobs = root_of(place), [], []
     for item in shapes.items:
         (path,) = item.views
         name, mark = marks[path]
         folder = None if drawing.views is None else drawing.views / name
-        offers.append(
-            Offer(item.id, class_of(shapes, item.label), short_digest(mark.encode()), below(path, root))
+        entries.append(
+            SourceEntry(item.id, class_of(shapes, item.label), short_digest(mark.encode()), below(path, root))
         )
         jobs.append(Job(name, path, folder, mark))
-    if not offers:
+    if not entries:
         raise HifaError(f"none of the {len(failed)} meshes in {place} could be drawn; see the warnings")
     told = joined(before, taken)
     origin = {
@@ -199,7 +199,7 @@ def meshes_source(
         "up_taken": told, **({} if drawing.views is None else {"views": drawing.views.name}),
     }  # fmt: skip
     drawing = drawing._replace(config=config)
-    return MeshesSource(origin, offers, jobs, drawing, told, embedder, failed)
+    return MeshesSource(origin, entries, jobs, drawing, told, embedder, failed)
 
 
 def _rig(config: RenderConfig) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class GalleryRanking:
         return top_half(np.where(cosines == 0, np.nan, cosines))  # only a view that is not there gives 0
 
     def _smoothed(self, query: Floats, scores: Floats, rows: Rows) -> Floats:
-        """(k,) smoothed scores of candidates; what is no candidate counts by its mean view."""
+        """(k,) smoothed scores of candidates; what is not a candidate counts by its mean view."""
         count = len(self.searcher.vectors)
         if len(rows) == count:
             return smoothed(standardised(scores), self.graph)

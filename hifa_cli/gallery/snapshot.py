@@ -27,7 +27,7 @@ from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of
-from hifa_cli.gallery.sources import Offer, Source, row_digests
+from hifa_cli.gallery.sources import Source, SourceEntry, row_digests
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file, written_folder
 from hifa_cli.search import faiss_index
@@ -53,14 +53,14 @@ class Plan:
     Attributes:
         old: the gallery as it is, or None.
         kept: rows of ``old`` that stay, ascending.
-        fresh: sources and rows of their offers that are new.
+        fresh: sources and rows of their entries that are new.
         making: the model.
         config: how it is searched.
         photos: (p, D) unit rows to tune the search with, or None.
         ranking: what ``gallery.json`` says of it; None ranks as the paper does.
         device: where FAISS builds an index.
         offered: rows that stay but that a fresh source offers under another id, path or origin: the number
-            of the source, and its offer.
+            of the source, and its entry.
     """
 
     old: Gallery | None
@@ -71,7 +71,7 @@ class Plan:
     photos: NDArray[np.float32] | None = None
     ranking: dict[str, Any] | None = None
     device: str = "cpu"
-    offered: Mapping[int, tuple[int, Offer]] = field(default_factory=dict)
+    offered: Mapping[int, tuple[int, SourceEntry]] = field(default_factory=dict)
 
 
 @dataclass
@@ -210,8 +210,8 @@ def _kept(
         rows = plan.kept[start : start + _BLOCK]
         for row in rows.tolist():
             if row in plan.offered:
-                source, offer = plan.offered[row]
-                name, kind, path = offer.id, offer.class_name, offer.path
+                source, entry = plan.offered[row]
+                name, kind, path = entry.id, entry.class_name, entry.path
                 origin = places[plan.fresh[source][0].origin["path"]]
             else:
                 name, kind, path = old.ids[row], old.class_of(row), old.paths[row]
@@ -231,12 +231,12 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
     places = {origin["path"]: number for number, origin in enumerate(origins)}
     for source, rows in plan.fresh:
         for block in source.embedded(rows) if rows else ():
-            offers = [source.offers[row] for row in block.rows.tolist()]
-            columns.ids += [offer.id for offer in offers]
-            columns.names += [offer.class_name for offer in offers]
-            columns.paths += [offer.path for offer in offers]
-            columns.origins += [places[source.origin["path"]]] * len(offers)
-            columns.digests.append(row_digests(offers))
+            entries = [source.entries[row] for row in block.rows.tolist()]
+            columns.ids += [entry.id for entry in entries]
+            columns.names += [entry.class_name for entry in entries]
+            columns.paths += [entry.path for entry in entries]
+            columns.origins += [places[source.origin["path"]]] * len(entries)
+            columns.digests.append(row_digests(entries))
             signed = plan.ranking is not None
             yield _Block(signed_unit(block.vectors) if signed else unit(block.vectors), block.views)
 

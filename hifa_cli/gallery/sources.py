@@ -31,7 +31,7 @@ _BLOCK = 65_536  # vectors of an export read at once
 _READERS = 8  # threads that hash views
 
 
-class Offer(NamedTuple):
+class SourceEntry(NamedTuple):
     """A shape that a source has."""
 
     id: str
@@ -45,7 +45,7 @@ class Source(Protocol):
 
     Attributes:
         origin: what ``gallery.json`` says of it, enough to read it again.
-        offers: the shapes, in order.
+        entries: the shapes, in order.
         failed: meshes that could not be drawn.
         views: a shape's, at most; 0 where it has vectors only.
     """
@@ -53,17 +53,17 @@ class Source(Protocol):
     @property
     def origin(self) -> dict[str, Any]: ...  # noqa: D102
     @property
-    def offers(self) -> Sequence[Offer]: ...  # noqa: D102
+    def entries(self) -> Sequence[SourceEntry]: ...  # noqa: D102
     @property
     def failed(self) -> Sequence[Failure]: ...  # noqa: D102
     @property
     def views(self) -> int: ...  # noqa: D102
 
     def prepare(self, rows: Sequence[int]) -> list[int]:
-        """Make the vectors of some offers, as far as they are not there; return those that have them."""
+        """Make the vectors of some entries, as far as they are not there; return those that have them."""
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of prepared offers, in order, in blocks; ``Embedded.rows`` are rows of the offers."""
+        """The vectors of prepared entries, in order, in blocks; ``Embedded.rows`` are rows of the entries."""
 
     def cover(self, row: int) -> bytes | None:
         """The PNG file of a picture of a shape, or None."""
@@ -75,7 +75,7 @@ class ExportSource:
 
     path: Path
     origin: dict[str, Any]
-    offers: list[Offer]
+    entries: list[SourceEntry]
     covers: dict[str, Path]
     failed: list[Failure] = field(default_factory=list)
     views: int = 0
@@ -85,7 +85,7 @@ class ExportSource:
         return list(rows)
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers; an export holds no vectors of views."""
+        """The vectors of some entries; an export holds no vectors of views."""
         wanted = np.asarray(rows, dtype=np.int64)
         for number, block in enumerate(shape_blocks(self.path, _BLOCK)):
             start = number * _BLOCK
@@ -95,7 +95,7 @@ class ExportSource:
 
     def cover(self, row: int) -> bytes | None:
         """The cover among the views that the export was made of."""
-        path = self.covers.get(self.offers[row].id)
+        path = self.covers.get(self.entries[row].id)
         return None if path is None else _content(path)
 
 
@@ -104,7 +104,7 @@ class ViewsSource:
     """Rendered shapes, embedded when they are asked for."""
 
     origin: dict[str, Any]
-    offers: list[Offer]
+    entries: list[SourceEntry]
     shapes: Collection
     embedder: Embedder
     failed: list[Failure] = field(default_factory=list)
@@ -115,14 +115,14 @@ class ViewsSource:
         return max((len(item.views) for item in self.shapes.items), default=0)
 
     def prepare(self, rows: Sequence[int]) -> list[int]:
-        """Embed some offers; what cannot be read is warned of and left out."""
-        digests = [self.offers[row].digest for row in rows]
+        """Embed some entries; what cannot be read is warned of and left out."""
+        digests = [self.entries[row].digest for row in rows]
         self.embedder.embed_items([self.shapes.items[row] for row in rows], digests)
-        return [row for row in rows if self.offers[row].digest in self.embedder.store]
+        return [row for row in rows if self.entries[row].digest in self.embedder.store]
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some offers and of their views."""
-        return self.embedder.blocks(rows, [self.offers[row].digest for row in rows])
+        """The vectors of some entries and of their views."""
+        return self.embedder.blocks(rows, [self.entries[row].digest for row in rows])
 
     def cover(self, row: int) -> bytes | None:
         """One of the shape's views."""
@@ -144,21 +144,22 @@ def export_source(path: Path) -> ExportSource:
     """The shapes of an export, with thumbnails where the views that it was made of are still there.
 
     Raises:
-        HifaError: it is no export, or has no shapes.
+        HifaError: it is not an export, or has no shapes.
     """
-    heading = read_shapes_heading(path)
-    if not len(heading):
-        raise HifaError(f"there are no shapes to index in {path}: export some with --shapes VIEWS")
+    header = read_shapes_heading(path)
+    if not len(header):
+        raise HifaError(f"{path} has no shapes to index: export some with --shapes VIEWS")
     digests = [short_digest(row.tobytes()) for block in shape_blocks(path, _BLOCK) for row in block]
-    names = [heading.classes[label] if label >= 0 else None for label in heading.labels.tolist()]
-    _refuse_repeated(path, heading.ids)
-    offers = [
-        Offer(name, kind, digest, "") for name, kind, digest in zip(heading.ids, names, digests, strict=True)
+    names = [header.classes[label] if label >= 0 else None for label in header.labels.tolist()]
+    _refuse_repeated(path, header.ids)
+    entries = [
+        SourceEntry(name, kind, digest, "")
+        for name, kind, digest in zip(header.ids, names, digests, strict=True)
     ]
-    views = _views_of(heading.config)
-    wanted = set(heading.ids)
+    views = _views_of(header.config)
+    wanted = set(header.ids)
     covers = {item.id: cover_of(item.views) for item in views.items if item.id in wanted}
-    return ExportSource(path, origin_of("export", path), offers, covers)
+    return ExportSource(path, origin_of("export", path), entries, covers)
 
 
 def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
@@ -192,7 +193,7 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> View
     """The shapes whose rendered views lie under a folder.
 
     Raises:
-        HifaError: there are none.
+        HifaError: none exist.
     """
     shapes = find_shapes(folder, split=split)
     shapes.report()
@@ -206,12 +207,12 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> View
     with ThreadPoolExecutor(_READERS) as readers:
         digests = list(readers.map(digest, [item.views for item in shapes.items]))
     root = root_of(folder)
-    offers = [
-        Offer(item.id, class_of(shapes, item.label), digest, below(item.views[0].parent, root))
+    entries = [
+        SourceEntry(item.id, class_of(shapes, item.label), digest, below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
     origin = {**origin_of("views", folder), "split": split, "rig": rig_of_views(folder)}
-    return ViewsSource(origin, offers, shapes, embedder)
+    return ViewsSource(origin, entries, shapes, embedder)
 
 
 def mesh_offer_digest(path: Path, config: RenderConfig) -> bytes:
@@ -293,7 +294,7 @@ def short_digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
-def row_digests(offers: Sequence[Offer]) -> NDArray[np.uint8]:
+def row_digests(entries: Sequence[SourceEntry]) -> NDArray[np.uint8]:
     """(n, 16) bytes."""
-    joined = b"".join(offer.digest for offer in offers)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(len(offers), DIGEST_BYTES)
+    joined = b"".join(entry.digest for entry in entries)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(entries), DIGEST_BYTES)

@@ -29,7 +29,7 @@ class Stored(NamedTuple):
     Attributes:
         vector: (D,) float32.
         views: (V, D) float16.
-        cover: PNG file of the picture that stands for the shape; empty where there is none.
+        cover: PNG file of the picture that stands for the shape; empty if absent.
     """
 
     vector: NDArray[np.float32]

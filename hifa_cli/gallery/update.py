@@ -15,7 +15,7 @@ from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import VIEWS, Gallery, read_gallery
 from hifa_cli.gallery.build import (
-    Work,
+    BuildOptions,
     check_wanted,
     failures,
     open_source,
@@ -29,7 +29,7 @@ from hifa_cli.gallery.build import (
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
-from hifa_cli.gallery.sources import Offer, Source, render_config, rig_of_views
+from hifa_cli.gallery.sources import Source, SourceEntry, render_config, rig_of_views
 from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
 
@@ -61,7 +61,7 @@ class Change:
 
 
 def add(
-    folder: Path, sources: Sequence[Path], config: IndexConfig, work: Work, *, model: Path | None
+    folder: Path, sources: Sequence[Path], config: IndexConfig, work: BuildOptions, *, model: Path | None
 ) -> Change:
     """Add the shapes of exports, views or meshes to a gallery.
 
@@ -69,7 +69,7 @@ def add(
     reported and left out (``update`` is for those).
 
     Raises:
-        HifaError: there is no gallery, a source is unusable or of another model, or somebody else writes.
+        HifaError: no gallery exists, a source is unusable or of another model, or somebody else writes.
     """
     for place in sources:
         if not place.exists():
@@ -98,7 +98,7 @@ def add(
         return _changed(folder, old, kept, fresh, config, work, change, embedders)
 
 
-def _as_before(old: Gallery, work: Work, sources: Sequence[Path]) -> Work:
+def _as_before(old: Gallery, work: BuildOptions, sources: Sequence[Path]) -> BuildOptions:
     """Return how new shapes are drawn and embedded: as the gallery's are."""
     for place in sources:
         rig = rig_of_views(place)
@@ -114,14 +114,14 @@ def _as_before(old: Gallery, work: Work, sources: Sequence[Path]) -> Work:
     )  # fmt: skip
 
 
-def update(folder: Path, config: IndexConfig, work: Work, *, model: Path | None) -> Change:
+def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path | None) -> Change:
     """Bring a gallery to what its sources hold now: new, changed and vanished shapes.
 
     What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
     has vanished is removed; one that cannot be drawn any more keeps what it had.
 
     Raises:
-        HifaError: there is no gallery, a source as a whole is gone or empty, or somebody else writes.
+        HifaError: no gallery exists, a source as a whole is gone or empty, or somebody else writes.
     """
     change = Change()
     fresh: list[tuple[Source, list[int]]] = []
@@ -165,7 +165,7 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
     """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
 
     Raises:
-        HifaError: there is no gallery, nothing fits, nothing would be left, or somebody else writes.
+        HifaError: no gallery exists, nothing fits, nothing would be left, or somebody else writes.
     """
     read_gallery(folder)
     with writing(folder):
@@ -183,13 +183,13 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
             )
         kept = np.array([row for row in range(len(ids)) if row not in gone], dtype=np.int64)
         change = Change(removed=[ids[row] for row in sorted(gone)], unchanged=len(kept))
-        return _changed(folder, old, kept, [], config, Work(), change, [])
+        return _changed(folder, old, kept, [], config, BuildOptions(), change, [])
 
 
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
-    work: Work, change: Change, embedders: Sequence[Embedder | None],
-    moved: Mapping[int, tuple[int, Offer]] | None = None,
+    work: BuildOptions, change: Change, embedders: Sequence[Embedder | None],
+    moved: Mapping[int, tuple[int, SourceEntry]] | None = None,
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
@@ -244,12 +244,12 @@ def _all_there(old: Gallery) -> None:
 def _untaken(source: Source, taken: dict[str, bytes], change: Change) -> list[int]:
     """Offers whose id is free; those of other content than the id's owner are reported."""
     rows = []
-    for row, offer in enumerate(source.offers):
-        if offer.id not in taken:
-            taken[offer.id] = offer.digest
+    for row, entry in enumerate(source.entries):
+        if entry.id not in taken:
+            taken[entry.id] = entry.digest
             rows.append(row)
-        elif taken[offer.id] != offer.digest:
-            _refused(offer.id, source, change)
+        elif taken[entry.id] != entry.digest:
+            _refused(entry.id, source, change)
     return rows
 
 
@@ -261,8 +261,8 @@ def _of_nobody_else(
     others = {name for row, name in enumerate(old.ids) if row not in mine_too}
     free = []
     for row in rows:
-        if source.offers[row].id in others:
-            _refused(source.offers[row].id, source, change)
+        if source.entries[row].id in others:
+            _refused(source.entries[row].id, source, change)
         else:
             free.append(row)
     return free
@@ -278,7 +278,7 @@ def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows
     """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
-    offered = {source.offers[row].id for row in new}
+    offered = {source.entries[row].id for row in new}
     rows = [
         row
         for row in mine.tolist()
@@ -289,10 +289,10 @@ def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows
 
 def _count(
     change: Change, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]],
-    moved: Mapping[int, tuple[int, Offer]],
+    moved: Mapping[int, tuple[int, SourceEntry]],
 ) -> None:  # fmt: skip
     before = set(old.ids)
-    new = [source.offers[row].id for source, rows in fresh for row in rows]
+    new = [source.entries[row].id for source, rows in fresh for row in rows]
     change.changed = sum(name in before for name in new)
     change.added = len(new) - change.changed
     change.renamed = len(moved)

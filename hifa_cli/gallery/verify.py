@@ -24,7 +24,7 @@ def stats(folder: Path) -> dict[str, Any]:
     """What a gallery holds: counts, classes, origins, index and bytes on disk.
 
     Raises:
-        HifaError: there is no gallery, or it is damaged.
+        HifaError: no gallery exists, or it is damaged.
     """
     gallery = read_gallery(folder)
     document = gallery.document
@@ -63,11 +63,11 @@ def _size(folder: Path) -> int:
 def verify(folder: Path) -> list[str]:
     """Every fault of a gallery, a line each; none where all is right.
 
-    Looked at are every vector, every id, every thumbnail, the index against the vectors, and the weights of
+    Checked are every vector, every id, every thumbnail, the index against the vectors, and the weights of
     the model against their digest.
 
     Raises:
-        HifaError: there is no gallery at all.
+        HifaError: no gallery exists at all.
     """
     try:
         gallery = read_gallery(folder)

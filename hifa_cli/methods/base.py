@@ -11,7 +11,7 @@ from hifa_cli.config import TrainConfig
 from hifa_cli.data.loader import Batch
 from hifa_cli.models.network import Critic, Features, Network
 from hifa_cli.runtime.distributed import gathered, world
-from hifa_cli.runtime.seeding import derive, torch_stream
+from hifa_cli.runtime.seeding import derive_seed, torch_stream
 
 Terms = dict[str, Tensor]
 
@@ -79,7 +79,7 @@ class Objective(nn.Module):
             Features of the *global* batch, of all processes, but for ``low``, which is this process's own.
         """
         rank = world().rank
-        torch.manual_seed(derive(self.seed, "dropout", step, domain, *([rank] if rank else [])))
+        torch.manual_seed(derive_seed(self.seed, "dropout", step, domain, *([rank] if rank else [])))
         seen = batch.images if domain == "images" else batch.shapes
         if self.config.chunk and isinstance(seen, Tensor):
             seen = self.network.look_in_chunks(seen, self.config.chunk)
@@ -235,9 +235,9 @@ def build_critic(network: Network, seed: int) -> Critic:
     training = network.training
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         network.eval()
-        low = network.look(
+        low = network.trunk_features(
             torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=network.mean.device)
         ).low
         network.train(training)
-        torch.manual_seed(derive(seed, "initialise", "critic"))
+        torch.manual_seed(derive_seed(seed, "initialise", "critic"))
         return Critic(low.shape[2], low.shape[-1], network.dimension)

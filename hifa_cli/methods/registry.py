@@ -70,7 +70,7 @@ def find_method(name: str) -> tuple["type[Objective]", Mapping[str, Any]]:
             can import. The current directory counts only where it is on ``PYTHONPATH``.
 
     Raises:
-        HifaError: no such method, or the class cannot be imported or is no objective.
+        HifaError: no such method, or the class cannot be imported or is not an objective.
     """
     from hifa_cli.methods.base import Objective
 
@@ -85,7 +85,7 @@ def find_method(name: str) -> tuple["type[Objective]", Mapping[str, Any]]:
             f"cannot import --method {name}: {reason}; its folder must be on PYTHONPATH"
         ) from error
     if not (isinstance(found, type) and issubclass(found, Objective)):
-        raise HifaError(f"--method {name} is no subclass of hifa_cli.methods.base.Objective; make it one")
+        raise HifaError(f"--method {name} is not a subclass of hifa_cli.methods.base.Objective; make it one")
     return found, known.options if known else {}
 
 

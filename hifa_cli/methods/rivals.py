@@ -15,7 +15,7 @@ from hifa_cli.config import TrainConfig
 from hifa_cli.data.loader import Batch
 from hifa_cli.methods.base import Centroids, Objective, Terms, full_precision
 from hifa_cli.models.network import Features, Network
-from hifa_cli.runtime.seeding import derive, torch_stream
+from hifa_cli.runtime.seeding import derive_seed, torch_stream
 
 
 class Discriminator(nn.Module):
@@ -56,7 +56,7 @@ class Dann(Objective):
     def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
         super().__init__(network, config, seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "initialise", "discriminator"))
+            torch.manual_seed(derive_seed(seed, "initialise", "discriminator"))
             self.discriminator = Discriminator(
                 network.dimension, config.adversarial_width, config.adversarial_dropout
             )

@@ -13,7 +13,7 @@ def read_about(folder: Path) -> dict[str, object]:
     """The JSON that ``save_network`` wrote.
 
     Raises:
-        HifaError: there is no readable model in ``folder``.
+        HifaError: no readable model exists in ``folder``.
     """
     try:
         document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))

@@ -72,7 +72,7 @@ def _timm(name: str) -> Backbone:
     model, side = _SHORT.get(name, (name, 0))
     try:
         if ":" in model or not timm.is_model(model):  # timm would ask a hub, or read any folder
-            raise ValueError(f"there is no such model in timm {timm.__version__}")
+            raise ValueError(f"timm {timm.__version__} has no such model")
         known = timm.get_pretrained_cfg(model)
     except (RuntimeError, ValueError) as error:
         raise HifaError(

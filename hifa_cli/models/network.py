@@ -264,7 +264,7 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
 
-    def look(self, pixels: Tensor) -> TrunkFeatures:
+    def trunk_features(self, pixels: Tensor) -> TrunkFeatures:
         """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB."""
         batch, views = pixels.shape[:2]
         flat = pixels.flatten(0, 1)
@@ -274,24 +274,24 @@ class Network(nn.Module):
         return TrunkFeatures(low.unflatten(0, (batch, views)), high.unflatten(0, (batch, views)))
 
     def look_in_chunks(self, pixels: Tensor, chunk: int) -> TrunkFeatures:
-        """``look`` at ``chunk`` pictures at a time, and again in the backward pass.
+        """``trunk_features`` at ``chunk`` pictures at a time, and again in the backward pass.
 
         Only one chunk's activations are held at once, and the losses still see the whole batch: equations 4
         and 6 stay exact, which accumulating gradients over small batches does not keep.
         """
         flat = pixels.flatten(0, 1).unsqueeze(1)
-        parts = [checkpoint(self.look, part, use_reentrant=False) for part in flat.split(chunk)]
+        parts = [checkpoint(self.trunk_features, part, use_reentrant=False) for part in flat.split(chunk)]
         low, high = (torch.cat([part[i] for part in parts]).squeeze(1) for i in range(2))
         return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
 
     def forward(self, seen: Tensor | TrunkFeatures, domain: str = "images") -> Features:
-        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
+        """Embed (B, V, 1 or 3, H, W) uint8 pixels, or what ``trunk_features`` made of them.
 
         Args:
             seen: the pictures.
             domain: ``images`` or ``shapes``: whose centre is taken away where the input is centred.
         """
-        low, high = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
+        low, high = seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)
         views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
@@ -314,13 +314,13 @@ class Network(nn.Module):
         labelled photo keeps the last alone, so that it is answered as without training.
 
         Args:
-            seen: (B, V, 1 or 3, H, W) uint8 pixels, or what ``look`` made of them.
+            seen: (B, V, 1 or 3, H, W) uint8 pixels, or what ``trunk_features`` made of them.
             domain: ``images`` or ``shapes``.
 
         Returns:
             (B, V, d) of the views and (B, d) of the items.
         """
-        looked = seen if isinstance(seen, TrunkFeatures) else self.look(seen)
+        looked = seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)
         found = self(looked, domain)
         if self.config.descriptor == "embedding":
             return found.views, found.pooled
@@ -492,7 +492,7 @@ def load_network(folder: Path) -> Network:
     """Read a network that ``save_network`` wrote, in evaluation mode on the CPU.
 
     Raises:
-        HifaError: there is no model in ``folder`` or its files do not fit each other.
+        HifaError: no model exists in ``folder`` or its files do not fit each other.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -95,7 +95,7 @@ def read_weights(path: Path) -> State:
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
-        raise HifaError(f"{path} is no state dict: save model.state_dict()")
+        raise HifaError(f"{path} is not a state dict: save model.state_dict()")
     for name, value in state.items():
         if not _is_plain(value) or not torch.isfinite(value).all():
             raise HifaError(f"{path}: {name[:80]!r} holds no plain, finite numbers: save model.state_dict()")

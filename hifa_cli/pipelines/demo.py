@@ -31,7 +31,7 @@ MARK = "demo.json"
 
 
 @dataclass
-class Tour:
+class DemoReport:
     """What the demo came to."""
 
     folder: Path
@@ -47,7 +47,7 @@ class Tour:
         self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.monotonic() - started, 1)
 
 
-def take_tour(
+def run_demo(
     folder: Path,
     world: WorldConfig,
     config: DemoConfig,
@@ -55,7 +55,7 @@ def take_tour(
     seed: int,
     workers: int,
     device: "torch.device",
-) -> Tour:
+) -> DemoReport:
     """Make a world in ``folder``, render, train, export, index, query and evaluate; skip what is done.
 
     Args:
@@ -70,11 +70,11 @@ def take_tour(
         HifaError: ``folder`` holds something else, or another demo.
     """
     _claim(folder, world, config, seed)
-    tour = Tour(folder, folder / "queries.png")
+    summary = DemoReport(folder, folder / "queries.png")
     photos, views = folder / "photos", folder / "views"
-    with tour.timed("world"):
+    with summary.timed("world"):
         make_world(folder, world, seed=seed, workers=workers)
-    with tour.timed("render"):
+    with summary.timed("render"):
         report = render([folder / "shapes"], views, RenderConfig(), workers=workers)
         if report.failed:
             raise HifaError(
@@ -83,25 +83,25 @@ def take_tour(
     seen = folder / "features"  # pictures are looked at once; HIFA goes first, for it keeps the most of them
     for method in reversed(METHODS):
         run, embeddings = folder / "runs" / method, folder / f"{method}.h5"
-        with tour.timed(f"train {method}"):
+        with summary.timed(f"train {method}"):
             settings = TrainConfig(method=method, steps=config.steps, size=config.size)
             known, unlabelled = find_images(photos, split="train"), find_shapes(views, split="train")
             train(
                 known, unlabelled, run, settings, seed=seed, device=device, force=False, features=seen,
             )  # fmt: skip
-        with tour.timed(f"export {method}"):
+        with summary.timed(f"export {method}"):
             _export_test(run, photos, views, embeddings, device, seen)
-        with tour.timed("evaluate"):
-            tour.scores[method] = evaluate(read_export(embeddings), name=str(embeddings))
-    tour.scores = {method: tour.scores[method] for method in METHODS}
-    with tour.timed("index"):
+        with summary.timed("evaluate"):
+            summary.scores[method] = evaluate(read_export(embeddings), name=str(embeddings))
+    summary.scores = {method: summary.scores[method] for method in METHODS}
+    with summary.timed("index"):
         build_gallery(
             folder / f"{METHODS[-1]}.h5", folder / "gallery", model=None, split=None,
             index_config=IndexConfig(), render_config=RenderConfig(), workers=workers, device=device,
             force=True)  # fmt: skip
-    with tour.timed("query"):
-        _show_queries(folder, tour.sheet, config, device)
-    return tour
+    with summary.timed("query"):
+        _show_queries(folder, summary.sheet, config, device)
+    return summary
 
 
 def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> None:
@@ -114,7 +114,7 @@ def _claim(folder: Path, world: WorldConfig, config: DemoConfig, seed: int) -> N
                 f"{folder} holds a demo of another seed or size: choose another --out or give --force"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HifaError(f"{folder} exists and is no demo: choose another --out")
+        raise HifaError(f"{folder} exists and is not a demo: choose another --out")
     else:
         with written_file(mark) as path:
             path.write_text(document, encoding="utf-8")

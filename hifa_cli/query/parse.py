@@ -91,7 +91,7 @@ def _list(path: Path) -> Path:
     if not path.is_file():
         raise HifaError(f"no list at {path}: check the path")
     if path.suffix.lower() not in LIST_SUFFIXES:
-        raise HifaError(f"{path} is no list: end it in {', '.join(sorted(LIST_SUFFIXES))}")
+        raise HifaError(f"{path} is not a list: end it in {', '.join(sorted(LIST_SUFFIXES))}")
     return path
 
 
@@ -134,7 +134,7 @@ def parse_box(text: str) -> Box:
     """
     numbers = [int(part) for part in text.split(",")]
     if len(numbers) != 4 or min(numbers) < 0 or not numbers[2] or not numbers[3]:
-        raise ValueError(f"'{text}' is no x,y,w,h in pixels, such as 120,40,300,300")
+        raise ValueError(f"'{text}' is not an x,y,w,h in pixels, such as 120,40,300,300")
     return Box(*numbers)
 
 

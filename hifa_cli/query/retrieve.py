@@ -68,7 +68,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class QueryOptions:
     """What of a ranking is shown.
 
     Attributes:
@@ -146,9 +146,11 @@ def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top
     if not found:
         raise HifaError("none of the queries can be read; see the warnings")
     vectors = _joined([vector for _, vector in found])
-    scores, rows = _search(gallery, vectors, Wanted(top), None, np.zeros(0, dtype=np.int64))
+    scores, rows = _search(gallery, vectors, QueryOptions(top), None, np.zeros(0, dtype=np.int64))
     return [
-        Ranking(items[number].id, _matches(gallery, vector, one, mine, Wanted(top)), items[number].views[:1])
+        Ranking(
+            items[number].id, _matches(gallery, vector, one, mine, QueryOptions(top)), items[number].views[:1]
+        )
         for (number, _), vector, one, mine in zip(found, vectors.part, scores, rows, strict=True)
     ]
 
@@ -161,14 +163,14 @@ def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], 
     """
     with tempfile.TemporaryDirectory() as scratch:
         queries = find_queries([str(path) for path in paths], Path(scratch))
-        return rank(encoder, gallery, queries, Wanted(top))[0]
+        return rank(encoder, gallery, queries, QueryOptions(top))[0]
 
 
 def rank(
     encoder: QueryEncoder | None,
     gallery: Gallery,
     queries: Sequence[Query],
-    wanted: Wanted,
+    wanted: QueryOptions,
     *,
     failed: list[Failed] | None = None,
 ) -> tuple[list[Ranking], QueryVectors]:
@@ -212,7 +214,7 @@ def rank(
 
 
 def _asked(
-    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: Wanted,
+    encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: QueryOptions,
     failed: list[Failed] | None,
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
     """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
@@ -252,7 +254,7 @@ def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
 
 
 def _search(
-    gallery: Gallery, vectors: QueryVectors, wanted: Wanted, among: Rows | None, known: Rows
+    gallery: Gallery, vectors: QueryVectors, wanted: QueryOptions, among: Rows | None, known: Rows
 ) -> tuple[NDArray[np.float64], Rows]:
     """(q, k) scores and rows, as the gallery ranks; a row of −1 is none, which rows that are known become."""
     gallery.check_width(vectors.part)
@@ -305,7 +307,7 @@ def _fused_query(queries: Sequence[Query]) -> Query:
 
 
 def _matches(
-    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Any, wanted: Wanted
+    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Any, wanted: QueryOptions
 ) -> tuple[Match, ...]:
     kept = [(float(score), int(row)) for score, row in zip(scores, rows, strict=True) if row >= 0]
     kept = [(score, row) for score, row in kept[: wanted.top] if score >= wanted.threshold]

@@ -43,7 +43,7 @@ def find_meshes(places: Sequence[Path]) -> tuple[list[MeshFile], list[Failure]]:
                 continue  # the same file given twice
             seen.add(mesh.path.absolute())
             if not mesh.path.is_file():
-                reason = "is no ordinary file" if mesh.path.exists() else "does not exist"
+                reason = "is not an ordinary file" if mesh.path.exists() else "does not exist"
                 failures.append(Failure(mesh.path, reason))
             elif mesh.id in meshes:
                 other = meshes[mesh.id].path

@@ -60,7 +60,7 @@ class OpenGLRenderer:
         """Make the context.
 
         Raises:
-            HifaError: there is none to be had; the message says what to install.
+            HifaError: OpenGL does not start; the message says what to install.
         """
         self.gl, egl = load()
         self.phong = phong
@@ -276,7 +276,7 @@ def probe(patience: float = 60.0) -> Driver:
     """Make a context in a process of its own, which a bad driver may crash or hang.
 
     Raises:
-        HifaError: there is none; the message says why and what to install.
+        HifaError: it does not exist; the message says why and what to install.
     """
     command = module_command("hifa_cli.render.opengl")
     try:

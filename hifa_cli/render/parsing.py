@@ -32,7 +32,7 @@ def parse_off(text: Bytes) -> Polygons:
     """OFF, its counts glued to the tag or not; colours and normals are passed over.
 
     Raises:
-        HifaError: it is no OFF text, or ends early.
+        HifaError: it is not an OFF text, or ends early.
     """
     text = ended(text)
     place = to_content(text, 0)
@@ -44,7 +44,7 @@ def parse_off(text: Bytes) -> Polygons:
     place = off_counts(text, place, counts)
     points, faces = int(counts[0]), int(counts[1])
     if place < 0 or points < 0 or faces < 0:
-        raise HifaError("is no OFF file: no counts of vertices and faces at its beginning")
+        raise HifaError("is not an OFF file: no counts of vertices and faces at its beginning")
     if 6 * points > len(text) or 2 * faces > len(text):
         raise HifaError(f"is cut off: it announces {points} vertices and {faces} faces")
     vertices, starts = np.empty((points, 3)), np.zeros(faces + 1, dtype=np.int64)
@@ -88,7 +88,7 @@ def parse_stl_text(text: Bytes) -> Polygons:
     if not counts[1]:  # no face is ended by a word
         starts = np.arange(0, len(vertices) + 1, 3)
     if starts[-1] != len(vertices) or (np.diff(starts) < 3).any():
-        raise HifaError(f"is cut off or damaged: {len(vertices)} corners are no whole number of triangles")
+        raise HifaError(f"is cut off or damaged: {len(vertices)} corners are not a whole number of triangles")
     tail = text[-4096:].tobytes().lower()
     if len(vertices) and b"endsolid" not in tail and not tail.rstrip().endswith(b"endfacet"):
         raise HifaError("is cut off: it ends within a face")
@@ -234,7 +234,7 @@ def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[fl
         if end > place + 1:
             exponent, place = exponent + max(min(power, 100000), -100000), end
     whole = digits > 0 and word_ends(text, place)
-    while not word_ends(text, place):  # "1.#IND", as some programs print what is no number
+    while not word_ends(text, place):  # "1.#IND", as some programs print what is not a number
         place += 1
     value = float(mantissa)
     if not whole:
@@ -380,7 +380,7 @@ def obj_body(
     starts: NDArray[np.int64],
     corners: NDArray[np.int64],
 ) -> None:
-    """Read what :func:`obj_counts` counted; a corner that is no number becomes −1."""
+    """Read what :func:`obj_counts` counted; a corner that is not a number becomes −1."""
     vertex, face, used = 0, 0, 0
     place = to_content(text, 0)
     while place < len(text):

@@ -95,7 +95,7 @@ def meshes_of(places: Sequence[Path], split: str | None = None) -> tuple[list[Me
         The meshes, and what stands in the way of others.
 
     Raises:
-        HifaError: there are none.
+        HifaError: none exist.
     """
     for place in places:
         refuse_other(place, wanted="a mesh or a folder of meshes")
@@ -112,7 +112,7 @@ def _of_split(found: list[MeshFile], split: str, given: Sequence[Path]) -> list[
     """Return the meshes below a folder of that split.
 
     Raises:
-        HifaError: there are none.
+        HifaError: none exist.
     """
     splits = [place.split for place in places([tuple(mesh.id.split("/")[:-1]) for mesh in found])]
     kept = [mesh for mesh, own in zip(found, splits, strict=True) if own == split]

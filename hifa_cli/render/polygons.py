@@ -185,7 +185,7 @@ def divided(plane: NDArray[np.float64], axis: int, cells: int) -> NDArray[np.flo
     low, high = math.inf, -math.inf
     for corner in range(len(plane)):
         low, high = min(low, plane[corner, axis]), max(high, plane[corner, axis])
-    if not 0.0 < high - low < math.inf:  # all in a line, or coordinates that are no numbers
+    if not 0.0 < high - low < math.inf:  # all in a line, or coordinates that are not numbers
         return np.zeros(1)
     begins = np.empty(cells)
     for cell in range(cells):

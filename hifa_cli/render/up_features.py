@@ -28,7 +28,7 @@ class Side(NamedTuple):
 
     Attributes:
         seen: (SIDE, SIDE) where it is.
-        place: (SIDE, SIDE) of the face seen along the axis, 0 to 1 of the box; 0 where there is none.
+        place: (SIDE, SIDE) of the face seen along the axis, 0 to 1 of the box; 0 if absent.
         normal: (SIDE, SIDE, 3) absolute values of its normal.
     """
 

@@ -131,7 +131,7 @@ def _refuse_doctype(blocks: Iterator[bytes]) -> None:
 
 
 def check_gltf(path: Path) -> None:
-    """Refuse scenes that go round in circles or too deep; what is no glTF is left to its reader.
+    """Refuse scenes that go round in circles or too deep; what is not a glTF is left to its reader.
 
     Raises:
         HifaError: it is one.

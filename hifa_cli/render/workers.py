@@ -250,8 +250,8 @@ class Worker:
         for timer in timers:
             timer.cancel()
         if answer is None or "error" in answer:
-            words = self._last_words() if answer is None else str(answer["error"])
-            self._bury()
+            words = self._last_stderr_line() if answer is None else str(answer["error"])
+            self._dispose()
             raise StartError(f"the {self.config.renderer} renderer does not start: {words}")
 
     def draw(self, job: Job) -> Outcome:
@@ -303,15 +303,15 @@ class Worker:
     def _cause_of_death(self) -> str:
         assert self.process is not None
         status = self.process.wait()
-        words = self._last_words()
-        self._bury()
+        words = self._last_stderr_line()
+        self._dispose()
         if status < 0:
             name = signal.Signals(-status).name
             hint = ": out of memory?" if name == "SIGKILL" else ""
             return f"its process was ended by {name}{hint}"
         return f"its process ended with status {status}: {words}"
 
-    def _last_words(self) -> str:
+    def _last_stderr_line(self) -> str:
         if self._complaints is None:
             return ""
         self._complaints.seek(0)
@@ -332,7 +332,7 @@ class Worker:
             if self.killed:
                 process.kill()
 
-    def _bury(self) -> None:
+    def _dispose(self) -> None:
         process, self.process = self.process, None
         if process is None:
             return
@@ -345,7 +345,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
-        self._bury()
+        self._dispose()
 
 
 def memory_limit(config: RenderConfig, workers: int) -> float:
@@ -374,7 +374,7 @@ def resident_memory(pid: int) -> float:
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _outlive_nobody(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """End this process soon after its parent, which can no longer end what takes too long."""
     while os.getppid() == parent:
         time.sleep(GLANCE)
@@ -389,9 +389,9 @@ def main(kind: "Callable[[], type[DrawShape]]") -> None:
         kind: imports and returns the class that draws; what goes wrong with that is the answer.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
     questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
 
     def answer(reason: str | None, what: str = "error", pictures: Greys | None = None) -> None:

@@ -20,7 +20,7 @@ def settled_device(name: str) -> str:
         name: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
-        HifaError: there is no such device here.
+        HifaError: the device does not exist here.
     """
     if name == "cpu" or (name == "auto" and not _accelerated()):
         return "cpu"
@@ -38,7 +38,7 @@ def pick_device(name: str) -> "torch.device":
     """The device that ``name`` asks for: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
-        HifaError: there is no such device here.
+        HifaError: the device does not exist here.
     """
     import torch
 

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     import torch
 
 
-def derive(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for ``purpose``, e.g. ``derive(seed, "augment", step, "images")``."""
+def derive_seed(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for ``purpose``, e.g. ``derive_seed(seed, "augment", step, "images")``."""
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def numpy_stream(seed: int, *purpose: str | int) -> np.random.Generator:
     """A NumPy generator for ``purpose``."""
-    return np.random.default_rng(derive(seed, *purpose))
+    return np.random.default_rng(derive_seed(seed, *purpose))
 
 
 def torch_stream(seed: int, *purpose: str | int) -> "torch.Generator":
     """A CPU torch generator for ``purpose``."""
     import torch
 
-    return torch.Generator().manual_seed(derive(seed, *purpose))
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))

@@ -19,7 +19,7 @@ def allowed() -> int:
 
 
 def _quota() -> int:
-    """Return the whole cores of a cgroup's quota (version 2, then 1); very many where there is none."""
+    """Return the whole cores of a cgroup's quota (version 2, then 1); very many if absent."""
     with suppress(OSError, ValueError):
         limit, period = (_CGROUP / "cpu.max").read_text().split()
         return max(1, int(limit) // int(period)) if limit != "max" else sys.maxsize

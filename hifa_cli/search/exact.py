@@ -70,7 +70,7 @@ def rescored(vectors: Vectors, queries: Vectors, candidates: Rows, top: int) -> 
     Args:
         vectors: (n, D) unit rows.
         queries: (q, D) unit rows.
-        candidates: (q, m) rows, −1 where there is none.
+        candidates: (q, m) rows, −1 if absent.
         top: how many of them to keep.
 
     Returns:

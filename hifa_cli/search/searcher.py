@@ -18,7 +18,7 @@ _ENOUGH = 1e-3  # a gain of recall below which more effort is not the way
 
 
 @dataclass(frozen=True)
-class Effort:
+class SearchParams:
     """How hard an index tries, and what came of it.
 
     Attributes:
@@ -44,13 +44,13 @@ class Effort:
         return asdict(self)
 
 
-def effort_of(document: Any) -> Effort:
-    """What ``Effort.document`` made, read again.
+def effort_of(document: Any) -> SearchParams:
+    """What ``SearchParams.document`` made, read again.
 
     Raises:
-        ValueError: it is no such document.
+        ValueError: it is not such a document.
     """
-    effort = Effort(**documented(Effort, document))
+    effort = SearchParams(**documented(SearchParams, document))
     if effort.effort < 0 or effort.depth < 1:
         raise ValueError("no effort at all")
     return effort
@@ -70,7 +70,7 @@ class Searcher:
         self,
         vectors: Vectors,
         index: faiss_index.Index = None,
-        effort: Effort | None = None,
+        effort: SearchParams | None = None,
         *,
         device: str = "cpu",
     ) -> None:
@@ -122,21 +122,21 @@ def tune(
     vectors: Vectors,
     sample: tuple[Vectors, str],
     config: IndexConfig,
-) -> Effort:
+) -> SearchParams:
     """The least effort that finds ``config.recall`` of the exact answers to a sample of queries.
 
-    Effort grows until it gains nothing any more, then the number of candidates does; where the target
+    SearchParams grows until it gains nothing any more, then the number of candidates does; where the target
     cannot be reached at all, the best that was seen is taken and a warning says so.
     """
     queries, kind = sample
     _, wanted = exact_search(vectors, queries, config.recall_at)
-    best = Effort(0, DEPTHS[0], -1.0, config.recall, len(queries), kind, config.recall_at)
+    best = SearchParams(0, DEPTHS[0], -1.0, config.recall, len(queries), kind, config.recall_at)
     for depth in DEPTHS:
         last = -1.0
         for effort in faiss_index.efforts(index):
             tried = _tried(index, vectors, queries, wanted, effort, depth)
             if tried > best.recall:
-                best = Effort(effort, depth, tried, config.recall, len(queries), kind, config.recall_at)
+                best = SearchParams(effort, depth, tried, config.recall, len(queries), kind, config.recall_at)
             if tried >= config.recall:
                 return best
             if last >= 0 and tried - last < _ENOUGH and tried > 0:

@@ -110,7 +110,7 @@ def _items(folder: Path, config: WorldConfig, seed: int) -> Iterator[Item]:
         for index in range(count):
             for kind in config.classes:  # all kinds in turn, so that progress is even
                 number = FIRST[split] + index
-                own = seeding.derive(seed, "demo", domain, split, kind, index)
+                own = seeding.derive_seed(seed, "demo", domain, split, kind, index)
                 name = f"{kind}_{number:04d}{_suffix(kind, index)}"
                 if domain == "photos":
                     name = f"img_{number:04d}.jpg"
@@ -189,7 +189,7 @@ def main() -> None:
     """Make each item that comes as a JSON line; answer with a line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
     for line in sys.stdin:
         fields = json.loads(line)
         _make(Item(**{**fields, "target": Path(fields["target"])}))

@@ -25,7 +25,7 @@ def write_settings(folder: Path, settings: Settings) -> None:
 
 
 def read_settings(folder: Path) -> Settings | None:
-    """The resolved configuration of the run in ``folder``, or None where there is no run.
+    """The resolved configuration of the run in ``folder``, or None if no run exists.
 
     Raises:
         HifaError: the file is damaged.

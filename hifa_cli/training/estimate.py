@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps, ahead
-from hifa_cli.embeddings.feature_cache import gather_features, look
+from hifa_cli.data.loader import Batch, FeatureBatches, ImageBatches, prefetch
+from hifa_cli.embeddings.feature_cache import extract_features, gather_features
 from hifa_cli.models.network import TrunkFeatures
-from hifa_cli.training.optim import Stepper
+from hifa_cli.training.optim import TrainStep
 from hifa_cli.training.setup import Run
 
 WARM, TIMED = 2, 4  # steps before the clock runs, and while it does
@@ -32,7 +32,7 @@ class Estimate:
     memory_of: str
 
 
-def rehearse(run: Run) -> Estimate:
+def estimate_cost(run: Run) -> Estimate:
     """Take a few steps in memory; nothing is written.
 
     Raises:
@@ -41,13 +41,13 @@ def rehearse(run: Run) -> Estimate:
     if run.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(run.device)
     steps, looking = _feed(run)
-    stepper = Stepper(run.objective, run.config, run.device)
+    train_step = TrainStep(run.objective, run.config, run.device)
     run.objective.train()
     started = 0.0
-    for step, batch in enumerate(ahead(steps, range(WARM + TIMED), 1)):
+    for step, batch in enumerate(prefetch(steps, range(WARM + TIMED), 1)):
         if step == WARM:
             started = _now(run.device)
-        stepper(batch.to(run.device), step)
+        train_step(batch.to(run.device), step)
     each = (_now(run.device) - started) / TIMED
     memory, owner = _peak_memory(run.device)
     config = run.config
@@ -67,24 +67,26 @@ def _feed(run: Run) -> tuple[Callable[[int], Batch], float]:
     """Batches as the run would have them, and the seconds that looking at everything once would take."""
     config, views = run.config, run.views if run.objective.sees_shapes else []
     if config.freeze == "none":
-        return PixelSteps(run.photos, views, run.network.config, config, run.seed), 0.0
+        return ImageBatches(run.photos, views, run.network.config, config, run.seed), 0.0
     photos = run.photos.items[:LOOKED_AT]
     shapes = [photos[0]._replace(views=each) for each in views[: max(1, LOOKED_AT // config.views)]]
-    feeds: list[TrunkFeatures] = []
+    features: list[TrunkFeatures] = []
     seconds = 0.0
     for items, count in ((photos, len(run.photos.items)), (shapes, len(views))):
         if not items:
-            feeds.append(TrunkFeatures(*(part[:0] for part in feeds[0])))
+            features.append(TrunkFeatures(*(part[:0] for part in features[0])))
             continue
         started = time.monotonic()
-        looked = look(
+        looked = extract_features(
             run.network, items, maps=run.objective.reads_maps, device=run.device, label="looking at a sample",
             workers=max(config.workers, 2))  # fmt: skip
         seen, _ = gather_features(looked, items)
         seconds += (time.monotonic() - started) * count / len(items)
-        feeds.append(seen)
+        features.append(seen)
     labels = torch.tensor([item.label for item in photos]).numpy()
-    return CachedSteps(feeds[0], labels[: len(feeds[0].high)], feeds[1], config, run.seed), seconds
+    return FeatureBatches(
+        features[0], labels[: len(features[0].high)], features[1], config, run.seed
+    ), seconds
 
 
 def _parameters(run: Run) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Signs that a run goes wrong: losses that are no numbers, and collapses that no loss shows."""
+"""Signs that a run goes wrong: losses that are not numbers, and collapses that no loss shows."""
 
 import math
 from pathlib import Path
@@ -61,7 +61,7 @@ def warn_if_stiff(objective: Objective, batch: Batch, config: TrainConfig) -> No
 
 
 def stop_unless_finite(line: dict[str, Any], out: Path) -> None:
-    """Stop at a loss that is no number.
+    """Stop at a loss that is not a number.
 
     Raises:
         HifaError: names the step, the term and the remedy.
@@ -74,7 +74,7 @@ def stop_unless_finite(line: dict[str, Any], out: Path) -> None:
             )
 
 
-class Watch:
+class CollapseMonitor:
     """Warns once of each collapse that lasts.
 
     Args:

@@ -56,7 +56,7 @@ def precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
     return torch.float16 if config.amp == "fp16" else None
 
 
-class Stepper:
+class TrainStep:
     """Takes the steps of a run.
 
     Args:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from hifa_cli.config import Freeze, ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
-from hifa_cli.data.loader import Batch, CachedSteps, PixelSteps
-from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
+from hifa_cli.data.loader import Batch, FeatureBatches, ImageBatches
+from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Objective
 from hifa_cli.methods.registry import build_objective
@@ -53,7 +53,7 @@ class Run:
         return self.objective.network
 
 
-def prepare(
+def setup_run(
     photos: Collection, shapes: Collection, config: TrainConfig, *, seed: int, device: torch.device
 ) -> Run:
     """Resolve the configuration against the data and build network and objective.
@@ -144,7 +144,7 @@ def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.de
     )
 
 
-def feeds(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Validate | None]:
+def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Validate | None]:
     """Where batches come from, and how the held-out photos are classified.
 
     Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
@@ -155,7 +155,9 @@ def feeds(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Vali
 
     def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
-        each = look(network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache)
+        each = extract_features(
+            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache
+        )
         return gather_features(each, items)
 
     def classified() -> tuple[TrunkFeatures, Tensor]:
@@ -166,14 +168,14 @@ def feeds(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Vali
         unset = config.centred or config.descriptor == "fused" or run.objective.assigned is not None
         if start == 0 and unset:
             believe(run, *_everything(run, looked)[:3])
-        steps: Steps = PixelSteps(
+        steps: Steps = ImageBatches(
             run.photos, run.views if run.objective.sees_shapes else [], network.config, config, run.seed
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
     seen, labels, shapes = _everything(run, looked)
     if start == 0:
         believe(run, seen, labels, shapes)
-    steps = CachedSteps(seen, labels, shapes, config, run.seed)
+    steps = FeatureBatches(seen, labels, shapes, config, run.seed)
     if not run.held.items:
         return steps, None
     held = classified()

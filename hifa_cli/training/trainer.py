@@ -15,7 +15,7 @@ from torch import Tensor
 from hifa_cli import __version__
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection
-from hifa_cli.data.loader import ahead
+from hifa_cli.data.loader import prefetch
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.methods.base import Objective
 from hifa_cli.models.network import digest, save_network
@@ -34,9 +34,9 @@ from hifa_cli.training.checkpoint import (
     summary_writer,
     write_settings,
 )
-from hifa_cli.training.monitor import Watch, stop_unless_finite, warn_if_stiff
-from hifa_cli.training.optim import Stepper, learning_rate
-from hifa_cli.training.setup import Run, Steps, Validate, feeds, prepare
+from hifa_cli.training.monitor import CollapseMonitor, stop_unless_finite, warn_if_stiff
+from hifa_cli.training.optim import TrainStep, learning_rate
+from hifa_cli.training.setup import Run, Steps, Validate, make_steps, setup_run
 
 LOG_EVERY_ON_GPU = 10  # reading a loss makes the host wait for the device
 SYMBOLS = {  # the paper's names of the terms
@@ -84,12 +84,12 @@ def train(
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
 
     Raises:
-        HifaError: unusable data, another run or another writer in ``out``, or a loss that is no number.
+        HifaError: unusable data, another run or another writer in ``out``, or a loss that is not a number.
         Stopped: the user interrupted; a checkpoint was written.
     """
     if tensorboard:
         summary_writer()  # missing, it should be known before the first picture is read
-    run = prepare(photos, shapes, config, seed=seed, device=device)
+    run = setup_run(photos, shapes, config, seed=seed, device=device)
     with sole_output(out) if world().leads else contextlib.nullcontext():
         return _train(run, out, force=force, features=features, tensorboard=tensorboard)
 
@@ -111,13 +111,13 @@ def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboa
     if world().leads:
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out, {**settings, "finished": None})
-    stepper = Stepper(run.objective, run.config, run.device)
-    start = load_checkpoint(out, run.objective, stepper.optimiser, most=run.config.steps)
+    train_step = TrainStep(run.objective, run.config, run.device)
+    start = load_checkpoint(out, run.objective, train_step.optimiser, most=run.config.steps)
     if start:
         progress.note(f"going on after step {start} of {run.config.steps}")
-    steps, validate = feeds(run, features, start=start)
+    steps, validate = make_steps(run, features, start=start)
     started = time.monotonic()
-    last = _loop(run, stepper, steps, validate, out, start, tensorboard)
+    last = _loop(run, train_step, steps, validate, out, start, tensorboard)
     seconds = round(time.monotonic() - started, 1)
     if run.config.keep == "best":
         Best(out).load(run.network)
@@ -169,7 +169,7 @@ def _tidy(out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Throw away the run in ``out``; nothing that is no run."""
+    """Throw away the run in ``out``; nothing that is not a run."""
     if not out.exists() or read_settings(out) is None:
         return
     remove_folder(out, last=RUN_FILE)
@@ -186,7 +186,7 @@ def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
     if (before := read_settings(out)) is None:
         if out.is_dir() and not any(out.iterdir()):
             return None
-        raise HifaError(f"{out} exists and is no run of hifa; choose another --out")
+        raise HifaError(f"{out} exists and is not a run of hifa; choose another --out")
     finished = before.pop("finished", None)
     for part in ("seed", "train", "model", "photos", "shapes"):
         if _fixed(_completed(part, before.get(part))) != _fixed(settings[part]):
@@ -219,7 +219,7 @@ def _fixed(value: Any) -> Any:
 
 def _loop(
     run: Run,
-    stepper: Stepper,
+    train_step: TrainStep,
     steps: Steps,
     validate: Validate | None,
     out: Path,
@@ -231,17 +231,17 @@ def _loop(
     every = 1 if device.type == "cpu" else LOG_EVERY_ON_GPU
     workers = config.workers or (2 if config.freeze == "none" else 1)
     feed = steps if device.type != "cuda" else lambda step: steps(step).pinned()
-    watch, best, last = Watch(len(run.model.classes)), Best(out), {}
+    watch, best, last = CollapseMonitor(len(run.model.classes)), Best(out), {}
     run.objective.train()
     log = Log(out, start, tensorboard=tensorboard) if leads else None
     with contextlib.closing(log) if log else contextlib.nullcontext(), _stop_requests() as stop:
-        batches = ahead(feed, range(start, config.steps), workers)
+        batches = prefetch(feed, range(start, config.steps), workers)
         label = f"training {config.method}"
         for step, batch in enumerate(progress.track_steps(batches, label, config.steps - start), start):
             batch = batch.to(device)
             if step == 0:
                 warn_if_stiff(run.objective, batch, config)
-            terms = stepper(batch, step)
+            terms = train_step(batch, step)
             ends = step + 1 == config.steps
             judged = validate and ((step + 1) % config.validate_every == 0 or ends)
             if step % every == 0 or judged or ends:
@@ -259,7 +259,7 @@ def _loop(
             if leads and (stopping or ((step + 1) % config.checkpoint == 0 and not ends)):
                 if log:
                     log.flush()  # a checkpoint never knows more than the log
-                save_checkpoint(out, run.objective, stepper.optimiser, step + 1)
+                save_checkpoint(out, run.objective, train_step.optimiser, step + 1)
             if stopping:
                 raise Stopped(
                     f"stopped after step {step + 1} of {config.steps}; the same command goes on from there"

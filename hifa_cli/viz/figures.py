@@ -197,7 +197,7 @@ def _write_names(axis: "Axes", one: Embedded, present: Sequence[int], classes: S
 
 
 def _free_place(text: Any, frame: Any, points: NDArray[np.float64], taken: Sequence[Any]) -> Any:
-    """The nearest offset in points at which a text covers nothing and stays inside; None if there is none."""
+    """The nearest offset in points at which a text covers nothing and stays inside; None otherwise."""
     from matplotlib.text import Text
 
     text.get_window_extent()  # puts the name where its point is
@@ -355,7 +355,7 @@ def save(figure: "Figure", out: Path) -> None:
         HifaError: the ending is none of ``FORMATS``, or the place cannot be written to.
     """
     if (kind := out.suffix.lower().lstrip(".")) not in FORMATS:
-        raise HifaError(f"{out} is no figure to write: end it in .{', .'.join(FORMATS)}")
+        raise HifaError(f"{out} is not a figure to write: end it in .{', .'.join(FORMATS)}")
     dates: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     with written_file(out) as temporary:
         figure.savefig(temporary, format=kind, metadata=dates.get(kind))

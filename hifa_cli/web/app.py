@@ -14,7 +14,7 @@ from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.query.parse import Box, Query, read_query
-from hifa_cli.query.retrieve import QueryEncoder, Ranking, Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryEncoder, QueryOptions, Ranking, encoder_for, rank
 from hifa_cli.runtime.progress import Reporter, current, reporting
 from hifa_cli.web.document import page_contents
 
@@ -72,7 +72,7 @@ class App:
         limits = {name: getattr(self.config, name) for name in ("most", "upload", "photos")}
         return {**self.facts, **limits}
 
-    def query(self, photos: Sequence[Photo], wanted: Wanted) -> dict[str, Any]:
+    def query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
         """Return the page's document for some photos.
 
         Args:
@@ -96,7 +96,7 @@ class App:
         except HifaError as error:  # who asks need not know where the gallery lies
             raise HifaError(str(error).replace(str(self.folder), self.folder.resolve().name)) from error
 
-    def _query(self, photos: Sequence[Photo], wanted: Wanted) -> dict[str, Any]:
+    def _query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             with self.lock:
@@ -111,7 +111,7 @@ class App:
         """Return the file of a shape's mesh.
 
         Raises:
-            HifaError: there is no such shape, the gallery knows no mesh of it, or the mesh is gone.
+            HifaError: no such shape exists, the gallery knows no mesh of it, or the mesh is gone.
         """
         gallery = self.gallery
         row = next((row for row, name in enumerate(gallery.ids) if name == shape), None)
@@ -124,7 +124,9 @@ class App:
             raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
         return source
 
-    def _rank(self, folder: Path, photos: Sequence[Photo], wanted: Wanted) -> tuple[list[Ranking], list[str]]:
+    def _rank(
+        self, folder: Path, photos: Sequence[Photo], wanted: QueryOptions
+    ) -> tuple[list[Ranking], list[str]]:
         kept, failed = _queries(folder, photos)
         warnings = _Warnings()
         if photos and not kept:

@@ -108,7 +108,7 @@ def _shape(
 
 
 def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int) -> dict[str, str]:
-    """Pictures of a shape by the view that they show; the thumbnail, under no view, where there is none."""
+    """Pictures of a shape by the view that they show; the thumbnail, under no view, if absent."""
     wanted = [view for view in views if view is not None]
     paths = {view: gallery.view_picture(row, view) for view in wanted}
     shown = {str(view): _photo(path, side) for view, path in paths.items() if path is not None}

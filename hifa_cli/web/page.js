@@ -127,7 +127,7 @@ function offerDownload(match) {
   try {
     link.href = `shapes/${encodeURIComponent(match.shape)}/mesh`;
     link.hidden = false;
-  } catch { /* a name that is no text cannot stand in an address */ }
+  } catch { /* a name that is not text cannot stand in an address */ }
 }
 
 function bringIntoView(element) {

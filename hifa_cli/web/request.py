@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote
 from hifa_cli.config import Find
 from hifa_cli.errors import HifaError
 from hifa_cli.query.parse import Box, parse_box
-from hifa_cli.query.retrieve import Wanted
+from hifa_cli.query.retrieve import QueryOptions
 from hifa_cli.web.app import Photo
 
 _PART_NAME = re.compile(r'\bname="([^"]*)"')
@@ -26,7 +26,7 @@ class Form:
     words: dict[str, list[str]] = field(default_factory=dict)
 
 
-def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tuple[list[Photo], Wanted]:
+def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tuple[list[Photo], QueryOptions]:
     """Return the photos of a request and what is wanted of their rankings.
 
     Args:
@@ -60,9 +60,9 @@ def _box(text: str) -> Box | None:
         raise HifaError(f"crop takes x,y,w,h in pixels, such as 120,40,300,300, not '{text}'") from error
 
 
-def _wanted(words: dict[str, list[str]], top: int) -> Wanted:
+def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
     number, least, find = _last(words, "top"), _last(words, "threshold"), _last(words, "find")
-    return Wanted(
+    return QueryOptions(
         _whole(number) if number else top,
         _score(least) if least else -1.0,
         tuple(name for name in words.get("class", []) if name),

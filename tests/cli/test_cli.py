@@ -215,7 +215,7 @@ def test_a_gallery_is_not_built_into_a_folder_of_something_else(export_file: Pat
     (tmp_path / "thesis" / "chapter.txt").write_text("1")
     code, _, err = hifa("index", export_file, "--out", tmp_path / "thesis", "--force")
     assert code == 1
-    assert "is no gallery" in one_line(err)
+    assert "is not a gallery" in one_line(err)
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
 
 

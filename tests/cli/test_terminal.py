@@ -1,4 +1,4 @@
-"""What people see on a terminal, and in a log where there is none."""
+"""What people see on a terminal, and in a log without one."""
 
 import io
 import re

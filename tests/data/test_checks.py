@@ -196,7 +196,7 @@ def test_numbers_beyond_four_digits_sort_as_numbers(tmp_path: Path) -> None:
 
 
 def test_what_is_no_modelnet_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HifaError, match="is no ModelNet40"):
+    with pytest.raises(HifaError, match="is not ModelNet40"):
         lay_out(tmp_path, tmp_path / "out")
     with pytest.raises(HifaError, match="unpack ModelNet40"):
         lay_out(tmp_path / "none", tmp_path / "out")

@@ -400,12 +400,12 @@ def test_label_files_beside_the_pictures_name_their_classes(tmp_path: Path) -> N
     [
         ("l.txt", b"", "names no picture"),
         ("l.csv", b"path,class\n", "names no picture"),
-        ("l.json", b"{", "is no JSON"),
-        ("l.json", b"[" * 100_000, "is no JSON"),
-        ("l.json", b"3", "is no list of pictures"),
+        ("l.json", b"{", "is not JSON"),
+        ("l.json", b"[" * 100_000, "is not JSON"),
+        ("l.json", b"3", "is not a list of pictures"),
         ("l.json", b'[{"class": "a"}]', "an entry without a path"),
         ("l.json", b'[{"path": "a\\u0000b"}]', "an entry without a path"),
-        ("l.csv", b"\xff\xfe\x00", "no UTF-8"),
+        ("l.csv", b"\xff\xfe\x00", "not UTF-8"),
         ("l.txt", b"gone.jpg 1\n", "no picture is found .*gone.jpg: listed but not there"),
     ],
 )

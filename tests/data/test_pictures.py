@@ -309,9 +309,9 @@ def test_random_bytes_after_a_good_start_never_do_more_than_fail(tmp_path: Path)
 
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HifaError, match="there is no picture"):
+    with pytest.raises(HifaError, match="does not exist"):
         read_picture(tmp_path / "none.jpg")
-    with pytest.raises(HifaError, match="is no file"):
+    with pytest.raises(HifaError, match="is not a file"):
         read_picture(tmp_path)
 
 

@@ -10,7 +10,7 @@ import torch
 from hifa_cli.config import ModelConfig
 from hifa_cli.data import Item, find_images, find_shapes
 from hifa_cli.embeddings.extract import Encoder, embed
-from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look, trunk_digest
+from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features, trunk_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import Network, TrunkFeatures
 from tests.training.test_trainer import run, same
@@ -29,14 +29,14 @@ def network() -> Network:
 class Refusing(Network):
     """A network that may not look any more."""
 
-    def look(self, pixels: torch.Tensor) -> TrunkFeatures:
+    def trunk_features(self, pixels: torch.Tensor) -> TrunkFeatures:
         raise AssertionError("looked again")
 
 
 def seen(
     network: Network, items: Sequence[Item], cache: FeatureCache | None, *, maps: bool = True
 ) -> TrunkFeatures:
-    looked = look(
+    looked = extract_features(
         network,
         items,
         maps=maps,
@@ -137,7 +137,7 @@ def test_an_unreadable_photo_is_left_out_and_no_photo_at_all_is_an_error(
     items[1].views[0].write_bytes(b"no picture")
     cache = FeatureCache(tmp_path / "kept", network, CPU)
     for _ in range(2):
-        looked = look(network, items, maps=False, device=CPU, label="", workers=1, cache=cache)
+        looked = extract_features(network, items, maps=False, device=CPU, label="", workers=1, cache=cache)
         features, rows = gather_features(looked, items)
         assert rows == [0, *range(2, len(items))]
         assert features.high.shape[0] == len(items) - 1

@@ -169,7 +169,7 @@ def features() -> Files:
 
     torch.manual_seed(0)
     with torch.inference_mode():
-        seen = Network(TINY).eval().look(torch.zeros((1, 2, 3, SIDE, SIDE), dtype=torch.uint8))
+        seen = Network(TINY).eval().trunk_features(torch.zeros((1, 2, 3, SIDE, SIDE), dtype=torch.uint8))
     parts = {"high": seen.high[0].clone(), "maps": seen.low[0].clone()}
     return {f"{name}.safetensors": save({name: part}) for name, part in parts.items()}
 

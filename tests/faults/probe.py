@@ -251,7 +251,7 @@ def _peak() -> float:
 def main() -> None:
     """Answer every line until there are no more."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print is not an answer
     watch = Watch()
     readers: dict[str, Callable[[Path], object]] = {}
     for line in sys.stdin:

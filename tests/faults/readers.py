@@ -272,7 +272,7 @@ def _features() -> Read:
     import torch
 
     from hifa_cli.data import Item
-    from hifa_cli.embeddings.feature_cache import FeatureCache, gather_features, look
+    from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
     from hifa_cli.models.network import Network
     from tests.faults.made import TINY, picture
 
@@ -288,7 +288,7 @@ def _features() -> Read:
             target = cache._path(str(cache.key(item)), part)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((path / f"{part}.safetensors").read_bytes())
-        looked = look(network, [item], maps=True, device=torch.device("cpu"), label="", workers=1,
+        looked = extract_features(network, [item], maps=True, device=torch.device("cpu"), label="", workers=1,
             cache=cache)  # fmt: skip
         seen, _ = gather_features(looked, [item])
         return network(seen)

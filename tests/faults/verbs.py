@@ -179,7 +179,7 @@ def begin(verb: Verb, world: Path, out: Path) -> None:
 
 
 def digest(verb: Verb, out: Path) -> str:
-    """Of everything that must be the same; ``nothing`` where there is none of it."""
+    """Of everything that must be the same; ``nothing`` otherwise."""
     total = hashlib.sha256()
     files = {path for pattern in verb.same for path in _found(out, pattern) if path.is_file()}
     if verb.listing and (out / verb.listing).is_file():

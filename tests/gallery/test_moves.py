@@ -17,7 +17,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.gallery.relocate import relocate
 from hifa_cli.models.network import save_network
 from hifa_cli.render.pipeline import render
@@ -62,7 +62,7 @@ def test_a_gallery_and_its_meshes_move_together(root: Path) -> None:
     moved = root.parent / "elsewhere"
     assert all(source.is_relative_to(moved / "A") and source.is_file() for source in sources(moved))
     assert audit.verify(moved / "gallery") == []
-    assert curate.update(moved / "gallery", IndexConfig(), Work(workers=1), model=None).added == 0
+    assert curate.update(moved / "gallery", IndexConfig(), BuildOptions(workers=1), model=None).added == 0
 
 
 def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,14 +85,14 @@ def test_meshes_that_moved_are_recognised_by_their_bytes(root: Path, monkeypatch
 def test_a_source_is_relocated_without_any_work(root: Path) -> None:
     (root / "A").rename(root / "C")
     with pytest.raises(HifaError, match="--relocate"):
-        curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
+        curate.update(root / "gallery", IndexConfig(), BuildOptions(workers=1), model=None)
     code, out, _ = hifa(
         "index", "--relocate", f"{root / 'A'}={root / 'C'}", "--out", root / "gallery", "--json"
     )
     assert code == 0
     assert json.loads(out)["relocated"] == [{"old": str(root / "A"), "new": str(root / "C")}]
     assert audit.verify(root / "gallery") == []
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
+    change = curate.update(root / "gallery", IndexConfig(), BuildOptions(workers=1), model=None)
     assert (change.added, change.changed, change.unchanged) == (0, 0, 3)
 
 
@@ -152,7 +152,7 @@ def index_with(root: Path, factory: str) -> None:
 
 def add_to(root: Path, factory: str) -> None:
     write_mesh(root / "more" / "new.off", 7.0)
-    work, config = Work(workers=1), IndexConfig(factory=factory)
+    work, config = BuildOptions(workers=1), IndexConfig(factory=factory)
     curate.add(root / "gallery", [root / "more"], config, work, model=None)
 
 
@@ -161,7 +161,7 @@ def test_a_mesh_that_was_renamed_is_not_drawn_again(root: Path, monkeypatch: pyt
     (root / "A" / "train" / "rod").mkdir()
     (root / "A" / "train" / "box" / "1.off").rename(root / "A" / "train" / "rod" / "one.off")
     monkeypatch.setattr("hifa_cli.gallery.mesh_source.draw_jobs", lambda *_, **__: pytest.fail("it drew"))
-    change = curate.update(root / "gallery", IndexConfig(), Work(workers=1), model=None)
+    change = curate.update(root / "gallery", IndexConfig(), BuildOptions(workers=1), model=None)
     assert (change.renamed, change.added, change.removed, change.unchanged) == (1, 0, [], 2)
     after = {name: vector.tolist() for name, vector in rows_of(root)}
     assert set(after) == {"test/box/0", "train/rod/one", "train/box/2"}

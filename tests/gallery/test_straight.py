@@ -20,7 +20,7 @@ from hifa_cli.embeddings.extract import frozen_encoder
 from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.gallery import read_gallery, update
 from hifa_cli.gallery import verify as audit
-from hifa_cli.gallery.build import SHARDS, Work, build_gallery
+from hifa_cli.gallery.build import SHARDS, BuildOptions, build_gallery
 from hifa_cli.gallery.store import Stored, VectorStore
 from hifa_cli.models.network import save_network
 from hifa_cli.render.pipeline import draw_jobs, render
@@ -95,7 +95,7 @@ def test_pictures_are_kept_on_demand_and_stay_kept(root: Path, tmp_path: Path) -
     build(root, tmp_path / "meshes", out)  # goes on as it was made
     assert len(list((out / "views").rglob("*.png"))) == 3 * (COUNT + 1)
     (tmp_path / "meshes" / "b" / "new.off").unlink()
-    update.update(out, IndexConfig(), Work(workers=1), model=None)
+    update.update(out, IndexConfig(), BuildOptions(workers=1), model=None)
     assert len(list((out / "views").rglob("*.png"))) == 3 * COUNT
 
 

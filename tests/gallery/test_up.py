@@ -12,7 +12,7 @@ from hifa_cli.config import IndexConfig, ModelConfig, RenderConfig
 from hifa_cli.embeddings.extract import frozen_encoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery, update
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.gallery.sources import render_config
 from hifa_cli.models.network import save_network
 from hifa_cli.render.views import up_axis
@@ -47,10 +47,10 @@ def test_updates_and_additions_keep_the_axis(tmp_path: Path, model: Path) -> Non
         if not path.name.startswith("lamp"):
             path.unlink()
     write_things(meshes, "z", KINDS[:3], each=2)  # these alone would be taken as z-up
-    changed = update.update(gallery, IndexConfig(), Work(workers=1), model=None)
+    changed = update.update(gallery, IndexConfig(), BuildOptions(workers=1), model=None)
     assert (changed.unchanged, changed.failed) == (1, [])
     write_things(tmp_path / "more", "z", KINDS, suffix=".stl")
-    update.add(gallery, [tmp_path / "more"], IndexConfig(), Work(workers=1), model=None)
+    update.add(gallery, [tmp_path / "more"], IndexConfig(), BuildOptions(workers=1), model=None)
     found = read_gallery(gallery)
     first, second = (render_config(origin) for origin in found.document["origins"])
     assert (first.ups, second.ups) == ((("*.obj", "y"),), (("*.stl", "z"),))

@@ -24,7 +24,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.models.network import save_network
 from hifa_cli.render.pipeline import draw_jobs
 from hifa_cli.runtime.progress import Reporter, reporting
@@ -92,14 +92,14 @@ def mine(library: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def updated(root: Path) -> curate.Change:
-    return curate.update(root / "gallery", CONFIG, Work(workers=1), model=None)
+    return curate.update(root / "gallery", CONFIG, BuildOptions(workers=1), model=None)
 
 
 def added(
     root: Path,
     *sources: Path,
 ) -> curate.Change:
-    return curate.add(root / "gallery", sources, CONFIG, Work(workers=1), model=None)
+    return curate.add(root / "gallery", sources, CONFIG, BuildOptions(workers=1), model=None)
 
 
 def table(gallery: Gallery) -> dict[str, Any]:
@@ -353,7 +353,7 @@ def test_a_trained_index_is_used_again_for_a_small_change_and_not_for_a_large_on
         export("a", 1000), folder, model=None, split=None, index_config=config, render_config=RenderConfig(),
         workers=1, device=CPU, force=False)  # fmt: skip
     for name, count, factory, learned in (("b", 200, "IVF126,SQ8", 1000), ("c", 3000, "IVF259,SQ8", 4200)):
-        change = curate.add(folder, [export(name, count)], config, Work(), model=None)
+        change = curate.add(folder, [export(name, count)], config, BuildOptions(), model=None)
         assert change.gallery["factory"] == factory
         assert read_gallery(folder).document["learned_from"] == learned
         assert audit.verify(folder) == []

@@ -66,8 +66,8 @@ def test_a_users_own_class_is_built(own: Path) -> None:
         ("my_methods:Nobody", "cannot import"),
         ("no_such_module_anywhere:Mine", "PYTHONPATH"),
         ("my_broken:Mine", "first line"),
-        ("my_methods:Stranger", "no subclass"),
-        ("json:loads", "no subclass"),
+        ("my_methods:Stranger", "not a subclass"),
+        ("json:loads", "not a subclass"),
     ],
 )
 def test_what_is_no_method_is_said_in_one_line(own: Path, name: str, said: str) -> None:

@@ -19,7 +19,7 @@ from hifa_cli.methods.registry import METHODS, build_objective
 from hifa_cli.methods.rivals import Afn, Coral, Dann, Discriminator, Dlea, Jan, Mstn, Safn
 from hifa_cli.models.network import Features, Network, TrunkFeatures
 from hifa_cli.training.checkpoint import load_checkpoint, save_checkpoint
-from hifa_cli.training.optim import Stepper
+from hifa_cli.training.optim import TrainStep
 from tests import reference_losses as reference
 
 RIVALS = ("dann", "jan", "dlea", "mstn", "afn", "safn", "coral")
@@ -387,8 +387,8 @@ def two_domains(seed: int, photos_: int = 12, shapes_: int = 8) -> Batch:
 def test_every_rival_trains_on_two_domains(name: str) -> None:
     config = replace(CONFIG, method=name, freeze="trunk", adversarial_dropout=0.5)
     method = build_objective(network().float(), config, 0).train()
-    stepper = Stepper(method, config, torch.device("cpu"))
-    history = [stepper(two_domains(step), step) for step in range(config.steps)]
+    train_step = TrainStep(method, config, torch.device("cpu"))
+    history = [train_step(two_domains(step), step) for step in range(config.steps)]
     assert all(bool(torch.isfinite(term)) for terms in history for term in terms.values())
     first, last = history[0]["classification"].item(), history[-1]["classification"].item()
     assert last < 0.4 * first
@@ -399,8 +399,8 @@ def test_every_rival_trains_on_two_domains(name: str) -> None:
 def test_a_run_that_goes_on_from_its_checkpoint_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
     config = replace(CONFIG, method=name, freeze="trunk", adversarial_dropout=0.5)
 
-    def begun() -> Stepper:
-        return Stepper(build_objective(network().float(), config, 0).train(), config, torch.device("cpu"))
+    def begun() -> TrainStep:
+        return TrainStep(build_objective(network().float(), config, 0).train(), config, torch.device("cpu"))
 
     whole, first, second = begun(), begun(), begun()
     for step in range(6):
@@ -424,9 +424,9 @@ def test_the_distance_that_is_penalised_becomes_smaller_than_without_the_penalty
     for weight in (0.0, 1.0):
         config = replace(CONFIG, method=name, freeze="trunk", jan=weight, coral=weight)
         method = build_objective(network().float(), config, 0).train()
-        stepper = Stepper(method, config, torch.device("cpu"))
+        train_step = TrainStep(method, config, torch.device("cpu"))
         for step in range(config.steps):
-            stepper(two_domains(step, 42, 24), step)
+            train_step(two_domains(step, 42, 24), step)
         ruler = build_objective(method.network, replace(config, jan=1.0, coral=1.0), 0)
         measured.append(ruler(two_domains(999, 200, 200), 0, 1.0)[term].item())
     assert measured[1] < share * measured[0]

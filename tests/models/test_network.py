@@ -106,9 +106,9 @@ def test_grey_pixels_are_seen_as_colour() -> None:
 def test_what_the_trunk_saw_gives_the_same_features_as_the_pixels() -> None:
     network = tiny().eval()
     with torch.no_grad():
-        direct, cached = network(pixels(2, 3)), network(network.look(pixels(2, 3)))
+        direct, cached = network(pixels(2, 3)), network(network.trunk_features(pixels(2, 3)))
     assert_close(direct.pooled, cached.pooled, rtol=0, atol=0)
-    assert isinstance(network.look(pixels(1, 1)), TrunkFeatures)
+    assert isinstance(network.trunk_features(pixels(1, 1)), TrunkFeatures)
 
 
 def test_batch_norm_keeps_its_statistics_in_training() -> None:

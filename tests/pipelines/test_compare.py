@@ -426,7 +426,7 @@ def test_the_splits_must_be_two_and_the_folder_free(world: Path, tmp_path: Path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("1")
     code, _, err = hifa(*words(world, tmp_path / "out", "hifa"))
-    assert (code, "is no comparison" in err) == (1, True)
+    assert (code, "is not a comparison" in err) == (1, True)
     with sole_output(tmp_path / "other"):
         code, _, err = hifa(*words(world, tmp_path / "other", "hifa"))
     assert (code, "another hifa" in err) == (1, True)

@@ -81,7 +81,7 @@ def test_paired_differences_of_a_worked_case() -> None:
     # differences 0.1, 0.3, −0.1: mean 0.1, deviation sqrt((0 + 0.04 + 0.04) / 2) = 0.2, error 0.2 / sqrt 3
     assert paired(first, second, "FT") == pytest.approx((0.1, 0.2 / math.sqrt(3), 2, 3))
     assert paired(first, second, "ANMRR") == pytest.approx((0.1, 0.2 / math.sqrt(3), 1, 3))
-    assert paired({0: 0.5}, {0: 0.5}, "FT") == (0.0, None, 0, 1)  # a tie is no win
+    assert paired({0: 0.5}, {0: 0.5}, "FT") == (0.0, None, 0, 1)  # a tie is not a win
     assert paired({0: 0.5}, {1: 0.5}, "FT") is None
 
 

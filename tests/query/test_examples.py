@@ -11,7 +11,7 @@ import pytest
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery
 from hifa_cli.query.examples import rows_of_ids, steered
-from hifa_cli.query.retrieve import Wanted, rank
+from hifa_cli.query.retrieve import QueryOptions, rank
 from hifa_cli.search.rerank import QueryVectors, unit
 from tests.cli.test_cli import hifa, one_line
 from tests.web.conftest import ranked_gallery
@@ -118,7 +118,7 @@ def test_wrong_words_are_refused(world: Path) -> None:
 
 def test_the_library_needs_no_encoder_for_shapes_alone(world: Path) -> None:
     opened = read_gallery(world / "gallery")
-    [ranking], _ = rank(None, opened, [], Wanted(2, like=("bars/shape0",)))
+    [ranking], _ = rank(None, opened, [], QueryOptions(2, like=("bars/shape0",)))
     assert {one.class_name for one in ranking.matches} == {"bars"}
     with pytest.raises(HifaError, match="nothing to look for"):
-        rank(None, opened, [], Wanted(2))
+        rank(None, opened, [], QueryOptions(2))

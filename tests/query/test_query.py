@@ -22,7 +22,7 @@ from hifa_cli.gallery import read_gallery
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.models.network import save_network
 from hifa_cli.query.parse import Query, find_queries, parse_box
-from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryOptions, encoder_for, rank
 from tests.cli.test_cli import hifa, one_line
 from tests.conftest import PATTERNS, write_photos, write_views
 
@@ -70,8 +70,8 @@ def test_the_graph_scores_as_the_network_does(world: Path) -> None:
     light = graph_encoder(folder)
     assert light is not None
     queries = [Query(str(path), path) for path in sorted((world / "photos").rglob("*.png"))]
-    one, _ = rank(light, gallery, queries, Wanted(9))
-    other, _ = rank(load_encoder(folder, CPU), gallery, queries, Wanted(9))
+    one, _ = rank(light, gallery, queries, QueryOptions(9))
+    other, _ = rank(load_encoder(folder, CPU), gallery, queries, QueryOptions(9))
     for first, second in zip(one, other, strict=True):
         scores = {match.shape: match.score for match in second.matches}
         assert len(scores) == 9
@@ -83,7 +83,7 @@ def test_scores_are_those_of_an_export(world: Path) -> None:
     """The stages meet: a query's vector is the one that ``hifa export`` writes for the same photo."""
     encoder, path = load_encoder(world / "run", CPU), photo(world)
     wanted = embed(encoder, [Item("a", -1, (path,))], label="").vectors
-    _, vectors = rank(encoder, read_gallery(world / "gallery"), [Query("a", path)], Wanted(1))
+    _, vectors = rank(encoder, read_gallery(world / "gallery"), [Query("a", path)], QueryOptions(1))
     np.testing.assert_allclose(vectors.part, wanted, rtol=1e-4, atol=1e-5)
 
 

@@ -79,7 +79,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.off")
-    assert reasons(tmp_path) == {"a.off": "is no ordinary file"}
+    assert reasons(tmp_path) == {"a.off": "is not an ordinary file"}
 
 
 def test_the_digest_is_of_the_bytes_alone(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
     "text in 3mf": ("a.3mf", text("not a mesh"), "cannot be read as .3mf"),
     "text in dae": ("a.dae", text("not a mesh"), "cannot be read as .dae"),
     "text in stl": ("a.stl", text("not a mesh"), "no vertices"),
-    "text in off": ("a.off", text("not a mesh"), "no OFF"),
+    "text in off": ("a.off", text("not a mesh"), "not an OFF"),
     "cut stl": ("a.stl", raw(stl_bytes(box())[:-70]), "10 of 12 triangles"),
     "cut off": ("a.off", text(off_text(box())[:-30]), "cut off"),
     "cut glb": ("a.glb", lambda path: _cut(path, through_trimesh(box())), "is cut off"),

@@ -119,7 +119,7 @@ def test_off_without_lines_is_read_as_a_row_of_numbers() -> None:
     ("text", "reason"),
     [
         ("OFF\n", "no counts"),
-        ("hello\n", "no OFF"),
+        ("hello\n", "not an OFF"),
         ("OFF\n4 2 0\n0.5 0.5 0.5\n1.5 0.5 0.5\n", "only 2 of 4 vertices"),
         ("OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "only 1 of 2 faces"),
         ("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1\n", "only 0 of 1 faces"),

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from hifa_cli.cli import app
 from hifa_cli.data import find_images, find_shapes
-from hifa_cli.training.estimate import rehearse
-from hifa_cli.training.setup import prepare
+from hifa_cli.training.estimate import estimate_cost
+from hifa_cli.training.setup import setup_run
 from tests.training.test_trainer import CPU, TINY
 
 
@@ -21,8 +21,8 @@ def test_parameters_and_pictures_are_counted(
     freeze: str, method: str, photos: Path, views: Path, tmp_path: Path
 ) -> None:
     config = replace(TINY, freeze=freeze, method=method)  # type: ignore[arg-type]
-    run = prepare(find_images(photos), find_shapes(views), config, seed=0, device=CPU)
-    estimate = rehearse(run)
+    run = setup_run(find_images(photos), find_shapes(views), config, seed=0, device=CPU)
+    estimate = estimate_cost(run)
     head = sum(p.numel() for p in run.network.head_parameters())
     assert estimate.parameters["head"] == head
     assert (estimate.parameters["critic"] > 0) is (method == "hifa")
@@ -56,5 +56,5 @@ def test_the_verb_writes_nothing(photos: Path, views: Path, tmp_path: Path) -> N
 def test_memory_is_the_gpus_where_there_is_one(photos: Path, views: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("NO CUDA DEVICE: the GPU's memory was not measured")
-    run = prepare(find_images(photos), find_shapes(views), TINY, seed=0, device=torch.device("cuda"))
-    assert rehearse(run).memory_of == "GPU"
+    run = setup_run(find_images(photos), find_shapes(views), TINY, seed=0, device=torch.device("cuda"))
+    assert estimate_cost(run).memory_of == "GPU"

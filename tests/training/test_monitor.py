@@ -16,12 +16,12 @@ from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.training.monitor import (
     PATIENCE,
     STABLE,
-    Watch,
+    CollapseMonitor,
     norm_stiffness,
     stop_unless_finite,
     warn_if_stiff,
 )
-from hifa_cli.training.optim import Stepper
+from hifa_cli.training.optim import TrainStep
 
 CONFIG = TrainConfig(
     backbone="test_resnet", freeze="trunk", dropout=0.0, embedding=4, weight_global=1.0, warmup=0,
@@ -92,10 +92,10 @@ def test_the_limit_tells_what_settles_from_what_does_not(factor: float) -> None:
     rate = factor * 2 / (norm_stiffness(probe, seen, CONFIG) / CONFIG.rate)
     config = replace(CONFIG, rate=rate, momentum=0.0, nesterov=False, weight_decay=0.0, steps=40)
     objective = hifa_g(config)
-    stepper = Stepper(objective, config, CPU)
+    train_step = TrainStep(objective, config, CPU)
     norms = []
     for step in range(40):
-        stepper(seen, step)
+        train_step(seen, step)
         norms.append(float(objective.watched["norm_shapes"]))
     wander = max(norms[-10:]) - min(norms[-10:])
     assert (wander < 2.0) is (factor < 1)
@@ -139,7 +139,7 @@ def test_a_collapse_that_lasts_is_said_once_and_a_passing_one_never(
     sign: dict[str, float], words: str
 ) -> None:
     reporter = Listening()
-    watch = Watch(5)
+    watch = CollapseMonitor(5)
     with reporting(reporter):
         for step in range(PATIENCE - 1):
             watch(line(step, **sign))
@@ -153,7 +153,7 @@ def test_a_collapse_that_lasts_is_said_once_and_a_passing_one_never(
 
 def test_one_class_in_all_is_no_collapse() -> None:
     reporter = Listening()
-    watch = Watch(1)
+    watch = CollapseMonitor(1)
     with reporting(reporter):
         for step in range(3 * PATIENCE):
             watch(line(step, predicted_classes=1))

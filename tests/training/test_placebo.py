@@ -8,12 +8,12 @@ import torch
 
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection
-from hifa_cli.data.loader import CachedSteps
+from hifa_cli.data.loader import FeatureBatches
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.evaluation.evaluate import evaluate
 from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.network import Network, TrunkFeatures
-from hifa_cli.training.optim import Stepper
+from hifa_cli.training.optim import TrainStep
 from hifa_cli.training.setup import Run, believe
 
 CLASSES, EACH, VIEWS, WIDTH = 6, 40, 4, 32
@@ -69,10 +69,11 @@ def first_tier(config: TrainConfig, seed: int) -> float:
     objective.expect(len(shapes.high))
     run = Run(config, model, Collection((), ()), Collection((), ()), [], objective, seed, CPU)
     believe(run, photos, labels, shapes)
-    steps, stepper = CachedSteps(photos, labels, shapes, config, seed), Stepper(objective, config, CPU)
+    steps = FeatureBatches(photos, labels, shapes, config, seed)
+    train_step = TrainStep(objective, config, CPU)
     objective.train()
     for step in range(config.steps):
-        stepper(steps(step), step)
+        train_step(steps(step), step)
     network.eval()
     with torch.inference_mode():
         vectors = [network(part, name).pooled.numpy() for part, name in

@@ -176,8 +176,8 @@ def test_a_photo_unlike_every_labelled_one_is_answered_as_without_training() -> 
     network.threshold.fill_(2.0)
     with torch.inference_mode():
         photo, shape = network.describe(pixels, "images")[1], network.describe(shapes, "shapes")[1]
-        plain = network.untrained(network.look(pixels).high, "images")[:, 0]
-        of_shapes = network.untrained(network.look(shapes).high, "shapes").mean(dim=1)
+        plain = network.untrained(network.trunk_features(pixels).high, "images")[:, 0]
+        of_shapes = network.untrained(network.trunk_features(shapes).high, "shapes").mean(dim=1)
     unit = torch.nn.functional.normalize
     wanted = plain @ unit(of_shapes, dim=1).T
     torch.testing.assert_close((photo @ unit(shape, dim=1).T * 3**0.5), wanted)

@@ -177,7 +177,7 @@ def test_a_finished_run_is_not_done_again_and_other_settings_are_refused(
         run(photos, views, tmp_path / "run", radius=10.0)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(HifaError, match="is no run of hifa"):
+    with pytest.raises(HifaError, match="is not a run of hifa"):
         run(photos, views, tmp_path / "mine")
 
 

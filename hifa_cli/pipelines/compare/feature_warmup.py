@@ -9,7 +9,7 @@ import torch
 
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item
-from hifa_cli.embeddings.feature_cache import FeatureCache, look, trunk_digest
+from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, trunk_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.network import Network
@@ -53,7 +53,9 @@ def look_once(
         cache = FeatureCache(Path(shared.features), network, device)
         for items, maps, what in _shares(wanted[key], train, test):
             label = f"looking at {len(items)} {what} with {network.config.backbone}"
-            for _ in look(network, items, maps=maps, device=device, label=label, workers=2, cache=cache):
+            for _ in extract_features(
+                network, items, maps=maps, device=device, label=label, workers=2, cache=cache
+            ):
                 pass  # the cache has it now
         most = max(most, _bytes(network, wanted[key], train))
     return most
@@ -116,7 +118,7 @@ def _bytes(network: Network, wanted: set[str], train: tuple[Collection, Collecti
     size = network.config.size
     device = network.mean.device
     with torch.inference_mode():
-        seen = network.look(torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=device))
+        seen = network.trunk_features(torch.zeros(1, 1, 1, size, size, dtype=torch.uint8, device=device))
     each = seen.high.numel() + (seen.low.numel() if "maps" in wanted else 0)
     pictures = sum(len(item.views) for part in train for item in part.items)
     return float(each * pictures * FLOAT)

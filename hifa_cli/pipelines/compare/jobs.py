@@ -273,7 +273,7 @@ def found(shared: Shared, split: str) -> tuple[Collection, Collection]:
     """Photos and shapes of a split.
 
     Raises:
-        HifaError: there are none.
+        HifaError: none exist.
     """
     return find_images(Path(shared.images), split=split), find_shapes(Path(shared.shapes), split=split)
 

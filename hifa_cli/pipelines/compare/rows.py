@@ -81,7 +81,7 @@ def _parted(text: str) -> tuple[str, tuple[tuple[str, str], ...], str]:
     opened = text.find("(")
     if opened < 0:
         if ")" in text or not text:
-            raise ValueError(f"'{text}' is no method")
+            raise ValueError(f"'{text}' is not a method")
         head, _, rest = text.partition(":") if text.partition(":")[0] in SHALLOW else (text, "", "")
         return head, (), rest
     head = text[:opened]

@@ -137,9 +137,9 @@ def compare(
 def _claim(out: Path) -> None:
     """A comparison's folder is empty, new, or a comparison's."""
     if out.exists() and not out.is_dir():
-        raise HifaError(f"{out} is no folder; choose another --out")
+        raise HifaError(f"{out} is not a folder; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not (out / "arms").is_dir():
-        raise HifaError(f"{out} exists and is no comparison of hifa; choose another --out")
+        raise HifaError(f"{out} exists and is not a comparison of hifa; choose another --out")
     (out / "arms").mkdir(parents=True, exist_ok=True)
 
 

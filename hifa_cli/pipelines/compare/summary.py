@@ -37,7 +37,7 @@ def spread(values: Sequence[float]) -> Spread:
 def paired(first: RunScores, second: RunScores, metric: str) -> Paired | None:
     """First minus second, over the seeds that both have.
 
-    A row that no seed changes meets every seed of the other. A tie is no win.
+    A row that no seed changes meets every seed of the other. A tie is not a win.
 
     Returns:
         None where they have no seed in common.

@@ -154,14 +154,14 @@ class Worker:
         if (process := self.process) is None:
             return "its process was ended"
         status = process.wait()
-        words = self._last_words()
+        words = self._last_stderr_line()
         self.close()
         if status < 0:
             name = signal.Signals(-status).name
             return f"its process was ended by {name}" + (": out of memory?" if name == "SIGKILL" else "")
         return f"its process ended with status {status}: {words}"
 
-    def _last_words(self) -> str:
+    def _last_stderr_line(self) -> str:
         if self._complaints is None or self._complaints.closed:
             return ""
         self._complaints.seek(0)

@@ -179,7 +179,7 @@ class Scene:
             number, above, depth = waiting.pop()
             node = _at(nodes, number)
             if number in seen or depth > MOST_DEPTH:
-                raise HifaError("has nodes in circles, or one node in two places: it is no tree")
+                raise HifaError("has nodes in circles, or one node in two places: it is not a tree")
             seen.add(number)
             place = above @ _transform(node)
             yield number, place
@@ -280,7 +280,7 @@ class Scene:
             if above is None:
                 return place
             number = above
-        raise HifaError("has joints in circles: it is no tree")
+        raise HifaError("has joints in circles: it is not a tree")
 
     def _parents(self) -> dict[int, int]:
         """Return every node's parent, but for roots."""

@@ -11,6 +11,6 @@ def read(path: Path) -> Arrays:
     """Read vertices and triangles; polygons are cut.
 
     Raises:
-        HifaError: it is no OFF, is cut off, or has decimal commas.
+        HifaError: it is not an OFF, is cut off, or has decimal commas.
     """
     return of_text(parse_off, path)

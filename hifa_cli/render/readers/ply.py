@@ -320,7 +320,7 @@ class BinaryBody:
             if len(corners) < 3 or (corners < 0).any() or (corners >= vertices).any():
                 return False
             found += 1
-            if found == 100:  # as many as that are no chance
+            if found == 100:  # as many as that are not chance
                 return True
         return found > 0 and self.place == len(self.content)
 

@@ -120,7 +120,7 @@ class Package:
             content = lifted(self.archive.read(self._names[name]), self._mark, self._tables)
             root = parsed(content, ".3mf")
             if name_of(root) != "model":
-                raise HifaError(f"cannot be read as .3mf: '{name[:80]}' is no model, or is encrypted")
+                raise HifaError(f"cannot be read as .3mf: '{name[:80]}' is not a model, or is encrypted")
             self._models[name] = root
             for resources in children(root, "resources"):
                 for thing in children(resources, "object"):
