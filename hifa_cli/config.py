@@ -281,7 +281,7 @@ class RankingConfig:
 class LearnConfig:
     """How a gallery's own map is learned of generated photos: see :mod:`hifa_cli.adaptation.own_map`."""
 
-    photos: int = 5  # of each shape; one is held out
+    photos: int = 8  # of each shape; one is held out
     longest: int = 256  # pixels of a photo's longer side
     steps: int = 400
     batch: int = 256  # shapes a step, one photo of each
@@ -291,7 +291,7 @@ class LearnConfig:
     check: int = 50  # steps between two looks at the held-out photos
     checked: int = 1_000  # shapes looked at then
     shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
-    floor: float = 1.5  # deviations from which the very part is lifted, once a map is learned
+    floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
     weight: float = 1.0  # of what is above the floor
 
 

@@ -15,10 +15,10 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, learning, read_gallery
 from hifa_cli.gallery import update as curate
 from hifa_cli.gallery import verify as audit
-from hifa_cli.gallery.build import Work, build_gallery
+from hifa_cli.gallery.build import BuildOptions, build_gallery
 from hifa_cli.gallery.own import map_path
 from hifa_cli.query.parse import Query
-from hifa_cli.query.retrieve import Wanted, encoder_for, rank
+from hifa_cli.query.retrieve import QueryOptions, encoder_for, rank
 from hifa_cli.render.workers import draw_all
 from hifa_cli.runtime.progress import Reporter, reporting
 from tests.cli.test_cli import hifa
@@ -82,7 +82,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def best(gallery: Gallery, photo: Path, find: Any) -> list[str]:
     encoder = encoder_for(gallery, None, "cpu")
-    rankings, _ = rank(encoder, gallery, [Query("q", photo)], Wanted(COUNT, find=find))
+    rankings, _ = rank(encoder, gallery, [Query("q", photo)], QueryOptions(COUNT, find=find))
     return [match.shape for match in rankings[0].matches]
 
 
@@ -96,7 +96,7 @@ def test_the_map_serves_the_very_part_and_leaves_the_kind_alone(folder: Path, ph
     scores = []
     for gallery in (plain, own):
         rankings, _ = rank(
-            encoder_for(gallery, None, "cpu"), gallery, [Query("q", photo)], Wanted(COUNT, find="part")
+            encoder_for(gallery, None, "cpu"), gallery, [Query("q", photo)], QueryOptions(COUNT, find="part")
         )
         scores.append({match.shape: match.score for match in rankings[0].matches})
     assert scores[0] != scores[1]
@@ -106,7 +106,7 @@ def test_a_mesh_is_still_its_own_best_match(folder: Path) -> None:
     gallery = read_gallery(folder / "gallery")
     mesh = folder / "meshes" / "3.off"
     asked = [Query("q", mesh)]
-    rankings, _ = rank(encoder_for(gallery, None, "cpu"), gallery, asked, Wanted(3, find="part"))
+    rankings, _ = rank(encoder_for(gallery, None, "cpu"), gallery, asked, QueryOptions(3, find="part"))
     assert rankings[0].matches[0].shape == "3"
 
 
@@ -147,7 +147,7 @@ def test_a_killed_run_goes_on_with_what_it_left(folder: Path, monkeypatch: pytes
 def test_added_shapes_make_the_map_stale_and_learning_again_makes_it_right(folder: Path) -> None:
     write_mesh(folder / "more" / "new.off", 5)
     with reporting(heard := Heard()):
-        curate.add(folder / "gallery", [folder / "more"], IndexConfig(), Work(workers=1), model=None)
+        curate.add(folder / "gallery", [folder / "more"], IndexConfig(), BuildOptions(workers=1), model=None)
     assert any("not learned of 1 of 13 shapes" in one and "--learn" in one for one in heard.said)
     assert read_gallery(folder / "gallery").own is not None
     assert audit.stats(folder / "gallery")["own_map"]["unlearned"] == 1
