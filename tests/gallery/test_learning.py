@@ -145,7 +145,7 @@ def test_a_killed_run_goes_on_with_what_it_left(folder: Path, monkeypatch: pytes
 
 
 def test_added_shapes_make_the_map_stale_and_learning_again_makes_it_right(folder: Path) -> None:
-    write_mesh(folder / "more" / "new.off", 5)
+    write_mesh(folder / "more" / "new.off", 15)
     with reporting(heard := Heard()):
         curate.add(folder / "gallery", [folder / "more"], IndexConfig(), BuildOptions(workers=1), model=None)
     assert any("not learned of 1 of 13 shapes" in one and "--learn" in one for one in heard.said)
