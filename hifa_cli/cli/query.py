@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hifa_cli.query.retrieve import Match, Ranking
 
 RANK, WRITE = "What is ranked", "Files to look at"
-COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
+COLUMNS = ("query", "rank", "shape", "class", "score", "likelihood", "view", "azimuth", "elevation", "source")
 
 
 def query(
@@ -178,7 +178,7 @@ def query(
     elif as_csv:
         typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
-        print_result(*(part for ranking in rankings for part in (_cell(ranking.query), _table(ranking))))
+        print_result(*(part for ranking in rankings for part in _shown(ranking)))
         if metrics:
             print_result(_metrics_table(metrics))
     if failed:
@@ -198,8 +198,8 @@ def _note_old(gallery: "Gallery") -> None:
         source = document["origins"][0]["path"] if document["origins"] else "MESHES"
         if all(origin["kind"] != "export" for origin in document["origins"]):
             progress.note(
-                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did; to find the right kind more "
-                f"often, build it again: hifa index {source} --out {gallery.folder} --force"
+                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did, without likelihoods; to find "
+                f"the kind more often, build it again: hifa index {source} --out {gallery.folder} --force"
             )
 
 
@@ -272,6 +272,15 @@ def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:
     return text.getvalue()
 
 
+NOTHING_HERE = "nothing here looks like it: no shape is likely to be of its kind"
+
+
+def _shown(ranking: "Ranking") -> list[Any]:
+    """A query's name, a word where nothing looks like it, and its table."""
+    doubt = [_cell(NOTHING_HERE)] if ranking.nothing_here else []
+    return [_cell(ranking.query), *doubt, _table(ranking)]
+
+
 def _table(ranking: "Ranking") -> Any:
     from rich.table import Table
 
@@ -280,12 +289,16 @@ def _table(ranking: "Ranking") -> Any:
     table.add_column("shape", overflow="fold")
     table.add_column("class")
     table.add_column("score", justify="right")
+    likely = any(match.likelihood is not None for match in ranking.matches)
+    if likely:
+        table.add_column("likely", justify="right")
     seen = any(match.view is not None for match in ranking.matches)
     if seen:
         table.add_column("seen from", justify="right")
     for match in ranking.matches:
         row = [str(match.rank), _cell(match.shape), _cell(match.class_name or "–"), f"{match.score:.3f}"]
-        table.add_row(*row, *([_direction(match)] if seen else []))
+        chance = [f"{100 * (match.likelihood or 0):.0f} %"] if likely else []
+        table.add_row(*row, *chance, *([_direction(match)] if seen else []))
     return table
 
 

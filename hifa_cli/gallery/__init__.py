@@ -29,6 +29,7 @@ from hifa_cli.gallery.ranking import GalleryRanking, config_of, lift_of, read_gr
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.likelihood import calibration_for
 from hifa_cli.search.ranking import normalised
 from hifa_cli.search.searcher import Searcher, effort_of
 
@@ -161,7 +162,12 @@ class Gallery:
         if document is None:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
-        return GalleryRanking(config_of(document), self.searcher, self.views, graph, lift_of(document))
+        calibration = calibration_for(
+            self.model, int(document["projection"]), int(document.get("calibration", 0))
+        )
+        return GalleryRanking(
+            config_of(document), self.searcher, self.views, graph, calibration, lift_of(document)
+        )
 
     @cached_property
     def own(self) -> Own | None:

@@ -56,6 +56,7 @@ def check_heading(document: dict[str, Any]) -> None:
 
 def _check_ranking(document: Any) -> None:
     counts = {name: document[name] for name in ("projection", "graph")}
+    counts["calibration"] = document.get("calibration", 0)  # galleries before it have none
     options = {name: value for name, value in document.items() if name not in (*counts, "own")}
     config = RankingConfig(**documented(RankingConfig, options))
     if not all(type(count) is int and count >= 0 for count in counts.values()):

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from hifa_cli.config import Find, RankingConfig
 from hifa_cli.gallery.columns import read_numbers
 from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.likelihood import (
+    CALIBRATION_VERSION,
+    Calibration,
+    calibration_for,
+    evidence_of,
+)
 from hifa_cli.search.rerank import (
+    BLOCK,
     PROJECTION_VERSION,
     Floats,
     Graph,
@@ -35,7 +42,12 @@ _WHOLE = 200_000_000  # numbers of all views that are held in memory as float32
 def ranking_document(config: RankingConfig, model: str) -> dict[str, Any]:
     """Return what ``gallery.json`` says of the ranking; without a projection for the model, none is named."""
     found = shipped_projection(model) if config.project else None
-    return {**asdict(config), "project": found is not None, "projection": PROJECTION_VERSION if found else 0}
+    projection = PROJECTION_VERSION if found else 0
+    calibrated = calibration_for(model, projection, CALIBRATION_VERSION) is not None
+    return {
+        **asdict(config), "project": found is not None, "projection": projection,
+        "calibration": CALIBRATION_VERSION if calibrated else 0,
+    }  # fmt: skip
 
 
 def ranker_of(
@@ -108,6 +120,7 @@ class GalleryRanking:
         searcher: over the mean vectors of the shapes.
         views: (n, V, D) unit vectors, zeros where a shape has fewer; None where they are not kept.
         graph: neighbours, or None.
+        calibration: what makes likelihoods of scores, or None.
         lift: how far the very part counts where a map was learned; None orders the best by kind anew.
     """
 
@@ -117,9 +130,11 @@ class GalleryRanking:
         searcher: Searcher,
         views: NDArray[np.float16] | None,
         graph: Graph | None,
+        calibration: Calibration | None = None,
         lift: "Lift | None" = None,
     ) -> None:
         self.config, self.searcher, self._views, self.graph = config, searcher, views, graph
+        self.calibration = calibration
         self._lift = lift
 
     @cached_property
@@ -180,6 +195,25 @@ class GalleryRanking:
         means = np.asarray(self.searcher.vectors[rows], dtype=np.float32) @ query
         spread = () if whole else self._spread(query, means, of_part)
         return lifted(of_kind, standardised(of_part, *spread), self._lift.floor, self._lift.weight)
+
+    def evidence(self, background: Floats, kind: Floats, part: Floats, rows: Rows) -> NDArray[np.float64]:
+        """Return (k, 5) evidence of how likely shapes that a query found are of its kind, best first.
+
+        Args:
+            background: (m, D) unit vectors of shapes of many kinds.
+            kind: (D,) unit query with the semantic term.
+            part: (D,) unit query without.
+            rows: (k,) of the shapes.
+        """
+        count = len(self.searcher.vectors)
+        near = rows[:, None] if self.graph is None else self.graph.rows[rows].astype(np.int64)
+        weights = np.ones(near.shape) if self.graph is None else self.graph.weights[rows]
+        wanted, places = np.unique(np.concatenate([rows, near.ravel()]), return_inverse=True)
+        blocks = [wanted[start : start + BLOCK] for start in range(0, len(wanted), BLOCK)]
+        by_kind = np.concatenate([self._pooled(kind[None], block)[0] for block in blocks] or [np.zeros(0)])
+        own, theirs = places[: len(rows)], places[len(rows) :].reshape(near.shape)
+        neighbours = (weights * by_kind[theirs]).sum(axis=1)
+        return evidence_of(background, kind, part, by_kind[own], neighbours, count)
 
     def _candidates(self, kind: Floats, part: Floats, top: int, among: Rows | None) -> Rows:
         """All rows of a small gallery; of a larger one the nearest by the mean of the views."""

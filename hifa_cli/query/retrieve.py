@@ -23,6 +23,7 @@ from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.search.exact import Rows
+from hifa_cli.search.likelihood import FIRST
 from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
 READERS = 4  # threads that read pictures
+BLANK = 1.5  # grey levels of 255: a photo whose colours deviate by less shows nothing
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Match:
     view: int | None = None  # which of the shape's views is nearest, from 0
     azimuth: float | None = None  # degrees that this view was drawn from, where that is known
     elevation: float | None = None
+    likelihood: float | None = (
+        None  # that it is of the query's kind, in 0 … 1; None where nothing is calibrated
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,9 @@ class Ranking:
     class_name: str | None = None  # of the query, where it is known
     like: tuple[str, ...] = ()  # shapes that the query was moved towards
     unlike: tuple[str, ...] = ()  # and away from
+    nothing_here: bool | None = (
+        None  # whether no shape seems to be of its kind; None where nothing is calibrated
+    )
 
 
 @dataclass(frozen=True)
@@ -204,13 +212,30 @@ def rank(
         if len(like) or len(unlike):
             vectors = steered(gallery, vectors, like, unlike)
     scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
-    return [
-        Ranking(
-            one.name, _matches(gallery, vector, mine, at, wanted), pictures, one.class_name,
-            wanted.like, wanted.unlike,
+    rankings = []
+    for number, (one, pictures) in enumerate(zip(asked, shown, strict=True)):
+        likely, nothing = _likelihoods(gallery, vectors, number, rows[number])
+        matches = _matches(gallery, vectors.part[number], scores[number], rows[number], wanted, likely)
+        rankings.append(
+            Ranking(one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, nothing)
         )
-        for one, vector, mine, at, pictures in zip(asked, vectors.part, scores, rows, shown, strict=True)
-    ], vectors  # fmt: skip
+    return rankings, vectors
+
+
+def _likelihoods(
+    gallery: Gallery, vectors: QueryVectors, number: int, rows: Rows
+) -> tuple[NDArray[np.float64] | None, bool | None]:
+    """(k,) likelihoods of one query's rows (of a row of −1: 0) and whether none of them is of its kind."""
+    ranking = gallery.ranking
+    if ranking is None or ranking.calibration is None:
+        return None, None
+    calibration, kept = ranking.calibration, rows >= 0
+    evidence = ranking.evidence(
+        calibration.background, vectors.kind[number], vectors.plain[number], rows[kept]
+    )
+    likely = np.zeros(len(rows))
+    likely[kept] = calibration.likelihoods(evidence)
+    return likely, calibration.is_nothing(likely[kept])
 
 
 def _asked(
@@ -249,8 +274,9 @@ def _refuse_meshes(encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Qu
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
     return QueryVectors(
-        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors])
-    )
+        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors]),
+        np.concatenate([one.plain for one in vectors]),
+    )  # fmt: skip
 
 
 def _search(
@@ -258,7 +284,7 @@ def _search(
 ) -> tuple[NDArray[np.float64], Rows]:
     """(q, k) scores and rows, as the gallery ranks; a row of −1 is none, which rows that are known become."""
     gallery.check_width(vectors.part)
-    top = wanted.top + len(known)
+    top = max(wanted.top, FIRST) + len(known)  # the first ranks say whether anything is of the query's kind
     if gallery.ranking is None:
         scores, rows = gallery.search(vectors.part, top, among=among)
     else:
@@ -269,8 +295,8 @@ def _search(
 def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
     """Several photos of one object as one query."""
     if gallery.ranking is None:
-        return QueryVectors(*(fused(part)[None] for part in vectors))
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        return vectors.each(lambda part: fused(part)[None])
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -307,17 +333,29 @@ def _fused_query(queries: Sequence[Query]) -> Query:
 
 
 def _matches(
-    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Any, wanted: QueryOptions
-) -> tuple[Match, ...]:
-    kept = [(float(score), int(row)) for score, row in zip(scores, rows, strict=True) if row >= 0]
-    kept = [(score, row) for score, row in kept[: wanted.top] if score >= wanted.threshold]
-    views = gallery.best_views(vector, np.array([row for _, row in kept], dtype=np.int64)) if kept else None
+    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Rows, wanted: QueryOptions,
+    likelihoods: NDArray[np.float64] | None = None,
+) -> tuple[Match, ...]:  # fmt: skip
+    kept = [place for place in np.flatnonzero(rows >= 0)[: wanted.top] if scores[place] >= wanted.threshold]
+    views = gallery.best_views(vector, rows[kept]) if kept else None
     matches = []
-    for place, (score, row) in enumerate(kept):
+    for place, at in enumerate(kept):
+        score, row = float(scores[at]), int(rows[at])
+        likely = None if likelihoods is None else float(likelihoods[at])
         view = int(views[place]) if views is not None and views[place] >= 0 else None
         azimuth, elevation = (gallery.direction(row, view) if view is not None else None) or (None, None)
         matches.append(
-            Match(place + 1, gallery.ids[row], gallery.class_of(row), score, row, view, azimuth, elevation)
+            Match(
+                place + 1,
+                gallery.ids[row],
+                gallery.class_of(row),
+                score,
+                row,
+                view,
+                azimuth,
+                elevation,
+                likely,
+            )
         )
     return tuple(matches)
 
@@ -423,8 +461,9 @@ def _of_pictures(
     if ranker is None:
         most = pooled.max(axis=0, keepdims=True)
         return QueryVectors(most, most)
-    each = ranker.queries(pooled, logits, photos=photo)
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in each))
+    return ranker.queries(pooled, logits, photos=photo).each(
+        lambda part: unit(part.mean(axis=0, keepdims=True))
+    )
 
 
 def _tracked(starts: range, count: int) -> Iterable[int]:
@@ -434,6 +473,20 @@ def _tracked(starts: range, count: int) -> Iterable[int]:
 
 
 def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
-    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are."""
-    part = crop if len(item.views) == 1 else None
-    return np.stack([to_pixels(read_query(Query(item.id, path), part), config) for path in item.views])
+    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are.
+
+    Raises:
+        HifaError: a picture cannot be read, or the photo, or its part, is blank.
+    """
+    if len(item.views) > 1:
+        pictures = [read_query(Query(item.id, path), None) for path in item.views]
+        return np.stack([to_pixels(one, config) for one in pictures])
+    picture = read_query(Query(item.id, item.views[0]), crop)
+    pixels = to_pixels(picture, config)
+    if float(pixels.std(axis=(1, 2)).max()) < BLANK:
+        part = "" if crop is None else f" within --crop {','.join(map(str, crop))}"
+        raise HifaError(
+            f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} are of one colour, "
+            "or nearly so: there is nothing to look for; give another photo"
+        )
+    return pixels[None]

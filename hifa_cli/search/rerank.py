@@ -11,6 +11,7 @@ All scores are signed cosines. ``f`` is a picture's pooled feature, ``unit(x) = 
   standardised over the gallery; ``e + A e`` for the row-normalised graph A of nearest neighbours.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -114,10 +115,21 @@ class QueryVectors(NamedTuple):
     Attributes:
         kind: (q, D) unit, with the semantic term.
         part: (q, D) unit, without; by the gallery's own map where it has one.
+        unmapped: (q, D) unit, ``part`` without that map; None where there is none.
     """
 
     kind: Floats
     part: Floats
+    unmapped: Floats | None = None
+
+    @property
+    def plain(self) -> Floats:
+        """(q, D) vectors without semantic term and own map."""
+        return self.part if self.unmapped is None else self.unmapped
+
+    def each(self, change: Callable[[Floats], Floats]) -> "QueryVectors":
+        """Return all vectors changed alike."""
+        return QueryVectors(*(None if one is None else change(one) for one in self))  # type: ignore[arg-type]
 
 
 class Ranker:
@@ -159,11 +171,11 @@ class Ranker:
         plain = self.views(features)
         part = plain if self.own is None or not photos else self.own(plain)
         if logits is None or self._semantics is None or not self.config.semantic:
-            return QueryVectors(plain, part)
+            return QueryVectors(plain, part, plain)
         likely = posterior(logits)
         meaning = self.views(likely.astype(np.float32) @ self._semantics)
         weight = (self.config.semantic * likely.max(axis=1, keepdims=True)).astype(np.float32)
-        return QueryVectors(unit(plain + weight * meaning), part)
+        return QueryVectors(unit(plain + weight * meaning), part, plain)
 
 
 def top_half(cosines: Floats) -> Floats:
