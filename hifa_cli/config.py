@@ -30,6 +30,7 @@ class RenderConfig:
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape
     renderer: Renderer = "auto"
+    layout: str = "auto"  # of the data set that the meshes are (data/layouts)
     timeout: float = 300.0  # seconds a mesh may take before it is given up
     memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 

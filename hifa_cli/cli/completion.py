@@ -71,6 +71,13 @@ def figures(incomplete: str) -> list[str]:
     return _fitting((f"{stem}.{ending}" for ending in ("png", "pdf", "svg")), incomplete)
 
 
+def layouts(incomplete: str) -> list[str]:
+    """Return the names of the layouts of data sets."""
+    from hifa_cli.data.layouts import NAMES
+
+    return _fitting(NAMES, incomplete)
+
+
 def classes(context: typer.Context, incomplete: str) -> list[str]:
     """Return the classes of the gallery that the line names, as far as it is typed."""
     try:

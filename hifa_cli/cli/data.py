@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hifa_cli.cli.help import Verb, VerbGroup, described
-from hifa_cli.cli.options import SAY, Force, Json, Quiet, Verbose, Workers, out_option
+from hifa_cli.cli.options import SAY, Force, Json, LayoutName, Quiet, Verbose, Workers, out_option
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.runtime import progress
 
@@ -33,6 +33,7 @@ def check(
             show_default="told from the names of its files",
         ),
     ] = None,
+    layout: LayoutName = "auto",
     names_only: Annotated[
         bool, typer.Option("--names-only", help="Do not open the pictures and meshes.")
     ] = False,
@@ -56,7 +57,7 @@ def check(
 
         return unreadable_meshes(paths, workers)
 
-    found = look(path, domain=kind, read=not names_only, workers=crew, read_meshes=unreadable)
+    found = look(path, domain=kind, read=not names_only, workers=crew, read_meshes=unreadable, layout=layout)
     if as_json:
         print_json(found.document())
     else:
@@ -71,6 +72,10 @@ def _print(found: "Check", most: int | None) -> None:
     from hifa_cli.viz.tables import to_terminal
 
     print_result(f"{escape(str(found.path))}: {escape(found.layout)}")
+    for one in found.chosen:
+        for file, identity, name, split in one.examples:
+            said = f"{file} is {identity}, class {name or '(none)'}" + (f", split {split}" if split else "")
+            print_result(escape(f"  {said}"))
     print_result(*(to_terminal(_table(one)) for one in found.holdings))
     lines = [*found.differences, *(f"{problem.path}: {problem.reason}" for problem in found.problems)]
     for line in (f"{path}: no verb reads files of this kind" for path in found.ignored[:most]):

@@ -13,6 +13,7 @@ from hifa_cli.cli.options import (
     Features,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Threads,
     Verbose,
@@ -77,6 +78,7 @@ def export(
             autocompletion=completion.splits,
         ),
     ] = None,
+    layout: LayoutName = "auto",
     feature_cache: Features = None,
     size: Annotated[
         int,
@@ -112,8 +114,8 @@ def export(
     with sole_output(out):
         if out.exists() and not force:
             raise HifaError(f"{out} exists: choose another --out or give --force")
-        photos = find_images(images, split=split) if images else None
-        views = find_shapes(shapes, split=split) if shapes else None
+        photos = find_images(images, split=split, layout=layout) if images else None
+        views = find_shapes(shapes, split=split, layout=layout) if shapes else None
         for found in (photos, views):
             if found is not None:
                 found.report()

@@ -15,6 +15,7 @@ from hifa_cli.cli.options import (
     Device,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Strict,
     Threads,
@@ -173,6 +174,7 @@ def index(
             rich_help_panel=DRAW,
         ),
     ] = False,
+    layout: LayoutName = "auto",
     up: Ups = None,
     up_list: UpList = None,
     ranking: Annotated[
@@ -243,7 +245,7 @@ def index(
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
     elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
-    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation)
+    drawn = RenderConfig(up=axis, ups=ups, elevation=elevation, layout=layout)
     if sources:
         with scratch:
             report = build.build_gallery(

@@ -106,6 +106,26 @@ Force = Annotated[
 ]
 
 
+def _checked_layout(name: str) -> str:
+    from hifa_cli.data.layouts import NAMES
+
+    if name not in NAMES:
+        raise typer.BadParameter(f"the layout '{name}' does not exist: choose one of {', '.join(NAMES)}")
+    return name
+
+
+LayoutName = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        callback=_checked_layout,
+        autocompletion=completion.layouts,
+        help="Of the data set: where class, id and split come from (docs/datasets.md). auto recognises it.",
+    ),
+]
+
+
 def _use_threads(context: typer.Context, wanted: int | None) -> int | None:
     from hifa_cli.runtime.threads import use
 

@@ -12,6 +12,7 @@ from hifa_cli.cli.options import (
     Config,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Strict,
     UpList,
@@ -56,6 +57,7 @@ def render(
     size: Annotated[
         int, typer.Option(min=16, max=4096, help="Pixels a side.", rich_help_panel=DRAW)
     ] = DEFAULT.size,
+    layout: LayoutName = "auto",
     up: Ups = None,
     up_list: UpList = None,
     shading: Annotated[
@@ -116,6 +118,7 @@ def render(
     settings = RenderConfig(
         views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
         shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
+        layout=layout,
     )  # fmt: skip
     start_reporting(quiet=quiet, verbose=verbose)
     crew = workers or allowed()
@@ -129,6 +132,7 @@ def render(
                 "rendered": report.rendered,
                 "skipped": report.skipped,
                 "failed": [{"path": str(path), "reason": reason} for path, reason in report.failed],
+                "layouts": [one.document() for one in report.layouts],
                 "up_taken": [asdict(one) for one in report.taken],
                 "renderer": report.renderer,
                 "seconds": round(report.seconds, 3),

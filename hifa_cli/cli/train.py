@@ -18,6 +18,7 @@ from hifa_cli.cli.options import (
     Features,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Seed,
     Threads,
@@ -100,6 +101,7 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
+    layout: LayoutName = "auto",
     validation: Annotated[
         Number,
         typer.Option(
@@ -276,8 +278,8 @@ def train(
         raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
-    photos = find_images(images, split=split)
-    targets = find_shapes(shapes, split=split) if shapes else Collection((), ())
+    photos = find_images(images, split=split, layout=layout)
+    targets = find_shapes(shapes, split=split, layout=layout) if shapes else Collection((), ())
     if leads:
         photos.report()
         targets.report()

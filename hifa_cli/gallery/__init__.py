@@ -123,7 +123,10 @@ class Gallery:
         if origin["kind"] == "meshes" and "views" not in origin:
             return None
         if origin["kind"] == "meshes":
-            folder = self.folder / VIEWS / str(origin["views"]) / Path(path).with_suffix("")
+            views = self.folder / VIEWS / str(origin["views"])
+            folder = views / self.ids[row]
+            if not folder.is_dir():  # before 0.2.0, and of names that are not composed Unicode
+                folder = views / Path(path).with_suffix("")
         else:
             folder = Path(origin["root"]) / path
         picture = folder / f"{view:02d}.png"

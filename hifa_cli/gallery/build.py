@@ -102,14 +102,14 @@ def build_gallery(
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
 
     Returns:
-        ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
+        ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``.
 
     Raises:
         HifaError: nothing usable at a source, an id is in two of them, they are of different models, ``out``
             is taken, or somebody else is writing there.
     """
     places = [sources] if isinstance(sources, Path) else list(sources)
-    check_sources(places, split, index_config)
+    check_sources(places, split, index_config, render_config.layout)
     _refuse_strange(out)
     work = BuildOptions(
         render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory
@@ -138,16 +138,24 @@ def build_gallery(
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder)
     say_stale(out)
-    return {**summary(document), "failed": [one for source, _, _ in opened for one in failures(source)]}
+    read = [source for source, _, _ in opened]
+    return {
+        **summary(document),
+        "failed": [one for source in read for one in failures(source)],
+        "layouts": [one for source in read for one in source.origin.get("layout", ())],
+    }
 
 
-def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig) -> None:
+def check_sources(
+    places: Sequence[Path], split: str | None, config: IndexConfig, layout: str = "auto"
+) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
     Args:
         places: what the user gave, in order.
         split: the split that is asked for.
         config: how the gallery is to be searched.
+        layout: of the folders of meshes.
 
     Raises:
         HifaError: a source is a URL, is not there, is of another kind or given twice, an id is in two of
@@ -164,7 +172,11 @@ def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig
         raise HifaError(f"{repeated[0]} is given twice: give each source once")
     if split is None and len(places) > 1:
         refuse_collisions(
-            [(str(one), [mesh.id for mesh in find_meshes([one])[0]]) for one in places if holds_meshes(one)]
+            [
+                (str(one), [mesh.id for mesh in find_meshes([one], layout)[0]])
+                for one in places
+                if holds_meshes(one)
+            ]
         )
 
 

@@ -217,7 +217,9 @@ def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
         origin = old.origin(row)
         if origin.get("views") and old.ids[row] not in left and old.paths[row]:
             views = folder / VIEWS / str(origin["views"])
-            place = views / Path(old.paths[row]).with_suffix("")
+            place = views / old.ids[row]
+            if not place.is_dir():  # before 0.2.0, and of names that are not composed Unicode
+                place = views / Path(old.paths[row]).with_suffix("")
             if views.resolve() in place.resolve().parents:
                 shutil.rmtree(place, ignore_errors=True)
 
