@@ -382,7 +382,14 @@ def _exit_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def main(kind: "Callable[[], type[DrawShape]]") -> None:
+def draws_views() -> "type[DrawShape]":
+    """Return what draws views; imported only by a worker, for it loads the renderer."""
+    from hifa_cli.render.job import DrawShape
+
+    return DrawShape
+
+
+def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
     """Be a worker: answer every line until there are no more.
 
     Args:
@@ -420,12 +427,5 @@ def main(kind: "Callable[[], type[DrawShape]]") -> None:
             answer(str(error), "full")
 
 
-def draws_views() -> "type[DrawShape]":
-    """Return what draws views; imported only by a worker, for it loads the renderer."""
-    from hifa_cli.render.job import DrawShape
-
-    return DrawShape
-
-
 if __name__ == "__main__":
-    main(draws_views)
+    main()
