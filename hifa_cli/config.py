@@ -161,6 +161,7 @@ class TrainConfig:
     validation: float = 0.0  # share of the photos held out of training, to be classified while it runs
     validate_every: int = 100  # steps
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
+    own: str = ""  # settings of a user's own method (its class ``Settings``), as JSON
 
 
 DEFAULT_RECIPE: tuple[str, Preset] = ("hifa-l", "propagated")  # method and preset of 'hifa train' by itself

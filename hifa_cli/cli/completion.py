@@ -59,10 +59,12 @@ def splits(incomplete: str) -> list[str]:
 
 def metrics(incomplete: str) -> list[str]:
     """Return the metrics, behind the commas that are there."""
+    from hifa_cli.evaluation.metrics import METRICS, WHOLE_LIST
+
     before, comma, _ = incomplete.rpartition(",")
     names = ("all",) if not comma else ()
-    known = ("NN", "FT", "ST", "F", "DCG", "ANMRR", "mAP", "AUC")
-    return _fitting((f"{before}{comma}{name}" for name in (*names, *known)), incomplete)
+    known = (*names, *METRICS, *WHOLE_LIST)
+    return _fitting((f"{before}{comma}{name}" for name in known), incomplete)
 
 
 def figures(incomplete: str) -> list[str]:

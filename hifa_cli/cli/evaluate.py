@@ -92,7 +92,11 @@ def evaluate(
     form: Annotated[Format, typer.Option("--format", help="How to print.", rich_help_panel=FORM)] = "table",
     out: Annotated[
         Path | None,
-        out_option("Write to a file what would be printed.", show_default="stdout", rich_help_panel=FORM),
+        out_option(
+            "Write to a file what would be printed; .json, .csv, .md and .tex say the form.",
+            show_default="stdout",
+            rich_help_panel=FORM,
+        ),
     ] = None,
     seed: Seed = 0,
     as_csv: Annotated[
@@ -112,7 +116,7 @@ def evaluate(
         raise typer.BadParameter("--unlabelled-classes and --pairs do not go together: leave one out")
     if unlabelled and against:
         raise typer.BadParameter("--unlabelled-classes and --against do not go together: leave one out")
-    form = "json" if as_json else "csv" if as_csv else form
+    form = _form("json" if as_json else "csv" if as_csv else form, out)
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.evaluation.bootstrap import confidence, significance
@@ -134,6 +138,7 @@ def evaluate(
             progress.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
         return scores
 
+    rival = scored(against) if against else None
     names = _names(exports)
     very = _instances(exports, pairs, bootstrap, seed) if pairs else None
     if very and not _has_classes(exports):
@@ -147,7 +152,6 @@ def evaluate(
     else:
         results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
-    rival = scored(against) if against else None
     differences = (
         [significance(one, rival, resamples=resamples, seed=seed) for one in results] if rival else None
     )
@@ -223,14 +227,28 @@ def _instance_table(names: Sequence[str], very: Sequence[_Instances]) -> "Table"
     )
 
 
-_PAPER = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
+_ENDINGS: dict[str, Format] = {
+    ".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".tex": "latex",
+}  # fmt: skip
+
+
+def _form(form: Format, out: Path | None) -> Format:
+    """Return the form of the output: that of the file's ending where none is asked for."""
+    told = _ENDINGS.get(out.suffix.lower()) if out is not None else None
+    if told is None or form == told:
+        return form
+    if form == "table":
+        return told
+    raise typer.BadParameter(f"--out: {out} is no place for {form}: end it otherwise, or leave {form} out")
 
 
 def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, ...]:
-    """The metrics to show: as asked, else the paper's six on a terminal, and all in a file."""
+    """The metrics to show: as asked, else the table's shown ones on a terminal, and all in a file."""
     known = tuple(scores.values())
+    from hifa_cli.evaluation.metrics import SHOWN
+
     if metrics is None:
-        return _PAPER if form == "table" else known
+        return SHOWN if form == "table" else known
     if metrics == "all":
         return known
     wanted = tuple(name.strip() for name in metrics.split(","))

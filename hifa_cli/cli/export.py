@@ -7,6 +7,7 @@ import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    EXPORTS,
     AcceptLicence,
     Config,
     Device,
@@ -18,6 +19,7 @@ from hifa_cli.cli.options import (
     Threads,
     Verbose,
     out_option,
+    refuse_ending,
 )
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import TrainConfig
@@ -102,6 +104,7 @@ def export(
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):
         raise typer.BadParameter("--model has its own backbone and weights: leave one out")
+    refuse_ending(out, "--out", EXPORTS)
     from hifa_cli.data import find_images, find_shapes
     from hifa_cli.embeddings.extract import export as stage
     from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained

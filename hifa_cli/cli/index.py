@@ -244,7 +244,7 @@ def index(
     settings = IndexConfig(factory=factory, recall=recall, views=views)
     as_paper = ranking == "paper"
     axis, ups = chosen_up(up, up_list)
-    elevation = RIGS[rig or ("paper" if as_paper or (model and backbone is None) else "eye")]
+    elevation = RIGS[rig or ("paper" if as_paper or _as_paper_trained(model, backbone) else "eye")]
     drawn = RenderConfig(up=axis, ups=ups, elevation=elevation, layout=layout)
     if sources:
         with scratch:
@@ -292,6 +292,16 @@ def _learned(out: Path, photos: int, workers: int, device: str) -> dict[str, Any
 
     config = LearnConfig(photos=photos)
     return learn(out, config, workers=workers or None, device=str(settled_device(device)))
+
+
+def _as_paper_trained(model: Path | None, backbone: str | None) -> bool:
+    """Whether shapes of a model are drawn and ranked as the paper does: one without a fused descriptor."""
+    if model is None or backbone is not None:
+        return False
+    from hifa_cli.models.about import read_about
+
+    network = read_about(model).get("model")
+    return not isinstance(network, dict) or network.get("descriptor") != "fused"
 
 
 def _backbone(
@@ -381,10 +391,11 @@ def _look(out: Path, *, stats: bool, as_json: bool) -> None:
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
     from rich.text import Text
 
-    facts = Table(show_header=False)
+    from hifa_cli.viz.tables import listing
+
+    facts = listing("fact", "value", headed=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
         facts.add_row(key, Text(plain(str(found[key]))))
     if own := found["own_map"]:
@@ -395,10 +406,10 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")
     for name, size in found["bytes"].items():
         facts.add_row(f"{name} on disk", f"{size / 1e6:.1f} MB")
-    origins = Table("kind", "source", "shapes")
+    origins = listing("kind", "source", "shapes", numbers=("shapes",))
     for origin in found["origins"]:
         origins.add_row(origin["kind"], Text(plain(origin["path"])), str(origin["shapes"]))
-    classes = Table("class", "shapes")
+    classes = listing("class", "shapes", numbers=("shapes",))
     for name, count in found["classes"].items():
         classes.add_row(Text(plain(name)), str(count))
     return [facts, origins, classes] if found["classes"] else [facts, origins]

@@ -23,6 +23,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.models.lite import (
     CLASSIFIER,
     LOGITS,
+    PART,
     VECTORS,
     lite_graph,
     packaged_lite0,
@@ -47,10 +48,12 @@ class PictureFeatures(NamedTuple):
     Attributes:
         pooled: (N, D) vectors, as they leave the network.
         logits: (N, K) of its classifier (ImageNet's); None where it has none.
+        part: (N, D) vectors that look for the very part, where a trained network makes them besides.
     """
 
     pooled: Floats
     logits: Floats | None
+    part: Floats | None = None
 
 
 class PictureEncoder(Protocol):
@@ -130,6 +133,8 @@ class GraphEncoder:
         except EngineError as error:
             raise HifaError(_DAMAGED) from error
         pooled = _numbers(found.get(VECTORS), len(pixels))
+        if PART in self.engine.outputs:
+            return PictureFeatures(pooled, None, _numbers(found.get(PART), len(pixels)))
         if self.classifier is None:
             return PictureFeatures(pooled, None)
         return PictureFeatures(pooled, _numbers(found.get(LOGITS), len(pixels)))

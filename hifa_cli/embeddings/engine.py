@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.models.lite import LOGITS, VECTORS
+from hifa_cli.models.lite import LOGITS, PART, VECTORS
 from hifa_cli.runtime.threads import wanted as wanted_threads
 
 EngineName = Literal["openvino", "onnxruntime"]
@@ -192,7 +192,7 @@ def _without_statistics() -> Iterator[None]:
 
 def _name(names: set[str]) -> str:
     """The graph's own name among those that OpenVINO gives an output after it has joined layers."""
-    return next((name for name in (VECTORS, LOGITS) if name in names), min(names, default=""))
+    return next((name for name in (VECTORS, LOGITS, PART) if name in names), min(names, default=""))
 
 
 def _mapped(

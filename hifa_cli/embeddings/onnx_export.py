@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hifa_cli.embeddings.encoder import graph_encoder, write_graph_files
 from hifa_cli.embeddings.engine import open_engine
-from hifa_cli.models.lite import PIXELS, VECTORS
+from hifa_cli.models.lite import PART, PIXELS, VECTORS
 from hifa_cli.models.network import Network, digest, load_network
 from hifa_cli.runtime import progress
 
@@ -26,8 +26,17 @@ class _EachPicture(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.network.describe(pixels.unsqueeze(1), "images")[0].squeeze(1)
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what it makes."""
+        return [VECTORS, PART] if self.network.config.descriptor == "fused" else [VECTORS]
+
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        looked = self.network.trunk_features(pixels.unsqueeze(1))
+        vectors = self.network.describe(looked, "images")[0].squeeze(1)
+        if self.network.config.descriptor != "fused":
+            return vectors
+        return vectors, self.network.untrained_part(looked).squeeze(1)
 
 
 def export_onnx(folder: Path) -> bool:
@@ -61,7 +70,7 @@ def export_onnx(folder: Path) -> bool:
 def _exported(network: Network) -> bytes:
     """The graph, with any number of pictures. The older exporter takes seconds, the newer one minutes."""
     content: Any = io.BytesIO()  # taken, though not in the types
-    side = network.config.size
+    side, whole = network.config.size, _EachPicture(network).eval()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
@@ -69,14 +78,14 @@ def _exported(network: Network) -> bytes:
         logger.setLevel(logging.ERROR)
         try:
             torch.onnx.export(
-                _EachPicture(network).eval(),
+                whole,
                 (torch.zeros(2, 3, side, side, dtype=torch.uint8),),
                 content,
                 dynamo=False,
                 opset_version=_OPSET,
                 input_names=[PIXELS],
-                output_names=[VECTORS],
-                dynamic_axes={PIXELS: {0: "n"}, VECTORS: {0: "n"}},
+                output_names=whole.outputs,
+                dynamic_axes={name: {0: "n"} for name in (PIXELS, *whole.outputs)},
             )
         finally:
             logger.setLevel(level)
@@ -91,9 +100,13 @@ def _difference(network: Network, content: bytes) -> str:
         return "no engine takes it"
     side = network.config.size
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
+    whole = _EachPicture(network)
     with torch.inference_mode():
-        wanted = _EachPicture(network)(torch.from_numpy(pixels)).double().numpy()
-    found = engine.run(pixels)[VECTORS].astype(np.float64)
-    lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
-    error = np.abs(np.einsum("nd,nd->n", wanted, found) / np.where(lengths > 0, lengths, 1) - 1).max()
+        made = whole(torch.from_numpy(pixels))
+    ran, error = engine.run(pixels), 0.0
+    for name, tensor in zip(whole.outputs, made if isinstance(made, tuple) else (made,), strict=True):
+        wanted, found = tensor.double().numpy(), ran[name].astype(np.float64)
+        lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
+        cosines = np.einsum("nd,nd->n", wanted, found) / np.where(lengths > 0, lengths, 1)
+        error = max(error, float(np.abs(cosines - 1).max()))
     return "" if np.isfinite(error) and error < TOLERANCE else f"cosines differ by {error:.1e}"

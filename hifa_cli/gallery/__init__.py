@@ -19,13 +19,22 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.adaptation.labels import PhotoClasses
 from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
-from hifa_cli.gallery.ranking import GalleryRanking, config_of, lift_of, read_graph
+from hifa_cli.gallery.ranking import (
+    Classes,
+    GalleryRanking,
+    config_of,
+    lift_of,
+    read_graph,
+    read_photo_classes,
+    read_shape_classes,
+)
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
@@ -168,9 +177,32 @@ class Gallery:
         calibration = calibration_for(
             self.model, int(document["projection"]), int(document.get("calibration", 0))
         )
+        if self.taught is None:
+            classes = None
+        else:  # what makes likelihoods was not fitted on such an order
+            classes, calibration = Classes(self.taught[0], self._shape_classes()), None
+        residual = int(document.get("residual", 0))
         return GalleryRanking(
-            config_of(document), self.searcher, self.views, graph, calibration, lift_of(document)
+            config_of(document),
+            self.searcher,
+            self.views,
+            graph,
+            calibration,
+            classes,
+            residual,
+            lift_of(document),
         )
+
+    def _shape_classes(self) -> NDArray[np.float32]:
+        return read_shape_classes(self.place, len(self), len(self.document["taught"]))
+
+    @cached_property
+    def taught(self) -> tuple[PhotoClasses, tuple[str, ...]] | None:
+        """What labelled photos say of classes, and the names of these; None without such photos."""
+        names = self.document.get("taught")
+        if names is None:
+            return None
+        return read_photo_classes(self.place, len(names), self.vectors.shape[1]), tuple(names)
 
     @cached_property
     def own(self) -> Own | None:

@@ -39,7 +39,7 @@ from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
-from hifa_cli.runtime.kinds import refuse_other
+from hifa_cli.runtime.kinds import refuse_other, refuse_url
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.search import faiss_index
 
@@ -98,7 +98,7 @@ def build_gallery(
         device: where the network runs.
         force: replace a gallery that is there, and use nothing of it again.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
-            trained model, are always ranked as the paper does.
+            trained model without a fused descriptor, are always ranked as the paper does.
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
 
     Returns:
@@ -120,7 +120,7 @@ def build_gallery(
         old = _old(out)
         opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
         making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
-        ranked = ranking_of(making, work) if len(embedders) == len(opened) else None
+        ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         again = old if alike and not force else None
         if again is not None and ranked is not None and again.own is not None:
@@ -162,8 +162,7 @@ def check_sources(
             them, or the split or factory string does not exist.
     """
     for place in places:
-        if "://" in str(place) or ":/" in str(place)[2:]:
-            raise HifaError(f"{place} is a URL, and hifa reads files: download it first")
+        refuse_url(place)
         if not place.exists():
             raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
         check_wanted(place, split, config)
@@ -338,7 +337,7 @@ def open_source(
     if work.factory not in ("auto", faiss_index.EXACT):
         faiss_index.check_factory(work.factory, encoder.width)
     making = Making(encoder.digest, encoder.method, folder)
-    ranker = ranker_of(ranking_of(making, work), encoder.digest)
+    ranker = ranker_of(ranking_of(encoder, work), encoder.digest)
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
         mine = next((one for one in origins if one["path"] == str(place.resolve())), {})
@@ -354,11 +353,20 @@ def open_source(
     return source, making, embedder
 
 
-def ranking_of(making: Making, work: BuildOptions) -> dict[str, Any] | None:
-    """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
-    if work.ranking is None or making.method != FROZEN:
+def ranking_of(encoder: PictureEncoder, work: BuildOptions) -> dict[str, Any] | None:
+    """Return how shapes of a model are ranked; None as the paper does, without the trunk's own feature."""
+    if work.ranking is None:
         return None
-    return ranking_document(work.ranking, making.model)
+    if encoder.method == FROZEN:
+        return ranking_document(work.ranking, encoder.digest)
+    if encoder.config.descriptor != "fused":
+        return None
+    from hifa_cli.embeddings.extract import Encoder
+
+    if not isinstance(encoder, Encoder):
+        raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
+    known = None if encoder.has_default_trunk() else encoder.digest
+    return ranking_document(work.ranking, known, encoder.network.residual)
 
 
 def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
@@ -366,7 +374,7 @@ def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
     before = old.document.get("ranking")
     if before is None or ranked is None:
         return before is ranked
-    return bool(before["projection"] == ranked["projection"])
+    return all(before.get(name) == ranked.get(name) for name in ("projection", "residual"))
 
 
 def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:
@@ -448,8 +456,10 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
-            model = mine
+        try:
+            model = mine if (mine / MODEL_ABOUT).is_file() and _write_graph(mine) else model
+        except HifaError as error:
+            raise HifaError(str(error).replace(str(mine), str(model))) from error
     encoder = open_encoder(model, device)
     if encoder.config.tells_domains:  # its graph is of photos alone
         import torch

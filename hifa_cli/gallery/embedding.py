@@ -153,7 +153,10 @@ class Embedder:
         if not isinstance(self.encoder, Encoder):
             raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
         views, vector = self.encoder.shape(pixels)
-        return vector, unit(views).astype(np.float16)
+        if self.ranker is None:
+            return vector, unit(views).astype(np.float16)
+        ranked = self.ranker.views(views)
+        return ranked.mean(axis=0), ranked.astype(np.float16)
 
     def _read(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Drawn | None]:
         with ThreadPoolExecutor(max(self.workers, 1)) as readers:

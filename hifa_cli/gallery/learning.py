@@ -151,6 +151,11 @@ def check_learnable(gallery: Gallery) -> Path:
             f"the gallery {gallery.folder} ranks as the paper does and has no use of an own map: "
             "build it without --ranking paper and --model"
         )
+    if gallery.document["ranking"].get("residual") or gallery.document.get("taught") is not None:
+        raise HifaError(
+            f"the gallery {gallery.folder} is of a trained run or was taught by labelled photos: --learn is "
+            "for galleries of a pretrained encoder alone"
+        )
     if gallery.views is None:
         raise HifaError(f"the gallery {gallery.folder} keeps no vectors of views: build it with --views keep")
     if gallery.model_folder is None:

@@ -199,7 +199,7 @@ def _changed(
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
-                    offered=moved or {})  # fmt: skip
+                    offered=moved or {}, taught=old.taught)  # fmt: skip
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))

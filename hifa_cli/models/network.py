@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
@@ -206,8 +206,8 @@ def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
         return built
     except (TypeError, AssertionError, ValueError) as error:
         raise HifaError(
-            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
-            f"(its pretraining saw {row.size}): {str(error)[:100]}"
+            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels: its "
+            f"pretraining saw {row.size}, which --size 0 takes"
         ) from error
 
 
@@ -258,6 +258,8 @@ class Network(nn.Module):
         if config.centred:
             self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
         if config.descriptor == "fused":
+            if config.bank % max(len(config.classes), 1):
+                raise ValueError("a bank with places for other classes: train again with this version")
             self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
             self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
@@ -346,6 +348,15 @@ class Network(nn.Module):
         sure = self.trunk.confidence(high)
         return nn.functional.normalize(plain + SEMANTIC * sure * high[..., -width:].float(), dim=-1)
 
+    def untrained_part(self, seen: Tensor | TrunkFeatures) -> Tensor:
+        """Return (B, V, d) descriptors of photos that hold the trunk's own feature alone: the very part.
+
+        Neither what was trained nor what ImageNet sees counts; both would say of which kind a thing is.
+        """
+        high = (seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)).high
+        plain = nn.functional.normalize(high[..., : self.residual].float(), dim=-1)
+        return nn.functional.pad(plain, (self.described - self.residual, 0))
+
     def likeness(self, high: Tensor) -> Tensor:
         """Return (…, bank) cosines of photos with the labelled photos of the bank, centred."""
         width = self.bank.shape[1]
@@ -355,16 +366,30 @@ class Network(nn.Module):
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T
 
     def inside(self, high: Tensor) -> Tensor:
-        """Return (B, V, 1): 1 where a photo is as near to labelled ones as these to each other, else 0."""
-        nearest = self.likeness(high).topk(min(NEAREST, len(self.bank)), dim=-1).values
-        return (nearest.mean(dim=-1, keepdim=True) > self.threshold).float()
+        """Return (B, V, 1): 1 where a photo is as near to those of a class as these to each other, else 0."""
+        return (self.nearness(self.likeness(high)).amax(dim=-1, keepdim=True) > self.threshold).float()
+
+    def nearness(self, cosines: Tensor) -> Tensor:
+        """Return (…, C) mean cosines to the nearest photos of each class, of (…, bank) cosines.
+
+        The bank has the classes' photos in turn, equally many places each: those of a small class are there
+        several times, so that large classes do not close the gate to it.
+        """
+        by_class = cosines.unflatten(-1, (len(self.config.classes), -1))
+        nearest: Tensor = by_class.topk(min(NEAREST, by_class.shape[-1]), dim=-1).values
+        return nearest.mean(dim=-1)
 
     @property
     def described(self) -> int:
         """The length of a descriptor."""
         if self.config.descriptor == "embedding":
             return self.dimension
-        return self.dimension + len(self.config.classes) + (self.trunk.blocks or (self.trunk.width,))[0]
+        return self.dimension + len(self.config.classes) + self.residual
+
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return (self.trunk.blocks or (self.trunk.width,))[0]
 
     def train(self, mode: bool = True) -> "Network":
         """Batch normalisation keeps its pretrained statistics where the configuration says so.
@@ -511,8 +536,16 @@ def load_network(folder: Path) -> Network:
             raise ValueError("weights that are not finite")
         network.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise HifaError(
-            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+            f"cannot load the model in {folder}: {_why(error)}; train again or restore the file"
         ) from error
     return network.eval()
+
+
+def _why(error: Exception) -> str:
+    """Return why stored weights are none of their network's."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return reason_of(error)
+    if isinstance(error, ValueError):
+        return str(error)  # ours
+    return f"{WEIGHTS_FILE} is damaged, or of another network than {CONFIG_FILE} describes"

@@ -1,5 +1,6 @@
 """A new network and where its weights come from: the install, a download, a file, or chance."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
 from hifa_cli.models.lite import packaged_lite0
 from hifa_cli.models.network import Network, Trunk, timm_model
+from hifa_cli.runtime import progress
 
 State = dict[str, Tensor]
 
@@ -55,8 +57,8 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     Raises:
         HifaError: the weights cannot be had here or do not fit; says where to put a file.
     """
-    if weights == "imagenet":
-        licence_note(backbone_of(backbone))
+    if weights == "imagenet" and (said := licence_note(backbone_of(backbone))):
+        _say_once(said)
     if weights != "imagenet":
         _load_file(network, Path(weights))
     elif backbone == "efficientnet_lite0":
@@ -67,6 +69,12 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
         _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
     else:
         _load_timm(network.trunk, backbone, network.config.size)
+
+
+@cache
+def _say_once(note: str) -> None:
+    """Report a licence once in a process, however many networks are built."""
+    progress.note(note)
 
 
 def read_weights(path: Path) -> State:
@@ -151,9 +159,9 @@ def _load_timm(trunk: Trunk, backbone: str, size: int) -> None:
     try:
         loaded = timm_model(backbone_of(backbone), size, pretrained=True)
     except Exception as error:  # the hub raises many kinds, none of them documented
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HifaError(
-            f"cannot download {backbone}'s weights ({reason[:120]}); pass --weights FILE or --weights none"
+            f"cannot download {backbone}'s weights: the model hub cannot be reached or lacks them; "
+            "pass --weights FILE or --weights none"
         ) from error
     trunk.net.load_state_dict(loaded.state_dict())
 

@@ -29,6 +29,8 @@ from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 if TYPE_CHECKING:
     import torch
 
+    from hifa_cli.embeddings.extract import Encoder
+
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
 READERS = 4  # threads that read pictures
@@ -244,32 +246,18 @@ def _asked(
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
     """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
     failed = [] if failed is None else failed
-    _refuse_meshes(encoder, gallery, queries)
     with tempfile.TemporaryDirectory() as scratch:
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
-        raise HifaError("none of the queries can be read; see the warnings")
+        why = f"{failed[0].query}: {failed[0].error}" if len(queries) == 1 and failed else ""
+        raise HifaError(why or "none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
     shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
     vectors = _joined([vector for _, vector in found])
     if wanted.fuse:
         return [_fused_query(asked)], [tuple(one.path for one in asked)], _fused_vectors(gallery, vectors)
     return asked, shown, vectors
-
-
-def _refuse_meshes(encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query]) -> None:
-    """Refuse meshes where the model knows photos and shapes apart: only its photos' side answers queries.
-
-    Raises:
-        HifaError: there is one.
-    """
-    mesh = next((one.name for one in queries if one.is_mesh), None)
-    if mesh is not None and encoder.config.centred:
-        raise HifaError(
-            f"{mesh} is a mesh, and the model of {gallery.folder} compares photos only (it was trained with "
-            "a centre of its own for each domain): ask a gallery of the pretrained encoder"
-        )
 
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
@@ -412,6 +400,8 @@ def _embedded(
 ) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
     """What every readable item is compared by, with its number: (1, D) over its pictures."""
     ranker = _ranker(encoder, gallery)
+    meshes = encoder.config.tells_domains and any(len(item.views) > 1 for item in items)
+    shapes = _shape_encoder(encoder, gallery) if meshes else None
     with ThreadPoolExecutor(READERS) as readers:
         for start in _tracked(range(0, len(items), PICTURES), len(items)):
             part = items[start : start + PICTURES]
@@ -428,15 +418,15 @@ def _embedded(
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
+            for number in [one for one in seen if shapes is not None and len(seen[one]) > 1]:
+                yield number, _of_shape(ranker, shapes, seen.pop(number))
+            if not seen:
+                continue
             found = encoder.pictures(np.concatenate(list(seen.values())))
             start_of = 0
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
-                logits = None if found.logits is None else found.logits[mine]
-                yield (
-                    number,
-                    _of_pictures(ranker, found.pooled[mine], logits, photo=len(items[number].views) == 1),
-                )
+                yield number, _of_pictures(ranker, found, mine, photo=len(items[number].views) == 1)
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
@@ -454,16 +444,47 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         ) from error
 
 
-def _of_pictures(
-    ranker: Ranker | None, pooled: NDArray[np.float32], logits: NDArray[np.float32] | None, *, photo: bool
-) -> QueryVectors:
+def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, photo: bool) -> QueryVectors:
     """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
+    pooled = found.pooled[mine]
     if ranker is None:
         most = pooled.max(axis=0, keepdims=True)
         return QueryVectors(most, most)
-    return ranker.queries(pooled, logits, photos=photo).each(
-        lambda part: unit(part.mean(axis=0, keepdims=True))
-    )
+    if found.part is not None:
+        vectors = QueryVectors(ranker.views(pooled), ranker.views(found.part[mine]))
+    else:
+        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine], photos=photo)
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
+
+
+def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
+    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos: torch's.
+
+    Raises:
+        HifaError: the gallery holds no model.
+    """
+    from hifa_cli.embeddings.extract import Encoder, load_encoder
+    from hifa_cli.runtime.device import pick_device
+
+    if isinstance(encoder, Encoder):
+        return encoder
+    if gallery.model_folder is None:
+        raise HifaError(
+            f"the gallery {gallery.folder} holds no model to embed a mesh by: build it from its run "
+            "('hifa index SOURCE --model RUN'), or ask by a photo"
+        )
+    return load_encoder(gallery.model_folder, pick_device("cpu"))
+
+
+def _of_shape(ranker: Ranker | None, encoder: "Encoder | None", pixels: Pixels) -> QueryVectors:
+    """(1, D) of a mesh's views, as the gallery's own shapes have it."""
+    if encoder is None:
+        raise RuntimeError("there is nothing to embed a mesh by")
+    views, vector = encoder.shape(pixels)
+    if ranker is None:
+        return QueryVectors(vector[None], vector[None])
+    whole = unit(ranker.views(views).mean(axis=0, keepdims=True))
+    return QueryVectors(whole, ranker.part(whole))
 
 
 def _tracked(starts: range, count: int) -> Iterable[int]:

@@ -83,13 +83,18 @@ def fit_projection(photos: Floats, means: Floats, model: str, directions: int = 
     return Projection(basis.astype(np.float32), damping.astype(np.float32), model)
 
 
-def shipped_projection(model: str) -> Projection | None:
-    """Return the projection that this package ships for an encoder, or None where it has none for it."""
+def shipped_projection(model: str | None) -> Projection | None:
+    """Return the projection that this package ships for an encoder, or None where it has none for it.
+
+    Args:
+        model: the encoder's digest; None means the default encoder, whichever it is.
+    """
     with (files("hifa_cli.search") / PROJECTION_FILE).open("rb") as file:
         stored = np.load(file, allow_pickle=False)
-        if str(stored["model"]) != model:
+        if model is not None and str(stored["model"]) != model:
             return None
-        return Projection(stored["basis"].astype(np.float32), stored["damping"].astype(np.float32), model)
+        basis, damping = (stored[name].astype(np.float32) for name in ("basis", "damping"))
+        return Projection(basis, damping, str(stored["model"]))
 
 
 @dataclass(frozen=True)
@@ -139,26 +144,43 @@ class Ranker:
         config: what is done.
         projection: N, or None.
         classifier: (K, D) of the encoder, or None where it has none.
+        residual: how many numbers at the end of a trained network's descriptor are the untrained trunk's,
+            which N is for; 0 means all.
         own: the gallery's own map of photos, or None. It serves to find the very part; the kind's vectors
             stay as they are.
     """
 
     def __init__(
         self, config: RankingConfig, projection: Projection | None, classifier: Floats | None = None,
+        residual: int = 0,
         own: OwnMap | None = None,
     ) -> None:  # fmt: skip
-        self.config, self.projection, self.own = config, projection, own
+        self.config, self.projection = config, projection
+        self.residual, self.own = residual, own
         self._semantics = None if classifier is None else classifier - classifier.mean(axis=0)
 
     @property
     def mark(self) -> str:
         """What the vectors of views depend on besides the encoder."""
-        return f"ranked, projection {PROJECTION_VERSION if self.projection is not None else 0}"
+        trained = f", residual {self.residual}" if self.residual else ""
+        return f"ranked, projection {PROJECTION_VERSION if self.projection is not None else 0}{trained}"
 
     def views(self, features: NDArray[Any]) -> Floats:
         """Return (…, D) unit vectors of views or photos from (…, D) pooled features."""
-        vectors = unit(features)
-        return vectors if self.projection is None else unit(self.projection(vectors))
+        if self.projection is None:
+            return unit(features)
+        if not self.residual:
+            return unit(self.projection(unit(features)))
+        trained, plain = features[..., : -self.residual], features[..., -self.residual :]
+        return unit(np.concatenate((trained, unit(self.projection(unit(plain)))), axis=-1))
+
+    def part(self, vectors: Floats) -> Floats:
+        """Return (…, D) unit vectors without what was trained: of shapes that the very part is asked by."""
+        if not self.residual:
+            return vectors
+        only = np.array(vectors)
+        only[..., : -self.residual] = 0
+        return unit(only)
 
     def queries(self, features: Floats, logits: Floats | None, *, photos: bool = True) -> QueryVectors:
         """Return what pictures are compared by.
