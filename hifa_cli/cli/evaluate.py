@@ -1,8 +1,8 @@
 """``hifa evaluate``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -70,13 +70,19 @@ def evaluate(
             show_default="all are scored together",
         ),
     ] = None,
-    pairs: Annotated[
-        str | None,
+    drop_duplicates: Annotated[
+        bool,
         typer.Option(
-            metavar="FILE.csv|ids",
-            help="Which shape each photo shows: a file of 'photo id,shape id' lines, or 'ids' where a photo "
-            "has the id of its shape or lies in a folder of that name. Adds Top-1, Top-10 and MRR.",
-            show_default="only classes are scored",
+            "--without-duplicates",
+            help="Take out shapes that stand under two classes or in two splits, by name or vector.",
+        ),
+    ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET|FILE.csv",
+            help="Which mesh a photo shows (Pix3D, ABO, or a CSV photo,shape): also Top-k and MRR.",
+            show_default="classes alone",
         ),
     ] = None,
     metrics: Annotated[
@@ -112,14 +118,13 @@ def evaluate(
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     unlabelled = [one.strip() for one in (unlabelled_classes or "").split(",") if one.strip()]
-    if unlabelled and pairs:
-        raise typer.BadParameter("--unlabelled-classes and --pairs do not go together: leave one out")
     if unlabelled and against:
         raise typer.BadParameter("--unlabelled-classes and --against do not go together: leave one out")
     form = _form("json" if as_json else "csv" if as_csv else form, out)
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.evaluation.bootstrap import confidence, significance
+    from hifa_cli.evaluation.duplicates import without_duplicates
     from hifa_cli.evaluation.evaluate import apart
     from hifa_cli.evaluation.evaluate import evaluate as stage
 
@@ -127,9 +132,16 @@ def evaluate(
         raise HifaError(f"{out} exists: choose another --out or give --force")
     start_reporting(quiet=quiet, verbose=verbose)
 
+    def opened(path: Path) -> "Export":
+        if not drop_duplicates:
+            return read_export(path)
+        export, gone = without_duplicates(read_export(path), str(path))
+        progress.note(f"{path}: {len(gone)} shapes stand twice; scored without them")
+        return export
+
     def scored(path: Path, export: "Export | None" = None) -> "Scores":
         scores = stage(
-            export or read_export(path),
+            export or opened(path),
             profile=profile,
             whole_list=not first_ranks,
             name=str(path),
@@ -140,18 +152,15 @@ def evaluate(
 
     rival = scored(against) if against else None
     names = _names(exports)
-    very = _instances(exports, pairs, bootstrap, seed) if pairs else None
-    if very and not _has_classes(exports):
-        _say_instances(exports, names, very, form, out)
-        return
     if unlabelled:
-        parts = [(path, part) for path in exports for part in apart(read_export(path), unlabelled, str(path))]
+        parts = [(path, part) for path in exports for part in apart(opened(path), unlabelled, str(path))]
         names = [f"{name} ({part})" for name in names for part in ("known", "unlabelled")]
         results = [scored(path, part) for path, part in parts]
         exports = [path for path, _ in parts]
     else:
         results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
+    found = _instances(exports, opened, pairs)
     differences = (
         [significance(one, rival, resamples=resamples, seed=seed) for one in results] if rival else None
     )
@@ -160,71 +169,15 @@ def evaluate(
         if unlabelled:
             for number, one in enumerate(document["exports"]):
                 one["photos"] = ("known", "unlabelled")[number % 2]
-        if very:
-            document = {**document, **very[0].document}
-            for one, mine in zip(document["exports"], very, strict=True):
-                one |= mine.document
+        for one, instance in zip(document["exports"], found, strict=bool(found)):
+            one["instances"] = instance.document()
         _print_document(document, out)
         return
     shown = _chosen(metrics, results[0], form if out is None else "markdown")
     tables = _tables(names, results, intervals, differences, against, per_class=per_class, metrics=shown)
-    _print_tables([*tables, *([_instance_table(names, very)] if very else [])], form, out)
-
-
-class _Instances(NamedTuple):
-    """How often an export's photos find their very shapes, with intervals where they were asked for."""
-
-    scores: "InstanceScores"
-    intervals: "dict[str, Interval] | None"
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """What ``--json`` says of it."""
-        found: dict[str, Any] = dict(self.scores.document())
-        if self.intervals:
-            found["confidence"] = {key: list(one) for key, one in self.intervals.items()}
-        return {"instances": found}
-
-
-def _instances(exports: Sequence[Path], pairs: str, bootstrap: int, seed: int) -> list[_Instances]:
-    from hifa_cli.embeddings.io import read_export
-    from hifa_cli.evaluation.bootstrap import confidence
-    from hifa_cli.evaluation.instances import BY_IDS, evaluate_instances, read_pairs
-
-    truth = None if pairs == BY_IDS else read_pairs(Path(pairs))
-    found = [evaluate_instances(read_export(path), truth, name=str(path)) for path in exports]
-    return [
-        _Instances(one, confidence(one, resamples=bootstrap, seed=seed) if bootstrap else None)
-        for one in found
-    ]
-
-
-def _has_classes(exports: Sequence[Path]) -> bool:
-    """Whether any export has a photo whose class is known: without, only the very shape can be asked for."""
-    from hifa_cli.embeddings.io import read_export
-
-    images = [read_export(path).images for path in exports]
-    return any(one is not None and (one.labels >= 0).any() for one in images)
-
-
-def _say_instances(
-    exports: Sequence[Path], names: Sequence[str], very: Sequence[_Instances], form: Format, out: Path | None
-) -> None:
-    """Print the very shapes' scores alone."""
-    if form == "json":
-        documents = [{**one.document, "export": str(path)} for path, one in zip(exports, very, strict=True)]
-        _print_document({**documents[0], "exports": documents}, out)
-        return
-    _print_tables([_instance_table(names, very)], form, out)
-
-
-def _instance_table(names: Sequence[str], very: Sequence[_Instances]) -> "Table":
-    from hifa_cli.viz.tables import instance_table
-
-    intervals = [one.intervals or {} for one in very]
-    return instance_table(
-        [(name, one.scores) for name, one in zip(names, very, strict=True)], intervals=intervals
-    )
+    if found:
+        tables.append(_instance_table(names, found))
+    _print_tables(tables, form, out)
 
 
 _ENDINGS: dict[str, Format] = {
@@ -256,6 +209,27 @@ def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, .
         if name not in known:
             raise typer.BadParameter(f"--metrics takes 'all' or some of {', '.join(known)}, not '{name}'")
     return wanted
+
+
+def _instances(
+    paths: Sequence[Path], opened: "Callable[[Path], Export]", pairs: Path | None
+) -> "list[InstanceScores]":
+    """Return the ranks of the meshes that the photos show, where it is said which."""
+    from hifa_cli.evaluation.instances import instance_scores, read_pairs
+
+    if pairs is None:
+        return []
+    told = read_pairs(pairs)
+    return [instance_scores(opened(path), told, str(path)) for path in paths]
+
+
+def _instance_table(names: Sequence[str], found: "Sequence[InstanceScores]") -> "Table":
+    from hifa_cli.viz.tables import Row, Table
+
+    rows = tuple(
+        Row(name, {**one.values(), "photos": len(one.ids)}) for name, one in zip(names, found, strict=True)
+    )
+    return Table("export", (*found[0].values(), "photos"), rows, title="the very mesh")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -144,7 +144,7 @@ def index(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Of --backbone: imagenet (downloaded), none, or a file.",
+            help="Of --backbone: imagenet (downloaded), none, a file, or a folder of files.",
             show_default="imagenet",
             autocompletion=completion.weights,
             rich_help_panel=ENCODER,

@@ -3,7 +3,10 @@
 import contextlib
 import io
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,17 @@ _OPSET = 18
 
 
 class _EachPicture(nn.Module):
+    """A network as it describes photos, one by one.
+
+    A plain network goes straight through its trunk: behind a reshaping of unknown size the exporter no longer
+    knows the sides of a map, which adaptive pooling needs (AlexNet, VGG).
+    """
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        config = network.config
+        self.plain = config.descriptor == "embedding" and not config.centred and not config.embedding_relu
 
     @property
     def outputs(self) -> list[str]:
@@ -32,11 +43,34 @@ class _EachPicture(nn.Module):
         return [VECTORS, PART] if self.network.config.descriptor == "fused" else [VECTORS]
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        network = self.network
+        if self.plain:
+            scaled = (pixels.to(network.mean.dtype) / 255 - network.mean) / network.std
+            found: Tensor = network.bottleneck(network.trunk(scaled)[1])
+            return found
+        return self.whole(pixels)
+
+    def whole(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the network itself makes of (N, 3, S, S) pixels."""
         looked = self.network.trunk_features(pixels.unsqueeze(1))
         vectors = self.network.describe(looked, "images")[0].squeeze(1)
         if self.network.config.descriptor != "fused":
             return vectors
         return vectors, self.network.untrained_part(looked).squeeze(1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own log of what it cannot do off standard output, which is the command's result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def export_onnx(folder: Path) -> bool:
@@ -73,7 +107,8 @@ def _exported(network: Network) -> bytes:
     side, whole = network.config.size, _EachPicture(network).eval()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
+    silence = contextlib.redirect_stdout(io.StringIO())
+    with warnings.catch_warnings(), silence, _quiet(), torch.inference_mode():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
@@ -102,7 +137,7 @@ def _difference(network: Network, content: bytes) -> str:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
     whole = _EachPicture(network)
     with torch.inference_mode():
-        made = whole(torch.from_numpy(pixels))
+        made = whole.eval().whole(torch.from_numpy(pixels))
     ran, error = engine.run(pixels), 0.0
     for name, tensor in zip(whole.outputs, made if isinstance(made, tuple) else (made,), strict=True):
         wanted, found = tensor.double().numpy(), ran[name].astype(np.float64)

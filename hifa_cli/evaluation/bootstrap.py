@@ -1,25 +1,15 @@
 """How sure a score is: confidence intervals and paired significance, by drawing queries again."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.evaluation.evaluate import Scores
-from hifa_cli.evaluation.metrics import Ratio
 
 _CHUNK = 1 << 22  # resampled values held at a time
-
-
-class Scored(Protocol):
-    """Metrics as ratios of sums over queries."""
-
-    @property
-    def ids(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def ratios(self) -> dict[str, Ratio]: ...  # noqa: D102
 
 
 class Interval(NamedTuple):
@@ -37,7 +27,7 @@ class Difference(NamedTuple):
     p: float
 
 
-def confidence(scores: Scored, *, resamples: int, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
+def confidence(scores: Scores, *, resamples: int, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
     """Percentile bootstrap over queries: how much a metric depends on which photos were asked.
 
     Args:
@@ -55,7 +45,7 @@ def confidence(scores: Scored, *, resamples: int, seed: int = 0, level: float = 
     return {key: Interval(*map(float, edge)) for key, edge in zip(scores.ratios, edges.T, strict=True)}
 
 
-def _sums(scores: Scored) -> NDArray[np.float64]:
+def _sums(scores: Scores) -> NDArray[np.float64]:
     """(Q, 2M): numerator and denominator of each metric in turn."""
     columns = [
         column for ratio in scores.ratios.values() for column in (ratio.numerators, ratio.denominators)

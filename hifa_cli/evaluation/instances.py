@@ -1,38 +1,30 @@
-"""How often a photo finds the very shape that it shows: Top-1, Top-10 and the mean reciprocal rank.
+"""Ranks of the very mesh that a photo shows, where a data set says which that is: Top-k, reciprocal rank."""
 
-The truth is a shape of the same id, or pairs of a photo's and a shape's id in a file. Classes play no part.
-"""
-
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.data.layouts import pairs_of
+from hifa_cli.data.layouts.base import read_table
+from hifa_cli.embeddings.io import Export
 from hifa_cli.errors import HifaError
-from hifa_cli.evaluation.metrics import Ratio
-from hifa_cli.search.ranking import Block, ranked
+from hifa_cli.search.ranking import ranked
 
-INSTANCE_METRICS = ("Top-1", "Top-10", "MRR")
-BY_IDS = "ids"  # in place of a file: ids give the truth
-_HEADS = {"photo", "photo_id", "image", "image_id", "query"}
-_TEN = 10
-
-Truth = Mapping[str, frozenset[str]]
+TOPS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
 class InstanceScores:
-    """Where photos found their very shapes.
+    """The ranks of the right meshes.
 
     Attributes:
-        ids: (Q) of the photos that have a shape in the gallery.
-        ranks: (Q,) of the shape, from 1; of the first one where a photo has several.
-        gallery: all shapes.
-        skipped: photos without a shape in the gallery.
+        ids: the photos that were counted.
+        ranks: (Q,) the rank of each photo's mesh, from 1.
+        gallery: how many shapes there are.
+        skipped: photos without a mesh in the list, or whose mesh is not in the gallery.
     """
 
     ids: tuple[str, ...]
@@ -40,102 +32,67 @@ class InstanceScores:
     gallery: int
     skipped: int
 
-    @property
-    def ratios(self) -> dict[str, Ratio]:
-        """Each metric as sums over the photos: the share within rank 1, within rank 10, and 1 / rank."""
-        each = (self.ranks <= 1, self.ranks <= _TEN, 1 / self.ranks)
-        ones = np.ones(len(self.ranks))
-        return {
-            name: Ratio(np.asarray(values, dtype=np.float64), ones)
-            for name, values in zip(INSTANCE_METRICS, each, strict=True)
-        }
-
     def values(self) -> dict[str, float]:
-        """The metrics by name."""
-        return {name: ratio.value() for name, ratio in self.ratios.items()}
+        """Return Top-1, Top-5, Top-10 and the mean reciprocal rank."""
+        tops = {f"Top-{top}": float((self.ranks <= top).mean()) for top in TOPS}
+        return {**tops, "MRR": float((1 / self.ranks).mean())}
 
     def document(self) -> dict[str, float | int]:
-        """The part of ``hifa evaluate --json``."""
-        return {
-            **self.values(), "photos": len(self.ids), "gallery": self.gallery, "skipped_photos": self.skipped
-        }  # fmt: skip
+        """Return them as JSON outputs have them."""
+        counts = {"queries": len(self.ids), "gallery": self.gallery, "skipped_queries": self.skipped}
+        return {**self.values(), **counts}
 
 
-def read_pairs(path: Path) -> Truth:
-    """Read a CSV file of a photo's id and a shape's id a line; a photo may have several lines.
-
-    A first line of names (``photo,shape``) is left out.
-
-    Raises:
-        HifaError: it cannot be read, or a line has not two ids.
-    """
-    found: dict[str, set[str]] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise HifaError(f"cannot read the pairs in {path}: {error}") from error
-    for number, line in enumerate(lines, 1):
-        cells = [cell.strip() for cell in line]
-        if not any(cells) or (number == 1 and cells[0].lower() in _HEADS):
-            continue
-        if len(cells) != 2 or not all(cells):
-            raise HifaError(f"{path}, line {number}: expected a photo's id and a shape's id, found {line}")
-        found.setdefault(cells[0], set()).add(cells[1])
-    if not found:
-        raise HifaError(f"{path} holds no pairs: write a line 'photo id,shape id' for each photo")
-    return {photo: frozenset(shapes) for photo, shapes in found.items()}
-
-
-def pairs_by_ids(photos: Iterable[str], shapes: Iterable[str]) -> Truth:
-    """Return the truth that ids give: a photo is of the shape with its id, or with the id of its folder."""
-    known = frozenset(shapes)
-    found = {}
-    for photo in photos:
-        parents = [photo, *(photo.rsplit("/", cut)[0] for cut in range(1, photo.count("/") + 1))]
-        if mine := next((one for one in parents if one in known), None):
-            found[photo] = frozenset((mine,))
-    return found
-
-
-def evaluate_instances(export: Export, truth: Truth | None, *, name: str = "the export") -> InstanceScores:
-    """Ask for each photo at which rank its very shape stands.
+def read_pairs(path: Path) -> dict[str, str]:
+    """Return the id of the mesh that each photo shows.
 
     Args:
-        export: photos and shapes; labels are not looked at.
-        truth: the ids of each photo's shapes; None takes what the ids of both say.
-        name: what messages call the export.
+        path: the folder of a set that says so (Pix3D, ABO), or a CSV with columns ``photo`` and ``shape``.
 
     Raises:
-        HifaError: there are no photos or no shapes, or no photo has a shape in the gallery.
+        HifaError: it says nothing of the kind.
+    """
+    if path.is_dir():
+        return pairs_of(path)
+    if not path.is_file():
+        raise HifaError(
+            f"'{path}' does not exist: give a data set's folder, or a CSV with columns photo and shape"
+        )
+    pairs = {row["photo"]: row["shape"] for row in read_table(path) if row.get("photo") and row.get("shape")}
+    if not pairs:
+        raise HifaError(f"{path} has no columns photo and shape with ids in them: write them so")
+    return pairs
+
+
+def instance_scores(export: Export, pairs: Mapping[str, str], name: str = "the export") -> InstanceScores:
+    """Rank all shapes for each photo by cosine, as every metric does, and find its own mesh among them.
+
+    Args:
+        export: photos and shapes.
+        pairs: the id of the mesh that a photo shows.
+        name: of the export, for messages.
+
+    Raises:
+        HifaError: there are no photos or shapes, or no photo has its mesh in the gallery.
     """
     images, shapes = export.images, export.shapes
     if images is None or shapes is None or not len(images) or not len(shapes):
-        raise HifaError(f"{name} needs photos and shapes to find the very shape: export both")
-    truth = pairs_by_ids(images.ids, shapes.ids) if truth is None else truth
-    at = {one: row for row, one in enumerate(shapes.ids)}
-    wanted = [sorted(at[one] for one in truth.get(photo, ()) if one in at) for photo in images.ids]
-    asked = [row for row, mine in enumerate(wanted) if mine]
-    if not asked:
+        raise HifaError(f"{name} has not both photos and shapes: export them with --images and --shapes")
+    rows = {identity: row for row, identity in enumerate(shapes.ids)}
+    wanted = np.array([rows.get(pairs.get(identity, ""), -1) for identity in images.ids], dtype=np.int64)
+    counted = np.flatnonzero(wanted >= 0)
+    if not len(counted):
+        photo = next((one for one in images.ids if one in pairs), images.ids[0])
         raise HifaError(
-            f"no photo in {name} has its very shape in the gallery: the pairs must name photos and shapes by "
-            f"their ids, such as '{images.ids[0]}' and '{shapes.ids[0]}'"
+            f"no photo of {name} has its mesh in the gallery: '{photo}' shows "
+            f"'{pairs.get(photo, 'nothing that is listed')}', and a shape is called '{shapes.ids[0]}'"
         )
-    ranks = _ranks(images, shapes, np.array(asked), [wanted[row] for row in asked])
-    ids = tuple(images.ids[row] for row in asked)
-    return InstanceScores(ids, ranks, len(shapes), len(images) - len(asked))
-
-
-def _ranks(
-    images: Embeddings, shapes: Embeddings, asked: NDArray[np.int64], wanted: Sequence[Sequence[int]]
-) -> NDArray[np.int64]:
-    """Return the rank of the first of each photo's wanted rows; ties keep the order of the gallery."""
-    nobody = np.full(len(asked), -1, dtype=np.int64)
-    places: list[int] = []
-    blocks: Iterable[Block] = ranked(
-        images.vectors[asked], shapes.vectors, nobody, np.zeros(len(shapes), dtype=np.int64)
+    labels, own = wanted[counted], np.arange(len(shapes), dtype=np.int64)
+    ranks = np.concatenate(
+        [
+            1 + block.relevant().argmax(axis=1)
+            for block in ranked(images.vectors[counted], shapes.vectors, labels, own)
+        ]
     )
-    for block in blocks:
-        for row, mine in zip(block.rows(), wanted[block.queries], strict=True):
-            places.append(int(np.isin(row, mine).argmax()) + 1)
-    return np.array(places, dtype=np.int64)
+    ids = tuple(images.ids[row] for row in counted)
+    return InstanceScores(ids, ranks.astype(np.int64), len(shapes), len(images) - len(counted))

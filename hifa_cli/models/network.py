@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -185,13 +186,16 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
+def timm_model(
+    row: Backbone, size: int, *, pretrained: bool = False, state: dict[str, Tensor] | None = None
+) -> Any:
     """Build timm's model of a row without its classifier, for pictures of ``size`` pixels a side.
 
     Args:
         row: of the table of backbones.
         size: pixels a side; 0 means what its pretraining saw. Only a model of one fixed size asks.
         pretrained: whether its weights are fetched.
+        state: a checkpoint of the model, which timm fits to this size and release.
 
     Raises:
         HifaError: the model cannot be built for that size.
@@ -199,8 +203,12 @@ def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
     import timm
 
     sized: dict[str, Any] = {"img_size": size} if row.fixed and size else {}
+    if state is not None:
+        sized["pretrained_cfg_overlay"] = {"state_dict": state}
     try:
-        built = timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
+        built = timm.create_model(
+            row.model, pretrained=pretrained or state is not None, num_classes=0, **sized
+        )
         if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
             raise ValueError("a patch is larger than the picture")
         return built
@@ -469,7 +477,7 @@ def digest(network: Network) -> str:
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file.
+    """Write a safetensors file; tensors that share their memory, as some modules' do, each by itself.
 
     Raises:
         HifaError: it cannot be written: the disk is full, for one.
@@ -477,8 +485,13 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, st
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    places = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+    own = {
+        name: tensor.clone() if places[tensor.untyped_storage().data_ptr()] > 1 else tensor
+        for name, tensor in tensors.items()
+    }
     try:
-        save_file(tensors, path, metadata=metadata)
+        save_file(own, path, metadata=metadata)
     except SafetensorError as error:
         raise HifaError(
             f"cannot write weights in {path.parent}: {error}; make room or choose another --out"

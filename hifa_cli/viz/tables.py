@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from hifa_cli.evaluation.bootstrap import Difference, Interval
 from hifa_cli.evaluation.evaluate import Scores
-from hifa_cli.evaluation.instances import INSTANCE_METRICS, InstanceScores
 from hifa_cli.evaluation.metrics import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -114,30 +113,6 @@ def scores_table(
         *(("skipped",) if any(one.skipped for _, one in scores) else ()),
     )
     return Table("export", columns, rows, ranked=frozenset(metrics), note=note)
-
-
-def instance_table(
-    scores: Sequence[tuple[str, InstanceScores]], *, intervals: Sequence[Mapping[str, Interval]] | None = None
-) -> Table:
-    """How often the photos of exports find their very shapes, a row each, best in bold.
-
-    Args:
-        scores: a name and its scores.
-        intervals: a confidence interval by metric, one mapping a row.
-    """
-    bounds = intervals or [{}] * len(scores)
-    rows = tuple(
-        Row(
-            name,
-            {**one.values(), "photos": len(one.ids), "gallery": one.gallery, "skipped": one.skipped},
-            bound,
-        )
-        for (name, one), bound in zip(scores, bounds, strict=True)
-    )
-    skipped = ("skipped",) if any(one.skipped for _, one in scores) else ()
-    columns = (*INSTANCE_METRICS, "photos", "gallery", *skipped)
-    note = "The very shape: share found in first place, among the first ten, and the mean of 1 / rank."
-    return Table("export", columns, rows, ranked=frozenset(INSTANCE_METRICS), note=note)
 
 
 def class_table(name: str, scores: Scores) -> Table:
