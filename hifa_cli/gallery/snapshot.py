@@ -127,6 +127,8 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
                 place, vectors, config_of(plan.ranking), int(plan.ranking.get("residual", 0))
             )
             searched["ranking"] = {**plan.ranking, "graph": neighbours}
+            if plan.old is None or plan.old.folder.resolve() != folder.resolve():
+                searched["ranking"].pop("own", None)  # the map lies in the other gallery
             if plan.taught is not None:
                 searched["taught"] = write_taught(place, plan.taught, vectors, columns.views)
         _settle(place)
