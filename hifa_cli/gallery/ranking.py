@@ -250,8 +250,8 @@ class GalleryRanking:
             among: (m,) only these rows, ascending.
         """
         found = [
-            self._one(kind, part, top, find, among)
-            for kind, part in zip(queries.kind, queries.part, strict=True)
+            self._one(kind, part, top, find, among, plain)
+            for kind, part, plain in zip(queries.kind, queries.part, queries.plain, strict=True)
         ]
         most = min(top, len(self.searcher.vectors) if among is None else len(among))
         scores, rows = np.full((len(found), most), -np.inf), np.full((len(found), most), -1, dtype=np.int64)
@@ -260,9 +260,9 @@ class GalleryRanking:
         return scores, rows
 
     def _one(
-        self, kind: Floats, part: Floats, top: int, find: Find, among: Rows | None
+        self, kind: Floats, part: Floats, top: int, find: Find, among: Rows | None, plain: Floats
     ) -> tuple[Floats, Rows]:
-        classes = None if find == "part" else self._alike(part)
+        classes = None if find == "part" else self._alike(plain)
         rows = self._candidates(kind, part, top, among, classes)
         if find == "part":
             if among is not None:  # the candidates of a small gallery are all of its shapes
