@@ -1,4 +1,4 @@
-"""Encoders that know pictures and words (open_clip): the picture's side is a trunk, the words' is beside it."""
+"""Encoders that know pictures and words (open_clip): the picture's side is a trunk, the words' beside it."""
 
 from typing import Any
 
