@@ -111,6 +111,8 @@ def _exported(network: Network) -> bytes:
     with warnings.catch_warnings(), silence, _quiet(), torch.inference_mode():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # attention as one operator, which ONNX does not know
         try:
             torch.onnx.export(
                 whole,
@@ -124,6 +126,7 @@ def _exported(network: Network) -> bytes:
             )
         finally:
             logger.setLevel(level)
+            torch.backends.mha.set_fastpath_enabled(fast)
     graph: bytes = content.getvalue()
     return graph
 

@@ -65,9 +65,8 @@ class Ranking:
     class_name: str | None = None  # of the query, where it is known
     like: tuple[str, ...] = ()  # shapes that the query was moved towards
     unlike: tuple[str, ...] = ()  # and away from
-    nothing_here: bool | None = (
-        None  # whether no shape seems to be of its kind; None where nothing is calibrated
-    )
+    text: str = ""  # words that it was moved towards, or that were all of it
+    nothing_here: bool | None = None  # no shape seems to be of its kind; None where nothing is calibrated
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,9 @@ def rank(
         likely, nothing = _likelihoods(gallery, vectors, number, rows[number])
         matches = _matches(gallery, vectors.part[number], scores[number], rows[number], wanted, likely)
         rankings.append(
-            Ranking(one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, nothing)
+            Ranking(
+                one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, wanted.text, nothing
+            )
         )
     return rankings, vectors
 

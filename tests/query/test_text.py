@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hifa_cli.embeddings.encoder import graph_encoder
 from hifa_cli.embeddings.text import TEXT_WEIGHTS, text_vector
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery
@@ -27,6 +28,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("--backbone", NAME, "--weights", "none", "--size", "64", "--quiet")
     code, _, err = hifa("index", root / "views", "--out", root / "gallery", *words)
     assert code == 0, err
+    folder = read_gallery(root / "gallery").model_folder
+    assert folder is not None
+    assert graph_encoder(folder) is not None  # photos need no torch
     return root
 
 
@@ -43,7 +47,7 @@ def scores(found: dict[str, Any]) -> dict[str, float]:
 
 def test_words_alone_rank_the_shapes_by_their_cosine(world: Path) -> None:
     found = asked(world, "--text", "a red office chair", "--find", "part")
-    assert found["query"] == "text a red office chair"
+    assert (found["query"], found["text"]) == ("text a red office chair", "a red office chair")
     gallery = read_gallery(world / "gallery")
     vector = text_vector(gallery.model_folder, "a red office chair")[0]
     assert vector.shape == (gallery.vectors.shape[1],)
