@@ -351,12 +351,8 @@ def ranking_of(encoder: PictureEncoder, work: BuildOptions) -> dict[str, Any] | 
         return ranking_document(work.ranking, encoder.digest)
     if encoder.config.descriptor != "fused":
         return None
-    from hifa_cli.embeddings.extract import Encoder
-
-    if not isinstance(encoder, Encoder):
-        raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
     known = None if encoder.has_default_trunk() else encoder.digest
-    return ranking_document(work.ranking, known, encoder.network.residual)
+    return ranking_document(work.ranking, known, encoder.residual)
 
 
 def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
@@ -451,7 +447,7 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
         except HifaError as error:
             raise HifaError(str(error).replace(str(mine), str(model))) from error
     encoder = open_encoder(model, device)
-    if encoder.config.tells_domains:  # its graph is of photos alone
+    if not encoder.knows_shapes:  # a graph of photos alone
         import torch
 
         from hifa_cli.embeddings.extract import load_encoder

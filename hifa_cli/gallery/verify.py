@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hifa_cli.embeddings.encoder import stored_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
 from hifa_cli.runtime import progress
@@ -164,12 +165,8 @@ def _model(gallery: Gallery) -> Iterator[str]:
         if any(origin["kind"] != "export" for origin in gallery.document["origins"]):
             yield "the model that made the vectors is gone: photo queries need --model RUN"
         return
-    import torch
-
-    from hifa_cli.embeddings.extract import load_encoder
-
     try:
-        found = load_encoder(gallery.model_folder, torch.device("cpu")).digest
+        found = stored_digest(gallery.model_folder)
     except HifaError as error:
         yield str(error)
         return

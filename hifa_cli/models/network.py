@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
+from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.settings import stored_model
+from hifa_cli.settings import identity, stored_model
 
 WEIGHTS_FILE = "model.safetensors"
 DOMAINS = ("images", "shapes")
@@ -339,17 +339,19 @@ class Network(nn.Module):
         if self.config.descriptor == "embedding":
             return found.views, found.pooled
         views = self.untrained(looked.high, domain)
-        inside = self.inside(looked.high) if domain == "images" else torch.ones_like(views[..., :1])
+        inside = self.inside(looked.high) if domain == "images" else None
         return (
             self._fused(found.views, views, inside),
-            self._fused(found.pooled, views.mean(dim=1), inside.amax(dim=1)),
+            self._fused(found.pooled, views.mean(dim=1), None if inside is None else inside.amax(dim=1)),
         )
 
-    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor) -> Tensor:
+    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor | None) -> Tensor:
         scores = self.classifier(embeddings).float().softmax(dim=-1).sqrt()
         unit = nn.functional.normalize
         trained = torch.cat((unit(embeddings.float(), dim=-1), scores), dim=-1)
-        return torch.cat((trained * inside, unit(untrained, dim=-1)), dim=-1)
+        if inside is not None:
+            trained = trained * inside
+        return torch.cat((trained, unit(untrained, dim=-1)), dim=-1)
 
     def untrained(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, f) unit vectors of the trunk alone; a photo's with what ImageNet sees."""
@@ -456,19 +458,6 @@ class Critic(nn.Module):
         """
         convolved = self.convolve(low)
         return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
-
-
-def identity(config: ModelConfig) -> dict[str, Any]:
-    """Return what of a configuration a digest depends on: new fields only where they are used.
-
-    So networks and galleries that an older version wrote keep their digests.
-    """
-    plain = asdict(ModelConfig())
-    return {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in NEW_MODEL_FIELDS or value != plain[name]
-    }
 
 
 def digest(network: Network) -> str:

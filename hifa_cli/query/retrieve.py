@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hifa_cli.config import Find, ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
-from hifa_cli.embeddings.encoder import PictureFeatures, graph_encoder
+from hifa_cli.embeddings.encoder import GraphEncoder, PictureEncoder, PictureFeatures, graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.embeddings.text import text_vector
 from hifa_cli.errors import HifaError
@@ -30,7 +30,6 @@ from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 if TYPE_CHECKING:
     import torch
 
-    from hifa_cli.embeddings.extract import Encoder
 
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
@@ -491,12 +490,16 @@ def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> 
     return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
 
 
-def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
-    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos: torch's.
+def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
+    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos.
+
+    That is its graph of shapes; torch where a gallery of an earlier version has none.
 
     Raises:
         HifaError: the gallery holds no model.
     """
+    if isinstance(encoder, GraphEncoder) and encoder.knows_shapes:
+        return encoder
     from hifa_cli.embeddings.extract import Encoder, load_encoder
     from hifa_cli.runtime.device import pick_device
 
@@ -510,11 +513,11 @@ def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
     return load_encoder(gallery.model_folder, pick_device("cpu"))
 
 
-def _of_shape(ranker: Ranker | None, encoder: "Encoder | None", pixels: Pixels) -> QueryVectors:
+def _of_shape(ranker: Ranker | None, encoder: PictureEncoder | None, pixels: Pixels) -> QueryVectors:
     """(1, D) of a mesh's views, as the gallery's own shapes have it."""
     if encoder is None:
         raise RuntimeError("there is nothing to embed a mesh by")
-    views, vector = encoder.shape(pixels)
+    ((views, vector),) = encoder.shapes([pixels])
     if ranker is None:
         return QueryVectors(vector[None], vector[None])
     whole = unit(ranker.views(views).mean(axis=0, keepdims=True))
