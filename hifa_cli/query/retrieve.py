@@ -254,9 +254,7 @@ def _words(gallery: Gallery, text: str) -> QueryVectors:
 
 def _with_words(photos: QueryVectors, words: QueryVectors, weight: float) -> QueryVectors:
     """Photos' vectors moved towards a text's: (1 − weight) of the one and weight of the other."""
-    return QueryVectors(
-        *(unit((1 - weight) * one + weight * other) for one, other in zip(photos, words, strict=True))
-    )
+    return photos.each(lambda one: unit((1 - weight) * one + weight * words.kind))
 
 
 def _likelihoods(
