@@ -304,10 +304,14 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
+    from hifa_cli.embeddings.onnx_export import export_onnx
+    from hifa_cli.runtime.distributed import world
     from hifa_cli.training.trainer import train as stage
 
     progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
     report = stage(photos, shapes, out, config, **options)
+    if world().leads:
+        export_onnx(out)  # so that exports, galleries and queries of it need no torch
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
