@@ -3,12 +3,12 @@
     hifa index MESHES --out gallery [--learn]
     python benchmarks/instances.py MESHES gallery [--maker other] [--photos 1] [--keep FOLDER]
 
-MESHES are upright along +z. ``--maker demo`` generates photos as the nuisance projection and 'hifa index
---learn' are fitted on, from other seeds: their style is known, and flatters. ``--maker other`` makes them by a
-maker that shares nothing with it (benchmarks/other_photos.py; needs OpenGL), over made-up pictures or, with
-``--backdrops``, over blurred photos of a folder: the test. ``--keep`` keeps the photos and uses those that are
-there, so that galleries are asked the same. Prints recall@1, recall@10 and the mean reciprocal rank for each
---find.
+MESHES are upright along +z. ``--maker demo`` generates photos as the nuisance projection and --learn are
+fitted on, from other seeds: their style is known, and flatters. ``--maker other`` makes them by a maker that
+shares nothing with it (benchmarks/other_photos.py; needs OpenGL), over made-up pictures or, with
+``--backdrops``, over blurred photos of a folder: the test. ``--keep`` keeps the photos and uses those that
+are there, so that galleries are asked the same. Prints recall@1, recall@10 and the mean reciprocal rank for
+each --find.
 """
 
 import argparse
