@@ -29,6 +29,7 @@ from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_galle
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.mesh_source import Drawing, meshes_source
+from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
@@ -122,6 +123,8 @@ def build_gallery(
         ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         again = old if alike and not force else None
+        if again is not None and ranked is not None and again.own is not None:
+            ranked["own"] = again.document["ranking"]["own"]
         fresh, offered = _told_apart(again, [source for source, _, _ in opened])
         for embedder in embedders if force else ():
             embedder.forget()
@@ -134,6 +137,7 @@ def build_gallery(
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder)
+    say_stale(out)
     read = [source for source, _, _ in opened]
     return {
         **summary(document),
@@ -268,6 +272,13 @@ def renamed(
                 new.append(one)
         rows[:] = new
     return found
+
+
+def say_stale(folder: Path) -> None:
+    """Say how many shapes of a gallery its own map was not learned of, where there are any."""
+    gallery = read_gallery(folder)
+    if said := stale(folder, gallery.digests, gallery.own):
+        progress.note(said)
 
 
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:

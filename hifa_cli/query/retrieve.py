@@ -232,7 +232,7 @@ def _likelihoods(
         return None, None
     calibration, kept = ranking.calibration, rows >= 0
     evidence = ranking.evidence(
-        calibration.background, vectors.kind[number], vectors.part[number], rows[kept]
+        calibration.background, vectors.kind[number], vectors.plain[number], rows[kept]
     )
     likely = np.zeros(len(rows))
     likely[kept] = calibration.likelihoods(evidence)
@@ -261,8 +261,9 @@ def _asked(
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
     return QueryVectors(
-        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors])
-    )
+        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors]),
+        np.concatenate([one.plain for one in vectors]),
+    )  # fmt: skip
 
 
 def _search(
@@ -281,8 +282,8 @@ def _search(
 def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
     """Several photos of one object as one query."""
     if gallery.ranking is None:
-        return QueryVectors(*(fused(part)[None] for part in vectors))
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        return vectors.each(lambda part: fused(part)[None])
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -424,7 +425,7 @@ def _embedded(
             start_of = 0
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
-                yield number, _of_pictures(ranker, found, mine)
+                yield number, _of_pictures(ranker, found, mine, photo=len(items[number].views) == 1)
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
@@ -434,14 +435,15 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         HifaError: this version cannot do it.
     """
     try:
-        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier)
+        own = None if gallery.own is None else gallery.own.map
+        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier, own)
     except ValueError as error:
         raise HifaError(
             f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"
         ) from error
 
 
-def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> QueryVectors:
+def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, photo: bool) -> QueryVectors:
     """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
     pooled = found.pooled[mine]
     if ranker is None:
@@ -450,8 +452,8 @@ def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> 
     if found.part is not None:
         vectors = QueryVectors(ranker.views(pooled), ranker.views(found.part[mine]))
     else:
-        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine])
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine], photos=photo)
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
 def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
