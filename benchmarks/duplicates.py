@@ -5,8 +5,8 @@
 Takes meshes spread over MESHES and writes of each: the file again, the same as OBJ, binary STL and PLY,
 turned, scaled, mirrored, turned and subdivided, and decimated to half of its faces (by fast-simplification);
 makes a gallery of all, and runs the command. A pair of shapes counts as right when both come from one mesh.
-Prints precision, and recall for each kind of copy. Meshes that are equal in MESHES itself count as wrong: look
-at the pairs that are printed.
+Prints precision, and recall for each kind of copy. Meshes that are equal in MESHES itself count as wrong:
+look at the pairs that are printed.
 """
 
 import argparse

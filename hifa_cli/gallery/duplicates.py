@@ -107,6 +107,28 @@ class _Link(NamedTuple):
     changes: tuple[Change, ...]
 
 
+class _Groups:
+    """Hold disjoint sets of rows."""
+
+    def __init__(self, count: int) -> None:
+        self.root = list(range(count))
+
+    def top(self, row: int) -> int:
+        """Return the row that stands for the set of a row."""
+        while self.root[row] != row:
+            self.root[row] = self.root[self.root[row]]
+            row = self.root[row]
+        return row
+
+    def join(self, one: int, other: int) -> None:
+        """Make one set of two."""
+        self.root[self.top(other)] = self.top(one)
+
+    def same(self, one: int, other: int) -> bool:
+        """Return whether two rows are in one set."""
+        return self.top(one) == self.top(other)
+
+
 def find_duplicates(gallery: "Gallery", config: DuplicatesConfig) -> Duplicates:
     """Find families of duplicates among the meshes of a gallery; nothing is changed.
 
@@ -131,11 +153,17 @@ def find_duplicates(gallery: "Gallery", config: DuplicatesConfig) -> Duplicates:
     unique = [row for row, first in enumerate(firsts) if row == first]
     candidates = _candidates([facts[row] for row in unique], _vectors(gallery, rows, unique), config)
     links: dict[tuple[int, int], _Link] = {}
-    for one, other in progress.track(candidates, "comparing surfaces", total=len(candidates)):
-        link = _compared(facts, unique[one], unique[other], config)
+    known = _Groups(len(facts))
+    for pair in progress.track(candidates, "comparing surfaces", total=len(candidates)):
+        one, other = unique[pair[0]], unique[pair[1]]
+        if known.same(one, other):
+            continue  # both are the same surface as a third
+        found.pairs += 1
+        link = _compared(facts, one, other, config)
         if link is not None:
             links[link.one, link.other] = link
-    found.pairs = len(candidates)
+            if "shape" not in link.changes:
+                known.join(one, other)
     shapes = [Member(row, gallery.ids[row], str(one.path)) for row, one in zip(rows, facts, strict=True)]
     found.families = list(_families(shapes, facts, firsts, links))
     return found
@@ -226,7 +254,8 @@ def _candidates(
                     and gap < 3 * config.invariants
                 ):
                     pairs.add(tuple(sorted((row, int(other)))))
-    return sorted((one, other) for one, other in pairs)
+    gaps = {pair: float(np.abs(invariants[pair[0]] - invariants[pair[1]]).max()) for pair in pairs}
+    return sorted(gaps, key=lambda pair: (gaps[pair], pair))
 
 
 def _compared(facts: Sequence[_Facts], one: int, other: int, config: DuplicatesConfig) -> _Link | None:
@@ -272,23 +301,15 @@ def _families(
     links: dict[tuple[int, int], _Link],
 ) -> Iterator[list[Member]]:
     """Yield families, larger ones first, each compared with the shape that most of its others lie on."""
-    root = list(range(len(shapes)))
-
-    def top(row: int) -> int:
-        while root[row] != row:
-            root[row] = root[root[row]]
-            row = root[row]
-        return row
-
+    families, degree = _Groups(len(shapes)), Counter[int]()
     for row, first in enumerate(firsts):
-        root[top(row)] = top(first)
-    degree = Counter[int]()
+        families.join(first, row)
     for one, other in links:
-        root[top(other)] = top(one)
+        families.join(one, other)
         degree.update((one, other))
     groups: dict[int, list[int]] = {}
     for row in range(len(shapes)):
-        groups.setdefault(top(row), []).append(row)
+        groups.setdefault(families.top(row), []).append(row)
     for rows in sorted(
         (rows for rows in groups.values() if len(rows) > 1), key=lambda rows: (-len(rows), rows)
     ):
