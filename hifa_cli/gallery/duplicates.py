@@ -234,7 +234,7 @@ def _candidates(
         return []
     invariants = np.stack([one.invariants for one in facts])
     invariants[:, :3] *= 4  # moments are exact; quantiles are of a sample
-    pairs = set()
+    pairs: set[tuple[int, int]] = set()
     tree = cKDTree(invariants)
     near = min(config.neighbours + 1, len(facts))
     apart, rows = tree.query(invariants, k=near, p=np.inf, distance_upper_bound=config.invariants)
@@ -253,7 +253,7 @@ def _candidates(
                     and cosines[row - start, other] > config.cosine
                     and gap < 3 * config.invariants
                 ):
-                    pairs.add(tuple(sorted((row, int(other)))))
+                    pairs.add((min(row, int(other)), max(row, int(other))))
     gaps = {pair: float(np.abs(invariants[pair[0]] - invariants[pair[1]]).max()) for pair in pairs}
     return sorted(gaps, key=lambda pair: (gaps[pair], pair))
 
@@ -300,21 +300,19 @@ def _families(
     firsts: Sequence[int],
     links: dict[tuple[int, int], _Link],
 ) -> Iterator[list[Member]]:
-    """Yield families, larger ones first, each compared with the shape that most of its others lie on."""
-    families, degree = _Groups(len(shapes)), Counter[int]()
+    """Yield families, larger ones first, each compared with its first shape."""
+    families = _Groups(len(shapes))
     for row, first in enumerate(firsts):
         families.join(first, row)
     for one, other in links:
         families.join(one, other)
-        degree.update((one, other))
     groups: dict[int, list[int]] = {}
     for row in range(len(shapes)):
         groups.setdefault(families.top(row), []).append(row)
     for rows in sorted(
         (rows for rows in groups.values() if len(rows) > 1), key=lambda rows: (-len(rows), rows)
     ):
-        originals = sorted({firsts[row] for row in rows}, key=lambda row: (-degree[row], row))
-        yield _family(shapes, facts, firsts, rows, originals[0], links)
+        yield _family(shapes, facts, firsts, rows, firsts[rows[0]], links)
 
 
 def _family(
