@@ -239,9 +239,9 @@ def _candidates(
     near = min(config.neighbours + 1, len(facts))
     apart, rows = tree.query(invariants, k=near, p=np.inf, distance_upper_bound=config.invariants)
     for row, (distances, others) in enumerate(zip(apart, rows, strict=True)):
-        pairs |= {
-            tuple(sorted((row, int(other)))) for other in others[np.isfinite(distances)] if other != row
-        }
+        for other in map(int, others[np.isfinite(distances)]):
+            if other != row:
+                pairs.add((min(row, other), max(row, other)))
     for start in range(0, len(facts), 512):
         cosines = vectors[start : start + 512] @ vectors.T
         best = np.argsort(-cosines, axis=1)[:, : min(6, len(facts))]
