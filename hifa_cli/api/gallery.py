@@ -34,6 +34,8 @@ class Hit:
         elevation: degrees above the horizon that it was drawn from.
         path: the mesh (or the folder of views) where it was when it was indexed; None for an export's shapes.
         thumbnail: a picture of the shape; None if absent.
+        likelihood: that the shape is of the photo's kind, in 0 … 1; None where the gallery's scores are not
+            calibrated.
     """
 
     rank: int
@@ -45,6 +47,7 @@ class Hit:
     elevation: float | None
     path: Path | None
     thumbnail: Path | None
+    likelihood: float | None = None
 
     def __repr__(self) -> str:
         seen = f", azimuth={self.azimuth:g}" if self.azimuth is not None else ""
@@ -59,12 +62,14 @@ class Hits(Sequence[Hit]):
         query: what was asked: the path, or ``photo 1`` for the first picture of a list.
         hits: what was found.
         error: why the photo could not be used; None where it could.
+        nothing_here: whether no shape seems to be of the photo's kind; None where scores are not calibrated.
     """
 
     query: str
     hits: tuple[Hit, ...]
     error: str | None = None
     _photo: Any = field(default=None, compare=False)
+    nothing_here: bool | None = None
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -90,13 +95,18 @@ class Hits(Sequence[Hit]):
     def _cells(self) -> "list[Cell]":
         from hifa_cli.viz.contact_sheet import query_cell, shape_cell
 
-        found = [shape_cell(one.thumbnail, one.shape_id, one.score, one.class_name) for one in self.hits]
-        return [query_cell(self.query, self._picture()), *found]
+        found = [
+            shape_cell(one.thumbnail, one.shape_id, one.score, one.class_name, likelihood=one.likelihood)
+            for one in self.hits
+        ]
+        return [query_cell(self.query, self._picture(), nothing_here=self.nothing_here), *found]
 
     def _picture(self) -> Any:
         """Return the photo for the sheet; None where it cannot be read any more."""
         from hifa_cli.data import is_mesh, read_picture
 
+        if self._photo is None:
+            return None
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 _, path = as_file(self._photo, Path(scratch), 0)
@@ -163,6 +173,12 @@ class Gallery:
         return encoder_for(self.stored, self._model, self._device)
 
     @overload
+    def query(
+        self, photos: None = ..., top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
+        threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str],
+        unlike: Sequence[str] = ...,
+    ) -> Hits: ...  # fmt: skip
+    @overload
     def query(  # type: ignore[overload-overlap]  # a text is one photo, though it is a list of texts too
         self, photos: "Photo", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
         threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str] = ...,
@@ -176,7 +192,7 @@ class Gallery:
     ) -> HitLists: ...  # fmt: skip
     def query(
         self,
-        photos: "Photo | Iterable[Photo]",
+        photos: "Photo | Iterable[Photo] | None" = None,
         top_k: int = IndexConfig.top,
         *,
         find: Find = "both",
@@ -190,7 +206,8 @@ class Gallery:
 
         Args:
             photos: a photo or a mesh by its path, a picture file's bytes, a PIL picture, an array (H, W),
-                (H, W, 3) or (H, W, 4) of uint8 or of floats between 0 and 1; or a list of these.
+                (H, W, 3) or (H, W, 4) of uint8 or of floats between 0 and 1; or a list of these. None where
+                ``like`` names shapes: they are then the query.
             top_k: how many shapes.
             find: ``kind``: shapes of the same kind; ``part``: the very part; ``both``: what serves both.
             classes: only shapes of these classes; all by default.
@@ -217,6 +234,10 @@ class Gallery:
             top_k, threshold, _several(classes), Box(*crop) if crop else None, find=find,
             like=_several(like), unlike=_several(unlike),
         )  # fmt: skip
+        if photos is None:
+            with reporting_somewhere():
+                [ranking], _ = rank(None, self.stored, [], _checked(wanted))
+            return self._found(ranking, None)
         if is_one(photos):
             found = self._query([photos], wanted)[0]
             if found.error is not None:
@@ -227,8 +248,7 @@ class Gallery:
         return HitLists(self._query(list(photos), wanted))
 
     def _query(self, photos: Sequence[object], wanted: QueryOptions) -> list[Hits]:
-        if wanted.top < 1:
-            raise HifaError(f"top_k is {wanted.top}: ask for at least one shape")
+        wanted = _checked(wanted)
         failed: list[Failed] = []
         rankings: list[Ranking] = []
         with tempfile.TemporaryDirectory() as scratch, reporting_somewhere():
@@ -255,13 +275,23 @@ class Gallery:
             reason = errors.get(asked.name, "it cannot be used").replace(str(asked.path), asked.name)
             said = reason if reason.startswith(asked.name) else f"{asked.name}: {reason}"
             return Hits(asked.name, (), said, photo)
-        return Hits(asked.name, tuple(map(self._hit, ranking.matches)), None, photo)
+        return self._found(ranking, photo)
+
+    def _found(self, ranking: Ranking, photo: object) -> Hits:
+        return Hits(ranking.query, tuple(map(self._hit, ranking.matches)), None, photo, ranking.nothing_here)
 
     def _hit(self, match: Match) -> Hit:
         return Hit(
             match.rank, match.shape, match.class_name, match.score, match.view, match.azimuth,
             match.elevation, self.stored.source(match.row), self.stored.thumbnail(match.row),
+            match.likelihood,
         )  # fmt: skip
+
+
+def _checked(wanted: QueryOptions) -> QueryOptions:
+    if wanted.top < 1:
+        raise HifaError(f"top_k is {wanted.top}: ask for at least one shape")
+    return wanted
 
 
 def _several(names: Sequence[str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from hifa_cli.config import (
 )
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.progress import reporting_somewhere
-from hifa_cli.settings import train_config
+from hifa_cli.settings import choose_recipe, train_config
 
 if TYPE_CHECKING:
     from hifa_cli.embeddings.extract import Encoder
@@ -151,15 +151,16 @@ def train(
         0.41
     """
     from hifa_cli.data import Collection, find_images, find_shapes
-    from hifa_cli.methods.registry import find_method
+    from hifa_cli.methods.registry import find_method, settings_of
     from hifa_cli.runtime.device import pick_device
     from hifa_cli.runtime.distributed import joined
     from hifa_cli.training.trainer import train as stage
 
     per_step = {"images": photos_per_step, "shapes": shapes_per_step}
     given = {**settings, **{name: count for name, count in per_step.items() if count is not None}}
-    config = train_config(method, preset, given)
-    if find_method(config.method)[0].sees_shapes and shapes is None:
+    method = choose_recipe(method, preset, given.get("backbone"))[0]
+    config = train_config(method, preset, given, settings_of(method))
+    if find_method(method)[0].sees_shapes and shapes is None:
         raise HifaError(f"the method {config.method} aligns photos with shapes: give shapes=VIEWS")
     with reporting_somewhere():
         photos = find_images(Path(images), split=split)

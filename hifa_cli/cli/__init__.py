@@ -28,8 +28,9 @@ from hifa_cli.cli.serve import serve
 from hifa_cli.cli.terminal import command, plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
-from hifa_cli.runtime import signals
+from hifa_cli.runtime import signals, threads
 from hifa_cli.runtime.child import leave_current_folder
+from hifa_cli.runtime.missing import what_is_missing
 
 
 class HifaGroup(VerbGroup):
@@ -61,6 +62,11 @@ class HifaGroup(VerbGroup):
         except HifaError as error:
             typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error
+        except ModuleNotFoundError as error:
+            if (missing := what_is_missing(error, str(ctx.invoked_subcommand))) is None:
+                raise
+            typer.echo(plain(f"error: {missing}"), err=True)
+            raise typer.Exit(1) from error
         except OSError as error:
             if error.errno in FULL:
                 words = f"{error.strerror}: {MAKE_ROOM}"
@@ -143,6 +149,7 @@ def main() -> None:
     asked: list[int] = []
     status = 0
     leave_current_folder()
+    threads.wait_asleep()
     try:
         with signals.heeded() as asked:
             app(prog_name="hifa")

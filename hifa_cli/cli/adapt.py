@@ -6,29 +6,49 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
+from hifa_cli.cli.options import (
+    EXPORTS,
+    Config,
+    Force,
+    Json,
+    Quiet,
+    Seed,
+    Verbose,
+    out_option,
+    refuse_ending,
+    set_option,
+)
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
 from hifa_cli.runtime import progress
 
-Shallow = Literal["jgsa", "meda"]
+Shallow = Literal["jgsa", "meda", "labels"]
 _OWN = ", ".join(f"{name} {count}" for name, count in ADAPT_DIMENSIONS.items())
 _DEFAULT = AdaptConfig()
 SETTINGS = "Settings of the method"
 
 
 def adapt(
-    export: Annotated[Path, typer.Argument(metavar="TEST.h5", help="Embeddings to adapt ('hifa export').")],
-    out: Annotated[Path, out_option("The adapted embeddings, of the same schema.")],
+    export: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TEST.h5|GALLERY", help="Embeddings ('hifa export'), or with labels a gallery, to adapt."
+        ),
+    ],
+    out: Annotated[Path, out_option("The adapted embeddings, or the gallery; it may be the same one.")],
     fit: Annotated[
         Path | None,
         typer.Option(
-            metavar="TRAIN.h5",
-            help="Photos with labels and shapes; shapes' labels are not read.",
+            metavar="TRAIN.h5|PHOTOS",
+            help="Photos with labels and shapes, whose labels are not read; for a gallery photos in a folder "
+            "per class.",
             show_default="none; give it or --fitted",
         ),
     ] = None,
-    method: Annotated[Shallow, typer.Option(help="The shallow method.")] = _DEFAULT.method,
+    method: Annotated[
+        Shallow,
+        typer.Option(help="jgsa and meda adapt embeddings; labels teaches a gallery by labelled photos."),
+    ] = _DEFAULT.method,
     maps: Annotated[
         Path | None,
         typer.Option(
@@ -67,10 +87,8 @@ def adapt(
     ] = _DEFAULT.landmarks,
     assignments: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other setting, e.g. rho=0.5 or alpha=2. Repeatable.",
+        set_option(
+            "Any other setting, e.g. rho=0.5 or alpha=2. Repeatable.",
             show_default="as docs/methods.md says",
             rich_help_panel=SETTINGS,
         ),
@@ -82,11 +100,20 @@ def adapt(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Adapt embeddings: JGSA or MEDA, fitted on labelled photos and unlabelled shapes."""
+    """Adapt embeddings by JGSA or MEDA, or a gallery by a few labelled photos, without training."""
+    if method == "labels" or export.is_dir():
+        if method != "labels" or not export.is_dir():
+            raise typer.BadParameter("a gallery and --method labels go together: give both, or an export")
+        if fit is None or maps is not None or fitted is not None:
+            raise typer.BadParameter("--method labels needs --fit PHOTOS alone: neither --maps nor --fitted")
+        start_reporting(quiet=quiet, verbose=verbose)
+        _teach(export, fit, out, force=force, as_json=as_json)
+        return
     if (fit is None) == (fitted is None):
         raise typer.BadParameter("give one of --fit TRAIN.h5 and --fitted MAPS")
     if fitted is not None and maps is not None:
         raise typer.BadParameter("--maps keeps what is fitted; with --fitted nothing is")
+    refuse_ending(out, "--out", EXPORTS)
     chosen: dict[str, Any] = {
         "dimension": dimension, "iterations": iterations, "landmarks": landmarks, "seed": seed,
         **_assigned(assignments or []),
@@ -115,6 +142,21 @@ def adapt(
     else:
         progress.note(f"{done.method}: {document['images']} photos and {document['shapes']} shapes in {out}")
         progress.note(f"next: hifa evaluate {export} {out}")
+
+
+def _teach(gallery: Path, photos: Path, out: Path, *, force: bool, as_json: bool) -> None:
+    from hifa_cli.data import find_images
+    from hifa_cli.errors import HifaError
+    from hifa_cli.gallery.labels import teach_gallery
+
+    if out.exists() and out.resolve() != gallery.resolve() and not force:
+        raise HifaError(f"{out} exists: choose another name or give --force")
+    done = {"out": str(out), **teach_gallery(gallery, find_images(photos), out)}
+    if as_json:
+        print_json(done)
+        return
+    progress.note(f"{done['photos']} photos of {done['classes']} classes taught {done['shapes']} shapes")
+    progress.note(f"next: hifa query PHOTO -g {out}")
 
 
 def _assigned(texts: list[str]) -> dict[str, Any]:

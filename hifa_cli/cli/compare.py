@@ -17,8 +17,11 @@ from hifa_cli.cli.options import (
     Force,
     Json,
     Quiet,
+    Strict,
     Verbose,
     out_option,
+    refuse_ending,
+    set_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
@@ -96,10 +99,8 @@ def compare(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other number of the run, e.g. momentum=0.8. Repeatable.",
+        set_option(
+            "Any other number of the run, e.g. momentum=0.8. Repeatable.",
             show_default=_BY_PRESET,
             rich_help_panel=EVERY_ROW,
         ),
@@ -145,6 +146,7 @@ def compare(
     feature_cache: Features = None,
     accept_licence: AcceptLicence = False,
     device: Device = "auto",
+    strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -156,6 +158,8 @@ def compare(
     All rows share data, backbone, budget and seeds. What is done is reused: the same command goes on where
     it was interrupted, and more methods or seeds add to it. A [train] table in --config applies to every row.
     """
+    refuse_ending(markdown, "--markdown", (".md", ".markdown", ".txt"))
+    refuse_ending(latex, "--latex", (".tex", ".txt"))
     arms, chosen = _arms(methods), _seeds(seeds)
     if reference is not None and reference not in [arm.name for arm in arms]:
         raise typer.BadParameter(f"--reference {reference} is none of the rows")
@@ -184,10 +188,14 @@ def compare(
     else:
         print_result(*map(to_terminal, shown))
     progress.note(f"written: {', '.join(path.name for path in written)} in {out}")
-    if done.failed:
-        raise HifaError(
-            f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"
-        )
+    if not done.failed:
+        return
+    said = f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"
+    if not done.scores:
+        raise HifaError(said)
+    progress.note(said)
+    if strict:
+        raise typer.Exit(1)
 
 
 def _arms(text: str) -> "tuple[Arm, ...]":
@@ -218,7 +226,7 @@ def _settings(
     context: typer.Context, preset: Preset | None, given: dict[str, Any], assignments: Sequence[str]
 ) -> TrainConfig:
     """The settings of every row: preset, then [train] of --config, then flags, then --set."""
-    from hifa_cli.settings import pairs, typed
+    from hifa_cli.settings import SEALED, pairs, typed
 
     table = dict(context.meta.get(TABLES, {}).get("train", {}))
     preset = preset or table.get("preset", TrainConfig.preset)
@@ -231,9 +239,9 @@ def _settings(
     }
     try:
         chosen = {
-            **typed(TrainConfig, {**known, **dict(pairs(table.get("assignments") or []))}),
+            **typed(TrainConfig, {**known, **dict(pairs(table.get("assignments") or []))}, sealed=("own",)),
             **{name: value for name, value in given.items() if value is not None},
-            **typed(TrainConfig, dict(pairs(assignments)), sealed=("method", "preset")),
+            **typed(TrainConfig, dict(pairs(assignments)), sealed=SEALED),
         }
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -59,16 +59,25 @@ def splits(incomplete: str) -> list[str]:
 
 def metrics(incomplete: str) -> list[str]:
     """Return the metrics, behind the commas that are there."""
+    from hifa_cli.evaluation.metrics import METRICS, WHOLE_LIST
+
     before, comma, _ = incomplete.rpartition(",")
     names = ("all",) if not comma else ()
-    known = ("NN", "FT", "ST", "F", "DCG", "ANMRR", "mAP", "AUC")
-    return _fitting((f"{before}{comma}{name}" for name in (*names, *known)), incomplete)
+    known = (*names, *METRICS, *WHOLE_LIST)
+    return _fitting((f"{before}{comma}{name}" for name in known), incomplete)
 
 
 def figures(incomplete: str) -> list[str]:
     """Return the file's name with each ending that a figure can have."""
     stem = incomplete.rpartition(".")[0] or incomplete or "figure"
     return _fitting((f"{stem}.{ending}" for ending in ("png", "pdf", "svg")), incomplete)
+
+
+def layouts(incomplete: str) -> list[str]:
+    """Return the names of the layouts of data sets."""
+    from hifa_cli.data.layouts import NAMES
+
+    return _fitting(NAMES, incomplete)
 
 
 def classes(context: typer.Context, incomplete: str) -> list[str]:

@@ -53,10 +53,11 @@ def demo(
     if as_json:
         print_json(_document(summary))
         return
+    from hifa_cli.evaluation.metrics import SHOWN
     from hifa_cli.viz.tables import scores_table, to_terminal
 
     # two shapes a class: only what the first rank says can be right
-    metrics = ("NN",) if small else ("NN", "FT", "ST", "F", "DCG", "ANMRR")
+    metrics = ("NN",) if small else SHOWN
     print_result(to_terminal(scores_table(list(summary.scores.items()), metrics=metrics)))
     print_result(*_below_source_only(summary, small=small))
     print_result(_times(summary), _what_next(summary))
@@ -105,10 +106,9 @@ Go on with what the demo made:
   hifa plot {folder}/hifa.h5 --out tsne.png
 
 The same with folders of your own (photos in a folder a class, meshes in any folder):
-  hifa render meshes --out views
+  hifa render meshes --out views --rig eye
   hifa train --images photos --shapes views --out run
-  hifa export --model run --images photos --shapes views --out all.h5
-  hifa index all.h5 --out gallery
+  hifa index meshes --model run --rig eye --out gallery
   hifa query photo.jpg -g gallery
 
 Or, with no training at all:

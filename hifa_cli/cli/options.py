@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hifa_cli.cli import completion
+from hifa_cli.errors import reason_of
 from hifa_cli.models.backbones import ACCEPT
 
 if TYPE_CHECKING:
@@ -23,17 +25,20 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
+        raise typer.BadParameter(f"cannot read {path}: {reason_of(error)}") from error
     except (
         ValueError,
         RecursionError,
         MemoryError,
     ) as error:  # no TOML, no UTF-8, numbers or nesting without end
-        raise typer.BadParameter(f"{path} is not TOML: {error}") from error
+        raise typer.BadParameter(f"{path} is not TOML: {reason_of(error)}") from error
 
 
 def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
-    """The table's values under the parameters' own names; an unknown key is a usage error."""
+    """Return the table's values under the parameters' own names; an unknown key is a usage error.
+
+    A verb with ``--set`` takes every field of its configuration as a key too, as ``--set`` would.
+    """
     if not isinstance(table, dict):
         raise typer.BadParameter(f"'{name}' must be a table: write [{name}] on a line of its own")
     known = {
@@ -41,16 +46,52 @@ def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
         for parameter in parameters
         for spelling in (*parameter.opts, *parameter.secondary_opts, parameter.name)
     }
-    values = {}
+    values: dict[str, Any] = {}
+    settings: list[str] = []
     for key, value in table.items():
         if (parameter := known.get(key.replace("-", "_"))) is None:
+            if "set" in known and _is_setting(name, key.replace("-", "_"), table):
+                settings.append(f"{key}={_as_text(name, key, value)}")
+                continue
             raise typer.BadParameter(f"[{name}] does not know '{key}': see 'hifa {name} --help'")
         if parameter.multiple and not isinstance(value, list):
             value = [value]  # click would take a text apart
         if _holds_nul(value):
             raise typer.BadParameter(f"[{name}] '{key}' holds a NUL character, which no path or name has")
         values[parameter.name] = value
+    if settings:
+        name_of_set = known["set"].name
+        values[name_of_set] = [*settings, *values.get(name_of_set, [])]
     return values
+
+
+def _is_setting(verb: str, key: str, table: dict[str, Any]) -> bool:
+    """Return whether ``--set`` of a verb knows a key; a table that names an own method may hold any."""
+    from hifa_cli.config import AdaptConfig, TrainConfig
+    from hifa_cli.settings import names_of
+
+    own = ":" in str(table.get("method", "")) or ":" in str(table.get("methods", ""))
+    return own or key in names_of(AdaptConfig if verb == "adapt" else TrainConfig)
+
+
+def _as_text(verb: str, key: str, value: Any) -> str:
+    """Return a number, a text or a truth value of a TOML file as it stands behind ``--set``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | str):
+        return str(value)
+    raise typer.BadParameter(f"[{verb}] '{key}' takes a number, a text, true or false, not {value!r:.40}")
+
+
+def _set_in_file_too(context: typer.Context, given: list[str] | None) -> list[str]:
+    """Put the settings of a configuration file before those of the command line: the later one wins."""
+    mine = context.meta.get(TABLES, {}).get(str(context.info_name), {}).get("assignments", [])
+    return [*mine, *(given or [])]
+
+
+def set_option(help: str, **more: Any) -> Any:
+    """Return ``--set NAME=VALUE``, spelt alike for every verb."""
+    return typer.Option("--set", metavar="NAME=VALUE", help=help, callback=_set_in_file_too, **more)
 
 
 def _holds_nul(value: Any) -> bool:
@@ -90,6 +131,25 @@ def out_option(help: str, **more: Any) -> Any:
     return typer.Option("--out", "-o", help=help, **more)
 
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of contact sheets
+EXPORTS = (".h5", ".hdf5", ".hdf")
+
+
+def refuse_ending(path: Path | None, option: str, endings: Sequence[str]) -> None:
+    """Refuse an output whose ending says another kind of file, before any work is done for it.
+
+    Args:
+        path: what the user gave, if anything.
+        option: its name, for the message.
+        endings: with their dots, in small letters.
+
+    Raises:
+        BadParameter: it ends otherwise.
+    """
+    if path is not None and path.suffix.lower() not in endings:
+        raise typer.BadParameter(f"{option}: {path} must end in {' or '.join(endings)}")
+
+
 def gallery_option(help: str, **more: Any) -> Any:
     """Return ``-g/--gallery``, spelt alike for every verb."""
     return typer.Option("--gallery", "-g", help=help, **more)
@@ -103,6 +163,26 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich
 Force = Annotated[
     bool,
     typer.Option("--force", help="Do it again and overwrite what is there.", rich_help_panel=SAY),
+]
+
+
+def _checked_layout(name: str) -> str:
+    from hifa_cli.data.layouts import NAMES
+
+    if name not in NAMES:
+        raise typer.BadParameter(f"the layout '{name}' does not exist: choose one of {', '.join(NAMES)}")
+    return name
+
+
+LayoutName = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        callback=_checked_layout,
+        autocompletion=completion.layouts,
+        help="Of the data set: where class, id and split come from (docs/datasets.md). auto recognises it.",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    PICTURES,
     SAY,
     Config,
     Device,
@@ -20,6 +21,7 @@ from hifa_cli.cli.options import (
     Threads,
     Verbose,
     gallery_option,
+    refuse_ending,
 )
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, start_reporting
 from hifa_cli.config import Find, IndexConfig
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from hifa_cli.query.retrieve import Match, Ranking
 
 RANK, WRITE = "What is ranked", "Files to look at"
-COLUMNS = ("query", "rank", "shape", "class", "score", "view", "azimuth", "elevation", "source")
+COLUMNS = ("query", "rank", "shape", "class", "score", "likelihood", "view", "azimuth", "elevation", "source")
 
 
 def query(
@@ -79,7 +81,7 @@ def query(
         Find,
         typer.Option(
             help="kind: shapes of the same kind; part: the very part; both: what serves both. Galleries of a "
-            "trained model or with --ranking paper know one order only.",
+            "model that was trained as in the paper, or with --ranking paper, know one order only.",
             rich_help_panel=RANK,
         ),
     ] = "both",
@@ -157,15 +159,18 @@ def query(
     wanted = QueryOptions(
         top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
     )
+    refuse_ending(sheet, "--sheet", PICTURES)
+    refuse_ending(html, "--html", (".html", ".htm"))
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device)
         _note_old(opened)
-        queries = find_queries(images or (), Path(scratch))
+        absent: list[tuple[str, str]] = []
+        queries = find_queries(images or (), Path(scratch), absent=absent)
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
-        failed: list[Failed] = []
+        failed = [Failed(word, reason) for word, reason in absent]
         encoder = encoder_for(opened, model, device) if queries else None
         rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
         if sheet is not None:
@@ -178,11 +183,12 @@ def query(
     elif as_csv:
         typer.echo(encodable(_csv(opened, rankings)), nl=False)
     else:
-        print_result(*(part for ranking in rankings for part in (_cell(ranking.query), _table(ranking))))
+        print_result(*(part for ranking in rankings for part in _shown(ranking)))
         if metrics:
             print_result(_metrics_table(metrics))
     if failed:
-        progress.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
+        count = len(queries) + len(absent)
+        progress.note(f"{len(failed)} of {count} queries failed; see the warnings")
         if strict:
             raise typer.Exit(1)
 
@@ -198,8 +204,8 @@ def _note_old(gallery: "Gallery") -> None:
         source = document["origins"][0]["path"] if document["origins"] else "MESHES"
         if all(origin["kind"] != "export" for origin in document["origins"]):
             progress.note(
-                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did; to find the right kind more "
-                f"often, build it again: hifa index {source} --out {gallery.folder} --force"
+                f"{gallery.folder} was made by hifa 0.1.0 and ranks as it did, without likelihoods; to find "
+                f"the kind more often, build it again: hifa index {source} --out {gallery.folder} --force"
             )
 
 
@@ -272,20 +278,28 @@ def _csv(gallery: "Gallery", rankings: Sequence["Ranking"]) -> str:
     return text.getvalue()
 
 
-def _table(ranking: "Ranking") -> Any:
-    from rich.table import Table
+NOTHING_HERE = "nothing here looks like it: no shape is likely to be of its kind"
 
-    table = Table()
-    table.add_column("rank", justify="right")
-    table.add_column("shape", overflow="fold")
-    table.add_column("class")
-    table.add_column("score", justify="right")
+
+def _shown(ranking: "Ranking") -> list[Any]:
+    """A query's name, a word where nothing looks like it, and its table."""
+    doubt = [_cell(NOTHING_HERE)] if ranking.nothing_here else []
+    return [_cell(ranking.query), *doubt, _table(ranking)]
+
+
+def _table(ranking: "Ranking") -> Any:
+    from hifa_cli.viz.tables import listing
+
+    likely = any(match.likelihood is not None for match in ranking.matches)
     seen = any(match.view is not None for match in ranking.matches)
-    if seen:
-        table.add_column("seen from", justify="right")
+    more = [name for name, there in (("likely", likely), ("seen from", seen)) if there]
+    table = listing(
+        "rank", "shape", "class", "score", *more, numbers=("rank", "score", "likely", "seen from")
+    )
     for match in ranking.matches:
         row = [str(match.rank), _cell(match.shape), _cell(match.class_name or "–"), f"{match.score:.3f}"]
-        table.add_row(*row, *([_direction(match)] if seen else []))
+        chance = [f"{100 * (match.likelihood or 0):.0f} %"] if likely else []
+        table.add_row(*row, *chance, *([_direction(match)] if seen else []))
     return table
 
 
@@ -303,9 +317,9 @@ def _direction(match: "Match") -> str:
 
 
 def _metrics_table(metrics: dict[str, Any]) -> Any:
-    from rich.table import Table
+    from hifa_cli.evaluation.metrics import SHOWN
+    from hifa_cli.viz.tables import Row, Table, to_terminal
 
-    names = ("NN", "FT", "ST", "F", "DCG", "ANMRR")
-    table = Table(*names, title=f"{metrics['queries']} queries whose class is known")
-    table.add_row(*(f"{metrics[name]:.3f}" for name in names))
-    return table
+    title = f"{metrics['queries']} queries whose class is known"
+    row = Row("all", {name: float(metrics[name]) for name in SHOWN})
+    return to_terminal(Table("queries", SHOWN, (row,), title=title))

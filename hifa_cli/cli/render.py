@@ -8,10 +8,12 @@ import typer
 
 from hifa_cli.cli.options import (
     DRAW,
+    PICTURES,
     RUN,
     Config,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Strict,
     UpList,
@@ -20,6 +22,7 @@ from hifa_cli.cli.options import (
     Workers,
     chosen_up,
     out_option,
+    refuse_ending,
 )
 from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
 from hifa_cli.runtime import progress
@@ -56,6 +59,7 @@ def render(
     size: Annotated[
         int, typer.Option(min=16, max=4096, help="Pixels a side.", rich_help_panel=DRAW)
     ] = DEFAULT.size,
+    layout: LayoutName = "auto",
     up: Ups = None,
     up_list: UpList = None,
     shading: Annotated[
@@ -112,10 +116,12 @@ def render(
     from hifa_cli.runtime.threads import allowed
     from hifa_cli.viz.contact_sheet import shape_sheet
 
+    refuse_ending(contact_sheet, "--contact-sheet", PICTURES)
     axis, ups = chosen_up(up, up_list)
     settings = RenderConfig(
         views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
         shading=shading, framing=framing, ground=ground, renderer=renderer, timeout=timeout, memory=memory,
+        layout=layout,
     )  # fmt: skip
     start_reporting(quiet=quiet, verbose=verbose)
     crew = workers or allowed()
@@ -129,6 +135,7 @@ def render(
                 "rendered": report.rendered,
                 "skipped": report.skipped,
                 "failed": [{"path": str(path), "reason": reason} for path, reason in report.failed],
+                "layouts": [one.document() for one in report.layouts],
                 "up_taken": [asdict(one) for one in report.taken],
                 "renderer": report.renderer,
                 "seconds": round(report.seconds, 3),

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
@@ -18,18 +17,20 @@ from hifa_cli.cli.options import (
     Features,
     Force,
     Json,
+    LayoutName,
     Quiet,
     Seed,
     Threads,
     Verbose,
     out_option,
+    set_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.methods.registry import METHODS, check_method, find_method
+from hifa_cli.methods.registry import METHODS, check_method, find_method, settings_of
 from hifa_cli.runtime import progress
-from hifa_cli.settings import train_config
+from hifa_cli.settings import choose_recipe, names_of, pairs, run_settings, train_config
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,11 @@ def _known_method(name: str | None) -> str | None:
 DATA, NETWORK, STEPS, LOSS = "What of the data", "Network", "Steps", "Losses (equation 7)"
 
 
+_FLAGS = {"images": "images_per_step", "shapes": "shapes_per_step"}  # parameters not named as their field
+
+
 def train(
+    context: typer.Context,
     images: Annotated[Path, typer.Option(metavar="PHOTOS", help="Labelled photos: a folder a class.")],
     out: Annotated[Path, out_option("Folder of the run: weights, configuration, log.")],
     shapes: Annotated[
@@ -100,6 +105,7 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
+    layout: LayoutName = "auto",
     validation: Annotated[
         Number,
         typer.Option(
@@ -214,10 +220,8 @@ def train(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other number of the run, e.g. momentum=0.8. Repeatable.",
+        set_option(
+            "Any other number of the run, e.g. momentum=0.8. Repeatable.",
             show_default=_BY_PRESET,
             rich_help_panel=LOSS,
         ),
@@ -259,25 +263,22 @@ def train(
     from hifa_cli.runtime.distributed import joined
     from hifa_cli.training.checkpoint import CHECKPOINT
 
-    given: dict[str, Any] = {
-        "backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps, "images": images_per_step,
-        "shapes": shapes_per_step, "views": views, "rate": rate, "weight_mutual": weight_mutual,
-        "weight_global": weight_global, "weight_local": weight_local, "radius": radius,
-        "embedding": embedding, "clip": clip, "checkpoint": checkpoint,
-        "validation": validation, "keep": keep, "chunk": chunk,
-    }  # fmt: skip
-    chosen = {name: value for name, value in given.items() if value is not None}
-    settings = train_config(method, preset, {**chosen, **_assigned(assignments or [])})
-    if (
-        find_method(method := settings.method)[0].sees_shapes and shapes is None
-    ):  # a class that is not there is said first
+    chosen = {
+        name: value
+        for name in names_of(TrainConfig)
+        if (value := context.params.get(_FLAGS.get(name, name))) is not None
+    }
+    method = choose_recipe(method, preset, backbone)[0]
+    kind, own = find_method(method)[0], settings_of(method)  # a class that is not there is said first
+    settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
+    if kind.sees_shapes and shapes is None:
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
-    photos = find_images(images, split=split)
-    targets = find_shapes(shapes, split=split) if shapes else Collection((), ())
+    photos = find_images(images, split=split, layout=layout)
+    targets = find_shapes(shapes, split=split, layout=layout) if shapes else Collection((), ())
     if leads:
         photos.report()
         targets.report()
@@ -292,11 +293,9 @@ def train(
         )  # fmt: skip
 
 
-def _assigned(texts: list[str]) -> dict[str, Any]:
-    from hifa_cli.settings import pairs, typed
-
+def _assigned(texts: list[str], own: type | None) -> dict[str, Any]:
     try:
-        return typed(TrainConfig, dict(pairs(texts)), sealed=("method", "preset"))
+        return run_settings(dict(pairs(texts)), own)
     except ValueError as error:
         raise typer.BadParameter(f"--set: {error}") from error
 
@@ -305,10 +304,14 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
+    from hifa_cli.embeddings.onnx_export import export_onnx
+    from hifa_cli.runtime.distributed import world
     from hifa_cli.training.trainer import train as stage
 
     progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
     report = stage(photos, shapes, out, config, **options)
+    if world().leads:
+        export_onnx(out)  # so that exports, galleries and queries of it need no torch
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
@@ -334,7 +337,9 @@ def _show_estimate(
     if as_json:
         print_json(document)
         return
-    table = Table("what", "measured on this machine", box=None)
+    from hifa_cli.viz.tables import listing
+
+    table = listing("what", "measured here", numbers=("measured here",))
     for name, count in estimate.parameters.items():
         table.add_row(f"parameters: {name}", f"{count:,}")
     table.add_row("pictures a step", f"{estimate.pictures_a_step:,}")

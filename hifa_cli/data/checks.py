@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hifa_cli.data import layouts
 from hifa_cli.data.formats import is_mesh
 from hifa_cli.data.images import image_candidates
 from hifa_cli.data.items import Candidate, Problem
 from hifa_cli.data.lists import LIST_SUFFIXES, is_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
 from hifa_cli.data.pictures import read_picture
+from hifa_cli.data.rebuild.faults import bytes_twice, named_twice, photo_faults
 from hifa_cli.data.shapes import shape_candidates, view_of
 from hifa_cli.data.tree import SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
@@ -58,6 +60,8 @@ class Check:
         differences: where the counts are not the published ones.
         problems: unreadable pictures and meshes, missing views, names that clash.
         ignored: files of kinds that no verb reads.
+        notes: what is known of the benchmark's photos and is nobody's fault here.
+        chosen: the layouts of meshes, and of photos and views that a set's lists tell of.
     """
 
     path: Path
@@ -67,12 +71,15 @@ class Check:
     differences: tuple[str, ...]
     problems: tuple[Problem, ...]
     ignored: tuple[str, ...] = ()
+    chosen: tuple[layouts.Chosen, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The JSON document of ``hifa data check``."""
         return {
             "path": str(self.path),
             "layout": self.layout,
+            "layouts": [one.document() for one in self.chosen],
             **{
                 one.domain: {
                     "items": one.items,
@@ -83,6 +90,7 @@ class Check:
             },
             "benchmark": self.benchmark,
             "differences": list(self.differences),
+            "notes": list(self.notes),
             "problems": [problem._asdict() for problem in self.problems],
             "ignored": list(self.ignored),
         }
@@ -95,6 +103,7 @@ def check(
     read: bool = True,
     workers: int = 1,
     read_meshes: MeshReader | None = None,
+    layout: str = layouts.AUTO,
 ) -> Check:
     """Look at a folder or list as ``find_images`` and ``find_shapes`` would, and say what they see.
 
@@ -104,6 +113,7 @@ def check(
         read: also decode every picture, and read every mesh.
         workers: threads or processes that decode.
         read_meshes: yields the meshes that cannot be read; the layer that reads them is above this one.
+        layout: of a data set; ``auto`` recognises it.
 
     Raises:
         HifaError: nothing is there there that hifa reads.
@@ -111,7 +121,9 @@ def check(
     root = Path(root)
     refuse_other(root, "a folder of rendered views", wanted="a folder of photos, views or meshes")
     problems: list[Problem] = []
-    found = {one: _candidates(root, one, problems) for one in ([domain] if domain else _domains(root))}
+    chosen: list[layouts.Chosen] = []
+    domains = [domain] if domain else _domains(root, layout)
+    found = {one: _candidates(root, one, problems, layout, chosen) for one in domains}
     found = {one: candidates for one, candidates in found.items() if candidates}
     if not found:
         raise HifaError(
@@ -123,17 +135,31 @@ def check(
         if read_meshes is not None and (meshes := [item.views[0] for item in found.get("meshes", ())]):
             problems += [Problem(str(path), reason) for path, reason in sorted(read_meshes(meshes, workers))]
     problems += [problem for candidates in found.values() for problem in _too_high(root, candidates)]
+    problems += [
+        problem for one, candidates in found.items() for problem in _twice(one, candidates, read=read)
+    ]
     holdings = tuple(_holding(one, candidates) for one, candidates in found.items())
     benchmark = _benchmark(holdings)
     return Check(
         path=root,
-        layout=_layout(root, found),
+        layout=_layout(root, found, chosen),
         holdings=holdings,
         benchmark=benchmark,
         differences=tuple(_differences(root, benchmark, holdings)),
         problems=tuple(problems),
         ignored=tuple(_ignored(root)),
+        chosen=tuple(chosen),
+        notes=tuple(photo_faults(found.get("images", ()))),
     )
+
+
+def _twice(domain: Domain, candidates: Sequence[Candidate], *, read: bool) -> Iterator[Problem]:
+    """Yield what stands under two classes or in two splits: by MI3DOR's names, and by the files' bytes."""
+    found = named_twice(candidates)
+    known = {one.items for one in found}
+    if read and domain != "shapes":  # views of one shape from two sides may well be the same picture
+        found += [one for one in bytes_twice(candidates) if one.items not in known]
+    yield from (Problem(one.items[0], one.reason()) for one in found)
 
 
 def _ignored(root: Path) -> Iterator[str]:
@@ -147,16 +173,22 @@ def _ignored(root: Path) -> Iterator[str]:
                 yield str(folder.path / name)
 
 
-def _candidates(root: Path, domain: Domain, problems: list[Problem]) -> list[Candidate]:
-    if domain == "images":
-        return image_candidates(root, problems)
-    if domain == "shapes":
-        return shape_candidates(root, problems)
-    return _mesh_candidates(root, problems)
+def _candidates(
+    root: Path, domain: Domain, problems: list[Problem], layout: str, chosen: list[layouts.Chosen]
+) -> list[Candidate]:
+    if domain == "meshes":
+        return _mesh_candidates(root, problems, layout, chosen)
+    find = layouts.photos_of if domain == "images" else layouts.views_of
+    if root.is_dir() and (of_set := find(root, layout)) is not None:
+        chosen.append(of_set[1])
+    read = image_candidates if domain == "images" else shape_candidates
+    return read(root, problems, layout)
 
 
-def _domains(root: Path) -> list[Domain]:
-    """What the names under ``root`` look like."""
+def _domains(root: Path, layout: str) -> list[Domain]:
+    """What the names under ``root`` look like, or what its layout says."""
+    if root.is_dir() and (told := _told(root, layout)):
+        return told
     if is_list(root):
         return _listed_domains(root)
     if root.is_file():
@@ -194,18 +226,42 @@ def _listed_domains(root: Path) -> list[Domain]:
     return ["shapes"] if shapes and 2 <= views / len(shapes) <= _MOST_VIEWS else ["images"]
 
 
-def _mesh_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
+def _told(root: Path, layout: str) -> list[Domain]:
+    """Return what a data set with lists of its own holds; nothing of any other folder."""
+    found: list[Domain] = ["images"] if layouts.photos_of(root, layout) is not None else []
+    found += ["shapes"] if layouts.views_of(root, layout) is not None else []
+    meshes = (
+        any(is_mesh(folder.path / name) for folder in walk(root, []) for name in folder.files)
+        if found
+        else False
+    )
+    return [*found, "meshes"] if meshes else found
+
+
+def _mesh_candidates(
+    root: Path, problems: list[Problem], layout: str, chosen: list[layouts.Chosen]
+) -> list[Candidate]:
     if root.is_file():
         return [Candidate(clean(root.stem), None, None, (root,))]
-    found = [
-        (folder, name)
+    paths = [
+        folder.path / name
         for folder in walk(existing_folder(root, "meshes"), problems)
         for name in folder.files
         if is_mesh(folder.path / name)
     ]
+    if not paths:
+        return []
+    shapes, one = layouts.lay_out(root, paths, layout)
+    chosen.append(one)
+    problems += [
+        Problem(str(path), f"does not follow the layout {one.layout.name}; left out")
+        for path in one.strangers
+    ]
     return [
-        Candidate("/".join((*folder.parts, name)), place.class_name, place.split, (folder.path / name,))
-        for (folder, name), place in zip(found, places([folder.parts for folder, _ in found]), strict=True)
+        Candidate(shape.id, place.class_name, place.split, (shape.path,))
+        for shape, place in zip(
+            shapes, places([tuple(one.id.split("/")[:-1]) for one in shapes]), strict=True
+        )
         if place.domain in (None, "meshes", "shapes")
     ]
 
@@ -257,7 +313,7 @@ def _holding(domain: Domain, candidates: Sequence[Candidate]) -> Holding:
     return Holding(domain, dict(sorted(counts.items())), sum(len(one.views) for one in candidates))
 
 
-def _layout(root: Path, found: Mapping[Domain, Sequence[Candidate]]) -> str:
+def _layout(root: Path, found: Mapping[Domain, Sequence[Candidate]], chosen: Sequence[layouts.Chosen]) -> str:
     """In words, from what tells most."""
     what = " and ".join(_WORDS[one] for one in found)
     candidates = [one for items in found.values() for one in items]
@@ -266,6 +322,8 @@ def _layout(root: Path, found: Mapping[Domain, Sequence[Candidate]]) -> str:
     split = f", split into {', '.join(splits)}" if splits else ""
     if is_list(root):
         return f"a list of {what}"
+    if chosen and (row := chosen[0].layout).name not in ("folders", "mi3dor"):
+        return f"{row.title} (layout {row.name}: {row.says}): {what}, {classes}{split}"
     if (root / "views.json").is_file():
         return f"{what} as 'hifa render' writes them, {classes}{split}"
     if "shapes" in found and (view := view_of(found["shapes"][0].views[0].name)) and view.class_name:

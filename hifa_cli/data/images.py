@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hifa_cli.data import layouts
 from hifa_cli.data.formats import is_mesh
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
 from hifa_cli.data.labels import class_of, label_lookup
@@ -19,30 +20,32 @@ from hifa_cli.errors import HifaError
 from hifa_cli.runtime.kinds import refuse_other
 
 
-def find_images(root: Path, *, split: str | None = None) -> Collection:
+def find_images(root: Path, *, split: str | None = None, layout: str = layouts.AUTO) -> Collection:
     """The photos under a folder, in a list file, or the one photo that ``root`` is.
 
     An id is the path relative to ``root`` without its ending; the class its first folder that is no
-    split folder. Pictures are not opened.
+    split folder. A data set whose lists say more (Pix3D, ABO) is recognised by its layout. Pictures are not
+    opened.
 
     Args:
         root: folder of photos (MI3DOR's and MI3DOR-2's trees as they are unpacked among them), a CSV,
             TSV, JSON or text list, or one picture.
         split: ``train``, ``test`` or ``val``: only items under a folder of that name (or so listed).
+        layout: of a data set (data/layouts); ``auto`` recognises it.
 
     Raises:
         HifaError: nothing is there, no picture is found, or none of the split.
     """
     root, split = Path(root), checked_split(split)
     problems: list[Problem] = []
-    candidates = image_candidates(root, problems)
+    candidates = image_candidates(root, problems, layout)
     found = collection_of(candidates, problems, split)
     if not found.items:
         raise HifaError(_nothing(root, split, candidates, problems))
     return found
 
 
-def image_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
+def image_candidates(root: Path, problems: list[Problem], layout: str = layouts.AUTO) -> list[Candidate]:
     """The photos of every split, in the order of the tree or list; what is wrong goes to ``problems``.
 
     Raises:
@@ -52,7 +55,20 @@ def image_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
         return _listed(root, problems)
     if root.is_file() and is_picture(root.name):
         return [Candidate(clean(stem(root.name)), None, None, (root,))]
-    return _found(existing_folder(root, "photos"), problems)
+    existing_folder(root, "photos")
+    if (of_set := layouts.photos_of(root, layout)) is not None:
+        candidates, chosen = of_set
+        chosen.report()
+        return present(candidates, problems)
+    return _found(root, problems)
+
+
+def present(candidates: list[Candidate], problems: list[Problem]) -> list[Candidate]:
+    """Return the items whose pictures are there; the others go to ``problems``."""
+    missing = [one for one in candidates if not all(path.is_file() for path in one.views)]
+    gone = {one.id for one in missing}
+    problems += [Problem(str(one.views[0]), "is listed and not there; left out") for one in missing]
+    return [one for one in candidates if one.id not in gone]
 
 
 def _found(root: Path, problems: list[Problem]) -> list[Candidate]:

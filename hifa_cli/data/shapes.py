@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hifa_cli.data import layouts
 from hifa_cli.data.formats import MESH_SUFFIXES, is_mesh
 from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
 from hifa_cli.data.labels import Lookup, class_of, label_lookup
@@ -53,7 +54,7 @@ class Shape(NamedTuple):
     views: dict[int, Path]
 
 
-def find_shapes(root: Path, *, split: str | None = None) -> Collection:
+def find_shapes(root: Path, *, split: str | None = None, layout: str = layouts.AUTO) -> Collection:
     """The shapes whose rendered views lie under a folder or are listed in a file.
 
     Read are ``<id>/00.png …`` as ``hifa render`` writes them, MI3DOR's
@@ -65,6 +66,7 @@ def find_shapes(root: Path, *, split: str | None = None) -> Collection:
     Args:
         root: folder of views, or a CSV, TSV, JSON or text list of them.
         split: ``train``, ``test`` or ``val``.
+        layout: of a data set whose renders carry no view number (data/layouts); ``auto`` recognises it.
 
     Raises:
         HifaError: nothing is there, meshes are in place of views, no view is found, or none of the
@@ -72,7 +74,7 @@ def find_shapes(root: Path, *, split: str | None = None) -> Collection:
     """
     root, split = Path(root), checked_split(split)
     problems: list[Problem] = []
-    candidates = shape_candidates(root, problems)
+    candidates = shape_candidates(root, problems, layout)
     found = collection_of(candidates, problems, split)
     if not found.items:
         raise HifaError(_nothing(root, split, candidates))
@@ -97,13 +99,17 @@ def shapes_of_meshes(meshes: Iterable[tuple[str, Path]], split: str | None = Non
     return collection_of(candidates, [], split)
 
 
-def shape_candidates(root: Path, problems: list[Problem]) -> list[Candidate]:
+def shape_candidates(root: Path, problems: list[Problem], layout: str = layouts.AUTO) -> list[Candidate]:
     """The shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
 
     Raises:
         HifaError: nothing is there, or meshes or photos in place of views.
     """
-    shapes = _listed(root, problems) if is_list(root) else _found(existing_folder(root, "views"), problems)
+    if not is_list(root) and (of_set := layouts.views_of(existing_folder(root, "views"), layout)) is not None:
+        candidates, chosen = of_set
+        chosen.report()
+        return candidates
+    shapes = _listed(root, problems) if is_list(root) else _found(root, problems)
     _note_incomplete(shapes, problems)
     return [
         Candidate(

@@ -17,12 +17,11 @@ from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
-from hifa_cli.models.backbones import backbone_of, licence_note
+from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
-from hifa_cli.runtime import progress
 from hifa_cli.runtime.seeding import torch_stream
 
 
@@ -66,12 +65,27 @@ class Encoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return self.network.residual
+
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether shapes can be embedded: always."""
+        return True
+
     @torch.inference_mode()
-    def shape(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embed a shape of (V, 3, S, S) uint8 pixels: (V, D) of its views, (D,) of it."""
-        found = self.network.describe(torch.from_numpy(pixels).unsqueeze(0).to(self.device), "shapes")
-        views, vectors = (part[0].float().cpu().numpy() for part in found)
-        return views, vectors
+    def shapes(
+        self, pixels: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape."""
+        made = []
+        for one in pixels:
+            found = self.network.describe(torch.from_numpy(one).unsqueeze(0).to(self.device), "shapes")
+            views, vectors = (part[0].float().cpu().numpy() for part in found)
+            made.append((views, vectors))
+        return made
 
     @property
     def config(self) -> ModelConfig:
@@ -95,11 +109,30 @@ class Encoder:
 
     def pictures(self, pixels: NDArray[np.uint8]) -> PictureFeatures:
         """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
+        if self.config.descriptor == "fused":
+            return self._fused(torch.from_numpy(pixels).unsqueeze(1))
         pooled = self.each_picture(pixels)
         if self._classifier is None:
             return PictureFeatures(pooled, None)
         weights, biases = self._classifier
         return PictureFeatures(pooled, pooled @ weights.T + biases)
+
+    @torch.inference_mode()
+    def _fused(self, pixels: torch.Tensor) -> PictureFeatures:
+        """Photos with what looks for the very part beside it."""
+        looked = self.network.trunk_features(pixels.to(self.device))
+        vectors = self.network.describe(looked, "images")[0], self.network.untrained_part(looked)
+        pooled, part = (found[:, 0].float().cpu().numpy() for found in vectors)
+        return PictureFeatures(pooled, None, part)
+
+    def has_default_trunk(self) -> bool:
+        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
+        mine, theirs = self.network.state_dict(), frozen_model().tensors
+        trunk = {name: tensor for name, tensor in theirs.items() if name.startswith("trunk.")}
+        return all(
+            name in mine and np.array_equal(mine[name].cpu().numpy(), tensor)
+            for name, tensor in trunk.items()
+        )
 
 
 def frozen_encoder(
@@ -147,8 +180,6 @@ def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "ima
     Raises:
         HifaError: no such backbone, its weights cannot be had, or their licence is not accepted.
     """
-    if weights == "imagenet" and (note := licence_note(backbone_of(name))):
-        progress.note(note)
     network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
     save_network(network, folder, method=FROZEN, hifa_version=__version__)
     return folder

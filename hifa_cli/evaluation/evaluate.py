@@ -11,11 +11,11 @@ from hifa_cli.errors import HifaError
 from hifa_cli.evaluation.metrics import (
     METRICS,
     PROFILES,
+    TABLE,
     Curve,
     Hits,
     Profile,
     Ratio,
-    average_precision,
     curve,
 )
 from hifa_cli.runtime import progress
@@ -223,7 +223,7 @@ def _measured(
     """The ratios of each block, and how many hits there are at each rank in all."""
     measures = profile.measures()
     if whole_list:
-        measures["mAP"] = average_precision
+        measures |= {one.name: one.measure for one in TABLE if one.whole_list and callable(one.measure)}
     parts, hits_a_rank = [], np.zeros(len(shapes), dtype=np.int64)
     for block in blocks:
         hits = Hits.of(block.relevant(), sizes[labels[block.queries]], int(sizes.max()), len(shapes))

@@ -20,9 +20,6 @@ Ints = NDArray[np.int64]
 
 F_CUT = 20  # the benchmark's "20-measure"
 E_CUT = 32  # the E-measure of the Princeton Shape Benchmark
-METRICS = ("NN", "FT", "ST", "F", "DCG", "DCG_legacy", "ANMRR")
-WHOLE_LIST = ("mAP", "AUC")  # need every rank
-LOWER_IS_BETTER = frozenset(("ANMRR",))
 
 
 @dataclass(frozen=True)
@@ -230,6 +227,40 @@ def curve(hits_a_rank: NDArray[np.number], queries: int) -> Curve:
     return Curve(found / seen, found / found[-1])
 
 
+class Metric(NamedTuple):
+    """A row of the one table of metrics.
+
+    Attributes:
+        name: as tables, JSON documents and ``--metrics`` have it.
+        measure: what computes it, or the field of a profile that holds the profile's own definition.
+        lower_is_better: whether a smaller value is a better one.
+        shown: whether a terminal shows it, as it does the paper's six; files have all.
+        whole_list: whether it needs every rank; it is left out where only the first ones are sorted.
+    """
+
+    name: str
+    measure: Measure | str
+    lower_is_better: bool = False
+    shown: bool = False
+    whole_list: bool = False
+
+
+TABLE: tuple[Metric, ...] = (  # a new metric is a row here and its function above
+    Metric("NN", nearest_neighbour, shown=True),
+    Metric("FT", first_tier, shown=True),
+    Metric("ST", "second_tier", shown=True),
+    Metric("F", "f", shown=True),
+    Metric("DCG", "dcg", shown=True),
+    Metric("DCG_legacy", dcg_legacy),
+    Metric("ANMRR", "anmrr", lower_is_better=True, shown=True),
+    Metric("mAP", average_precision, whole_list=True),
+)
+METRICS = tuple(one.name for one in TABLE if not one.whole_list)
+WHOLE_LIST = (*(one.name for one in TABLE if one.whole_list), "AUC")  # AUC is of the curve
+LOWER_IS_BETTER = frozenset(one.name for one in TABLE if one.lower_is_better)
+SHOWN = tuple(one.name for one in TABLE if one.shown)
+
+
 @dataclass(frozen=True)
 class Profile:
     """One consistent choice among the definitions; ``note`` is what a table must say of it."""
@@ -243,8 +274,11 @@ class Profile:
 
     def measures(self) -> dict[str, Measure]:
         """The measures by the names of the contract."""
-        chosen = (nearest_neighbour, first_tier, self.second_tier, self.f, self.dcg, dcg_legacy, self.anmrr)
-        return dict(zip(METRICS, chosen, strict=True))
+        return {
+            one.name: getattr(self, one.measure) if isinstance(one.measure, str) else one.measure
+            for one in TABLE
+            if not one.whole_list
+        }
 
     @property
     def whole_list(self) -> bool:

@@ -19,15 +19,26 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.adaptation.labels import PhotoClasses
 from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
+from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
-from hifa_cli.gallery.ranking import GalleryRanking, config_of, read_graph
+from hifa_cli.gallery.ranking import (
+    Classes,
+    GalleryRanking,
+    config_of,
+    lift_of,
+    read_graph,
+    read_photo_classes,
+    read_shape_classes,
+)
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
+from hifa_cli.search.likelihood import calibration_for
 from hifa_cli.search.ranking import normalised
 from hifa_cli.search.searcher import Searcher, effort_of
 
@@ -121,7 +132,10 @@ class Gallery:
         if origin["kind"] == "meshes" and "views" not in origin:
             return None
         if origin["kind"] == "meshes":
-            folder = self.folder / VIEWS / str(origin["views"]) / Path(path).with_suffix("")
+            views = self.folder / VIEWS / str(origin["views"])
+            folder = views / self.ids[row]
+            if not folder.is_dir():  # before 0.2.0, and of names that are not composed Unicode
+                folder = views / Path(path).with_suffix("")
         else:
             folder = Path(origin["root"]) / path
         picture = folder / f"{view:02d}.png"
@@ -160,7 +174,41 @@ class Gallery:
         if document is None:
             return None
         graph = read_graph(self.place, len(self), int(document["graph"]))
-        return GalleryRanking(config_of(document), self.searcher, self.views, graph)
+        calibration = calibration_for(
+            self.model, int(document["projection"]), int(document.get("calibration", 0))
+        )
+        if self.taught is None:
+            classes = None
+        else:  # what makes likelihoods was not fitted on such an order
+            classes, calibration = Classes(self.taught[0], self._shape_classes()), None
+        residual = int(document.get("residual", 0))
+        return GalleryRanking(
+            config_of(document),
+            self.searcher,
+            self.views,
+            graph,
+            calibration,
+            classes,
+            residual,
+            lift_of(document),
+        )
+
+    def _shape_classes(self) -> NDArray[np.float32]:
+        return read_shape_classes(self.place, len(self), len(self.document["taught"]))
+
+    @cached_property
+    def taught(self) -> tuple[PhotoClasses, tuple[str, ...]] | None:
+        """What labelled photos say of classes, and the names of these; None without such photos."""
+        names = self.document.get("taught")
+        if names is None:
+            return None
+        return read_photo_classes(self.place, len(names), self.vectors.shape[1]), tuple(names)
+
+    @cached_property
+    def own(self) -> Own | None:
+        """The map of photos that was learned of this gallery's shapes, where there is one."""
+        said = (self.document.get("ranking") or {}).get("own")
+        return None if said is None else read_map(self.folder, said["map"], self.vectors.shape[1])
 
     @property
     def finds(self) -> tuple[Find, ...]:
@@ -242,9 +290,10 @@ def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
             gallery = _opened(folder, document, device)
             gallery.searcher  # noqa: B018 - opens the index while it is there
             gallery.ranking  # noqa: B018 - and the graph
+            gallery.own  # noqa: B018 - and the map
             return gallery
         except FileNotFoundError as error:
-            if read_main(folder)["generation"] == document["generation"]:
+            if read_main(folder) == document:
                 raise HifaError(
                     f"the gallery {folder} is damaged: {error.filename or error} is gone; build it again"
                 ) from error

@@ -29,6 +29,7 @@ from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_galle
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.mesh_source import Drawing, meshes_source
+from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
@@ -38,7 +39,7 @@ from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
-from hifa_cli.runtime.kinds import refuse_other
+from hifa_cli.runtime.kinds import refuse_other, refuse_url
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.search import faiss_index
 
@@ -97,18 +98,18 @@ def build_gallery(
         device: where the network runs.
         force: replace a gallery that is there, and use nothing of it again.
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
-            trained model, are always ranked as the paper does.
+            trained model without a fused descriptor, are always ranked as the paper does.
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
 
     Returns:
-        ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn).
+        ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``.
 
     Raises:
         HifaError: nothing usable at a source, an id is in two of them, they are of different models, ``out``
             is taken, or somebody else is writing there.
     """
     places = [sources] if isinstance(sources, Path) else list(sources)
-    check_sources(places, split, index_config)
+    check_sources(places, split, index_config, render_config.layout)
     _refuse_strange(out)
     work = BuildOptions(
         render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory
@@ -119,9 +120,11 @@ def build_gallery(
         old = _old(out)
         opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
         making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
-        ranked = ranking_of(making, work) if len(embedders) == len(opened) else None
+        ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         again = old if alike and not force else None
+        if again is not None and ranked is not None and again.own is not None:
+            ranked["own"] = again.document["ranking"]["own"]
         fresh, offered = _told_apart(again, [source for source, _, _ in opened])
         for embedder in embedders if force else ():
             embedder.forget()
@@ -134,24 +137,32 @@ def build_gallery(
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder)
-    return {**summary(document), "failed": [one for source, _, _ in opened for one in failures(source)]}
+    say_stale(out)
+    read = [source for source, _, _ in opened]
+    return {
+        **summary(document),
+        "failed": [one for source in read for one in failures(source)],
+        "layouts": [one for source in read for one in source.origin.get("layout", ())],
+    }
 
 
-def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig) -> None:
+def check_sources(
+    places: Sequence[Path], split: str | None, config: IndexConfig, layout: str = "auto"
+) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
     Args:
         places: what the user gave, in order.
         split: the split that is asked for.
         config: how the gallery is to be searched.
+        layout: of the folders of meshes.
 
     Raises:
         HifaError: a source is a URL, is not there, is of another kind or given twice, an id is in two of
             them, or the split or factory string does not exist.
     """
     for place in places:
-        if "://" in str(place) or ":/" in str(place)[2:]:
-            raise HifaError(f"{place} is a URL, and hifa reads files: download it first")
+        refuse_url(place)
         if not place.exists():
             raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
         check_wanted(place, split, config)
@@ -160,7 +171,11 @@ def check_sources(places: Sequence[Path], split: str | None, config: IndexConfig
         raise HifaError(f"{repeated[0]} is given twice: give each source once")
     if split is None and len(places) > 1:
         refuse_collisions(
-            [(str(one), [mesh.id for mesh in find_meshes([one])[0]]) for one in places if holds_meshes(one)]
+            [
+                (str(one), [mesh.id for mesh in find_meshes([one], layout)[0]])
+                for one in places
+                if holds_meshes(one)
+            ]
         )
 
 
@@ -259,6 +274,13 @@ def renamed(
     return found
 
 
+def say_stale(folder: Path) -> None:
+    """Say how many shapes of a gallery its own map was not learned of, where there are any."""
+    gallery = read_gallery(folder)
+    if said := stale(folder, gallery.digests, gallery.own):
+        progress.note(said)
+
+
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
@@ -315,7 +337,7 @@ def open_source(
     if work.factory not in ("auto", faiss_index.EXACT):
         faiss_index.check_factory(work.factory, encoder.width)
     making = Making(encoder.digest, encoder.method, folder)
-    ranker = ranker_of(ranking_of(making, work), encoder.digest)
+    ranker = ranker_of(ranking_of(encoder, work), encoder.digest)
     embedder = Embedder(encoder, out / SHARDS, ranker=ranker)
     if holds_meshes(place):
         mine = next((one for one in origins if one["path"] == str(place.resolve())), {})
@@ -331,11 +353,16 @@ def open_source(
     return source, making, embedder
 
 
-def ranking_of(making: Making, work: BuildOptions) -> dict[str, Any] | None:
-    """Return how shapes of a model are ranked; a trained one's as it was trained to be."""
-    if work.ranking is None or making.method != FROZEN:
+def ranking_of(encoder: PictureEncoder, work: BuildOptions) -> dict[str, Any] | None:
+    """Return how shapes of a model are ranked; None as the paper does, without the trunk's own feature."""
+    if work.ranking is None:
         return None
-    return ranking_document(work.ranking, making.model)
+    if encoder.method == FROZEN:
+        return ranking_document(work.ranking, encoder.digest)
+    if encoder.config.descriptor != "fused":
+        return None
+    known = None if encoder.has_default_trunk() else encoder.digest
+    return ranking_document(work.ranking, known, encoder.residual)
 
 
 def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
@@ -343,7 +370,7 @@ def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
     before = old.document.get("ranking")
     if before is None or ranked is None:
         return before is ranked
-    return bool(before["projection"] == ranked["projection"])
+    return all(before.get(name) == ranked.get(name) for name in ("projection", "residual"))
 
 
 def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:
@@ -425,10 +452,12 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
         for name in (MODEL_WEIGHTS, MODEL_ABOUT):
             with suppress(OSError):  # loading says what is wrong
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
-            model = mine
+        try:
+            model = mine if (mine / MODEL_ABOUT).is_file() and _write_graph(mine) else model
+        except HifaError as error:
+            raise HifaError(str(error).replace(str(mine), str(model))) from error
     encoder = open_encoder(model, device)
-    if encoder.config.tells_domains:  # its graph is of photos alone
+    if not encoder.knows_shapes:  # a graph of photos alone
         import torch
 
         from hifa_cli.embeddings.extract import load_encoder

@@ -48,6 +48,8 @@ def check_heading(document: dict[str, Any]) -> None:
     "".join((*said["classes"], said["method"], said["hifa_version"])).encode("utf-8")
     if document.get("ranking") is not None:
         _check_ranking(document["ranking"])
+    if document.get("taught") is not None:
+        _check_taught(document)
     if not isinstance(document["origins"], list):
         raise ValueError("no list of origins")
     for origin in document["origins"]:
@@ -56,12 +58,37 @@ def check_heading(document: dict[str, Any]) -> None:
 
 def _check_ranking(document: Any) -> None:
     counts = {name: document[name] for name in ("projection", "graph")}
-    options = {name: value for name, value in document.items() if name not in counts}
+    counts |= {name: document[name] for name in ("residual",) if name in document}
+    counts["calibration"] = document.get("calibration", 0)  # galleries before it have none
+    options = {name: value for name, value in document.items() if name not in (*counts, "own")}
     config = RankingConfig(**documented(RankingConfig, options))
     if not all(type(count) is int and count >= 0 for count in counts.values()):
         raise ValueError("a ranking of no kind")
     if config.depth < 1 or config.candidates < 1 or config.neighbours < 0:
         raise ValueError("a ranking of nothing")
+    if document.get("own") is not None:
+        _check_own(document["own"])
+
+
+def _check_own(own: Any) -> None:
+    """What is said of a learned map: its name leads nowhere else, and its numbers are numbers."""
+    counts = [own[name] for name in ("shapes", "photos", "steps")]
+    found = [own["floor"], own["weight"], *own["before"], *own["after"]]
+    if not (isinstance(own["map"], str) and own["map"] and is_plain(own["map"])):
+        raise ValueError("a map of no name")
+    if not all(type(one) is int and one > 0 for one in counts):
+        raise ValueError("a map of nothing")
+    if len(found) != 8 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
+        raise ValueError("a map without its figures")
+
+
+def _check_taught(document: dict[str, Any]) -> None:
+    names = document["taught"]
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise ValueError("photos of no classes")
+    "".join(names).encode("utf-8")
+    if document.get("ranking") is None:
+        raise ValueError("labelled photos without a ranking")
 
 
 def _check_origin(origin: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,10 +174,12 @@ def meshes_source(
     Raises:
         HifaError: there are no meshes.
     """
-    found, failed = meshes_of([place], split)
+    found, failed, chosen = meshes_of([place], split, drawing.config.layout)
     for failure in failed:
         progress.warn(f"{failure.path}: {failure.reason}")
     config = with_renderer(drawing.config)
+    if chosen:  # so that what is added to the tree later does not change the ids
+        config = replace(config, layout=chosen[0].layout.name)
     before = [] if drawing.force else list(known)
     config, taken = settle_up(found, [place], config, before)
     marks = {mesh.path: (mesh.id, mark) for mesh, mark in marks_of(found, config, failed)}
@@ -196,7 +198,8 @@ def meshes_source(
     told = joined(before, taken)
     origin = {
         **origin_of("meshes", place), "split": split, "render": asdict(config), "rig": _rig(config),
-        "up_taken": told, **({} if drawing.views is None else {"views": drawing.views.name}),
+        "up_taken": told, "layout": [one.document() for one in chosen],
+        **({} if drawing.views is None else {"views": drawing.views.name}),
     }  # fmt: skip
     drawing = drawing._replace(config=config)
     return MeshesSource(origin, entries, jobs, drawing, told, embedder, failed)

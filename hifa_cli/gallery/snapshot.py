@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
+from hifa_cli.adaptation.labels import PhotoClasses
 from hifa_cli.config import IndexConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import (
@@ -26,7 +27,7 @@ from hifa_cli.gallery import (
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
 from hifa_cli.gallery.places import portable
-from hifa_cli.gallery.ranking import config_of, write_graph_of
+from hifa_cli.gallery.ranking import config_of, write_graph_of, write_taught
 from hifa_cli.gallery.sources import Source, SourceEntry, row_digests
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file, written_folder
@@ -61,6 +62,7 @@ class Plan:
         device: where FAISS builds an index.
         offered: rows that stay but that a fresh source offers under another id, path or origin: the number
             of the source, and its entry.
+        taught: what labelled photos say of classes, and the names of these; None without such photos.
     """
 
     old: Gallery | None
@@ -72,6 +74,7 @@ class Plan:
     ranking: dict[str, Any] | None = None
     device: str = "cpu"
     offered: Mapping[int, tuple[int, SourceEntry]] = field(default_factory=dict)
+    taught: tuple[PhotoClasses, tuple[str, ...]] | None = None
 
 
 @dataclass
@@ -122,6 +125,10 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
             vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
             neighbours = write_graph_of(place, vectors, config_of(plan.ranking))
             searched["ranking"] = {**plan.ranking, "graph": neighbours}
+            if plan.old is None or plan.old.folder.resolve() != folder.resolve():
+                searched["ranking"].pop("own", None)  # the map lies in the other gallery
+            if plan.taught is not None:
+                searched["taught"] = write_taught(place, plan.taught, vectors, columns.views)
         _settle(place)
     put_model(folder, plan.making.model, plan.making.folder)
     put_thumbnails(folder, plan.fresh)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Axis, RenderConfig
-from hifa_cli.data import Collection, find_shapes, is_mesh
+from hifa_cli.data import Collection, find_shapes, is_mesh, layouts
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
@@ -239,7 +239,9 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
         ups = (("", "damaged"),)
     if not {axis for _, axis in ups} <= set(get_args(Axis)):
         raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
-    return RenderConfig(**{**settings, "ups": ups})
+    if (layout := settings.get("layout", "folders")) not in layouts.NAMES:  # before 0.2.0 all were folders
+        raise HifaError(f"the gallery's record of {origin.get('path')} is damaged; build the gallery again")
+    return RenderConfig(**{**settings, "ups": ups, "layout": layout})
 
 
 def holds_meshes(source: Path) -> bool:

@@ -21,6 +21,7 @@ from hifa_cli.gallery.build import (
     open_source,
     origins_of,
     renamed,
+    say_stale,
     summary,
     unchanged,
     writing,
@@ -198,10 +199,11 @@ def _changed(
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
-                    offered=moved or {})  # fmt: skip
+                    offered=moved or {}, taught=old.taught)  # fmt: skip
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
+        say_stale(folder)
     for embedder in embedders:
         if embedder is not None:
             embedder.forget()
@@ -215,7 +217,9 @@ def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
         origin = old.origin(row)
         if origin.get("views") and old.ids[row] not in left and old.paths[row]:
             views = folder / VIEWS / str(origin["views"])
-            place = views / Path(old.paths[row]).with_suffix("")
+            place = views / old.ids[row]
+            if not place.is_dir():  # before 0.2.0, and of names that are not composed Unicode
+                place = views / Path(old.paths[row]).with_suffix("")
             if views.resolve() in place.resolve().parents:
                 shutil.rmtree(place, ignore_errors=True)
 
@@ -296,6 +300,16 @@ def _count(
     change.renamed = len(moved)
     change.unchanged = len(kept) - len(moved)
     change.removed = sorted(before - {old.ids[row] for row in kept.tolist()} - set(new))
+
+
+def unaltered(folder: Path) -> dict[str, Any]:
+    """Return the report of no change at all.
+
+    Raises:
+        HifaError: there is no gallery.
+    """
+    gallery = read_gallery(folder)
+    return joined([Change(unchanged=len(gallery), gallery=summary(gallery.document))])
 
 
 def joined(changes: Sequence[Change]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Training methods: each owns the network and returns the loss terms of a batch by name, weighted."""
 
 import contextlib
+import json
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from hifa_cli.data.loader import Batch
 from hifa_cli.models.network import Critic, Features, Network
 from hifa_cli.runtime.distributed import gathered, world
 from hifa_cli.runtime.seeding import derive_seed, torch_stream
+from hifa_cli.settings import documented
 
 Terms = dict[str, Tensor]
 
@@ -61,14 +64,21 @@ class Objective(nn.Module):
     Attributes:
         sees_shapes: whether a step needs shapes at all.
         reads_maps: whether it reads the low-level maps, which are large to keep.
+        Settings: a dataclass of its own settings (int, float, str, bool or Literal, each with a default), for
+            a method outside ``hifa_cli``; ``--set``, ``[train]`` and ``hifa_cli.train`` reach its fields.
+        settings: its values in this run.
     """
 
     sees_shapes = True
     reads_maps = False
+    Settings: ClassVar[type[Any] | None] = None
 
     def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
         super().__init__()
         self.network, self.config, self.seed = network, config, seed
+        self.settings: Any = None
+        if self.Settings is not None:
+            self.settings = self.Settings(**documented(self.Settings, json.loads(config.own or "{}")))
         self.assigned: Tensor | None = None
         self.watched: dict[str, Tensor] = {}  # signs of health, logged beside the losses
 

@@ -5,13 +5,13 @@ Nothing here imports torch before a method is built, so that the command line ca
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_origin, get_type_hints
 
+from hifa_cli.config import TrainConfig
 from hifa_cli.errors import HifaError
 
 if TYPE_CHECKING:
-    from hifa_cli.config import TrainConfig
     from hifa_cli.methods.base import Objective
     from hifa_cli.models.network import Network
 
@@ -89,7 +89,37 @@ def find_method(name: str) -> tuple["type[Objective]", Mapping[str, Any]]:
     return found, known.options if known else {}
 
 
-def build_objective(network: "Network", config: "TrainConfig", seed: int) -> "Objective":
+def settings_of(name: str) -> type | None:
+    """Return the configuration class of a user's own method; None for a method without one.
+
+    Args:
+        name: a name of the table, whose settings are fields of ``TrainConfig``, or ``package.module:Class``.
+
+    Raises:
+        HifaError: there is no such method, or its ``Settings`` is not a dataclass of numbers, texts and
+            choices with a default each, under names of its own.
+    """
+    if name in METHODS:
+        return None
+    kind = find_method(name)[0].Settings
+    if kind is None:
+        return None
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        raise HifaError(f"--method {name}: its Settings is not a dataclass; decorate it with @dataclass")
+    hints = get_type_hints(kind)
+    for one in fields(kind):
+        if one.name in TrainConfig.__dataclass_fields__:
+            raise HifaError(f"--method {name}: every run has a setting '{one.name}'; rename its own")
+        if hints[one.name] not in (int, float, str, bool) and get_origin(hints[one.name]) is not Literal:
+            raise HifaError(
+                f"--method {name}: its setting '{one.name}' is not int, float, str, bool or Literal"
+            )
+        if one.default is MISSING:
+            raise HifaError(f"--method {name}: its setting '{one.name}' has no default; give it one")
+    return kind
+
+
+def build_objective(network: "Network", config: TrainConfig, seed: int) -> "Objective":
     """The objective called ``config.method``.
 
     Raises:

@@ -41,18 +41,24 @@ def ranking_document(gallery: Gallery, ranking: Ranking) -> dict[str, Any]:
     known: dict[str, Any] = {} if ranking.class_name is None else {"class": ranking.class_name}
     examples = {"like": list(ranking.like), "unlike": list(ranking.unlike)}
     known |= {name: ids for name, ids in examples.items() if ids}
+    if ranking.nothing_here is not None:
+        known["nothing_here"] = ranking.nothing_here
     matches = [match_document(gallery, match) for match in ranking.matches]
     return {"query": ranking.query, **known, "matches": matches}
 
 
 def match_document(gallery: Gallery, match: Match) -> dict[str, Any]:
-    """Return one match: what was found, from where it was seen, and where its files lie."""
+    """Return one match: what was found, from where it was seen, and where its files lie.
+
+    ``likelihood`` stands only where the gallery's scores are calibrated.
+    """
     thumbnail, source = gallery.thumbnail(match.row), gallery.source(match.row)
     return {
         "rank": match.rank,
         "shape": match.shape,
         "class": match.class_name,
         "score": match.score,
+        **({} if match.likelihood is None else {"likelihood": match.likelihood}),
         "view": match.view,
         "azimuth": match.azimuth,
         "elevation": match.elevation,

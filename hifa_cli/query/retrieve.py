@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hifa_cli.config import Find, ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
-from hifa_cli.embeddings.encoder import PictureFeatures, graph_encoder
+from hifa_cli.embeddings.encoder import GraphEncoder, PictureEncoder, PictureFeatures, graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
@@ -23,14 +23,17 @@ from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.search.exact import Rows
+from hifa_cli.search.likelihood import FIRST
 from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 
 if TYPE_CHECKING:
     import torch
 
+
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
 READERS = 4  # threads that read pictures
+BLANK = 1.5  # grey levels of 255: a photo whose colours deviate by less shows nothing
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Match:
     view: int | None = None  # which of the shape's views is nearest, from 0
     azimuth: float | None = None  # degrees that this view was drawn from, where that is known
     elevation: float | None = None
+    likelihood: float | None = (
+        None  # that it is of the query's kind, in 0 … 1; None where nothing is calibrated
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class Ranking:
     class_name: str | None = None  # of the query, where it is known
     like: tuple[str, ...] = ()  # shapes that the query was moved towards
     unlike: tuple[str, ...] = ()  # and away from
+    nothing_here: bool | None = (
+        None  # whether no shape seems to be of its kind; None where nothing is calibrated
+    )
 
 
 @dataclass(frozen=True)
@@ -204,13 +213,30 @@ def rank(
         if len(like) or len(unlike):
             vectors = steered(gallery, vectors, like, unlike)
     scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
-    return [
-        Ranking(
-            one.name, _matches(gallery, vector, mine, at, wanted), pictures, one.class_name,
-            wanted.like, wanted.unlike,
+    rankings = []
+    for number, (one, pictures) in enumerate(zip(asked, shown, strict=True)):
+        likely, nothing = _likelihoods(gallery, vectors, number, rows[number])
+        matches = _matches(gallery, vectors.part[number], scores[number], rows[number], wanted, likely)
+        rankings.append(
+            Ranking(one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, nothing)
         )
-        for one, vector, mine, at, pictures in zip(asked, vectors.part, scores, rows, shown, strict=True)
-    ], vectors  # fmt: skip
+    return rankings, vectors
+
+
+def _likelihoods(
+    gallery: Gallery, vectors: QueryVectors, number: int, rows: Rows
+) -> tuple[NDArray[np.float64] | None, bool | None]:
+    """(k,) likelihoods of one query's rows (of a row of −1: 0) and whether none of them is of its kind."""
+    ranking = gallery.ranking
+    if ranking is None or ranking.calibration is None:
+        return None, None
+    calibration, kept = ranking.calibration, rows >= 0
+    evidence = ranking.evidence(
+        calibration.background, vectors.kind[number], vectors.plain[number], rows[kept]
+    )
+    likely = np.zeros(len(rows))
+    likely[kept] = calibration.likelihoods(evidence)
+    return likely, calibration.is_nothing(likely[kept])
 
 
 def _asked(
@@ -219,12 +245,12 @@ def _asked(
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
     """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
     failed = [] if failed is None else failed
-    _refuse_meshes(encoder, gallery, queries)
     with tempfile.TemporaryDirectory() as scratch:
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
-        raise HifaError("none of the queries can be read; see the warnings")
+        why = f"{failed[0].query}: {failed[0].error}" if len(queries) == 1 and failed else ""
+        raise HifaError(why or "none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
     shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
     vectors = _joined([vector for _, vector in found])
@@ -233,24 +259,11 @@ def _asked(
     return asked, shown, vectors
 
 
-def _refuse_meshes(encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query]) -> None:
-    """Refuse meshes where the model knows photos and shapes apart: only its photos' side answers queries.
-
-    Raises:
-        HifaError: there is one.
-    """
-    mesh = next((one.name for one in queries if one.is_mesh), None)
-    if mesh is not None and encoder.config.centred:
-        raise HifaError(
-            f"{mesh} is a mesh, and the model of {gallery.folder} compares photos only (it was trained with "
-            "a centre of its own for each domain): ask a gallery of the pretrained encoder"
-        )
-
-
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
     return QueryVectors(
-        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors])
-    )
+        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors]),
+        np.concatenate([one.plain for one in vectors]),
+    )  # fmt: skip
 
 
 def _search(
@@ -258,7 +271,7 @@ def _search(
 ) -> tuple[NDArray[np.float64], Rows]:
     """(q, k) scores and rows, as the gallery ranks; a row of −1 is none, which rows that are known become."""
     gallery.check_width(vectors.part)
-    top = wanted.top + len(known)
+    top = max(wanted.top, FIRST) + len(known)  # the first ranks say whether anything is of the query's kind
     if gallery.ranking is None:
         scores, rows = gallery.search(vectors.part, top, among=among)
     else:
@@ -269,8 +282,8 @@ def _search(
 def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
     """Several photos of one object as one query."""
     if gallery.ranking is None:
-        return QueryVectors(*(fused(part)[None] for part in vectors))
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        return vectors.each(lambda part: fused(part)[None])
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -307,17 +320,29 @@ def _fused_query(queries: Sequence[Query]) -> Query:
 
 
 def _matches(
-    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Any, wanted: QueryOptions
-) -> tuple[Match, ...]:
-    kept = [(float(score), int(row)) for score, row in zip(scores, rows, strict=True) if row >= 0]
-    kept = [(score, row) for score, row in kept[: wanted.top] if score >= wanted.threshold]
-    views = gallery.best_views(vector, np.array([row for _, row in kept], dtype=np.int64)) if kept else None
+    gallery: Gallery, vector: NDArray[np.float32], scores: Any, rows: Rows, wanted: QueryOptions,
+    likelihoods: NDArray[np.float64] | None = None,
+) -> tuple[Match, ...]:  # fmt: skip
+    kept = [place for place in np.flatnonzero(rows >= 0)[: wanted.top] if scores[place] >= wanted.threshold]
+    views = gallery.best_views(vector, rows[kept]) if kept else None
     matches = []
-    for place, (score, row) in enumerate(kept):
+    for place, at in enumerate(kept):
+        score, row = float(scores[at]), int(rows[at])
+        likely = None if likelihoods is None else float(likelihoods[at])
         view = int(views[place]) if views is not None and views[place] >= 0 else None
         azimuth, elevation = (gallery.direction(row, view) if view is not None else None) or (None, None)
         matches.append(
-            Match(place + 1, gallery.ids[row], gallery.class_of(row), score, row, view, azimuth, elevation)
+            Match(
+                place + 1,
+                gallery.ids[row],
+                gallery.class_of(row),
+                score,
+                row,
+                view,
+                azimuth,
+                elevation,
+                likely,
+            )
         )
     return tuple(matches)
 
@@ -374,6 +399,8 @@ def _embedded(
 ) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
     """What every readable item is compared by, with its number: (1, D) over its pictures."""
     ranker = _ranker(encoder, gallery)
+    meshes = encoder.config.tells_domains and any(len(item.views) > 1 for item in items)
+    shapes = _shape_encoder(encoder, gallery) if meshes else None
     with ThreadPoolExecutor(READERS) as readers:
         for start in _tracked(range(0, len(items), PICTURES), len(items)):
             part = items[start : start + PICTURES]
@@ -390,12 +417,15 @@ def _embedded(
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue
+            for number in [one for one in seen if shapes is not None and len(seen[one]) > 1]:
+                yield number, _of_shape(ranker, shapes, seen.pop(number))
+            if not seen:
+                continue
             found = encoder.pictures(np.concatenate(list(seen.values())))
             start_of = 0
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
-                logits = None if found.logits is None else found.logits[mine]
-                yield number, _of_pictures(ranker, found.pooled[mine], logits)
+                yield number, _of_pictures(ranker, found, mine, photo=len(items[number].views) == 1)
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
@@ -405,21 +435,59 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         HifaError: this version cannot do it.
     """
     try:
-        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier)
+        own = None if gallery.own is None else gallery.own.map
+        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier, own)
     except ValueError as error:
         raise HifaError(
             f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"
         ) from error
 
 
-def _of_pictures(
-    ranker: Ranker | None, pooled: NDArray[np.float32], logits: NDArray[np.float32] | None
-) -> QueryVectors:
+def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, photo: bool) -> QueryVectors:
     """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
+    pooled = found.pooled[mine]
     if ranker is None:
         most = pooled.max(axis=0, keepdims=True)
         return QueryVectors(most, most)
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in ranker.queries(pooled, logits)))
+    if found.part is not None:
+        vectors = QueryVectors(ranker.views(pooled), ranker.views(found.part[mine]))
+    else:
+        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine], photos=photo)
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
+
+
+def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
+    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos.
+
+    That is its graph of shapes; torch where a gallery of an earlier version has none.
+
+    Raises:
+        HifaError: the gallery holds no model.
+    """
+    if isinstance(encoder, GraphEncoder) and encoder.knows_shapes:
+        return encoder
+    from hifa_cli.embeddings.extract import Encoder, load_encoder
+    from hifa_cli.runtime.device import pick_device
+
+    if isinstance(encoder, Encoder):
+        return encoder
+    if gallery.model_folder is None:
+        raise HifaError(
+            f"the gallery {gallery.folder} holds no model to embed a mesh by: build it from its run "
+            "('hifa index SOURCE --model RUN'), or ask by a photo"
+        )
+    return load_encoder(gallery.model_folder, pick_device("cpu"))
+
+
+def _of_shape(ranker: Ranker | None, encoder: PictureEncoder | None, pixels: Pixels) -> QueryVectors:
+    """(1, D) of a mesh's views, as the gallery's own shapes have it."""
+    if encoder is None:
+        raise RuntimeError("there is nothing to embed a mesh by")
+    ((views, vector),) = encoder.shapes([pixels])
+    if ranker is None:
+        return QueryVectors(vector[None], vector[None])
+    whole = unit(ranker.views(views).mean(axis=0, keepdims=True))
+    return QueryVectors(whole, ranker.part(whole))
 
 
 def _tracked(starts: range, count: int) -> Iterable[int]:
@@ -429,6 +497,20 @@ def _tracked(starts: range, count: int) -> Iterable[int]:
 
 
 def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
-    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are."""
-    part = crop if len(item.views) == 1 else None
-    return np.stack([to_pixels(read_query(Query(item.id, path), part), config) for path in item.views])
+    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are.
+
+    Raises:
+        HifaError: a picture cannot be read, or the photo, or its part, is blank.
+    """
+    if len(item.views) > 1:
+        pictures = [read_query(Query(item.id, path), None) for path in item.views]
+        return np.stack([to_pixels(one, config) for one in pictures])
+    picture = read_query(Query(item.id, item.views[0]), crop)
+    pixels = to_pixels(picture, config)
+    if float(pixels.std(axis=(1, 2)).max()) < BLANK:
+        part = "" if crop is None else f" within --crop {','.join(map(str, crop))}"
+        raise HifaError(
+            f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} are of one colour, "
+            "or nearly so: there is nothing to look for; give another photo"
+        )
+    return pixels[None]

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hifa_cli.data import layouts
 from hifa_cli.data.formats import READ_SUFFIXES
 from hifa_cli.render.validate import gltf_buffers
 
 
 class MeshFile(NamedTuple):
-    """A mesh file and its shape's id: its path in the folder given, with ``/``, without its ending."""
+    """A mesh file and its shape's id, as the layout of its folder has it."""
 
     id: str
     path: Path
@@ -24,21 +25,38 @@ class Failure(NamedTuple):
     reason: str
 
 
-def find_meshes(places: Sequence[Path]) -> tuple[list[MeshFile], list[Failure]]:
+class Found(NamedTuple):
+    """The meshes of some places, what stands in the way of others, and the layout of every folder."""
+
+    meshes: list[MeshFile]
+    failures: list[Failure]
+    layouts: list[layouts.Chosen]
+
+
+def find_meshes(places: Sequence[Path], layout: str = layouts.AUTO) -> Found:
     """The mesh files among ``places`` and below its folders, sorted within each place.
 
     Links are followed, hidden files and folders left out. A file given directly is taken whatever its
-    ending and has its stem as id.
+    ending and has its stem as id. In a folder the layout gives the ids: of plain folders the path in it, with
+    ``/`` and without the ending.
+
+    Args:
+        places: files and folders.
+        layout: of the folders; ``auto`` recognises it.
 
     Returns:
         The meshes, their ids distinct and none a folder of another; and what stands in the way: places
         that do not exist, links that lead nowhere, and meshes whose id is taken.
+
+    Raises:
+        HifaError: there is no such layout, or a list of the data set cannot be read.
     """
+    chosen: list[layouts.Chosen] = []
     meshes: dict[str, MeshFile] = {}
     failures: list[Failure] = []
     seen: set[Path] = set()
     for place in places:
-        for mesh in _meshes_of(Path(place), failures):
+        for mesh in _meshes_of(Path(place), layout, failures, chosen):
             if mesh.path.absolute() in seen:
                 continue  # the same file given twice
             seen.add(mesh.path.absolute())
@@ -53,16 +71,21 @@ def find_meshes(places: Sequence[Path]) -> tuple[list[MeshFile], list[Failure]]:
     for name in _folders_of_others(meshes):
         reason = f"its id '{name}' is also the folder of other shapes: rename one"
         failures.append(Failure(meshes.pop(name).path, reason))
-    return list(meshes.values()), failures
+    return Found(list(meshes.values()), failures, chosen)
 
 
-def _meshes_of(place: Path, failures: list[Failure]) -> Iterator[MeshFile]:
+def _meshes_of(
+    place: Path, layout: str, failures: list[Failure], chosen: list[layouts.Chosen]
+) -> Iterator[MeshFile]:
     if not place.is_dir():
         yield MeshFile(place.stem, place)
         return
-    for path in sorted(_files_below(place, frozenset(), failures)):
-        if path.suffix.lower() in READ_SUFFIXES:
-            yield MeshFile(path.relative_to(place).with_suffix("").as_posix(), path)
+    files = sorted(_files_below(place, frozenset(), failures))
+    paths = [path for path in files if path.suffix.lower() in READ_SUFFIXES]
+    if paths:
+        shapes, one = layouts.lay_out(place, paths, layout)
+        chosen.append(one)
+        yield from (MeshFile(shape.id, shape.path) for shape in shapes)
 
 
 def _files_below(folder: Path, above: frozenset[str], failures: list[Failure]) -> Iterator[Path]:

@@ -14,11 +14,12 @@ from typing import Any
 from hifa_cli import __version__
 from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data.formats import READ_SUFFIXES
+from hifa_cli.data.layouts import AUTO, Chosen
 from hifa_cli.data.tree import places
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
 from hifa_cli.render.backend import choose
-from hifa_cli.render.discover import Failure, MeshFile, find_meshes, mesh_digest
+from hifa_cli.render.discover import Failure, Found, MeshFile, find_meshes, mesh_digest
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.up_rules import UpRules
 from hifa_cli.render.up_taken import Taken, joined, read_taken, settle_up
@@ -48,6 +49,7 @@ class RenderReport:
     shapes: list[tuple[str, Path]] = field(default_factory=list)  # ids and folders of views, by id
     ups: tuple[tuple[str, Axis], ...] = ()  # rules of which axis is up, what shapes showed first
     taken: list[Taken] = field(default_factory=list)  # how those came about
+    layouts: list[Chosen] = field(default_factory=list)  # of every folder
 
 
 def render(
@@ -69,7 +71,7 @@ def render(
         HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
             process, or no renderer starts.
     """
-    found, failed = meshes_of(meshes, split)
+    found, failed, chosen = meshes_of(meshes, split, config.layout)
     config = with_renderer(config)
     with sole_output(out):
         folders = {out, *((out / mesh.id).parent for mesh in found)}
@@ -81,31 +83,35 @@ def render(
             _warn_of_mixture(found, out, config)
             write_settings(out, config, joined(known, taken))
             report = _draw(found, failed, out, config, workers, force=force)
-            report.taken = taken
+            report.taken, report.layouts = taken, chosen
             return report
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
             for folder in folders:
                 sweep(folder)
 
 
-def meshes_of(places: Sequence[Path], split: str | None = None) -> tuple[list[MeshFile], list[Failure]]:
-    """Find the meshes among and below ``places``, with ``split`` those of that split.
+def meshes_of(places: Sequence[Path], split: str | None = None, layout: str = AUTO) -> Found:
+    """Find the meshes among and below ``places``, with ``split`` those of that split, and report the layout.
 
-    Returns:
-        The meshes, and what stands in the way of others.
+    Args:
+        places: meshes and folders of them.
+        split: ``train``, ``test`` or ``val``.
+        layout: of the folders; ``auto`` recognises it.
 
     Raises:
         HifaError: none exist.
     """
     for place in places:
         refuse_other(place, wanted="a mesh or a folder of meshes")
-    found, failed = find_meshes(places)
+    found, failed, chosen = find_meshes(places, layout)
+    for one in chosen:
+        one.report()
     if not found and not failed:
         where = ", ".join(str(place) for place in places)
         raise HifaError(f"no meshes in {where}: give files or folders of {', '.join(READ_SUFFIXES)}")
     if not found:
         raise HifaError(f"nothing to draw: {failed[0].path} {failed[0].reason}")
-    return (found if split is None else _of_split(found, split, places)), failed
+    return Found(found if split is None else _of_split(found, split, places), failed, chosen)
 
 
 def _of_split(found: list[MeshFile], split: str, given: Sequence[Path]) -> list[MeshFile]:

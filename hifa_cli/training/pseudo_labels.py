@@ -8,15 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.adaptation.propagation import joined_opinion, spread
+
 Floats = NDArray[np.float64]
-NEIGHBOURS, WIDTH, SPREAD, ROUNDS = (
-    20,
-    0.1,
-    0.9,
-    200,
-)  # of the graph; its kernel's width; the neighbours' share;
-# rounds until what is left is below 1e-9
-BLOCK = 1024  # rows of a table of cosines
 CONFIDENCE = 3.0  # weight of what ImageNet's classes say beside the picture's own feature
 
 
@@ -73,53 +67,13 @@ def propagate(
     vectors = _unit(np.concatenate(centred, axis=-1).mean(axis=1))
     means = member.T @ centred_photos / counts
     second = vectors @ _unit(means - means[counts[:, 0] > 0].mean(axis=0)).T
-    p, q = (_softmax(_standard(score)) for score in (first, second))
-    joint = np.sqrt(p * q)
-    scores = _spread(vectors, joint / joint.sum(axis=1, keepdims=True))
+    joint, agreement = joined_opinion(first, second)
+    scores = spread(vectors, joint)
     absent = member.sum(axis=0) == 0
     scores[:, absent] = 0
     scores /= np.maximum(scores.sum(axis=1, keepdims=True), 1e-300)
-    agreement = float((p.argmax(axis=1) == q.argmax(axis=1)).mean())
     return Beliefs(scores.argmax(axis=1).astype(np.int64), scores, agreement)
-
-
-def _spread(vectors: Floats, scores: Floats) -> Floats:
-    """Iterate P* ← P + .9 W P* on the graph of nearest neighbours; it ends at (I − .9 W)⁻¹ P."""
-    from scipy.sparse import csr_array, diags_array
-
-    count = len(vectors)
-    each = min(NEIGHBOURS, count - 1)
-    if each < 1:
-        return scores
-    nearest, weights = np.empty((count, each), dtype=np.int64), np.empty((count, each))
-    for start in range(0, count, BLOCK):
-        cosines = vectors[start : start + BLOCK] @ vectors.T
-        here = np.arange(len(cosines))
-        cosines[here, start + here] = -np.inf
-        found = np.argpartition(-cosines, each - 1, axis=1)[:, :each]
-        nearest[start : start + BLOCK] = found
-        weights[start : start + BLOCK] = np.exp((cosines[here[:, None], found] - 1) / WIDTH)
-    graph = csr_array(
-        (weights.ravel(), nearest.ravel(), np.arange(0, count * each + 1, each)), (count, count)
-    )
-    graph = graph + graph.T
-    root = diags_array(1 / np.sqrt(np.maximum(np.asarray(graph.sum(axis=1)), 1e-300)))
-    graph = root @ graph @ root
-    spread = scores
-    for _ in range(ROUNDS):
-        spread = scores + SPREAD * (graph @ spread)
-    return np.asarray(spread)
 
 
 def _unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
-
-
-def _standard(scores: Floats) -> Floats:
-    deviation = scores.std(axis=0)
-    return np.asarray((scores - scores.mean(axis=0)) / np.where(deviation > 1e-12, deviation, 1))
-
-
-def _softmax(scores: Floats) -> Floats:
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))

@@ -21,7 +21,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Objective
 from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.backbones import backbone_of
-from hifa_cli.models.network import NEAREST, QUANTILE, LiteBlocks, Network, TrunkFeatures
+from hifa_cli.models.network import QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.distributed import world
@@ -68,7 +68,8 @@ def setup_run(
     config = _fitted(config, views, device)
     model = model_config(config, photos.classes)
     if config.descriptor == "fused":
-        model = replace(model, bank=len(bank_rows(np.array([item.label for item in known.items]))))
+        labels = np.array([item.label for item in known.items])
+        model = replace(model, bank=bank_rows(labels, len(photos.classes)).size)
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
     objective = build_objective(network, config, seed)
@@ -156,8 +157,9 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
     def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
         each = extract_features(
-            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache
-        )
+            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache,
+            frozen=config.freeze != "none",
+        )  # fmt: skip
         return gather_features(each, items)
 
     def classified() -> tuple[TrunkFeatures, Tensor]:
@@ -232,28 +234,41 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         )
 
 
-def bank_rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return rows of up to ``BANK`` photos of each class, evenly over its photos, in order."""
-    chosen = []
-    for label in np.unique(labels):
+def bank_rows(labels: NDArray[np.int64], classes: int, places: int = 0) -> NDArray[np.int64]:
+    """Return (C, places) rows of photos of each class, evenly over them.
+
+    Args:
+        labels: (n,) classes of the photos.
+        classes: C.
+        places: of each class; 0 is what the largest class fills, ``BANK`` at most.
+
+    Returns:
+        Rows; those of a small class several times, and −1 for a class without photos.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    places = places or int(min(BANK, counts.max(initial=1)))
+    chosen = np.full((classes, places), -1, dtype=np.int64)
+    for label in np.flatnonzero(counts):
         rows = np.flatnonzero(labels == label)
-        chosen.append(rows[np.linspace(0, len(rows) - 1, min(BANK, len(rows))).astype(np.int64)])
-    return np.sort(np.concatenate(chosen))
+        chosen[label] = rows[np.linspace(0, len(rows) - 1, places).astype(np.int64)]
+    return chosen
 
 
 def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> None:
     """Fill the gate's bank; its threshold leaves a twentieth of the bank's own photos out."""
-    rows = np.resize(bank_rows(labels), len(network.bank))  # unreadable photos leave places to fill
-    high = photos.high[rows, 0].to(network.bank.device)
+    classes = len(network.config.classes)
+    rows = torch.from_numpy(bank_rows(labels, classes, len(network.bank) // classes)).flatten()
+    high = photos.high[rows.clamp(min=0), 0].to(network.bank.device)
     width = network.bank.shape[1]
     moved = high[:, :width] - (network.centres[0, :width] if network.config.centred else 0)
-    network.bank.copy_(torch.nn.functional.normalize(moved, dim=1))
-    cosines = network.likeness(high).fill_diagonal_(-1)
-    if len(rows) < 2:
-        network.threshold.fill_(-1)
-        return
-    nearest = cosines.topk(min(NEAREST, len(rows) - 1), dim=1).values.mean(dim=1)
-    network.threshold.copy_(nearest.quantile(QUANTILE))
+    there = (rows >= 0).float().to(moved.device).unsqueeze(1)
+    network.bank.copy_(torch.nn.functional.normalize(moved, dim=1) * there)
+    own = torch.arange(classes).repeat_interleave(len(rows) // classes)
+    cosines = network.likeness(high).cpu().masked_fill(rows[:, None] == rows, -1)  # no photo is near itself
+    nearest = network.nearness(cosines).gather(1, own[:, None])[:, 0]
+    several = np.bincount(labels, minlength=classes)[own.numpy()] > 1
+    known = nearest[torch.from_numpy(several)]
+    network.threshold.fill_(float(known.quantile(QUANTILE)) if len(known) else -1.0)
 
 
 @torch.inference_mode()

@@ -74,22 +74,26 @@ def query_sheet(
         found = [
             shape_cell(
                 gallery.thumbnail(match.row), match.shape, match.score, match.class_name,
-                frame=_frame(match, ranking, truth),
+                likelihood=match.likelihood, frame=_frame(match, ranking, truth),
             )
             for match in ranking.matches
         ]  # fmt: skip
-        rows.append([query_cell(ranking.query, _query_picture(ranking)), *found])
+        rows.append(
+            [query_cell(ranking.query, _query_picture(ranking), nothing_here=ranking.nothing_here), *found]
+        )
     write_sheet(out, rows, QUERIES)
 
 
-def query_cell(name: str, picture: Path | Image.Image | None) -> Cell:
-    """Return the first cell of a row: the photo that asks."""
-    return Cell(picture, ("/".join(Path(name).parts[-2:]), "query"), INK)
+def query_cell(name: str, picture: Path | Image.Image | None, *, nothing_here: bool | None = None) -> Cell:
+    """Return the first cell of a row: the photo that asks, and whether no shape seems to be of its kind."""
+    said = "query: nothing looks like it" if nothing_here else "query"
+    return Cell(picture, ("/".join(Path(name).parts[-2:]), said), INK)
 
 
 def shape_cell(
-    thumbnail: Path | None, shape: str, score: float, class_name: str | None, *, frame: str = PALE
-) -> Cell:
+    thumbnail: Path | None, shape: str, score: float, class_name: str | None, *,
+    likelihood: float | None = None, frame: str = PALE,
+) -> Cell:  # fmt: skip
     """Return the cell of a shape that was found.
 
     Args:
@@ -97,12 +101,14 @@ def shape_cell(
         shape: its id; the last part of it is shown.
         score: what it was ranked by.
         class_name: its class, where that is known.
+        likelihood: that it is of the query's kind, where that is known.
         frame: colour of the frame.
 
     Returns:
         The cell, its caption of two lines.
     """
-    return Cell(thumbnail, (shape.rsplit("/", 1)[-1], f"{score:.2f}  {class_name or ''}"), frame)
+    sure = "" if likelihood is None else f" {likelihood:.0%}"
+    return Cell(thumbnail, (shape.rsplit("/", 1)[-1], f"{score:.2f}{sure}  {class_name or ''}"), frame)
 
 
 def shape_sheet(out: Path, shapes: Sequence[tuple[str, Path]]) -> int:

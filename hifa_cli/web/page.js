@@ -35,6 +35,7 @@ class Page {
     this.cards = query.matches.map((match) => this.card(query, match));
     $("matches").replaceChildren(...this.cards.map((card) => make("li", {}, card)));
     $("legend").hidden = !this.cards.some((card) => card.matches(".right, .wrong"));
+    $("doubt").hidden = !query.nothing_here;
     $("empty").textContent = this.cards.length ? "" : "No shape has the least score and one of the classes that you asked for.";
     this.match(query.matches[0] || null, this.cards[0]);
   }
@@ -44,7 +45,7 @@ class Page {
     const card = make("button", { type: "button", className: "card" },
       picture ? make("img", { src: picture, alt: "" }) : make("span", { className: "none", textContent: "no picture" }),
       make("b", { textContent: `${match.rank}. ${match.shape}` }),
-      make("span", { textContent: [match.score.toFixed(3), match.class].filter(Boolean).join("  ") }),
+      make("span", { textContent: [match.score.toFixed(3), likely(match), match.class].filter(Boolean).join("  ") }),
       make("span", { textContent: seenFrom(match) }));
     if (query.class && match.class) {
       const right = query.class === match.class;
@@ -118,6 +119,11 @@ function pictureOf(shape, match) {
 function seenFrom(match) {
   if (match.azimuth != null) return `from ${Math.round(match.azimuth)}°, ${Math.round(match.elevation)}° up`;
   return match.view != null ? `number ${match.view}` : "";
+}
+
+// How likely the shape is of the photo's kind; nothing where the gallery's scores are not calibrated.
+function likely(match) {
+  return match.likelihood == null ? "" : `likely ${Math.round(100 * match.likelihood)} %`;
 }
 
 function offerDownload(match) {

@@ -181,3 +181,18 @@ def test_shapes_of_the_gallery_steer_a_query(world: World) -> None:
     assert answers(found) != [
         one for one in answers(world.gallery.query(world.photo)) if one[0] != "box/cube"
     ]
+
+
+def test_shapes_alone_are_a_query(world: World) -> None:
+    found = world.gallery.query(like=["box/cube"])
+    assert found.query == "like box/cube"
+    assert "box/cube" not in [one.shape_id for one in found]
+    assert "<" in found._repr_html_()
+    with pytest.raises(hifa.HifaError, match="top_k is 0"):
+        world.gallery.query(None, 0, like="box/cube")
+
+
+def test_hits_say_how_likely_they_are(world: World) -> None:
+    found = world.gallery.query(world.photo)
+    assert found.nothing_here in (True, False)
+    assert all(one.likelihood is not None and 0 <= one.likelihood <= 1 for one in found)

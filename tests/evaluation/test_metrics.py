@@ -202,3 +202,25 @@ def test_the_documented_worked_case_is_what_is_computed() -> None:
     for name, cells in rows:
         values = [measure(worked()).value() for measure in PROFILES[name].measures().values()]
         assert [float(cell) for cell in cells.split("|")[1:]] == pytest.approx(values, abs=5e-7), name
+
+
+def test_one_row_adds_a_metric_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric is a row of the table: scores, documents, tables and completion follow it."""
+    from hifa_cli.embeddings.io import Embeddings, Export
+    from hifa_cli.evaluation import evaluate as stage
+    from hifa_cli.evaluation import metrics
+
+    def third(hits: metrics.Hits) -> metrics.Ratio:
+        found = hits.within(3)
+        return metrics.Ratio(found / 3, np.ones_like(found))
+
+    table = (*metrics.TABLE, metrics.Metric("P3", third, shown=True))
+    monkeypatch.setattr(metrics, "TABLE", table)
+    monkeypatch.setattr(stage, "TABLE", table)
+    eye = np.eye(4, dtype=np.float32)
+    labels = np.array([0, 0, 1, 1])
+    part = Embeddings(("a", "b", "c", "d"), labels, eye)
+    scores = stage.evaluate(Export(part, part, ("x", "y")))
+    assert scores.values()["P3"] == pytest.approx((2 + 2 + 1 + 1) / 12)  # ties stand in the order of rows
+    assert "P3" in scores.to_dict()
+    assert "P3" in scores.per_class()["x"]

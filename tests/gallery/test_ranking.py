@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hifa_cli.config import Find, RankingConfig
-from hifa_cli.gallery.ranking import GalleryRanking
+from hifa_cli.gallery.ranking import GalleryRanking, Lift
 from hifa_cli.search.rerank import QueryVectors, neighbour_graph, unit
 from hifa_cli.search.searcher import Searcher
 
@@ -83,6 +83,23 @@ def test_smoothing_finds_more_of_a_kind() -> None:
     assert found[True] > found[False]
 
 
+def test_a_learned_map_lifts_what_stands_out_and_keeps_the_order_of_the_rest() -> None:
+    views, queries, _ = world()
+    means = unit(views.astype(np.float32).mean(axis=1))
+    graph = neighbour_graph(means, 5)
+    lift = Lift(floor=2.0, weight=3.0)
+    learned = GalleryRanking(RankingConfig(), Searcher(means), views, graph, lift=lift)
+    vectors = QueryVectors(queries, unit(views[::8].astype(np.float32).mean(axis=1)))  # surely shape 8i
+    rows = learned.rank(vectors, 80, find="both")[1]
+    kind = learned.rank(vectors, 80, find="kind")[1]
+    for number in range(len(queries)):
+        assert rows[number, 0] == 8 * number
+        scores = np.sort(views.astype(float) @ vectors.part[number], axis=1)[:, VIEWS // 2 :].mean(axis=1)
+        lifted = np.flatnonzero((scores - scores.mean()) / scores.std() > 2.001)
+        left = [row for row in kind[number] if row not in lifted]
+        assert [row for row in rows[number] if row in left][: len(left)] == left
+
+
 @pytest.mark.parametrize("find", ["kind", "part", "both"])
 def test_only_wanted_rows_are_found(find: Find) -> None:
     views, queries, _ = world()
@@ -131,3 +148,23 @@ def test_one_wanted_shape_of_a_large_gallery_is_found(find: Find, graph: bool) -
     scores, rows = ranking.rank(QueryVectors(queries, queries), 5, find=find, among=np.array([17]))
     assert rows[:, 0].tolist() == [17] * KINDS
     assert np.isfinite(scores[:, 0]).all()
+
+
+def test_evidence_takes_each_shape_and_its_neighbours_by_kind() -> None:
+    views, queries, _ = world()
+    ranking, background = ranking_of(views), unit(np.random.default_rng(1).normal(size=(9, WIDTH)))
+    rows = np.array([7, 70, 3])
+    found = ranking.evidence(background, queries[0], queries[1], rows)
+    cosines = np.sort(views.astype(float) @ queries[0], axis=1)[:, VIEWS // 2 :].mean(axis=1)
+    assert ranking.graph is not None
+    near = (ranking.graph.weights[rows] * cosines[ranking.graph.rows[rows]]).sum(axis=1)
+    others = background @ queries[0]
+    np.testing.assert_allclose(found[:, 0], (cosines[rows] - others.mean()) / others.std(), atol=1e-3)
+    np.testing.assert_allclose(found[:, 1], (near - others.mean()) / others.std(), atol=1e-3)
+    assert ranking.evidence(background, queries[0], queries[1], rows[:0]).shape == (0, 5)
+
+
+def test_without_a_graph_a_shape_is_its_own_neighbour() -> None:
+    views, queries, _ = world()
+    found = ranking_of(views, graph=False).evidence(queries[:4], queries[0], queries[0], np.arange(3))
+    np.testing.assert_allclose(found[:, 0], found[:, 1])

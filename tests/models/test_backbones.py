@@ -1,14 +1,18 @@
 """One table says how every backbone is built and fed, and whose weights may be used for what."""
 
+from typing import ClassVar
+
 import pytest
 import timm
 import torch
 
-from hifa_cli.config import IMAGENET_MEAN, TrainConfig
+from hifa_cli.config import IMAGENET_MEAN, ModelConfig, TrainConfig
 from hifa_cli.embeddings.extract import untrained
 from hifa_cli.errors import HifaError
+from hifa_cli.models import weights
 from hifa_cli.models.backbones import ACCEPT, Backbone, backbone_of, licence_note
 from hifa_cli.models.network import build_trunk
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.training.setup import model_config
 
 
@@ -66,3 +70,25 @@ def test_non_commercial_weights_are_refused_until_accepted(monkeypatch: pytest.M
 
 def replace_licence(licence: str) -> Backbone:
     return backbone_of("resnet18")._replace(licence=licence)
+
+
+def test_a_restrictive_licence_is_said_once_wherever_its_weights_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``build_network`` is the one way of train, export, compare and index to pretrained weights."""
+    monkeypatch.setattr(weights, "backbone_of", lambda name: replace_licence("some-research-licence"))
+    monkeypatch.setattr(weights, "_load_timm", lambda *_: None)
+    weights._say_once.cache_clear()
+
+    class Heard(Reporter):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    with reporting(Heard()):
+        for _ in range(2):
+            config = ModelConfig(backbone="test_resnet", embedding=4, size=32, resize=32)
+            weights.build_network(config, "imagenet", torch.Generator())
+    assert len(Heard.notes) == 1
+    assert "some-research-licence" in Heard.notes[0]

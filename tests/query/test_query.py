@@ -166,6 +166,33 @@ def test_a_crop_is_what_cutting_the_photo_would_be(world: Path, tmp_path: Path) 
     assert hifa("query", photo(world), "-g", world / "gallery", "--crop", "1,2,3")[0] == 2
 
 
+@pytest.mark.parametrize(("side", "colour"), [(64, (255, 255, 255)), (64, (9, 120, 30)), (1, (200, 10, 10))])
+def test_a_blank_photo_is_refused_and_others_are_answered(
+    side: int, colour: tuple[int, int, int], world: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (side, side), colour).save(tmp_path / "blank.png")
+    code, out, err = hifa("query", tmp_path / "blank.png", "-g", world / "gallery")
+    assert (code, out) == (1, "")
+    assert f"blank.png: blank: its {side} x {side} pixels are of one colour" in err
+    code, out, _ = hifa("query", tmp_path / "blank.png", photo(world), "-g", world / "gallery", "--json")
+    assert code == 0
+    good, bad = json.loads(out)["results"]
+    assert len(good["matches"]) == 9
+    assert bad["error"].startswith("blank")
+
+
+def test_a_blank_part_is_named_and_a_faint_photo_is_not_blank(world: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(Image.open(photo(world)).convert("RGB")).copy()
+    pixels[:8, :8] = 77
+    Image.fromarray(pixels).save(tmp_path / "part.png")
+    code, _, err = hifa("query", tmp_path / "part.png", "--crop", "0,0,6,6", "-g", world / "gallery")
+    assert code == 1
+    assert "blank: its 6 x 6 pixels within --crop 0,0,6,6 are of one colour" in err
+    faint = 128 + (pixels.astype(float) - pixels.mean()) / 16
+    Image.fromarray(faint.astype(np.uint8)).save(tmp_path / "faint.png")
+    assert len(asked(world, tmp_path / "faint.png")["results"][0]["matches"]) == 9
+
+
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "-1,2,3,4", "a,b,c,d", "1,2,3,4,5"])
 def test_what_is_no_box_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

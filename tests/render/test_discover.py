@@ -43,7 +43,7 @@ def test_what_is_no_mesh_or_hidden_is_left_out(tmp_path: Path) -> None:
 
 def test_two_meshes_of_one_id_are_told_and_the_first_is_kept(tmp_path: Path) -> None:
     make(tmp_path, "one/chair.off", "one/chair.stl", "two/chair.ply")
-    meshes, failures = find_meshes([tmp_path / "one", tmp_path / "two"])
+    meshes, failures, _ = find_meshes([tmp_path / "one", tmp_path / "two"])
     assert [mesh.path.name for mesh in meshes] == ["chair.off"]
     assert [failure.path.name for failure in failures] == ["chair.stl", "chair.ply"]
     assert all("same id 'chair'" in failure.reason for failure in failures)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from hifa_cli.adaptation.propagation import spread
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, TrainConfig
 from hifa_cli.errors import Stopped
-from hifa_cli.models.network import Network, identity
+from hifa_cli.models.network import Network
 from hifa_cli.runtime.progress import reporting
+from hifa_cli.settings import identity
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.trainer import recipe_of
 from tests.training.test_trainer import Listening, StopAt, run, same
@@ -44,8 +46,6 @@ def test_shapes_get_the_classes_of_like_photos_whatever_the_offset_between_the_d
 
 def test_what_is_iterated_is_the_closed_form_of_label_propagation() -> None:
     """Against (I − .9 W)⁻¹ P of Zhou et al. 2004, written densely."""
-    from hifa_cli.training import pseudo_labels
-
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(60, 5))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -59,7 +59,7 @@ def test_what_is_iterated_is_the_closed_form_of_label_propagation() -> None:
     weights += weights.T
     root = 1 / np.sqrt(weights.sum(axis=1))
     wanted = np.linalg.solve(np.eye(60) - 0.9 * root[:, None] * weights * root, scores)
-    np.testing.assert_allclose(pseudo_labels._spread(vectors, scores), wanted, rtol=1e-6)
+    np.testing.assert_allclose(spread(vectors, scores), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -195,3 +195,41 @@ def test_classes_without_shapes_are_named(photos: Path, views: Path, tmp_path: P
     with reporting(reporter):
         run(photos, views, tmp_path / "out", method="hifa-l", **OURS)
         assert all("collapsed" not in line for line in reporter.said)
+
+
+def test_a_small_class_stays_inside_the_gate_beside_large_ones(tmp_path: Path) -> None:
+    """3 photos of one class and 40 of the others: its own photos are known, and foreign ones are not."""
+    from hifa_cli.models.network import TrunkFeatures
+    from hifa_cli.training.setup import _set_gate, bank_rows
+
+    draw = np.random.default_rng(0)
+    labels = np.concatenate((np.zeros(3, dtype=np.int64), np.repeat([1, 2], 40)))
+    network = fused()
+    width = network.bank.shape[1]
+    means = draw.normal(size=(3, width))
+
+    def photos(which: np.ndarray) -> torch.Tensor:
+        made = means[which] + 0.2 * draw.normal(size=(len(which), width))
+        return torch.from_numpy(made).float()[:, None]
+
+    rows = bank_rows(labels, 3)
+    assert rows.shape == (3, 40)
+    assert set(labels[rows[0]]) == {0}
+    network.bank = torch.zeros(rows.size, width)
+    high = photos(labels)
+    _set_gate(network, TrunkFeatures(high, high), labels)
+    assert network.inside(photos(np.zeros(30, dtype=np.int64))).mean() > 0.7
+    strange = torch.from_numpy(draw.normal(size=(30, 1, width))).float()
+    assert network.inside(strange).mean() < 0.1
+
+
+def test_one_photo_per_class_leaves_the_gate_open() -> None:
+    from hifa_cli.models.network import TrunkFeatures
+    from hifa_cli.training.setup import _set_gate
+
+    network = fused()
+    network.bank = torch.zeros(3, network.bank.shape[1])
+    high = torch.rand(3, 1, network.bank.shape[1])
+    _set_gate(network, TrunkFeatures(high, high), np.arange(3))
+    assert network.threshold == -1
+    assert network.inside(high).all()

@@ -155,7 +155,7 @@ def test_a_mesh_that_went_away_is_told(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:
-    picture, content = Image.new("RGB", (60, 30), "white"), io.BytesIO()
+    picture, content = Image.linear_gradient("L").resize((60, 30)).convert("RGB"), io.BytesIO()
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(content, "JPEG", exif=exif)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hifa_cli.config import TrainConfig
+from hifa_cli.errors import HifaError
+from hifa_cli.methods.registry import settings_of
 from hifa_cli.pipelines.compare.jobs import Job
 from hifa_cli.pipelines.compare.rows import Arm
-from hifa_cli.settings import typed
+from hifa_cli.settings import run_settings, typed, with_settings
 
-SEALED = ("method", "preset")  # a row's method is its name; a preset changes many settings at once
 # What decides how much a row may learn, or from what: a row that changes it is not compared like for like.
 SHARED = (
     "backbone", "weights", "freeze", "embedding", "steps", "images", "shapes", "views", "size", "resize",
@@ -83,20 +84,24 @@ def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
         ValueError: the row asks for a setting that there is not.
     """
     try:
-        own = typed(TrainConfig, dict(arm.overrides), sealed=SEALED)
-    except ValueError as error:
+        kind = settings_of(arm.method) if arm.kind == "trained" else None
+        own = run_settings(dict(arm.overrides), kind)
+        if arm.kind == "trained":
+            return with_settings(replace(config, method=arm.method), own, kind)
+        other = {"backbone": arm.backbone, "weights": TrainConfig.weights} if arm.backbone else {}
+        return with_settings(replace(config, method=TrainConfig.method), {**other, **own})
+    except (ValueError, HifaError) as error:
         raise ValueError(f"{arm.name}: {error}") from error
-    if arm.kind == "trained":
-        return replace(config, method=arm.method, **own)
-    other = {"backbone": arm.backbone, "weights": TrainConfig.weights} if arm.backbone else {}
-    return replace(config, method=TrainConfig.method, **{**other, **own})
 
 
 def _settings(arm: Arm, config: TrainConfig) -> dict[str, Any]:
     """The fields of a job that its row decides."""
     if arm.kind == "adapted":
         return {"train": {}, "adapt": _adaptation(arm)}
-    settings: dict[str, Any] = {"train": asdict(row_config(arm, config))}
+    train = asdict(row_config(arm, config))
+    if not train["own"]:
+        del train["own"]  # a folder's name must not change for what most rows do not have
+    settings: dict[str, Any] = {"train": train}
     if arm.backbone:
         settings |= {"own_input": True, "side": int(dict(arm.overrides).get("size", 0))}
     return settings

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hifa_cli import __version__
-from hifa_cli.evaluation.metrics import METRICS, PROFILES
+from hifa_cli.evaluation.metrics import METRICS, PROFILES, WHOLE_LIST
 from hifa_cli.pipelines.compare.published import (
     DCG_NOTE,
     HIFA,
@@ -192,7 +192,7 @@ def _arm(done: Comparison, name: str) -> dict[str, Any]:
             "folder": str(Path(done.plan.jobs[name, seed].folder).relative_to(done.folder)),
             "seconds": scored["seconds"],
             "model": scored["model"],
-            **{metric: scored[metric] for metric in (*METRICS, "mAP", "AUC") if metric in scored},
+            **{metric: scored[metric] for metric in (*METRICS, *WHOLE_LIST) if metric in scored},
         }
         for seed, scored in done.of(name)
     ]
