@@ -21,11 +21,14 @@ COLUMNS = ("family", "shape", "kind", "changes", "distance", "farthest", "scale"
 
 
 def duplicates(
-    gallery: Annotated[
-        Path | None, typer.Argument(metavar="GALLERY", help="A gallery made of meshes.", show_default="-g")
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="GALLERY", help="A gallery made of meshes.", show_default="what --gallery says"
+        ),
     ] = None,
-    gallery_too: Annotated[
-        Path | None, gallery_option("The same as the argument.", show_default="none")
+    gallery: Annotated[
+        Path | None, gallery_option("The same as the argument.", show_default="what the argument says")
     ] = None,
     within: Annotated[
         float,
@@ -64,24 +67,25 @@ def duplicates(
     force: Force = False,
 ) -> None:
     """Find the same part in a gallery: copies, poses, scales, mirrors, variants. Nothing is deleted."""
-    if (gallery is None) == (gallery_too is None):
+    chosen = place or gallery
+    if chosen is None or (place is not None and gallery is not None):
         raise typer.BadParameter("give one gallery: GALLERY or -g GALLERY")
     from hifa_cli.errors import HifaError
     from hifa_cli.gallery import read_gallery
     from hifa_cli.gallery.duplicates import find_duplicates
 
-    for place in (sheet, html, table):
-        if place is not None and place.exists() and not force:
-            raise HifaError(f"{place} exists: choose another name or give --force")
-    for place, endings in (
+    for out in (sheet, html, table):
+        if out is not None and out.exists() and not force:
+            raise HifaError(f"{out} exists: choose another name or give --force")
+    for out, endings in (
         (sheet, (".png", ".jpg", ".jpeg", ".webp")),
         (html, (".html", ".htm")),
         (table, (".csv",)),
     ):
-        if place is not None and place.suffix.lower() not in endings:
-            raise HifaError(f"cannot write {place}: end it in {', '.join(endings)}")
+        if out is not None and out.suffix.lower() not in endings:
+            raise HifaError(f"cannot write {out}: end it in {', '.join(endings)}")
     start_reporting(quiet=quiet, verbose=verbose)
-    opened = read_gallery(gallery or gallery_too or Path())
+    opened = read_gallery(chosen)
     found = find_duplicates(opened, DuplicatesConfig(within=within))
     if sheet is not None or html is not None:
         from hifa_cli.viz.families import family_page, family_sheet
@@ -95,11 +99,11 @@ def duplicates(
 
         with written_file(table) as path:
             path.write_text(_csv(found), encoding="utf-8")
-    for place in (sheet, html, table):
-        if place is not None:
-            progress.note(f"written: {place}")
+    for out in (sheet, html, table):
+        if out is not None:
+            progress.note(f"written: {out}")
     if as_json:
-        print_json({"gallery": str(gallery or gallery_too), **found.document()})
+        print_json({"gallery": str(chosen), **found.document()})
     else:
         print_result(*_lines(found))
 
