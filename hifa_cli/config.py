@@ -134,7 +134,7 @@ class TrainConfig:
     coral: float = 1.0  # weight; the paper only says that both losses should end alike
     coral_layer: Literal["logits", "embedding"] = "logits"  # the paper: the last layer
     # the run
-    steps: int = 600
+    steps: int = 400
     images: int = 42  # photos a step
     shapes: int = 24  # shapes a step
     views: int = 12  # views of a shape a step, drawn anew each step
@@ -277,6 +277,24 @@ class RankingConfig:
     blend: float = 0.45  # weight of the very part against the kind, where both are looked for
     depth: int = 50  # best shapes by kind that are ordered anew
     candidates: int = 1_000  # shapes whose views are compared one by one, in a larger gallery
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """How a gallery's own map is learned of generated photos: see :mod:`hifa_cli.adaptation.own_map`."""
+
+    photos: int = 8  # of each shape; one is held out
+    longest: int = 256  # pixels of a photo's longer side
+    steps: int = 400
+    batch: int = 256  # shapes a step, one photo of each
+    rate: float = 2e-4  # Adam's
+    temperature: float = 0.05  # that cosines are divided by
+    decay: float = 1.0  # weight of the mean square of what is added to a photo's vector
+    check: int = 50  # steps between two looks at the held-out photos
+    checked: int = 1_000  # shapes looked at then
+    shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
+    floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
+    weight: float = 1.0  # of what is above the floor
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, NEW_MODEL_FIELDS, PRESETS, ModelConfig, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 
 MOST_SIDE = 4_096  # pixels a side that a stored network may want its pictures in
@@ -45,7 +45,9 @@ def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -
     values = {}
     for key, text in texts.items():
         if key not in known:
-            raise ValueError(f"unknown setting '{key}'; known are {', '.join(known)}")
+            near = difflib.get_close_matches(key, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"the setting '{key}' does not exist; {hint}")
         values[key] = _value(key, text, hints[key])
     return values
 
@@ -218,3 +220,16 @@ def stored_model(document: Any) -> ModelConfig:
     if not all(math.isfinite(1 / one) if one else False for one in config.std):
         raise ValueError(f"a deviation of {config.std}")
     return config
+
+
+def identity(config: ModelConfig) -> dict[str, Any]:
+    """Return what of a configuration a digest depends on: new fields only where they are used.
+
+    So networks and galleries that an older version wrote keep their digests.
+    """
+    plain = asdict(ModelConfig())
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in NEW_MODEL_FIELDS or value != plain[name]
+    }

@@ -29,6 +29,7 @@ from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
 from hifa_cli.runtime import signals
 from hifa_cli.runtime.child import leave_current_folder
+from hifa_cli.runtime.missing import what_is_missing
 
 
 class HifaGroup(VerbGroup):
@@ -60,6 +61,11 @@ class HifaGroup(VerbGroup):
         except HifaError as error:
             typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error
+        except ModuleNotFoundError as error:
+            if (missing := what_is_missing(error, str(ctx.invoked_subcommand))) is None:
+                raise
+            typer.echo(plain(f"error: {missing}"), err=True)
+            raise typer.Exit(1) from error
         except OSError as error:
             if error.errno in FULL:
                 words = f"{error.strerror}: {MAKE_ROOM}"

@@ -106,10 +106,9 @@ Go on with what the demo made:
   hifa plot {folder}/hifa.h5 --out tsne.png
 
 The same with folders of your own (photos in a folder a class, meshes in any folder):
-  hifa render meshes --out views
+  hifa render meshes --out views --rig eye
   hifa train --images photos --shapes views --out run
-  hifa export --model run --images photos --shapes views --out all.h5
-  hifa index all.h5 --out gallery
+  hifa index meshes --model run --rig eye --out gallery
   hifa query photo.jpg -g gallery
 
 Or, with no training at all:

@@ -80,6 +80,15 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("in a script: exit 1 where anything is wrong", "hifa data check meshes/ --strict --json"),
         ("names alone, quickly, as rendered views", "hifa data check views --as shapes --names-only"),
     ),
+    "data mi3dor": (
+        ("photos and 95.7 % of the shapes, from sets that most labs hold",
+         "hifa data mi3dor --lists MA/data/mi3dor --imagenet ILSVRC --modelnet ModelNet40 --shapenet SHREC16 "
+         "-o MI3DOR"),
+        ("the rest, when PSB and NTU are there",
+         "hifa data mi3dor --lists MA/data/mi3dor --psb benchmark --ntu ntu -o MI3DOR"),
+        ("lay out only; render elsewhere",
+         "hifa data mi3dor --lists MA/data/mi3dor --modelnet ModelNet40 -o MI3DOR --no-views"),
+    ),
     "data modelnet": (
         ("lay out, linking the meshes", "hifa data modelnet ModelNet40 --out mi3dor2"),
         ("copy them instead", "hifa data modelnet ModelNet40 -o mi3dor2 --copy"),

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
@@ -305,10 +304,14 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
+    from hifa_cli.embeddings.onnx_export import export_onnx
+    from hifa_cli.runtime.distributed import world
     from hifa_cli.training.trainer import train as stage
 
     progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
     report = stage(photos, shapes, out, config, **options)
+    if world().leads:
+        export_onnx(out)  # so that exports, galleries and queries of it need no torch
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
@@ -334,7 +337,9 @@ def _show_estimate(
     if as_json:
         print_json(document)
         return
-    table = Table("what", "measured on this machine", box=None)
+    from hifa_cli.viz.tables import listing
+
+    table = listing("what", "measured here", numbers=("measured here",))
     for name, count in estimate.parameters.items():
         table.add_row(f"parameters: {name}", f"{count:,}")
     table.add_row("pictures a step", f"{estimate.pictures_a_step:,}")

@@ -65,12 +65,27 @@ class Encoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return self.network.residual
+
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether shapes can be embedded: always."""
+        return True
+
     @torch.inference_mode()
-    def shape(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embed a shape of (V, 3, S, S) uint8 pixels: (V, D) of its views, (D,) of it."""
-        found = self.network.describe(torch.from_numpy(pixels).unsqueeze(0).to(self.device), "shapes")
-        views, vectors = (part[0].float().cpu().numpy() for part in found)
-        return views, vectors
+    def shapes(
+        self, pixels: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape."""
+        made = []
+        for one in pixels:
+            found = self.network.describe(torch.from_numpy(one).unsqueeze(0).to(self.device), "shapes")
+            views, vectors = (part[0].float().cpu().numpy() for part in found)
+            made.append((views, vectors))
+        return made
 
     @property
     def config(self) -> ModelConfig:

@@ -24,9 +24,11 @@ from hifa_cli.search.rerank import (
     PROJECTION_VERSION,
     Floats,
     Graph,
+    OwnMap,
     QueryVectors,
     Ranker,
     blended,
+    lifted,
     neighbour_graph,
     shipped_projection,
     smoothed,
@@ -38,6 +40,7 @@ from hifa_cli.search.searcher import Searcher
 NEIGHBOURS_FILE, WEIGHTS_FILE = "neighbours", "neighbour_weights"
 TAUGHT_FILE, SHAPE_CLASSES = "photo_classes.npz", "shape_classes"
 _WHOLE = 200_000_000  # numbers of all views that are held in memory as float32
+_COLD = 4  # queries that are answered from the file, before all views are taken into memory
 
 
 def ranking_document(config: RankingConfig, model: str | None, residual: int = 0) -> dict[str, Any]:
@@ -57,13 +60,16 @@ def ranking_document(config: RankingConfig, model: str | None, residual: int = 0
     return {**document, "calibration": CALIBRATION_VERSION if calibrated else 0}
 
 
-def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | None = None) -> Ranker | None:
+def ranker_of(
+    document: dict[str, Any] | None, model: str, classifier: Floats | None = None, own: OwnMap | None = None
+) -> Ranker | None:
     """Return the ranker that a gallery was made with; None where it ranks as the paper does.
 
     Args:
         document: the ``ranking`` of ``gallery.json``.
         model: digest of the encoder.
         classifier: (K, D) of the encoder, or None.
+        own: the map of photos that was learned of the gallery's shapes, or None.
 
     Raises:
         ValueError: the projection that the gallery was made with is not in this version.
@@ -74,7 +80,7 @@ def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | 
     projection = shipped_projection(None if residual else model) if config.project else None
     if config.project and (projection is None or document["projection"] != PROJECTION_VERSION):
         raise ValueError("another projection")
-    return Ranker(config, projection, classifier, residual)
+    return Ranker(config, projection, classifier, residual, own)
 
 
 def config_of(document: dict[str, Any]) -> RankingConfig:
@@ -101,6 +107,19 @@ def read_graph(place: Path, shapes: int, neighbours: int) -> Graph | None:
     if shapes and not (rows.min() >= 0 and rows.max() < shapes):
         raise ValueError("neighbours that are not there")
     return Graph(np.asarray(rows), np.asarray(weights))
+
+
+class Lift(NamedTuple):
+    """How the very part counts beside its kind: see :func:`~hifa_cli.search.rerank.lifted`."""
+
+    floor: float
+    weight: float
+
+
+def lift_of(document: dict[str, Any]) -> Lift | None:
+    """Return how a gallery's learned map counts, or None where there is none."""
+    own = document.get("own")
+    return None if own is None else Lift(float(own["floor"]), float(own["weight"]))
 
 
 class Classes(NamedTuple):
@@ -172,6 +191,7 @@ class GalleryRanking:
         calibration: what makes likelihoods of scores, or None.
         classes: what labelled photos say, or None.
         residual: how many numbers at the end of a trained network's vectors are the untrained trunk's.
+        lift: how far the very part counts where a map was learned; None orders the best by kind anew.
     """
 
     def __init__(
@@ -183,9 +203,12 @@ class GalleryRanking:
         calibration: Calibration | None = None,
         classes: Classes | None = None,
         residual: int = 0,
+        lift: "Lift | None" = None,
     ) -> None:
         self.config, self.searcher, self._views, self.graph = config, searcher, views, graph
+        self._asked = 0  # how many queries so far
         self.calibration, self.classes, self.residual = calibration, classes, residual
+        self._lift = lift
 
     @cached_property
     def _whole(self) -> Floats | None:
@@ -234,9 +257,17 @@ class GalleryRanking:
             kept = np.flatnonzero(np.isin(rows, among))
             rows, values, of_kind, of_part = rows[kept], values[kept], of_kind[kept], of_part[kept]
         if find == "both" and len(rows):
-            values = blended(values, of_part, self.config.depth, self.config.blend)
+            values = self._both(values, of_part, part, rows)
         order = np.argsort(-values, kind="stable")[:top]
         return of_kind[order], rows[order]
+
+    def _both(self, of_kind: Floats, of_part: Floats, query: Floats, rows: Rows) -> Floats:
+        """(k,) values by the kind and the very part; a learned map is sure enough to lift the part."""
+        if self._lift is None:
+            return blended(of_kind, of_part, self.config.depth, self.config.blend)
+        whole = len(rows) == len(self.searcher.vectors)
+        spread = () if whole else self._spread(query, of_part, rows, None)
+        return lifted(of_kind, standardised(of_part, *spread), self._lift.floor, self._lift.weight)
 
     def _alike(self, part: Floats) -> Floats | None:
         """(n,) how far a photo and each shape are of the same labelled class; None where nobody can say."""
@@ -281,12 +312,24 @@ class GalleryRanking:
         if self._views is None:
             vectors = np.asarray(self.searcher.vectors[rows]).T
             return np.asarray((queries * self._scales(queries)) @ vectors, dtype=np.float32)
-        if self._whole is None:  # taken once for all queries: this is most of what a query costs
-            views = np.asarray(self._views[rows], dtype=np.float32)
-        else:
-            views = self._whole if len(rows) == len(self._whole) else self._whole[rows]
-        cosines = (views @ (queries * self._scales(queries)).T).transpose(2, 0, 1)  # (k, V, q) -> (q, k, V)
+        self._asked += 1  # to load all views for one photo costs ten times its own share
+        whole = self._whole if self._asked > _COLD else None
+        views = self._views if whole is None else whole
+        cosines = self._products(views, queries * self._scales(queries), rows)  # (k, V, q)
+        cosines = cosines.transpose(2, 0, 1)
         return top_half(np.where(cosines == 0, np.nan, cosines))  # only a view that is not there gives 0
+
+    @staticmethod
+    def _products(views: NDArray[Any], queries: Floats, rows: Rows) -> Floats:
+        """(k, V, q) products of some shapes' views with all queries, most of what a query costs.
+
+        Shape by shape: to gather the views first would carry 120 MB three times through the memory.
+        """
+        asked = np.ascontiguousarray(queries.T, dtype=np.float32)
+        products = np.empty((len(rows), views.shape[1], len(queries)), dtype=np.float32)
+        for place, row in enumerate(rows.tolist()):
+            np.matmul(np.asarray(views[row], dtype=np.float32), asked, out=products[place])
+        return products
 
     def _scales(self, queries: Floats) -> Floats:
         """(q, 1) what makes cosines of products: a trained network's views are a third the untrained part."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hifa_cli.config import Find, ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
-from hifa_cli.embeddings.encoder import PictureFeatures, graph_encoder
+from hifa_cli.embeddings.encoder import GraphEncoder, PictureEncoder, PictureFeatures, graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
@@ -29,7 +29,6 @@ from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 if TYPE_CHECKING:
     import torch
 
-    from hifa_cli.embeddings.extract import Encoder
 
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
@@ -233,7 +232,7 @@ def _likelihoods(
         return None, None
     calibration, kept = ranking.calibration, rows >= 0
     evidence = ranking.evidence(
-        calibration.background, vectors.kind[number], vectors.part[number], rows[kept]
+        calibration.background, vectors.kind[number], vectors.plain[number], rows[kept]
     )
     likely = np.zeros(len(rows))
     likely[kept] = calibration.likelihoods(evidence)
@@ -250,7 +249,8 @@ def _asked(
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
-        raise HifaError("none of the queries can be read; see the warnings")
+        why = f"{failed[0].query}: {failed[0].error}" if len(queries) == 1 and failed else ""
+        raise HifaError(why or "none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
     shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
     vectors = _joined([vector for _, vector in found])
@@ -261,8 +261,9 @@ def _asked(
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
     return QueryVectors(
-        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors])
-    )
+        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors]),
+        np.concatenate([one.plain for one in vectors]),
+    )  # fmt: skip
 
 
 def _search(
@@ -281,8 +282,8 @@ def _search(
 def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
     """Several photos of one object as one query."""
     if gallery.ranking is None:
-        return QueryVectors(*(fused(part)[None] for part in vectors))
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        return vectors.each(lambda part: fused(part)[None])
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -424,7 +425,7 @@ def _embedded(
             start_of = 0
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
-                yield number, _of_pictures(ranker, found, mine)
+                yield number, _of_pictures(ranker, found, mine, photo=len(items[number].views) == 1)
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
@@ -434,14 +435,15 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         HifaError: this version cannot do it.
     """
     try:
-        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier)
+        own = None if gallery.own is None else gallery.own.map
+        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier, own)
     except ValueError as error:
         raise HifaError(
             f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"
         ) from error
 
 
-def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> QueryVectors:
+def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, photo: bool) -> QueryVectors:
     """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
     pooled = found.pooled[mine]
     if ranker is None:
@@ -450,16 +452,20 @@ def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> 
     if found.part is not None:
         vectors = QueryVectors(ranker.views(pooled), ranker.views(found.part[mine]))
     else:
-        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine])
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine], photos=photo)
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
-def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
-    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos: torch's.
+def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
+    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos.
+
+    That is its graph of shapes; torch where a gallery of an earlier version has none.
 
     Raises:
         HifaError: the gallery holds no model.
     """
+    if isinstance(encoder, GraphEncoder) and encoder.knows_shapes:
+        return encoder
     from hifa_cli.embeddings.extract import Encoder, load_encoder
     from hifa_cli.runtime.device import pick_device
 
@@ -473,11 +479,11 @@ def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
     return load_encoder(gallery.model_folder, pick_device("cpu"))
 
 
-def _of_shape(ranker: Ranker | None, encoder: "Encoder | None", pixels: Pixels) -> QueryVectors:
+def _of_shape(ranker: Ranker | None, encoder: PictureEncoder | None, pixels: Pixels) -> QueryVectors:
     """(1, D) of a mesh's views, as the gallery's own shapes have it."""
     if encoder is None:
         raise RuntimeError("there is nothing to embed a mesh by")
-    views, vector = encoder.shape(pixels)
+    ((views, vector),) = encoder.shapes([pixels])
     if ranker is None:
         return QueryVectors(vector[None], vector[None])
     whole = unit(ranker.views(views).mean(axis=0, keepdims=True))

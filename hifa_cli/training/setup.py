@@ -157,8 +157,9 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
     def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
         each = extract_features(
-            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache
-        )
+            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache,
+            frozen=config.freeze != "none",
+        )  # fmt: skip
         return gather_features(each, items)
 
     def classified() -> tuple[TrunkFeatures, Tensor]:

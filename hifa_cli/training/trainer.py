@@ -15,7 +15,7 @@ from torch import Tensor
 from hifa_cli import __version__
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection
-from hifa_cli.data.loader import prefetch
+from hifa_cli.data.reading import prefetch
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.methods.base import Objective
 from hifa_cli.models.network import digest, save_network

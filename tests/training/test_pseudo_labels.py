@@ -11,8 +11,9 @@ import torch
 from hifa_cli.adaptation.propagation import spread
 from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, TrainConfig
 from hifa_cli.errors import Stopped
-from hifa_cli.models.network import Network, identity
+from hifa_cli.models.network import Network
 from hifa_cli.runtime.progress import reporting
+from hifa_cli.settings import identity
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.trainer import recipe_of
 from tests.training.test_trainer import Listening, StopAt, run, same
