@@ -16,9 +16,9 @@ HEAD = """# Command line
 
 <!-- Written by python -m tools.cli_reference --write; a test holds it to the program. -->
 
-Results go to stdout, messages to stderr. `--json` gives one document. Exit code 1: something that you can mend;
-2: wrong usage; 130: stopped by Ctrl-C. `--config FILE.toml` takes a table per verb, whose keys are the options'
-names (and, in `[train]`, `[compare]` and `[adapt]`, every number that `--set` knows); flags win.
+Results go to stdout, messages to stderr. `--json` gives one document. Exit code 1: something that you can
+mend; 2: wrong usage; 130: stopped by Ctrl-C. `--config FILE.toml` takes a table per verb, whose keys are the
+options' names (and, in `[train]`, `[compare]` and `[adapt]`, every number that `--set` knows); flags win.
 """
 
 
