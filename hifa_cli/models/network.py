@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
-from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
+from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import identity, stored_model
 
@@ -238,6 +238,10 @@ def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
         return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
+    if backbone.startswith(OPENCLIP):
+        from hifa_cli.models.clip import ClipTrunk  # which is built on this module
+
+        return ClipTrunk(backbone, size)
     return TimmTrunk(backbone, size)
 
 
