@@ -1,10 +1,10 @@
 """Write a small file of every kind with the hifa that is imported, to be read by later versions.
 
-tests/data/written_by_0.1.0.tar.xz was made so, from a checkout of 0.1.0 (commit fc0d5f0):
+tests/old/written_by_0.1.0.tar.xz was made so, from a checkout of 0.1.0 (commit fc0d5f0):
 
     git worktree add ../hifa-0.1.0 fc0d5f0
     PYTHONPATH=../hifa-0.1.0 python tools/old_files.py FOLDER
-    tar --create --xz --file tests/data/written_by_0.1.0.tar.xz --directory FOLDER .
+    tar --create --xz --file tests/old/written_by_0.1.0.tar.xz --directory FOLDER .
 
 Weights are all but zero, so that they pack well; only the command line is used, which every version has.
 """
