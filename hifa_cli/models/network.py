@@ -209,7 +209,8 @@ def timm_model(
         built = timm.create_model(
             row.model, pretrained=pretrained or state is not None, num_classes=0, **sized
         )
-        if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
+        patch = getattr(getattr(built, "patch_embed", None), "patch_size", 0)
+        if size and size < (patch if isinstance(patch, int) else max(patch)):
             raise ValueError("a patch is larger than the picture")
         return built
     except (TypeError, AssertionError, ValueError) as error:
