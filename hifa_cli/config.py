@@ -304,7 +304,7 @@ class LearnConfig:
     checked: int = 1_000  # shapes looked at then
     shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
     floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
-    weight: float = 1.0  # of what is above the floor
+    weight: float = 0.9  # of what is above the floor
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ class CompareConfig:
     """A comparison of methods over seeds (tables 1 to 3)."""
 
     # table 3; the fourth builds the term of the fifth and lets it act on nothing: the placebo
-    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa"
+    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa,default"
     seeds: str = "5"  # so many from 0, or a list
     train_split: str = "train"
     test_split: str = "test"
