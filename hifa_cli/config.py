@@ -216,6 +216,16 @@ PRESETS: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True)
+class DuplicatesConfig:
+    """How ``hifa duplicates`` finds shapes that are the same part; lengths are in RMS radii of a shape."""
+
+    within: float = 1.0  # per cent: mean distance of two surfaces that still are variants of one shape
+    invariants: float = 0.12  # greatest difference of the invariants of a pair that is worth comparing
+    neighbours: int = 20  # pairs that are compared for each shape, at most, by invariants
+    cosine: float = 0.9  # of the embeddings, from which on a pair is compared, too
+
+
+@dataclass(frozen=True)
 class AdaptConfig:
     """A shallow method on embeddings. Greek letters are those of its paper."""
 
