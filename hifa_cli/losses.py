@@ -349,8 +349,8 @@ def class_confusion(logits: Tensor, temperature: float) -> Tensor:
         temperature: T.
 
     References:
-        Jin et al., ECCV 2020 (MCC), section 3: softmax at T, weights 1 + exp(−entropy) that sum to B and carry
-        no gradient, C = Ŷᵀ diag(w) Ŷ, rows that sum to one, and the mean over classes of what is off the
+        Jin et al., ECCV 2020 (MCC), section 3: softmax at T, weights 1 + exp(−entropy) that sum to B and
+        carry no gradient, C = Ŷᵀ diag(w) Ŷ, rows that sum to one, the mean over classes of what is off the
         diagonal.
     """
     probabilities = (at_least_float32(logits) / temperature).softmax(dim=1)

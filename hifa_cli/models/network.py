@@ -317,7 +317,9 @@ class Network(nn.Module):
         Only what the pooled descriptors of shapes are trained for moves a: a photo's one view has weight 1.
         """
         if self.config.pooling == "attention":
-            weights = self.attention(views).float().softmax(dim=1).to(views.dtype)
+            scores: Tensor = self.attention(views)
+            exact = scores if scores.dtype == torch.float64 else scores.float()
+            weights = exact.softmax(dim=1).to(views.dtype)
             blended: Tensor = (weights * views).sum(dim=1)
             return blended
         return views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
