@@ -27,7 +27,7 @@ from hifa_cli.cli.serve import serve
 from hifa_cli.cli.terminal import command, plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
-from hifa_cli.runtime import signals
+from hifa_cli.runtime import signals, threads
 from hifa_cli.runtime.child import leave_current_folder
 from hifa_cli.runtime.missing import what_is_missing
 
@@ -148,6 +148,7 @@ def main() -> None:
     asked: list[int] = []
     status = 0
     leave_current_folder()
+    threads.wait_asleep()
     try:
         with signals.heeded() as asked:
             app(prog_name="hifa")

@@ -80,8 +80,9 @@ def evaluate(
     pairs: Annotated[
         Path | None,
         typer.Option(
-            metavar="SET|FILE.csv",
-            help="Which mesh a photo shows (Pix3D, ABO, or a CSV photo,shape): also Top-k and MRR.",
+            metavar="SET|FILE.csv|ids",
+            help="Which mesh a photo shows (Pix3D, ABO, a CSV photo,shape, or 'ids' where the photo or its "
+            "folder has the mesh's id): also Top-k and MRR.",
             show_default="classes alone",
         ),
     ] = None,
@@ -150,8 +151,12 @@ def evaluate(
             progress.warn(f"{path}: {scores.skipped} photos have no class that a shape has; skipped")
         return scores
 
-    rival = scored(against) if against else None
     names = _names(exports)
+    found = _instances(exports, opened, pairs)
+    if found and not _have_classes(exports):
+        _print_instances(exports, names, found, form, out)
+        return
+    rival = scored(against) if against else None
     if unlabelled:
         parts = [(path, part) for path in exports for part in apart(opened(path), unlabelled, str(path))]
         names = [f"{name} ({part})" for name in names for part in ("known", "unlabelled")]
@@ -160,7 +165,6 @@ def evaluate(
     else:
         results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
-    found = _instances(exports, opened, pairs)
     differences = (
         [significance(one, rival, resamples=resamples, seed=seed) for one in results] if rival else None
     )
@@ -215,12 +219,42 @@ def _instances(
     paths: Sequence[Path], opened: "Callable[[Path], Export]", pairs: Path | None
 ) -> "list[InstanceScores]":
     """Return the ranks of the meshes that the photos show, where it is said which."""
-    from hifa_cli.evaluation.instances import instance_scores, read_pairs
+    from hifa_cli.evaluation.instances import BY_IDS, instance_scores, pairs_by_ids, read_pairs
 
     if pairs is None:
         return []
-    told = read_pairs(pairs)
-    return [instance_scores(opened(path), told, str(path)) for path in paths]
+    told = None if str(pairs) == BY_IDS and not pairs.exists() else read_pairs(pairs)
+    found = []
+    for path in paths:
+        export = opened(path)
+        if told is None and export.images is not None and export.shapes is not None:
+            mine = pairs_by_ids(export.images.ids, export.shapes.ids)
+        else:
+            mine = told or {}
+        found.append(instance_scores(export, mine, str(path)))
+    return found
+
+
+def _have_classes(paths: Sequence[Path]) -> bool:
+    """Whether any export has a photo of a known class; without, only the very mesh can be scored."""
+    from hifa_cli.embeddings.io import read_export
+
+    images = [read_export(path).images for path in paths]
+    return any(one is not None and (one.labels >= 0).any() for one in images)
+
+
+def _print_instances(
+    paths: Sequence[Path], names: Sequence[str], found: "Sequence[InstanceScores]", form: Format,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Print the ranks of the very meshes alone."""
+    if form != "json":
+        _print_tables([_instance_table(names, found)], form, out)
+        return
+    documents = [
+        {"export": str(path), "instances": one.document()} for path, one in zip(paths, found, strict=True)
+    ]
+    _print_document({**documents[0], "exports": documents}, out)
 
 
 def _instance_table(names: Sequence[str], found: "Sequence[InstanceScores]") -> "Table":

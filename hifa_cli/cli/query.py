@@ -105,6 +105,17 @@ def query(
             rich_help_panel=RANK,
         ),
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Look for what words say, with photos or without any; the gallery's encoder must be one of "
+            "open_clip (--backbone openclip/NAME of 'hifa index').",
+        ),
+    ] = None,
+    text_weight: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of --text beside a photo; the photo has the rest.")
+    ] = 0.5,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -146,8 +157,8 @@ def query(
     """Find the shapes nearest to photos."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    if not images and not like:
-        raise typer.BadParameter("give a photo, or a shape of the gallery with --like ID")
+    if not images and not like and not text:
+        raise typer.BadParameter("give a photo, a --text, or a shape of the gallery with --like ID")
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
@@ -157,8 +168,9 @@ def query(
 
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = QueryOptions(
-        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
-    )
+        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ()),
+        text or "", text_weight,
+    )  # fmt: skip
     refuse_ending(sheet, "--sheet", PICTURES)
     refuse_ending(html, "--html", (".html", ".htm"))
     _refuse_taken([sheet, html], force=force)

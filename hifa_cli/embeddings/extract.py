@@ -15,9 +15,11 @@ from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.embeddings.text import save_words
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
 from hifa_cli.models.backbones import backbone_of
+from hifa_cli.models.clip import ClipTrunk
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
@@ -182,6 +184,8 @@ def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "ima
     """
     network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
     save_network(network, folder, method=FROZEN, hifa_version=__version__)
+    if isinstance(network.trunk, ClipTrunk):
+        save_words(folder, backbone_of(name).model.partition("@")[0], network.trunk.words)
     return folder
 
 

@@ -149,6 +149,8 @@ def exported(module: nn.Module, side: int, outputs: tuple[str, ...]) -> bytes:
     with warnings.catch_warnings(), silence, _quiet(), torch.inference_mode():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # attention as one operator, which ONNX does not know
         try:
             torch.onnx.export(
                 module, (torch.zeros(2, 3, side, side, dtype=torch.uint8),), content, dynamo=False,
@@ -157,6 +159,7 @@ def exported(module: nn.Module, side: int, outputs: tuple[str, ...]) -> bytes:
             )  # fmt: skip
         finally:
             logger.setLevel(level)
+            torch.backends.mha.set_fastpath_enabled(fast)
     graph: bytes = content.getvalue()
     return graph
 

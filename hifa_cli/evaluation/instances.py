@@ -1,6 +1,6 @@
 """Ranks of the very mesh that a photo shows, where a data set says which that is: Top-k, reciprocal rank."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.search.ranking import ranked
 
 TOPS = (1, 5, 10)
+BY_IDS = "ids"  # in place of a file: the ids give the truth
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,22 @@ def read_pairs(path: Path) -> dict[str, str]:
     if not pairs:
         raise HifaError(f"{path} has no columns photo and shape with ids in them: write them so")
     return pairs
+
+
+def pairs_by_ids(photos: Iterable[str], shapes: Iterable[str]) -> dict[str, str]:
+    """Return what ids say: a photo shows the shape that has its id, or the id of a folder above it.
+
+    Args:
+        photos: ids of photos.
+        shapes: ids of shapes.
+    """
+    known = frozenset(shapes)
+    found = {}
+    for photo in photos:
+        above = [photo, *(photo.rsplit("/", cut)[0] for cut in range(1, photo.count("/") + 1))]
+        if mine := next((one for one in above if one in known), None):
+            found[photo] = mine
+    return found
 
 
 def instance_scores(export: Export, pairs: Mapping[str, str], name: str = "the export") -> InstanceScores:

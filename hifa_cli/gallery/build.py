@@ -24,6 +24,7 @@ from hifa_cli.embeddings.encoder import (
     save_frozen,
 )
 from hifa_cli.embeddings.io import read_shapes_heading, sample_images
+from hifa_cli.embeddings.text import TEXT_ABOUT, TEXT_WEIGHTS
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
@@ -449,8 +450,8 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
     if device == "cpu" and graph_encoder(model) is None:
         mine = scratch / "model"
         mine.mkdir(exist_ok=True)
-        for name in (MODEL_WEIGHTS, MODEL_ABOUT):
-            with suppress(OSError):  # loading says what is wrong
+        for name in (MODEL_WEIGHTS, MODEL_ABOUT, TEXT_WEIGHTS, TEXT_ABOUT):
+            with suppress(OSError):  # loading says what is wrong; words are known to few
                 shutil.copyfile(model / name, mine / name)
         try:
             model = mine if (mine / MODEL_ABOUT).is_file() and _write_graph(mine) else model

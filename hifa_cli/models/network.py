@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
-from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
+from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import identity, stored_model
 
@@ -209,7 +209,8 @@ def timm_model(
         built = timm.create_model(
             row.model, pretrained=pretrained or state is not None, num_classes=0, **sized
         )
-        if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
+        patch = getattr(getattr(built, "patch_embed", None), "patch_size", 0)
+        if size and size < (patch if isinstance(patch, int) else max(patch)):
             raise ValueError("a patch is larger than the picture")
         return built
     except (TypeError, AssertionError, ValueError) as error:
@@ -238,6 +239,10 @@ def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
         return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
+    if backbone.startswith(OPENCLIP):
+        from hifa_cli.models.clip import ClipTrunk  # which is built on this module
+
+        return ClipTrunk(backbone, size)
     return TimmTrunk(backbone, size)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
+from hifa_cli.models.clip import ClipTrunk, load_clip
 from hifa_cli.models.lite import packaged_lite0
 from hifa_cli.models.network import Network, TimmTrunk, Trunk, timm_model
 from hifa_cli.runtime import progress
@@ -73,6 +74,8 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
         _load_in_order(network.trunk, read_weights(packaged_lite0()))
     elif backbone == "alexnet":
         _load_alexnet(network.trunk, _download(backbone))
+    elif isinstance(network.trunk, ClipTrunk):
+        load_clip(network.trunk, backbone, network.config.size, None)
     elif backbone.startswith(TORCHVISION):
         _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
     else:
@@ -91,6 +94,9 @@ def expected_files(backbone: str) -> tuple[str, ...]:
 
         url = get_model_weights(row.model).DEFAULT.url
         return (f"{own}.safetensors", url.rsplit("/", 1)[-1], f"{own}.pth")
+    if row.library == "open_clip":
+        whole = row.model.replace("@", ".")
+        return (f"{whole}.safetensors", f"{whole}.pt", f"{row.model.partition('@')[0]}.safetensors")
     import timm
 
     known = timm.get_pretrained_cfg(row.model)
@@ -263,6 +269,9 @@ def _unfit(path: Path, backbone: str) -> HifaError:
 def _load_file(network: Network, path: Path) -> None:
     """A file may hold a whole hifa network, a trunk, or torchvision's or timm's own state dict."""
     state = read_weights(path)
+    if isinstance(network.trunk, ClipTrunk) and not any(name.startswith("trunk.") for name in state):
+        load_clip(network.trunk, network.config.backbone, network.config.size, state)
+        return
     for module, candidate in (
         (network.trunk, {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}),
         (network.trunk, {k: v for k, v in state.items() if not k.startswith("classifier.6.")}),

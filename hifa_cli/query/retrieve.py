@@ -15,6 +15,7 @@ from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
 from hifa_cli.embeddings.encoder import GraphEncoder, PictureEncoder, PictureFeatures, graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
+from hifa_cli.embeddings.text import text_vector
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.ranking import ranker_of
@@ -63,9 +64,8 @@ class Ranking:
     class_name: str | None = None  # of the query, where it is known
     like: tuple[str, ...] = ()  # shapes that the query was moved towards
     unlike: tuple[str, ...] = ()  # and away from
-    nothing_here: bool | None = (
-        None  # whether no shape seems to be of its kind; None where nothing is calibrated
-    )
+    text: str = ""  # words that it was moved towards, or that were all of it
+    nothing_here: bool | None = None  # no shape seems to be of its kind; None where nothing is calibrated
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class QueryOptions:
         find: shapes of the same kind, the very part, or what serves both.
         like: ids of shapes to look for more of, beside the photos or in place of them; they are not shown.
         unlike: ids of shapes to look for less of; they are not shown.
+        text: words to look for, beside the photos or in place of them.
+        text_weight: of the words beside a photo, in 0 … 1.
     """
 
     top: int
@@ -99,6 +101,8 @@ class QueryOptions:
     find: Find = "both"
     like: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
+    text: str = ""
+    text_weight: float = 0.5
 
 
 class QueryEncoder(Protocol):
@@ -201,26 +205,56 @@ def rank(
     """
     among = rows_of_classes(gallery, wanted.classes)
     like, unlike = rows_of_ids(gallery, wanted.like), rows_of_ids(gallery, wanted.unlike)
-    if encoder is None or not queries:
-        if not len(like):
-            raise HifaError(
-                "nothing to look for: give a photo, or a shape of the gallery to look for more of"
-            )
-        asked, shown = [Query(f"like {' + '.join(wanted.like)}", Path())], list[tuple[Path, ...]]([()])
-        vectors = steered(gallery, None, like, unlike)
-    else:
+    words = _words(gallery, wanted.text) if wanted.text else None
+    asked, shown, vectors = [_without_photo(wanted)], list[tuple[Path, ...]]([()]), words
+    if encoder is not None and queries:
         asked, shown, vectors = _asked(encoder, gallery, queries, wanted, failed)
-        if len(like) or len(unlike):
-            vectors = steered(gallery, vectors, like, unlike)
+        if words is not None:
+            vectors = _with_words(vectors, words, wanted.text_weight)
+    elif words is None and not len(like):
+        raise HifaError(
+            "nothing to look for: give a photo, a text, or a shape of the gallery to look for more of"
+        )
+    if vectors is None or len(like) or len(unlike):
+        vectors = steered(gallery, vectors, like, unlike)
     scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
     rankings = []
     for number, (one, pictures) in enumerate(zip(asked, shown, strict=True)):
         likely, nothing = _likelihoods(gallery, vectors, number, rows[number])
         matches = _matches(gallery, vectors.part[number], scores[number], rows[number], wanted, likely)
         rankings.append(
-            Ranking(one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, nothing)
+            Ranking(
+                one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, wanted.text, nothing
+            )
         )
     return rankings, vectors
+
+
+def _without_photo(wanted: QueryOptions) -> Query:
+    """A query of words and shapes alone, by its name."""
+    named = [f"text {wanted.text}"] if wanted.text else []
+    named += [f"like {' + '.join(wanted.like)}"] if wanted.like else []
+    return Query(", ".join(named), Path())
+
+
+def _words(gallery: Gallery, text: str) -> QueryVectors:
+    """(1, D) of a text.
+
+    Raises:
+        HifaError: the gallery's encoder knows no words, or the gallery ranks as the paper does.
+    """
+    vector = text_vector(gallery.model_folder, text)
+    if gallery.ranking is None:
+        raise HifaError(
+            f"the gallery {gallery.folder} compares clamped vectors, which words do not survive: build it "
+            "again without --ranking paper"
+        )
+    return QueryVectors(unit(vector), unit(vector))
+
+
+def _with_words(photos: QueryVectors, words: QueryVectors, weight: float) -> QueryVectors:
+    """Photos' vectors moved towards a text's: (1 − weight) of the one and weight of the other."""
+    return photos.each(lambda one: unit((1 - weight) * one + weight * words.kind))
 
 
 def _likelihoods(

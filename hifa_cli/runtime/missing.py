@@ -14,6 +14,11 @@ _COMMANDS = {  # what brings a module that is not there
 }
 
 
+def command_for(module: str) -> str:
+    """Return the command that brings a module."""
+    return _COMMANDS[module]
+
+
 def what_is_missing(error: ModuleNotFoundError, verb: str) -> str | None:
     """Return what to say of a module that is not installed; None where it is no package of ours to name.
 

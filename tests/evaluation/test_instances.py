@@ -8,7 +8,7 @@ import pytest
 
 from hifa_cli.embeddings.io import Embeddings, Export, write_export
 from hifa_cli.errors import HifaError
-from hifa_cli.evaluation.instances import instance_scores, read_pairs
+from hifa_cli.evaluation.instances import instance_scores, pairs_by_ids, read_pairs
 from tests.cli.test_cli import hifa
 from tests.data import miniatures as mini
 
@@ -41,6 +41,52 @@ def test_ranks_are_those_of_a_count_by_hand() -> None:
     values = found.values()
     assert values["Top-10"] == np.mean(np.array(ranks) <= 10)
     assert values["MRR"] == pytest.approx(np.mean(1 / np.array(ranks)))
+
+
+def test_a_case_worked_by_hand() -> None:
+    """Shapes stand on the axes, so a photo's cosines are its own numbers over its length."""
+    photos = {
+        "p": (9, 8, 8, 1),  # of c: b has the same cosine and stands before it, so rank 3
+        "q": (1, 2, 3, 4),  # of d: rank 1
+        "r": (5, 1, 2, 3),  # of b: rank 4
+    }
+    export = Export(
+        Embeddings(tuple(photos), np.full(3, -1), np.array(list(photos.values()), dtype=np.float32)),
+        Embeddings(tuple("abcd"), np.full(4, -1), np.eye(4, dtype=np.float32)), (),
+    )  # fmt: skip
+    found = instance_scores(export, {"p": "c", "q": "d", "r": "b"})
+    assert found.ranks.tolist() == [3, 1, 4]
+    values = {"Top-1": 1 / 3, "Top-5": 1.0, "Top-10": 1.0, "MRR": (1 / 3 + 1 + 1 / 4) / 3}
+    assert found.values() == pytest.approx(values)
+
+
+def test_the_eleventh_is_not_among_ten() -> None:
+    shapes = Embeddings(tuple("abcdefghijkl"), np.full(12, -1), np.eye(12, dtype=np.float32))
+    falling = np.tile(np.arange(12, 0, -1.0, dtype=np.float32), (2, 1))
+    found = instance_scores(
+        Export(Embeddings(("x", "y"), np.full(2, -1), falling), shapes, ()), {"x": "k", "y": "j"}
+    )
+    assert found.ranks.tolist() == [11, 10]
+    assert found.values()["Top-10"] == 0.5
+
+
+def test_ids_give_the_truth_by_name_or_by_folder() -> None:
+    found = pairs_by_ids(["chair/1", "chair/2/front", "2", "table/1/a/b"], ["chair/1", "chair/2", "table/1"])
+    assert found == {"chair/1": "chair/1", "chair/2/front": "chair/2", "table/1/a/b": "table/1"}
+
+
+def test_an_export_without_classes_is_scored_by_ids_alone(tmp_path: Path) -> None:
+    export, _ = made()
+    assert export.images is not None
+    assert export.shapes is not None
+    images = Embeddings(export.shapes.ids[:7], np.full(7, -1), export.images.vectors)
+    shapes = Embeddings(export.shapes.ids, np.full(20, -1), export.shapes.vectors)
+    write_export(tmp_path / "e.h5", Export(images, shapes, ()))
+    words = ("evaluate", str(tmp_path / "e.h5"), "--pairs", "ids")
+    document = json.loads(hifa(*words, "--json")[1])
+    assert document["instances"]["queries"] == 7
+    assert "NN" not in document
+    assert "Top-10" in hifa(*words)[1]
 
 
 def test_pairs_come_from_a_set_or_a_table(tmp_path: Path) -> None:
