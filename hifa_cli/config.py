@@ -228,6 +228,16 @@ PRESETS: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True)
+class DuplicatesConfig:
+    """How ``hifa duplicates`` finds shapes that are the same part; lengths are in RMS radii of a shape."""
+
+    within: float = 1.0  # per cent: mean distance of two surfaces that still are variants of one shape
+    invariants: float = 0.12  # greatest difference of the invariants of a pair that is worth comparing
+    neighbours: int = 20  # pairs that are compared for each shape, at most, by invariants
+    cosine: float = 0.9  # of the embeddings, from which on a pair is compared, too
+
+
+@dataclass(frozen=True)
 class AdaptConfig:
     """A shallow method on embeddings. Greek letters are those of its paper."""
 
@@ -306,7 +316,7 @@ class LearnConfig:
     checked: int = 1_000  # shapes looked at then
     shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
     floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
-    weight: float = 1.0  # of what is above the floor
+    weight: float = 0.9  # of what is above the floor
 
 
 @dataclass(frozen=True)
@@ -353,7 +363,7 @@ class CompareConfig:
     """A comparison of methods over seeds (tables 1 to 3)."""
 
     # table 3; the fourth builds the term of the fifth and lets it act on nothing: the placebo
-    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa"
+    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa,default"
     seeds: str = "5"  # so many from 0, or a list
     train_split: str = "train"
     test_split: str = "test"

@@ -102,21 +102,16 @@ def _documented(key: str, value: Any, kind: Any) -> Any:
     raise ValueError(f"{key} cannot be {str(value)[:40]}")
 
 
-def choose_recipe(
-    method: str | None, preset: Preset | None, backbone: str | None = None
-) -> tuple[str, Preset]:
+def choose_recipe(method: str | None, preset: Preset | None) -> tuple[str, Preset]:
     """Return method and preset where neither, one or both are given.
 
     Args:
         method: as the user says.
         preset: likewise.
-        backbone: likewise; the default recipe's input exists for EfficientNet-Lite0 alone.
 
     Returns:
         The method's name and the preset.
     """
-    if backbone not in (None, TrainConfig.backbone) and preset is None:
-        return method or TrainConfig.method, TrainConfig.preset
     if method is None and preset in (None, DEFAULT_RECIPE[1]):
         return DEFAULT_RECIPE
     return method or TrainConfig.method, preset or TrainConfig.preset
@@ -142,10 +137,24 @@ def train_config(
     Raises:
         HifaError: a field or the preset does not exist, or a value is of another type.
     """
-    name, chosen = choose_recipe(method, preset, given.get("backbone"))
+    name, chosen = choose_recipe(method, preset)
     if chosen not in PRESETS:
         raise HifaError(f"preset '{chosen}' does not exist: choose {', '.join(PRESETS)}")
-    return with_settings(TrainConfig(method=name, preset=chosen), {**PRESETS[chosen], **given}, own)
+    return with_settings(TrainConfig(method=name, preset=chosen), {**recipe(chosen, given), **given}, own)
+
+
+def recipe(preset: Preset, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a preset, with the input that the backbone has.
+
+    Args:
+        preset: its name.
+        given: what the user says; of another backbone than EfficientNet-Lite0 the pooled feature is read, for
+            the four blocks are that network's.
+    """
+    numbers = dict(PRESETS[preset])
+    if "inputs" in numbers and given.get("backbone", TrainConfig.backbone) != TrainConfig.backbone:
+        numbers["inputs"] = "pooled"
+    return numbers
 
 
 def with_settings(config: TrainConfig, given: Mapping[str, Any], own: type | None = None) -> TrainConfig:

@@ -15,6 +15,7 @@ from hifa_cli.cli.compare import compare
 from hifa_cli.cli.data import data
 from hifa_cli.cli.demo import demo
 from hifa_cli.cli.doctor import doctor
+from hifa_cli.cli.duplicates import duplicates
 from hifa_cli.cli.evaluate import evaluate
 from hifa_cli.cli.export import export
 from hifa_cli.cli.help import Verb, VerbGroup, described, usage_message
@@ -111,7 +112,7 @@ def hifa(
 
 
 _VERBS: tuple[Callable[..., Any], ...] = (
-    render, train, export, adapt, index, query, serve, evaluate, compare, plot, demo, doctor,
+    render, train, export, adapt, index, query, serve, duplicates, evaluate, compare, plot, demo, doctor,
 )  # fmt: skip
 for _one in _VERBS:
     app.command(cls=Verb, no_args_is_help=_one not in (demo, doctor))(described(_one))

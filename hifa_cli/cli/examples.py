@@ -55,6 +55,13 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("for a network or a container, with a password", "hifa serve gallery --host 0.0.0.0 --token random"),
         ("behind a proxy that has this name", "hifa serve -g gallery --allow-host shapes.example.org"),
     ),
+    "duplicates": (
+        ("families of the same part in a gallery", "hifa duplicates gallery"),
+        ("as a page with pictures, and as a table",
+         "hifa duplicates gallery --html twins.html --csv twins.csv"),
+        ("only what is the same to the last facet, for a script",
+         "hifa duplicates -g gallery --within 0 --json"),
+    ),
     "evaluate": (
         ("the six metrics", "hifa evaluate all.h5"),
         ("two exports with confidence intervals, for a paper",

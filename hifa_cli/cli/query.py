@@ -109,6 +109,7 @@ def query(
         str | None,
         typer.Option(
             metavar="WORDS",
+            show_default="the photos alone",
             help="Look for what words say, with photos or without any; the gallery's encoder must be one of "
             "open_clip (--backbone openclip/NAME of 'hifa index').",
         ),

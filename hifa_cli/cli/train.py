@@ -26,7 +26,7 @@ from hifa_cli.cli.options import (
     set_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
-from hifa_cli.config import Freeze, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method, settings_of
 from hifa_cli.runtime import progress
@@ -268,7 +268,7 @@ def train(
         for name in names_of(TrainConfig)
         if (value := context.params.get(_FLAGS.get(name, name))) is not None
     }
-    method = choose_recipe(method, preset, backbone)[0]
+    method = choose_recipe(method, preset)[0]
     kind, own = find_method(method)[0], settings_of(method)  # a class that is not there is said first
     settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
     if kind.sees_shapes and shapes is None:
@@ -282,6 +282,8 @@ def train(
     if leads:
         photos.report()
         targets.report()
+    if (settings.preset, settings.inputs) == (DEFAULT_RECIPE[1], "pooled"):
+        progress.note(f"the recipe '{settings.preset}' reads the pooled feature of {settings.backbone} alone")
     progress.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
     with joined(pick_device(device)) as where:
         if dry_run:

@@ -27,6 +27,7 @@ from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import (
+    UNTRAINED,
     Classes,
     GalleryRanking,
     config_of,
@@ -182,6 +183,7 @@ class Gallery:
         else:  # what makes likelihoods was not fitted on such an order
             classes, calibration = Classes(self.taught[0], self._shape_classes()), None
         residual = int(document.get("residual", 0))
+        plain = read_graph(self.place, len(self), int(document["graph"]), UNTRAINED) if residual else None
         return GalleryRanking(
             config_of(document),
             self.searcher,
@@ -191,6 +193,7 @@ class Gallery:
             classes,
             residual,
             lift_of(document),
+            plain,
         )
 
     def _shape_classes(self) -> NDArray[np.float32]:

@@ -233,3 +233,16 @@ def test_one_photo_per_class_leaves_the_gate_open() -> None:
     _set_gate(network, TrunkFeatures(high, high), np.arange(3))
     assert network.threshold == -1
     assert network.inside(high).all()
+
+
+def test_every_backbone_has_the_default_recipe_with_the_input_that_it_has() -> None:
+    from hifa_cli.settings import train_config
+
+    own = train_config(None, None, {})
+    other = train_config(None, None, {"backbone": "resnet50"})
+    for config in (own, other):
+        assert (config.method, config.preset) == DEFAULT_RECIPE
+        assert (config.pooling, config.pseudo_labels, config.centred) == ("mean", "propagated", True)
+    assert (own.inputs, other.inputs) == ("blocks", "pooled")
+    assert train_config("hifa", None, {"backbone": "resnet50"}).preset == "stable"
+    assert train_config(None, "paper", {}).inputs == "pooled"

@@ -83,7 +83,7 @@ def _step() -> Read:
 def _picture() -> Read:
     from hifa_cli.data.pictures import read_picture
     from hifa_cli.data.transforms import to_pixels
-    from tests.faults.made import TINY
+    from tools.faults.made import TINY
 
     return lambda path: to_pixels(read_picture(path), TINY)
 
@@ -116,7 +116,7 @@ def _gallery() -> Read:
 
 def _query() -> Read:
     """All that ``hifa query`` and ``hifa index --stats, --verify, --remove`` make of a gallery."""
-    from tests.faults.made import picture
+    from tools.faults.made import picture
 
     folder = Path(mkdtemp())
     photo = folder / "photo.png"
@@ -186,7 +186,7 @@ def _weights() -> Read:
 
     from hifa_cli.models.network import Network
     from hifa_cli.models.weights import load_trunk
-    from tests.faults.made import TINY
+    from tools.faults.made import TINY
 
     torch.manual_seed(0)
     network = Network(TINY)
@@ -200,7 +200,7 @@ def _checkpoint() -> Read:
     from hifa_cli.config import ModelConfig, TrainConfig
     from hifa_cli.training.checkpoint import Best, Log, load_checkpoint
     from hifa_cli.training.trainer import _finished
-    from tests.faults.made import network
+    from tools.faults.made import network
 
     known = {"train": asdict(TrainConfig()), "model": asdict(ModelConfig())}
     settings = {"seed": 0, **known, "photos": {"count": 2}, "shapes": {"count": 2}}
@@ -225,7 +225,7 @@ def _maps() -> Read:
     """As ``hifa adapt --fitted`` reads and applies them."""
     from hifa_cli.adaptation.adapters import apply_maps, load_maps
     from hifa_cli.embeddings.io import read_export
-    from tests.faults.made import export
+    from tools.faults.made import export
 
     place = Path(mkdtemp()) / "e.h5"
     place.write_bytes(export())
@@ -239,7 +239,7 @@ def _views() -> Read:
     from hifa_cli.gallery.sources import views_source
     from hifa_cli.render.pipeline import _warn_of_mixture
     from hifa_cli.render.view_io import read_mark
-    from tests.faults.made import RENDERED
+    from tools.faults.made import RENDERED
 
     def read(path: Path) -> object:
         embedder: Any = None
@@ -274,7 +274,7 @@ def _features() -> Read:
     from hifa_cli.data import Item
     from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
     from hifa_cli.models.network import Network
-    from tests.faults.made import TINY, picture
+    from tools.faults.made import TINY, picture
 
     torch.manual_seed(0)
     network = Network(TINY).eval()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.runtime.atomic import written_file
-from tests.faults.breaking import (
+from tools.faults.breaking import (
     FAULTS,
     KILLED,
     KILLED_AT,
@@ -27,9 +27,9 @@ from tests.faults.breaking import (
     killed_at,
     may_mount,
 )
-from tests.faults.findings import TITLE, Row, commit, in_words, stamp
-from tests.faults.running import count_changes, load_everything, run
-from tests.faults.verbs import FEEDING, Verb, begin, digest, holds, make_world, verbs
+from tools.faults.findings import TITLE, Row, commit, in_words, stamp
+from tools.faults.running import count_changes, load_everything, run
+from tools.faults.verbs import FEEDING, Verb, begin, digest, holds, make_world, verbs
 
 
 def break_all(scratch: Path, asked: argparse.Namespace) -> None:
@@ -262,13 +262,13 @@ def _all_parts(scratch: Path, asked: argparse.Namespace) -> int:
         (asked.keep / "1-faults.md").write_text("\n".join(in_words(rows)), encoding="utf-8")
         wrong += sum(sum(row.wrong.values()) for row in rows)
     if asked.files:
-        from tests.faults import files
+        from tools.faults import files
 
         tried = files.try_files(asked.mutations, asked.seed)
         put("2-files.md", files.in_words(tried))
         wrong += sum(len(one.wrong) for one in tried)
     if asked.limits:
-        from tests.faults import limits
+        from tools.faults import limits
 
         put("3-limits.md", limits.in_words(limits.measure_limits(asked.cases)))
     return wrong

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.faults.running import NONE, Done, Limits, Run, run, start
-from tests.faults.verbs import Verb, begin, digest, holds, strays
+from tools.faults.running import NONE, Done, Limits, Run, run, start
+from tools.faults.verbs import Verb, begin, digest, holds, strays
 
 SETTLING = 8.0  # seconds that a worker whose parent was killed may take to end
 SLOWER = 1.03  # a signal that comes in time says that there may be more of it

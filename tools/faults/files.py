@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.faults.bombs import more_meshes, more_pictures
-from tests.faults.corpus import OUTSIDE, Case, corpus
-from tests.faults.fuzz import KINDS, MISSING, mutants
-from tests.faults.probe import Probe, Verdict
-from tests.faults.readers import FREE, PATIENCE
-from tests.faults.spoilt import spoilt
-from tests.faults.stored import galleries
+from tools.faults.bombs import more_meshes, more_pictures
+from tools.faults.corpus import OUTSIDE, Case, corpus
+from tools.faults.fuzz import KINDS, MISSING, mutants
+from tools.faults.probe import Probe, Verdict
+from tools.faults.readers import FREE, PATIENCE
+from tools.faults.spoilt import spoilt
+from tools.faults.stored import galleries
 
 
 class Tried(NamedTuple):

@@ -13,10 +13,10 @@ from zlib import compress
 import numpy as np
 from PIL import Image
 
-from tests.faults import made
-from tests.faults.corpus import OUTSIDE, Case, changed_gltf, mesh_bytes, raw, threemf
-from tests.faults.shaped import png_chunk
 from tests.render.shapes import box, obj_text
+from tools.faults import made
+from tools.faults.corpus import OUTSIDE, Case, changed_gltf, mesh_bytes, raw, threemf
+from tools.faults.shaped import png_chunk
 
 Add = Callable[[str, str, bytes | str], None]
 

@@ -1,6 +1,6 @@
 """The limits, stated: large and too large inputs through the real command line; time and memory of each.
 
-Run alone: ``python -m tests.faults.limits [part of a case's name]…``.
+Run alone: ``python -m tools.faults.limits [part of a case's name]…``.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.faults import large
+from tools.faults import large
 
 ROOT = Path(__file__).resolve().parents[2]
 GLANCE = 0.05  # seconds between two looks at a command's memory

@@ -23,8 +23,8 @@ from hifa_cli.models.network import Network, save_network
 from hifa_cli.render.pipeline import write_settings as write_views_settings
 from hifa_cli.render.view_io import write_views
 from hifa_cli.training.checkpoint import Best, Log, save_checkpoint, write_settings
-from tests.faults.corpus import mesh_bytes, write_good_export
 from tests.render.stepfile import step_text
+from tools.faults.corpus import mesh_bytes, write_good_export
 
 Files = dict[str, bytes]
 SIDE = 32  # pixels of the views and of what the network sees

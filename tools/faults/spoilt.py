@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tests.faults import made
-from tests.faults.corpus import OUTSIDE, Case, raw, write_good_export
-from tests.faults.stored import sealed_model
+from tools.faults import made
+from tools.faults.corpus import OUTSIDE, Case, raw, write_good_export
+from tools.faults.stored import sealed_model
 
 Change = Callable[[Path], object]
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.verbs import Verb
+from tools.faults.verbs import Verb
 
 PATIENCE = 300.0  # seconds that a run may take
 

@@ -9,9 +9,9 @@ from zipfile import ZIP_STORED
 
 import numpy as np
 
-from tests.faults import made, shaped, stored
-from tests.faults.made import Files
-from tests.faults.shaped import Generator, Way
+from tools.faults import made, shaped, stored
+from tools.faults.made import Files
+from tools.faults.shaped import Generator, Way
 
 BLIND = 0.25  # share of mutations that know nothing of the format
 _NUMBER = re.compile(rb"-?\d+(\.\d+)?(e-?\d+)?")

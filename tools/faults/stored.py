@@ -19,8 +19,8 @@ from hifa_cli.config import IndexConfig, RenderConfig
 from hifa_cli.embeddings.io import Embeddings, Export, write_export
 from hifa_cli.gallery.build import build_gallery
 from hifa_cli.models.network import digest, load_network
-from tests.faults.corpus import OUTSIDE, Case, mesh_bytes
 from tests.render.shapes import box, stl_text
+from tools.faults.corpus import OUTSIDE, Case, mesh_bytes
 
 GALLERIES = ("Flat", "HNSW8", "IVF4,SQ8", "PQ4x4", "IVF4,RaBitQ4")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from tests.faults.readers import FREE, PATIENCE, READERS, STARTERS, WRITERS
+from tools.faults.readers import FREE, PATIENCE, READERS, STARTERS, WRITERS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGES = ("os.remove", "os.rmdir", "os.rename", "os.symlink", "os.link", "shutil.rmtree")
@@ -68,7 +68,7 @@ class Probe:
         self.scratch = TemporaryDirectory()  # where readers may write: STEP's goes through files
         settings["TMPDIR"] = self.scratch.name
         self.process = process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.faults.probe"],
+            [sys.executable, "-W", "ignore", "-m", "tools.faults.probe"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=settings,
             encoding="utf-8", cwd=ROOT,
         )  # fmt: skip

@@ -34,7 +34,8 @@ class Row(NamedTuple):
 
 TITLE = """# Reliability
 
-Nothing here is typed: it is what `scripts/faults` found. How hifa guards itself is in
+Nothing here is typed: it is what `scripts/faults` (the harness in `tools/faults`) found; its short
+run is part of the tests (`tests/faults`). How hifa guards itself is in
 [SECURITY.md](../SECURITY.md).
 
 """
