@@ -318,3 +318,116 @@ def joint_discrepancy(
     i = torch.arange(count, device=matrix.device)
     j = (i + 1) % count
     return (within[i, j] + back[i, j] - across[i, j] - across[j, i]).mean()
+
+
+def smoothed_classification(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy against labels of which a share ``smoothing`` is spread over all classes.
+
+    Args:
+        logits: (B, C).
+        labels: (B,) int64.
+        smoothing: α; the label's own class gets 1 − α + α / C.
+
+    References:
+        Liang et al., ICML 2020 (SHOT), section 3.1, with α = 0.1.
+    """
+    return F.cross_entropy(at_least_float32(logits), labels, label_smoothing=smoothing)
+
+
+def information_maximisation(logits: Tensor) -> Tensor:
+    """Mean entropy of the items' class probabilities, less the entropy of their mean.
+
+    It is least where every item is sure of its class and the items share out the classes.
+
+    Args:
+        logits: (B, C).
+
+    References:
+        Liang et al., ICML 2020 (SHOT), section 3.2.
+    """
+    probabilities = at_least_float32(logits).softmax(dim=1)
+    of_items = torch.special.entr(probabilities).sum(dim=1).mean()
+    information: Tensor = of_items - torch.special.entr(probabilities.mean(dim=0)).sum()
+    return information
+
+
+def centroid_labels(features: Tensor, probabilities: Tensor) -> Tensor:
+    """Label items by the nearest class centroid, twice: centroids by probability, then by those labels.
+
+    Args:
+        features: (n, D) embeddings of the whole target domain.
+        probabilities: (n, C) what the classifier makes of them.
+
+    Returns:
+        (n,) int64; only classes that some item is likeliest of are given.
+
+    References:
+        Liang et al., ICML 2020 (SHOT), section 3.3, and its code: a one is appended to each embedding, the
+        result has unit length, and centroids are compared by cosine.
+    """
+    ones = torch.ones_like(features[:, :1])
+    unit = F.normalize(torch.cat((features, ones), dim=1), dim=1)
+    present = torch.zeros(probabilities.shape[1], dtype=torch.bool, device=features.device)
+    present[probabilities.argmax(dim=1)] = True
+    share = probabilities.to(unit.dtype)
+    for _ in range(2):
+        centroids = F.normalize(share.T @ unit, dim=1)
+        cosines = (unit @ centroids.T).masked_fill(~present, -math.inf)
+        labels = cosines.argmax(dim=1)
+        share = F.one_hot(labels, probabilities.shape[1]).to(unit.dtype)
+    return labels
+
+
+def class_confusion(logits: Tensor, temperature: float) -> Tensor:
+    """How much of each class's predictions goes to other classes: the mean over classes.
+
+    Args:
+        logits: (B, C) of the target domain.
+        temperature: T.
+
+    References:
+        Jin et al., ECCV 2020 (MCC), section 3: softmax at T, weights 1 + exp(−entropy) that sum to B and
+        carry no gradient, C = Ŷᵀ diag(w) Ŷ, rows that sum to one, the mean over classes of what is off the
+        diagonal.
+    """
+    probabilities = (at_least_float32(logits) / temperature).softmax(dim=1)
+    entropy = torch.special.entr(probabilities.detach()).sum(dim=1)
+    weights = 1 + torch.exp(-entropy)
+    weights = len(logits) * weights / weights.sum()
+    confusion = (probabilities * weights.unsqueeze(1)).T @ probabilities
+    confusion = confusion / confusion.sum(dim=1, keepdim=True)
+    return (confusion.sum() - confusion.trace()) / confusion.shape[1]
+
+
+def prototype_transport(prototypes: Tensor, features: Tensor, temperature: float) -> Tensor:
+    """What it costs to carry each class's prototype to the items: Σ_j π_kj (1 − cos(μ_k, f_j)), meant over k.
+
+    Args:
+        prototypes: (C, D) the classifier's rows; they carry no gradient here.
+        features: (B, D) embeddings of the target domain.
+        temperature: of the plan π_k = softmax over the items of μ_k · f_j / temperature.
+
+    References:
+        Tanwisuth et al., NeurIPS 2021 (PCT), the cost from prototypes to the target, as the code of MA
+        (Wyyspace1203/MA, 2025) has it, with temperature 1.
+    """
+    held, moved = at_least_float32(prototypes).detach(), at_least_float32(features)
+    plan = (held @ moved.T / temperature).softmax(dim=1)
+    cost = 1 - F.normalize(held, dim=1) @ F.normalize(moved, dim=1).T
+    return (plan * cost).sum(dim=1).mean()
+
+
+def nearest_prototype(prototypes: Tensor, features: Tensor) -> Tensor:
+    """Mean distance of the items to the prototype that is nearest to each.
+
+    Args:
+        prototypes: (C, D); they carry no gradient here.
+        features: (B, D).
+
+    References:
+        The code of MA (Wyyspace1203/MA, 2025), its ``TripletCenterLoss`` without the factor 0.1.
+    """
+    held, moved = at_least_float32(prototypes).detach(), at_least_float32(features)
+    nearest = torch.cdist(moved.detach(), held).argmin(dim=1)
+    distance: Tensor = torch.linalg.vector_norm(moved - held[nearest], dim=1).mean()
+    return distance
