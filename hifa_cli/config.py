@@ -37,7 +37,7 @@ class RenderConfig:
 
 Preset = Literal["propagated", "stable", "paper", "lab"]
 Inputs = Literal["pooled", "blocks"]
-Pooling = Literal["max", "mean"]
+Pooling = Literal["max", "mean", "attention"]
 PseudoLabels = Literal["argmax", "propagated", "permuted"]
 Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
@@ -133,6 +133,18 @@ class TrainConfig:
     afn_step: float = 1.0  # by how much SAFN wants each norm to grow; AFN's code
     coral: float = 1.0  # weight; the paper only says that both losses should end alike
     coral_layer: Literal["logits", "embedding"] = "logits"  # the paper: the last layer
+    # later methods: each setting from its own source (docs/methods.md)
+    mcc: float = 1.0  # weight; MCC's code
+    mcc_temperature: float = 2.5  # T; MCC's code
+    shot_start: float = (
+        0.5  # share of the steps for the photos alone; SHOT trains the two one after the other
+    )
+    shot_smoothing: float = 0.1  # of the photos' labels; SHOT
+    shot_labels: float = 0.3  # weight of the shapes' own labels; SHOT's code
+    transport: float = 1.0  # weight; MA's code
+    transport_temperature: float = 1.0  # of the plan; MA's code
+    transport_nearest: float = 0.005  # weight of the distance to the nearest prototype; MA's code: 0.05 * 0.1
+    transport_distillation: float = 0.01  # weight of the source model's labels; MA's code
     # the run
     steps: int = 400
     images: int = 42  # photos a step

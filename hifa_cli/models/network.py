@@ -268,6 +268,9 @@ class Network(nn.Module):
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
         self.dimension = config.embedding or width
         self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
+        if config.pooling == "attention":
+            self.attention = nn.Linear(self.dimension, 1, bias=False)
+            nn.init.zeros_(self.attention.weight)  # the mean, to begin with
         if config.centred:
             self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
         if config.descriptor == "fused":
@@ -310,8 +313,21 @@ class Network(nn.Module):
         views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
-        pooled = views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
+        pooled = self.pooled(views)
         return Features(low, views, pooled, self.classifier(pooled))
+
+    def pooled(self, views: Tensor) -> Tensor:
+        """Return (B, D) of (B, V, D): maximum, mean, or a mean by weights softmax_v(a · view).
+
+        Only what the pooled descriptors of shapes are trained for moves a: a photo's one view has weight 1.
+        """
+        if self.config.pooling == "attention":
+            scores: Tensor = self.attention(views)
+            exact = scores if scores.dtype == torch.float64 else scores.float()
+            weights = exact.softmax(dim=1).to(views.dtype)
+            blended: Tensor = (weights * views).sum(dim=1)
+            return blended
+        return views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
 
     def centred(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, F) less the domain's centre, each block of length 10; as it is where not centred."""
@@ -423,6 +439,8 @@ class Network(nn.Module):
         """Parameters of the bottleneck and the classifier, which start from scratch."""
         yield from self.bottleneck.parameters()
         yield from self.classifier.parameters()
+        if self.config.pooling == "attention":
+            yield from self.attention.parameters()
 
 
 class Critic(nn.Module):

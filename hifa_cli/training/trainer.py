@@ -158,7 +158,7 @@ def recipe_of(config: TrainConfig) -> dict[str, str]:
         for used, text in (
             (config.inputs != "pooled", "input of four blocks"),
             (config.centred, "centring per domain"),
-            (config.pooling != "max", "mean over the views"),
+            (config.pooling != "max", f"{config.pooling} over the views"),
             (config.pseudo_labels != "argmax", f"{config.pseudo_labels} labels of the shapes"),
             (config.descriptor != "embedding", "class scores and the untrained feature in the descriptor"),
         )
