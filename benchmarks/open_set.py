@@ -68,7 +68,8 @@ def gallery(views: Floats, classes: Classes | None = None, residual: int = 0) ->
     means = unit(views.mean(axis=1))
     graph = neighbour_graph(means, OPTIONS.neighbours)
     kept = views.astype(np.float16)
-    return GalleryRanking(OPTIONS, Searcher(means), kept, graph, None, classes, residual)
+    plain = neighbour_graph(unit(means[:, -residual:]), OPTIONS.neighbours) if residual else None
+    return GalleryRanking(OPTIONS, Searcher(means), kept, graph, None, classes, residual, untrained=plain)
 
 
 def first_tier(

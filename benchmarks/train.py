@@ -28,7 +28,8 @@ from torchvision import transforms
 
 from hifa_cli.config import TrainConfig
 from hifa_cli.data import find_images, find_shapes
-from hifa_cli.data.loader import FeatureBatches, ImageBatches, prefetch
+from hifa_cli.data.loader import FeatureBatches, ImageBatches
+from hifa_cli.data.reading import prefetch
 from hifa_cli.embeddings.feature_cache import extract_features, gather_features
 from hifa_cli.models.network import Critic, Network, TrunkFeatures
 from hifa_cli.training.optim import TrainStep

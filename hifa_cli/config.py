@@ -37,7 +37,7 @@ class RenderConfig:
 
 Preset = Literal["propagated", "stable", "paper", "lab"]
 Inputs = Literal["pooled", "blocks"]
-Pooling = Literal["max", "mean"]
+Pooling = Literal["max", "mean", "attention"]
 PseudoLabels = Literal["argmax", "propagated", "permuted"]
 Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
@@ -133,8 +133,20 @@ class TrainConfig:
     afn_step: float = 1.0  # by how much SAFN wants each norm to grow; AFN's code
     coral: float = 1.0  # weight; the paper only says that both losses should end alike
     coral_layer: Literal["logits", "embedding"] = "logits"  # the paper: the last layer
+    # later methods: each setting from its own source (docs/methods.md)
+    mcc: float = 1.0  # weight; MCC's code
+    mcc_temperature: float = 2.5  # T; MCC's code
+    shot_start: float = (
+        0.5  # share of the steps for the photos alone; SHOT trains the two one after the other
+    )
+    shot_smoothing: float = 0.1  # of the photos' labels; SHOT
+    shot_labels: float = 0.3  # weight of the shapes' own labels; SHOT's code
+    transport: float = 1.0  # weight; MA's code
+    transport_temperature: float = 1.0  # of the plan; MA's code
+    transport_nearest: float = 0.005  # weight of the distance to the nearest prototype; MA's code: 0.05 * 0.1
+    transport_distillation: float = 0.01  # weight of the source model's labels; MA's code
     # the run
-    steps: int = 600
+    steps: int = 400
     images: int = 42  # photos a step
     shapes: int = 24  # shapes a step
     views: int = 12  # views of a shape a step, drawn anew each step
@@ -216,6 +228,16 @@ PRESETS: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True)
+class DuplicatesConfig:
+    """How ``hifa duplicates`` finds shapes that are the same part; lengths are in RMS radii of a shape."""
+
+    within: float = 1.0  # per cent: mean distance of two surfaces that still are variants of one shape
+    invariants: float = 0.12  # greatest difference of the invariants of a pair that is worth comparing
+    neighbours: int = 20  # pairs that are compared for each shape, at most, by invariants
+    cosine: float = 0.9  # of the embeddings, from which on a pair is compared, too
+
+
+@dataclass(frozen=True)
 class AdaptConfig:
     """A shallow method on embeddings. Greek letters are those of its paper."""
 
@@ -280,6 +302,24 @@ class RankingConfig:
 
 
 @dataclass(frozen=True)
+class LearnConfig:
+    """How a gallery's own map is learned of generated photos: see :mod:`hifa_cli.adaptation.own_map`."""
+
+    photos: int = 8  # of each shape; one is held out
+    longest: int = 256  # pixels of a photo's longer side
+    steps: int = 400
+    batch: int = 256  # shapes a step, one photo of each
+    rate: float = 2e-4  # Adam's
+    temperature: float = 0.05  # that cosines are divided by
+    decay: float = 1.0  # weight of the mean square of what is added to a photo's vector
+    check: int = 50  # steps between two looks at the held-out photos
+    checked: int = 1_000  # shapes looked at then
+    shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
+    floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
+    weight: float = 0.9  # of what is above the floor
+
+
+@dataclass(frozen=True)
 class PageConfig:
     """How large a page of rankings may become."""
 
@@ -323,7 +363,7 @@ class CompareConfig:
     """A comparison of methods over seeds (tables 1 to 3)."""
 
     # table 3; the fourth builds the term of the fifth and lets it act on nothing: the placebo
-    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa"
+    methods: str = "source-only,hifa-g,hifa-gl,hifa(weight_mutual=0),hifa,default"
     seeds: str = "5"  # so many from 0, or a list
     train_split: str = "train"
     test_split: str = "test"

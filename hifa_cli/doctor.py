@@ -19,6 +19,7 @@ from hifa_cli.models.backbones import backbone_of, named
 from hifa_cli.render.backend import choose, gpu_nodes
 from hifa_cli.runtime.advisories import known_problems, numbers
 from hifa_cli.runtime.child import program_command
+from hifa_cli.runtime.missing import command_for
 
 State = Literal["works", "slower", "absent", "broken"]
 _COMPILED = 8.0  # seconds; a renderer that is kept on disk starts sooner
@@ -112,6 +113,11 @@ def _known(package: str, module: str) -> str | None:
 def _torch(*, thorough: bool = False) -> Finding:
     if not thorough and (known := _known("torch", "torch")) is not None:
         return Finding("torch", "works", f"torch {known} on the CPU: this system shows no NVIDIA GPU")
+    if find_spec("torch") is None:
+        return Finding(
+            "torch", "absent", "not installed: only training, 'compare' and other encoders need it",
+            command_for("torch"),
+        )  # fmt: skip
     answer = ask(_TORCH)
     if "error" in answer:
         return Finding("torch", "broken", answer["error"], "pip install --force-reinstall torch torchvision")
@@ -147,6 +153,11 @@ def _faiss(*, thorough: bool = False) -> Finding:
             kind = "GPU build" if package == "faiss-gpu" else "CPU build"
             found = f"faiss {known} ({kind}) on the CPU: this system shows no NVIDIA GPU"
             return Finding("faiss", "works", found)
+    if find_spec("faiss") is None:
+        return Finding(
+            "faiss", "absent", "not installed: only galleries that are too large for exact search need it",
+            command_for("faiss"),
+        )  # fmt: skip
     answer = ask(_FAISS)
     if "error" in answer:
         remedy = "pip install --force-reinstall faiss-gpu (Linux on x86-64) or faiss-cpu (elsewhere)"

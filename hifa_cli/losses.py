@@ -48,6 +48,14 @@ def feature_norm(features: Tensor, radius: float, *, squared: bool) -> Tensor:
         radius: R.
         squared: (E‖f‖ − R)², as AFN's code has it, or |E‖f‖ − R|.
 
+    Returns:
+        A scalar.
+
+    Example:
+        >>> features = torch.tensor([[3.0, 4.0], [0.0, 0.0]])  # norms 5 and 0, their mean 2.5
+        >>> feature_norm(features, 2.0, squared=True)
+        tensor(0.2500)
+
     References:
         Zhou et al., IJCAI 2020, eq. 4; Xu et al., ICCV 2019 (HAFN).
 
@@ -69,6 +77,12 @@ def class_sums(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, 
 
     Returns:
         (C, D) sums and (C,) counts; zero where a class is absent.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 5.0]])
+        >>> sums, counts = class_sums(features, torch.tensor([0, 0, 1]), 2)
+        >>> sums.tolist(), counts.tolist()
+        ([[3.0, 0.0], [0.0, 5.0]], [2.0, 1.0])
     """
     member = F.one_hot(labels, classes).to(features.dtype)  # (B, C)
     return member.T @ features, member.sum(dim=0)
@@ -90,6 +104,12 @@ def moving_centroids(
         (C, D) centroids and (C,) bool. An absent class keeps what it had; the first sighting takes the
         batch mean itself.
 
+    Example:
+        >>> old, seen = torch.tensor([[10.0, 0.0]]), torch.tensor([True])
+        >>> sums, counts = torch.tensor([[4.0, 0.0]]), torch.tensor([2.0])  # the batch's mean is 2
+        >>> moving_centroids(old, seen, sums, counts, 0.5)[0]
+        tensor([[6., 0.]])
+
     References:
         Xie et al., ICML 2018 (MSTN), which lets an absent class decay towards zero: an artefact that is
         left out here.
@@ -108,6 +128,15 @@ def centroid_distance(source: Tensor, target: Tensor, known: Tensor, *, scale: s
         target: (C, D) centroids of the shapes, by pseudo-label.
         known: (C,) bool, the class has a centroid in both domains; others add nothing.
         scale: ``sum`` as printed; ``classes`` divides by C; ``mean`` by C · D, as MSTN's code does.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> photos = torch.tensor([[1.0, 0.0], [5.0, 5.0]])
+        >>> shapes = torch.tensor([[0.0, 0.0], [9.0, 9.0]])
+        >>> centroid_distance(photos, shapes, torch.tensor([True, False]), scale="sum")
+        tensor(1.)
 
     References:
         Zhou et al., IJCAI 2020, eq. 6.
@@ -265,6 +294,14 @@ def joint_discrepancy(
             mean of k(s_i, s_j) + k(t_i, t_j) − k(s_i, t_j) − k(s_j, t_i) over i and its successor j, on
             the first min(B, B') items.
 
+    Returns:
+        A scalar; 0 where both domains are alike.
+
+    Example:
+        >>> items = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        >>> joint_discrepancy([items], [items], [Kernel(1, 2.0, 1.0)], estimator="full").abs() < 1e-6
+        tensor(True)
+
     References:
         Long et al., ICML 2017, eq. 8 and 9 (JAN); both estimators as in the code Xlearn.
     """
@@ -281,3 +318,116 @@ def joint_discrepancy(
     i = torch.arange(count, device=matrix.device)
     j = (i + 1) % count
     return (within[i, j] + back[i, j] - across[i, j] - across[j, i]).mean()
+
+
+def smoothed_classification(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy against labels of which a share ``smoothing`` is spread over all classes.
+
+    Args:
+        logits: (B, C).
+        labels: (B,) int64.
+        smoothing: α; the label's own class gets 1 − α + α / C.
+
+    References:
+        Liang et al., ICML 2020 (SHOT), section 3.1, with α = 0.1.
+    """
+    return F.cross_entropy(at_least_float32(logits), labels, label_smoothing=smoothing)
+
+
+def information_maximisation(logits: Tensor) -> Tensor:
+    """Mean entropy of the items' class probabilities, less the entropy of their mean.
+
+    It is least where every item is sure of its class and the items share out the classes.
+
+    Args:
+        logits: (B, C).
+
+    References:
+        Liang et al., ICML 2020 (SHOT), section 3.2.
+    """
+    probabilities = at_least_float32(logits).softmax(dim=1)
+    of_items = torch.special.entr(probabilities).sum(dim=1).mean()
+    information: Tensor = of_items - torch.special.entr(probabilities.mean(dim=0)).sum()
+    return information
+
+
+def centroid_labels(features: Tensor, probabilities: Tensor) -> Tensor:
+    """Label items by the nearest class centroid, twice: centroids by probability, then by those labels.
+
+    Args:
+        features: (n, D) embeddings of the whole target domain.
+        probabilities: (n, C) what the classifier makes of them.
+
+    Returns:
+        (n,) int64; only classes that some item is likeliest of are given.
+
+    References:
+        Liang et al., ICML 2020 (SHOT), section 3.3, and its code: a one is appended to each embedding, the
+        result has unit length, and centroids are compared by cosine.
+    """
+    ones = torch.ones_like(features[:, :1])
+    unit = F.normalize(torch.cat((features, ones), dim=1), dim=1)
+    present = torch.zeros(probabilities.shape[1], dtype=torch.bool, device=features.device)
+    present[probabilities.argmax(dim=1)] = True
+    share = probabilities.to(unit.dtype)
+    for _ in range(2):
+        centroids = F.normalize(share.T @ unit, dim=1)
+        cosines = (unit @ centroids.T).masked_fill(~present, -math.inf)
+        labels = cosines.argmax(dim=1)
+        share = F.one_hot(labels, probabilities.shape[1]).to(unit.dtype)
+    return labels
+
+
+def class_confusion(logits: Tensor, temperature: float) -> Tensor:
+    """How much of each class's predictions goes to other classes: the mean over classes.
+
+    Args:
+        logits: (B, C) of the target domain.
+        temperature: T.
+
+    References:
+        Jin et al., ECCV 2020 (MCC), section 3: softmax at T, weights 1 + exp(−entropy) that sum to B and
+        carry no gradient, C = Ŷᵀ diag(w) Ŷ, rows that sum to one, the mean over classes of what is off the
+        diagonal.
+    """
+    probabilities = (at_least_float32(logits) / temperature).softmax(dim=1)
+    entropy = torch.special.entr(probabilities.detach()).sum(dim=1)
+    weights = 1 + torch.exp(-entropy)
+    weights = len(logits) * weights / weights.sum()
+    confusion = (probabilities * weights.unsqueeze(1)).T @ probabilities
+    confusion = confusion / confusion.sum(dim=1, keepdim=True)
+    return (confusion.sum() - confusion.trace()) / confusion.shape[1]
+
+
+def prototype_transport(prototypes: Tensor, features: Tensor, temperature: float) -> Tensor:
+    """What it costs to carry each class's prototype to the items: Σ_j π_kj (1 − cos(μ_k, f_j)), meant over k.
+
+    Args:
+        prototypes: (C, D) the classifier's rows; they carry no gradient here.
+        features: (B, D) embeddings of the target domain.
+        temperature: of the plan π_k = softmax over the items of μ_k · f_j / temperature.
+
+    References:
+        Tanwisuth et al., NeurIPS 2021 (PCT), the cost from prototypes to the target, as the code of MA
+        (Wyyspace1203/MA, 2025) has it, with temperature 1.
+    """
+    held, moved = at_least_float32(prototypes).detach(), at_least_float32(features)
+    plan = (held @ moved.T / temperature).softmax(dim=1)
+    cost = 1 - F.normalize(held, dim=1) @ F.normalize(moved, dim=1).T
+    return (plan * cost).sum(dim=1).mean()
+
+
+def nearest_prototype(prototypes: Tensor, features: Tensor) -> Tensor:
+    """Mean distance of the items to the prototype that is nearest to each.
+
+    Args:
+        prototypes: (C, D); they carry no gradient here.
+        features: (B, D).
+
+    References:
+        The code of MA (Wyyspace1203/MA, 2025), its ``TripletCenterLoss`` without the factor 0.1.
+    """
+    held, moved = at_least_float32(prototypes).detach(), at_least_float32(features)
+    nearest = torch.cdist(moved.detach(), held).argmin(dim=1)
+    distance: Tensor = torch.linalg.vector_norm(moved - held[nearest], dim=1).mean()
+    return distance

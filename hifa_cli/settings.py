@@ -4,10 +4,10 @@ import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hifa_cli.config import DEFAULT_RECIPE, PRESETS, ModelConfig, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, NEW_MODEL_FIELDS, PRESETS, ModelConfig, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 
 MOST_SIDE = 4_096  # pixels a side that a stored network may want its pictures in
@@ -45,7 +45,9 @@ def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -
     values = {}
     for key, text in texts.items():
         if key not in known:
-            raise ValueError(f"unknown setting '{key}'; known are {', '.join(known)}")
+            near = difflib.get_close_matches(key, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"the setting '{key}' does not exist; {hint}")
         values[key] = _value(key, text, hints[key])
     return values
 
@@ -100,21 +102,16 @@ def _documented(key: str, value: Any, kind: Any) -> Any:
     raise ValueError(f"{key} cannot be {str(value)[:40]}")
 
 
-def choose_recipe(
-    method: str | None, preset: Preset | None, backbone: str | None = None
-) -> tuple[str, Preset]:
+def choose_recipe(method: str | None, preset: Preset | None) -> tuple[str, Preset]:
     """Return method and preset where neither, one or both are given.
 
     Args:
         method: as the user says.
         preset: likewise.
-        backbone: likewise; the default recipe's input exists for EfficientNet-Lite0 alone.
 
     Returns:
         The method's name and the preset.
     """
-    if backbone not in (None, TrainConfig.backbone) and preset is None:
-        return method or TrainConfig.method, TrainConfig.preset
     if method is None and preset in (None, DEFAULT_RECIPE[1]):
         return DEFAULT_RECIPE
     return method or TrainConfig.method, preset or TrainConfig.preset
@@ -140,10 +137,24 @@ def train_config(
     Raises:
         HifaError: a field or the preset does not exist, or a value is of another type.
     """
-    name, chosen = choose_recipe(method, preset, given.get("backbone"))
+    name, chosen = choose_recipe(method, preset)
     if chosen not in PRESETS:
         raise HifaError(f"preset '{chosen}' does not exist: choose {', '.join(PRESETS)}")
-    return with_settings(TrainConfig(method=name, preset=chosen), {**PRESETS[chosen], **given}, own)
+    return with_settings(TrainConfig(method=name, preset=chosen), {**recipe(chosen, given), **given}, own)
+
+
+def recipe(preset: Preset, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a preset, with the input that the backbone has.
+
+    Args:
+        preset: its name.
+        given: what the user says; of another backbone than EfficientNet-Lite0 the pooled feature is read, for
+            the four blocks are that network's.
+    """
+    numbers = dict(PRESETS[preset])
+    if "inputs" in numbers and given.get("backbone", TrainConfig.backbone) != TrainConfig.backbone:
+        numbers["inputs"] = "pooled"
+    return numbers
 
 
 def with_settings(config: TrainConfig, given: Mapping[str, Any], own: type | None = None) -> TrainConfig:
@@ -218,3 +229,16 @@ def stored_model(document: Any) -> ModelConfig:
     if not all(math.isfinite(1 / one) if one else False for one in config.std):
         raise ValueError(f"a deviation of {config.std}")
     return config
+
+
+def identity(config: ModelConfig) -> dict[str, Any]:
+    """Return what of a configuration a digest depends on: new fields only where they are used.
+
+    So networks and galleries that an older version wrote keep their digests.
+    """
+    plain = asdict(ModelConfig())
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in NEW_MODEL_FIELDS or value != plain[name]
+    }

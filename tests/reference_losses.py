@@ -125,3 +125,89 @@ def linear_discrepancy(source: list[Item], target: list[Item], wide: list[float]
         total -= joint_kernel(source[i], target[j], wide, fixed)
         total -= joint_kernel(source[j], target[i], wide, fixed)
     return total / n
+
+
+def probabilities(row: Vector, temperature: float = 1.0) -> Vector:
+    """The softmax of a row."""
+    highest = max(row)
+    powers = [math.exp((x - highest) / temperature) for x in row]
+    return [x / sum(powers) for x in powers]
+
+
+def entropy(row: Vector) -> float:
+    """Of a distribution."""
+    return -sum(p * math.log(p) for p in row if p > 0)
+
+
+def smoothed_cross_entropy(logits: list[Vector], labels: list[int], smoothing: float) -> float:
+    """SHOT's source loss."""
+    total = 0.0
+    for row, label in zip(logits, labels, strict=True):
+        for k, p in enumerate(probabilities(row)):
+            wanted = (1 - smoothing) * (k == label) + smoothing / len(row)
+            total -= wanted * math.log(p)
+    return total / len(logits)
+
+
+def information(logits: list[Vector]) -> float:
+    """SHOT: mean entropy less the entropy of the mean."""
+    rows = [probabilities(row) for row in logits]
+    mean = [sum(row[k] for row in rows) / len(rows) for k in range(len(rows[0]))]
+    return sum(map(entropy, rows)) / len(rows) - entropy(mean)
+
+
+def cosine(a: Vector, b: Vector) -> float:
+    """Of two vectors."""
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (norm(a) * norm(b))
+
+
+def shot_labels(features: list[Vector], beliefs: list[Vector]) -> list[int]:
+    """SHOT's labels: soft centroids, then hard ones."""
+    unit = [[x / norm([*f, 1.0]) for x in (*f, 1.0)] for f in features]
+    classes = range(len(beliefs[0]))
+    present = sorted({max(classes, key=lambda k, row=row: row[k]) for row in beliefs})  # type: ignore[misc]
+    share, labels = beliefs, [0] * len(features)
+    for _ in range(2):
+        centroids = {}
+        for k in present:
+            weight = sum(row[k] for row in share) + 1e-8
+            centroids[k] = [
+                sum(row[k] * f[d] for row, f in zip(share, unit, strict=True)) / weight
+                for d in range(len(unit[0]))
+            ]
+        labels = []
+        for f in unit:
+            known = [k for k in present if norm(centroids[k]) > 0]
+            labels.append(max(known, key=lambda k, f=f: cosine(f, centroids[k])))  # type: ignore[misc]
+        share = [[float(k == label) for k in classes] for label in labels]
+    return labels
+
+
+def confusion(logits: list[Vector], temperature: float) -> float:
+    """MCC's loss."""
+    rows = [probabilities(row, temperature) for row in logits]
+    raw = [1 + math.exp(-entropy(row)) for row in rows]
+    weights = [len(rows) * w / sum(raw) for w in raw]
+    classes = range(len(rows[0]))
+    table = [
+        [sum(w * row[j] * row[k] for w, row in zip(weights, rows, strict=True)) for k in classes]
+        for j in classes
+    ]
+    return sum(table[j][k] / sum(table[j]) for j in classes for k in classes if j != k) / len(classes)
+
+
+def transport(prototypes: list[Vector], features: list[Vector], temperature: float) -> float:
+    """The cost from prototypes to items, PCT and MA."""
+    total = 0.0
+    for prototype in prototypes:
+        dots = [sum(x * y for x, y in zip(prototype, f, strict=True)) for f in features]
+        plan = probabilities(dots, temperature)
+        total += sum(p * (1 - cosine(prototype, f)) for p, f in zip(plan, features, strict=True))
+    return total / len(prototypes)
+
+
+def nearest(prototypes: list[Vector], features: list[Vector]) -> float:
+    """Mean distance to the nearest prototype, MA."""
+    return sum(
+        min(norm([x - y for x, y in zip(f, p, strict=True)]) for p in prototypes) for f in features
+    ) / len(features)

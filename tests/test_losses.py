@@ -1,5 +1,6 @@
 """The losses say what the paper says."""
 
+import doctest
 import math
 
 import pytest
@@ -159,3 +160,10 @@ def test_every_loss_passes_gradcheck() -> None:
     assert torch.autograd.gradcheck(norm, (features,))
     assert torch.autograd.gradcheck(mutual, (features, other))
     assert torch.autograd.gradcheck(source, (features,))
+
+
+def test_the_examples_of_the_losses_do_what_they_say() -> None:
+
+    found = doctest.testmod(losses)
+    assert found.attempted >= 10
+    assert found.failed == 0

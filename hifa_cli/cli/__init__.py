@@ -15,6 +15,7 @@ from hifa_cli.cli.compare import compare
 from hifa_cli.cli.data import data
 from hifa_cli.cli.demo import demo
 from hifa_cli.cli.doctor import doctor
+from hifa_cli.cli.duplicates import duplicates
 from hifa_cli.cli.evaluate import evaluate
 from hifa_cli.cli.export import export
 from hifa_cli.cli.help import Verb, VerbGroup, described, usage_message
@@ -27,8 +28,9 @@ from hifa_cli.cli.serve import serve
 from hifa_cli.cli.terminal import command, plain
 from hifa_cli.cli.train import train
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
-from hifa_cli.runtime import signals
+from hifa_cli.runtime import signals, threads
 from hifa_cli.runtime.child import leave_current_folder
+from hifa_cli.runtime.missing import what_is_missing
 
 
 class HifaGroup(VerbGroup):
@@ -60,6 +62,11 @@ class HifaGroup(VerbGroup):
         except HifaError as error:
             typer.echo(plain(f"error: {error}"), err=True)
             raise typer.Exit(error.exit_code) from error
+        except ModuleNotFoundError as error:
+            if (missing := what_is_missing(error, str(ctx.invoked_subcommand))) is None:
+                raise
+            typer.echo(plain(f"error: {missing}"), err=True)
+            raise typer.Exit(1) from error
         except OSError as error:
             if error.errno in FULL:
                 words = f"{error.strerror}: {MAKE_ROOM}"
@@ -105,7 +112,7 @@ def hifa(
 
 
 _VERBS: tuple[Callable[..., Any], ...] = (
-    render, train, export, adapt, index, query, serve, evaluate, compare, plot, demo, doctor,
+    render, train, export, adapt, index, query, serve, duplicates, evaluate, compare, plot, demo, doctor,
 )  # fmt: skip
 for _one in _VERBS:
     app.command(cls=Verb, no_args_is_help=_one not in (demo, doctor))(described(_one))
@@ -142,6 +149,7 @@ def main() -> None:
     asked: list[int] = []
     status = 0
     leave_current_folder()
+    threads.wait_asleep()
     try:
         with signals.heeded() as asked:
             app(prog_name="hifa")

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option, set_option
+from hifa_cli.cli.options import (
+    EXPORTS,
+    Config,
+    Force,
+    Json,
+    Quiet,
+    Seed,
+    Verbose,
+    out_option,
+    refuse_ending,
+    set_option,
+)
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import ADAPT_DIMENSIONS, AdaptConfig
 from hifa_cli.runtime import progress
@@ -102,6 +113,7 @@ def adapt(
         raise typer.BadParameter("give one of --fit TRAIN.h5 and --fitted MAPS")
     if fitted is not None and maps is not None:
         raise typer.BadParameter("--maps keeps what is fitted; with --fitted nothing is")
+    refuse_ending(out, "--out", EXPORTS)
     chosen: dict[str, Any] = {
         "dimension": dimension, "iterations": iterations, "landmarks": landmarks, "seed": seed,
         **_assigned(assignments or []),

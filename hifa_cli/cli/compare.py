@@ -17,8 +17,10 @@ from hifa_cli.cli.options import (
     Force,
     Json,
     Quiet,
+    Strict,
     Verbose,
     out_option,
+    refuse_ending,
     set_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
@@ -144,6 +146,7 @@ def compare(
     feature_cache: Features = None,
     accept_licence: AcceptLicence = False,
     device: Device = "auto",
+    strict: Strict = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -155,6 +158,8 @@ def compare(
     All rows share data, backbone, budget and seeds. What is done is reused: the same command goes on where
     it was interrupted, and more methods or seeds add to it. A [train] table in --config applies to every row.
     """
+    refuse_ending(markdown, "--markdown", (".md", ".markdown", ".txt"))
+    refuse_ending(latex, "--latex", (".tex", ".txt"))
     arms, chosen = _arms(methods), _seeds(seeds)
     if reference is not None and reference not in [arm.name for arm in arms]:
         raise typer.BadParameter(f"--reference {reference} is none of the rows")
@@ -183,10 +188,14 @@ def compare(
     else:
         print_result(*map(to_terminal, shown))
     progress.note(f"written: {', '.join(path.name for path in written)} in {out}")
-    if done.failed:
-        raise HifaError(
-            f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"
-        )
+    if not done.failed:
+        return
+    said = f"{len(done.failed)} of {len(done.plan.jobs)} jobs failed; the same command tries them again"
+    if not done.scores:
+        raise HifaError(said)
+    progress.note(said)
+    if strict:
+        raise typer.Exit(1)
 
 
 def _arms(text: str) -> "tuple[Arm, ...]":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hifa_cli.cli.help import Verb, VerbGroup, described
-from hifa_cli.cli.options import SAY, Force, Json, LayoutName, Quiet, Verbose, Workers, out_option
+from hifa_cli.cli.options import DRAW, SAY, Force, Json, LayoutName, Quiet, Verbose, Workers, out_option
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.runtime import progress
 
@@ -77,6 +77,8 @@ def _print(found: "Check", most: int | None) -> None:
             said = f"{file} is {identity}, class {name or '(none)'}" + (f", split {split}" if split else "")
             print_result(escape(f"  {said}"))
     print_result(*(to_terminal(_table(one)) for one in found.holdings))
+    for note in found.notes:
+        print_result(escape(note))
     lines = [*found.differences, *(f"{problem.path}: {problem.reason}" for problem in found.problems)]
     for line in (f"{path}: no verb reads files of this kind" for path in found.ignored[:most]):
         print_result(escape(line))
@@ -135,3 +137,82 @@ def modelnet(
     progress.note(
         f"next: hifa render {out} --out VIEWS; the photos of MI3DOR-2 have to come from its authors"
     )
+
+
+@data.command(cls=Verb, no_args_is_help=True)
+@described
+def mi3dor(
+    lists: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="The published lists: rgb_list.txt, view_list.txt and two more."),
+    ],
+    out: Annotated[Path, out_option("Folder to make or to complete: OUT/image, OUT/model, OUT/view.")],
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="ImageNet, a folder a synset.", show_default="no photos"),
+    ] = None,
+    modelnet: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="ModelNet40.", show_default="its shapes are missing"),
+    ] = None,
+    shapenet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="ShapeNetCore55 as SHREC'16 gave it out, or ShapeNetCore with its all.csv.",
+            show_default="its shapes are missing",
+        ),
+    ] = None,
+    psb: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Princeton Shape Benchmark.", show_default="its shapes are missing"),
+    ] = None,
+    ntu: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="NTU 3D Model Database.", show_default="its shapes are missing"),
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the files rather than link them.")] = False,
+    no_views: Annotated[
+        bool, typer.Option("--no-views", help="Lay out only; render no views.", rich_help_panel=DRAW)
+    ] = False,
+    workers: Workers = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Lay MI3DOR out again from the sets that it was taken from, by the published lists of its items.
+
+    What is there is left alone: a run that was stopped goes on, and a set that comes later is added. What is
+    missing is counted by what is wrong.
+    """
+    from hifa_cli.data.rebuild import Holdings, build, read_lists
+    from hifa_cli.data.rebuild.build import differences
+
+    start_reporting(quiet=quiet, verbose=verbose)
+    built = build(read_lists(lists), Holdings(imagenet, modelnet, shapenet, psb, ntu), out, copy=copy)
+    for line in differences(built):
+        progress.warn(line)
+    for why, items in built.missing.items():
+        shown = ", ".join(items[:3]) + (", …" if len(items) > 3 else "")
+        progress.warn(f"{len(items)} items are missing: {why} ({shown})")
+    views = {} if no_views or not built.total("shape") else _views(out, workers)
+    progress.note(built.how_to_read())
+    if as_json:
+        print_json({**built.document(), "views": views})
+        return
+    for kind, word in (("image", "photos"), ("shape", "shapes")):
+        for split in ("train", "test"):
+            there, listed = built.total(kind, split), built.total(kind, split, listed=True)
+            print_result(f"{there} of {listed} {split} {word}")
+    progress.note(f"next: hifa data check {out} --names-only; hifa compare --images {out} --shapes {out}")
+
+
+def _views(out: Path, workers: int) -> dict[str, int]:
+    """Draw what has no views yet, as the paper does."""
+    from hifa_cli.config import RenderConfig
+    from hifa_cli.render.pipeline import render
+    from hifa_cli.runtime.threads import allowed
+
+    drawn = RenderConfig(layout="folders")
+    report = render([out / "model"], out / "view", drawn, workers=workers or allowed())
+    return {"rendered": report.rendered, "skipped": report.skipped, "failed": len(report.failed)}

@@ -78,10 +78,12 @@ def _document(summary: "DemoReport") -> dict[str, Any]:
 def _below_source_only(summary: "DemoReport", *, small: bool) -> list[str]:
     """Say plainly where HIFA did not do better than the network without adaptation, and what that means."""
     scores = {method: one.values()["NN"] for method, one in summary.scores.items()}
-    ours, base = scores.get("hifa"), scores.get("source-only")
-    if ours is None or base is None or ours > base:
+    base = scores.get("source-only")
+    below = [name for name in ("hifa", "default") if base is not None and scores.get(name, 1.0) <= base]
+    if not below:
         return []
-    how = f"HIFA's NN is {ours:.3f}, source-only's {base:.3f}: here adaptation did not help the first hit."
+    theirs = ", ".join(f"{name} {scores[name]:.3f}" for name in below)
+    how = f"NN of {theirs}, of source-only {base:.3f}: here adaptation did not help the first hit."
     why = (
         "After so few steps on so few shapes that says nothing about the method (leave --small out)."
         if small
@@ -102,14 +104,13 @@ Look at {summary.sheet}: a photo of each kind, and the shapes it finds (blue fra
 
 Go on with what the demo made:
   hifa query {folder}/photos/test/chair/*.jpg -g {folder}/gallery --top 5
-  hifa evaluate {folder}/hifa.h5 --per-class
-  hifa plot {folder}/hifa.h5 --out tsne.png
+  hifa evaluate {folder}/default.h5 --per-class
+  hifa plot {folder}/default.h5 --out tsne.png
 
 The same with folders of your own (photos in a folder a class, meshes in any folder):
-  hifa render meshes --out views
+  hifa render meshes --out views --rig eye
   hifa train --images photos --shapes views --out run
-  hifa export --model run --images photos --shapes views --out all.h5
-  hifa index all.h5 --out gallery
+  hifa index meshes --model run --rig eye --out gallery
   hifa query photo.jpg -g gallery
 
 Or, with no training at all:

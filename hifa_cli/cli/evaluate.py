@@ -1,6 +1,6 @@
 """``hifa evaluate``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hifa_cli.embeddings.io import Export
     from hifa_cli.evaluation.bootstrap import Difference, Interval
     from hifa_cli.evaluation.evaluate import Scores
+    from hifa_cli.evaluation.instances import InstanceScores
     from hifa_cli.viz.tables import Table
 
 Format = Literal["table", "json", "csv", "markdown", "latex"]
@@ -69,6 +70,22 @@ def evaluate(
             show_default="all are scored together",
         ),
     ] = None,
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--without-duplicates",
+            help="Take out shapes that stand under two classes or in two splits, by name or vector.",
+        ),
+    ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET|FILE.csv|ids",
+            help="Which mesh a photo shows (Pix3D, ABO, a CSV photo,shape, or 'ids' where the photo or its "
+            "folder has the mesh's id): also Top-k and MRR.",
+            show_default="classes alone",
+        ),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +99,11 @@ def evaluate(
     form: Annotated[Format, typer.Option("--format", help="How to print.", rich_help_panel=FORM)] = "table",
     out: Annotated[
         Path | None,
-        out_option("Write to a file what would be printed.", show_default="stdout", rich_help_panel=FORM),
+        out_option(
+            "Write to a file what would be printed; .json, .csv, .md and .tex say the form.",
+            show_default="stdout",
+            rich_help_panel=FORM,
+        ),
     ] = None,
     seed: Seed = 0,
     as_csv: Annotated[
@@ -100,10 +121,11 @@ def evaluate(
     unlabelled = [one.strip() for one in (unlabelled_classes or "").split(",") if one.strip()]
     if unlabelled and against:
         raise typer.BadParameter("--unlabelled-classes and --against do not go together: leave one out")
-    form = "json" if as_json else "csv" if as_csv else form
+    form = _form("json" if as_json else "csv" if as_csv else form, out)
     from hifa_cli.embeddings.io import read_export
     from hifa_cli.errors import HifaError
     from hifa_cli.evaluation.bootstrap import confidence, significance
+    from hifa_cli.evaluation.duplicates import without_duplicates
     from hifa_cli.evaluation.evaluate import apart
     from hifa_cli.evaluation.evaluate import evaluate as stage
 
@@ -111,9 +133,16 @@ def evaluate(
         raise HifaError(f"{out} exists: choose another --out or give --force")
     start_reporting(quiet=quiet, verbose=verbose)
 
+    def opened(path: Path) -> "Export":
+        if not drop_duplicates:
+            return read_export(path)
+        export, gone = without_duplicates(read_export(path), str(path))
+        progress.note(f"{path}: {len(gone)} shapes stand twice; scored without them")
+        return export
+
     def scored(path: Path, export: "Export | None" = None) -> "Scores":
         scores = stage(
-            export or read_export(path),
+            export or opened(path),
             profile=profile,
             whole_list=not first_ranks,
             name=str(path),
@@ -123,15 +152,19 @@ def evaluate(
         return scores
 
     names = _names(exports)
+    found = _instances(exports, opened, pairs)
+    if found and not _have_classes(exports):
+        _print_instances(exports, names, found, form, out)
+        return
+    rival = scored(against) if against else None
     if unlabelled:
-        pairs = [(path, part) for path in exports for part in apart(read_export(path), unlabelled, str(path))]
+        parts = [(path, part) for path in exports for part in apart(opened(path), unlabelled, str(path))]
         names = [f"{name} ({part})" for name in names for part in ("known", "unlabelled")]
-        results = [scored(path, part) for path, part in pairs]
-        exports = [path for path, _ in pairs]
+        results = [scored(path, part) for path, part in parts]
+        exports = [path for path, _ in parts]
     else:
         results = [scored(path) for path in exports]
     intervals = [confidence(one, resamples=bootstrap, seed=seed) for one in results] if bootstrap else None
-    rival = scored(against) if against else None
     differences = (
         [significance(one, rival, resamples=resamples, seed=seed) for one in results] if rival else None
     )
@@ -140,11 +173,30 @@ def evaluate(
         if unlabelled:
             for number, one in enumerate(document["exports"]):
                 one["photos"] = ("known", "unlabelled")[number % 2]
+        for one, instance in zip(document["exports"], found, strict=bool(found)):
+            one["instances"] = instance.document()
         _print_document(document, out)
         return
     shown = _chosen(metrics, results[0], form if out is None else "markdown")
     tables = _tables(names, results, intervals, differences, against, per_class=per_class, metrics=shown)
+    if found:
+        tables.append(_instance_table(names, found))
     _print_tables(tables, form, out)
+
+
+_ENDINGS: dict[str, Format] = {
+    ".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".tex": "latex",
+}  # fmt: skip
+
+
+def _form(form: Format, out: Path | None) -> Format:
+    """Return the form of the output: that of the file's ending where none is asked for."""
+    told = _ENDINGS.get(out.suffix.lower()) if out is not None else None
+    if told is None or form == told:
+        return form
+    if form == "table":
+        return told
+    raise typer.BadParameter(f"--out: {out} is no place for {form}: end it otherwise, or leave {form} out")
 
 
 def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, ...]:
@@ -161,6 +213,57 @@ def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, .
         if name not in known:
             raise typer.BadParameter(f"--metrics takes 'all' or some of {', '.join(known)}, not '{name}'")
     return wanted
+
+
+def _instances(
+    paths: Sequence[Path], opened: "Callable[[Path], Export]", pairs: Path | None
+) -> "list[InstanceScores]":
+    """Return the ranks of the meshes that the photos show, where it is said which."""
+    from hifa_cli.evaluation.instances import BY_IDS, instance_scores, pairs_by_ids, read_pairs
+
+    if pairs is None:
+        return []
+    told = None if str(pairs) == BY_IDS and not pairs.exists() else read_pairs(pairs)
+    found = []
+    for path in paths:
+        export = opened(path)
+        if told is None and export.images is not None and export.shapes is not None:
+            mine = pairs_by_ids(export.images.ids, export.shapes.ids)
+        else:
+            mine = told or {}
+        found.append(instance_scores(export, mine, str(path)))
+    return found
+
+
+def _have_classes(paths: Sequence[Path]) -> bool:
+    """Whether any export has a photo of a known class; without, only the very mesh can be scored."""
+    from hifa_cli.embeddings.io import read_export
+
+    images = [read_export(path).images for path in paths]
+    return any(one is not None and (one.labels >= 0).any() for one in images)
+
+
+def _print_instances(
+    paths: Sequence[Path], names: Sequence[str], found: "Sequence[InstanceScores]", form: Format,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Print the ranks of the very meshes alone."""
+    if form != "json":
+        _print_tables([_instance_table(names, found)], form, out)
+        return
+    documents = [
+        {"export": str(path), "instances": one.document()} for path, one in zip(paths, found, strict=True)
+    ]
+    _print_document({**documents[0], "exports": documents}, out)
+
+
+def _instance_table(names: Sequence[str], found: "Sequence[InstanceScores]") -> "Table":
+    from hifa_cli.viz.tables import Row, Table
+
+    rows = tuple(
+        Row(name, {**one.values(), "photos": len(one.ids)}) for name, one in zip(names, found, strict=True)
+    )
+    return Table("export", (*found[0].values(), "photos"), rows, title="the very mesh")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -55,6 +55,13 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("for a network or a container, with a password", "hifa serve gallery --host 0.0.0.0 --token random"),
         ("behind a proxy that has this name", "hifa serve -g gallery --allow-host shapes.example.org"),
     ),
+    "duplicates": (
+        ("families of the same part in a gallery", "hifa duplicates gallery"),
+        ("as a page with pictures, and as a table",
+         "hifa duplicates gallery --html twins.html --csv twins.csv"),
+        ("only what is the same to the last facet, for a script",
+         "hifa duplicates -g gallery --within 0 --json"),
+    ),
     "evaluate": (
         ("the six metrics", "hifa evaluate all.h5"),
         ("two exports with confidence intervals, for a paper",
@@ -79,6 +86,15 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("what a folder is, and what is wrong with it", "hifa data check photos/"),
         ("in a script: exit 1 where anything is wrong", "hifa data check meshes/ --strict --json"),
         ("names alone, quickly, as rendered views", "hifa data check views --as shapes --names-only"),
+    ),
+    "data mi3dor": (
+        ("photos and 95.7 % of the shapes, from sets that most labs hold",
+         "hifa data mi3dor --lists MA/data/mi3dor --imagenet ILSVRC --modelnet ModelNet40 --shapenet SHREC16 "
+         "-o MI3DOR"),
+        ("the rest, when PSB and NTU are there",
+         "hifa data mi3dor --lists MA/data/mi3dor --psb benchmark --ntu ntu -o MI3DOR"),
+        ("lay out only; render elsewhere",
+         "hifa data mi3dor --lists MA/data/mi3dor --modelnet ModelNet40 -o MI3DOR --no-views"),
     ),
     "data modelnet": (
         ("lay out, linking the meshes", "hifa data modelnet ModelNet40 --out mi3dor2"),

@@ -1,12 +1,13 @@
 """``hifa export``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    EXPORTS,
     AcceptLicence,
     Config,
     Device,
@@ -18,10 +19,15 @@ from hifa_cli.cli.options import (
     Threads,
     Verbose,
     out_option,
+    refuse_ending,
 )
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import TrainConfig
 from hifa_cli.runtime import progress
+
+if TYPE_CHECKING:
+    from hifa_cli.data import Collection
+    from hifa_cli.embeddings.io import Export
 
 FROZEN = "Without a trained model"
 
@@ -102,12 +108,11 @@ def export(
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):
         raise typer.BadParameter("--model has its own backbone and weights: leave one out")
+    refuse_ending(out, "--out", EXPORTS)
     from hifa_cli.data import find_images, find_shapes
-    from hifa_cli.embeddings.extract import export as stage
-    from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
     from hifa_cli.embeddings.io import write_export
     from hifa_cli.errors import HifaError
-    from hifa_cli.runtime.device import pick_device
+    from hifa_cli.runtime.device import settled_device
     from hifa_cli.runtime.lock import sole_output
 
     start_reporting(quiet=quiet, verbose=verbose)
@@ -119,12 +124,6 @@ def export(
         for found in (photos, views):
             if found is not None:
                 found.report()
-        where = pick_device(device)
-        if model is not None:
-            encoder = load_encoder(model, where)
-        else:
-            prepared = untrained(backbone or TrainConfig.backbone, size)
-            encoder = frozen_encoder(where, prepared, weights or TrainConfig.weights)
         about = {
             "run": _absolute(model),
             "weights": None if model else weights or TrainConfig.weights,
@@ -132,17 +131,55 @@ def export(
             "shapes": _absolute(shapes),
             "split": split,
         }
-        done = stage(encoder, photos, views, about=about, features=feature_cache)
+        done = _exported(
+            _Encoder(model, backbone or TrainConfig.backbone, weights or TrainConfig.weights, size),
+            photos, views, about, settled_device(device), feature_cache,
+        )  # fmt: skip
         write_export(out, done)
     counts = {
         name: len(part.ids) if part else 0
         for name, part in (("images", done.images), ("shapes", done.shapes))
     }
     if as_json:
-        print_json({"out": str(out), **counts, "dimension": encoder.width, "model": encoder.digest})
+        width = next(part.vectors.shape[1] for part in (done.images, done.shapes) if part is not None)
+        print_json({"out": str(out), **counts, "dimension": width, "model": done.model})
     else:
         progress.note(f"{counts['images']} photos and {counts['shapes']} shapes in {out}")
         progress.note(f"next: hifa evaluate {out}, or hifa index {out} --out GALLERY")
+
+
+class _Encoder(NamedTuple):
+    """What was asked for: a run, or a backbone without training."""
+
+    model: Path | None
+    backbone: str
+    weights: str
+    size: int
+
+
+def _exported(
+    asked: _Encoder, photos: "Collection | None", views: "Collection | None", about: dict[str, Any],
+    device: str, features: Path | None,
+) -> "Export":  # fmt: skip
+    """Export by a graph where there is one and it does; torch is loaded only else."""
+    plain = asked.backbone == TrainConfig.backbone and asked.weights == "imagenet" and not asked.size
+    if device == "cpu" and features is None and (asked.model is not None or plain):
+        from hifa_cli.embeddings.graph_export import export_by_graph, exporting_encoder
+
+        encoder = exporting_encoder(asked.model)
+        if encoder is not None:
+            return export_by_graph(encoder, photos, views, about=about)
+    import torch
+
+    from hifa_cli.embeddings import extract
+
+    where = torch.device(device)
+    if asked.model is not None:
+        by_torch = extract.load_encoder(asked.model, where)
+    else:
+        prepared = extract.untrained(asked.backbone, asked.size)
+        by_torch = extract.frozen_encoder(where, prepared, asked.weights)
+    return extract.export(by_torch, photos, views, about=about, features=features)
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -82,11 +82,11 @@ def help_text(command: Any, context: Any) -> str:
 
 
 def _parts(command: Any, context: Any, width: int) -> Iterator[RenderableType]:
-    yield Text.assemble(("Usage: ", "yellow"), (_usage(command, context), "bold"))
+    yield Text.assemble(("Usage: ", "yellow"), (usage_line(command, context), "bold"))
     for paragraph in (command.help or "").strip().split("\n\n"):
         yield ""
         yield Padding(Text(" ".join(paragraph.split())), (0, 0, 0, 2))
-    for title, rows in _sections(command, context):
+    for title, rows in sections(command, context):
         yield ""
         yield Text(title, style="bold yellow")
         for name, about in rows:
@@ -104,11 +104,12 @@ def _path(context: Any) -> str:
     return " ".join(context.command_path.split()[1:])
 
 
-def _usage(command: Any, context: Any) -> str:
+def usage_line(command: Any, context: Any) -> str:
+    """Return how a verb is called: ``hifa render [OPTIONS] MESHES…``."""
     return f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
 
 
-def _sections(command: Any, context: Any) -> "Iterator[tuple[str, list[tuple[Text, Text]]]]":
+def sections(command: Any, context: Any) -> "Iterator[tuple[str, list[tuple[Text, Text]]]]":
     """Yield titles and rows: arguments, the main options, then panel by panel, what every verb has last."""
     found: dict[str, list[tuple[Text, Text]]] = {"Arguments": [], "Options": []}
     last: list[tuple[Text, Text]] = []

@@ -26,7 +26,7 @@ from hifa_cli.cli.options import (
     chosen_up,
 )
 from hifa_cli.cli.terminal import plain, print_json, print_result, start_reporting
-from hifa_cli.config import RIGS, IndexConfig, ModelConfig, RankingConfig, RenderConfig
+from hifa_cli.config import RIGS, IndexConfig, LearnConfig, ModelConfig, RankingConfig, RenderConfig
 from hifa_cli.runtime import progress
 
 CHANGES, LOOKS = "Change a gallery", "Look it over"
@@ -90,6 +90,23 @@ def index(
             rich_help_panel=CHANGES,
         ),
     ] = False,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn",
+            help="Learn from generated photos of the gallery's own meshes to find the very part; with a "
+            "SOURCE, with a change, or alone. Says first what it costs; interrupted, it goes on when given "
+            "again.",
+            rich_help_panel=CHANGES,
+        ),
+    ] = False,
+    learn_photos: Annotated[
+        int, typer.Option(min=2, max=64, help="Of --learn: photos a mesh.", rich_help_panel=CHANGES)
+    ] = LearnConfig.photos,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Remove what --learn has learned.", rich_help_panel=CHANGES),
+    ] = False,
     relocate: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,7 +144,7 @@ def index(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Of --backbone: imagenet (downloaded), none, or a file.",
+            help="Of --backbone: imagenet (downloaded), none, a file, or a folder of files.",
             show_default="imagenet",
             autocompletion=completion.weights,
             rich_help_panel=ENCODER,
@@ -205,9 +222,14 @@ def index(
     changed is rendered.
     """
     sources, out = _places(
-        sources or [], out, changes=bool(add or remove or relocate or update or stats or verify)
+        sources or [],
+        out,
+        changes=bool(add or remove or relocate or update or stats or verify or forget or learn),
     )
-    _check_usage(sources, add or relocate, remove, update=update, stats=stats, verify=verify)
+    others = add or relocate or (learn and not sources) or forget
+    _check_usage(sources, others, remove, update=update, stats=stats, verify=verify)
+    if learn and (forget or ranking == "paper" or model is not None):
+        raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
     start_reporting(quiet=quiet, verbose=verbose)
     if stats or verify:
         _look(out, stats=stats, as_json=as_json)
@@ -231,13 +253,15 @@ def index(
                 workers=workers or None, device=settled_device(device), force=force,
                 ranking=None if as_paper else RankingConfig(), keep_views=keep_views,
             )  # fmt: skip
+        if learn:
+            report["learned"] = _learned(out, learn_photos, workers, device)
         _say({"out": str(out), **report}, as_json=as_json, strict=strict)
         return
     if relocate:
         from hifa_cli.gallery.relocate import relocate as move
 
         done = move(out, relocate)
-        if not (update or remove or add):
+        if not (update or remove or add or learn or forget):
             if as_json:
                 print_json({"out": str(out), **done})
             return
@@ -251,7 +275,23 @@ def index(
         changes.append(gallery_update.remove(out, remove, settings))
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model))
-    _say({"out": str(out), **gallery_update.joined(changes)}, as_json=as_json, strict=strict)
+    if forget:
+        from hifa_cli.gallery.learning import forget as forget_map
+
+        forget_map(out)
+    report = gallery_update.joined(changes) if changes else gallery_update.unaltered(out)
+    if learn:
+        report["learned"] = _learned(out, learn_photos, workers, device)
+    _say({"out": str(out), **report}, as_json=as_json, strict=strict)
+
+
+def _learned(out: Path, photos: int, workers: int, device: str) -> dict[str, Any]:
+    """Learn the gallery's own map; return what there is to say of it."""
+    from hifa_cli.gallery.learning import learn
+    from hifa_cli.runtime.device import settled_device
+
+    config = LearnConfig(photos=photos)
+    return learn(out, config, workers=workers or None, device=str(settled_device(device)))
 
 
 def _as_paper_trained(model: Path | None, backbone: str | None) -> bool:
@@ -295,8 +335,8 @@ def _check_usage(
     changes, looks = bool(add or remove or update), stats or verify
     if sum((bool(sources), changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
-            "give either a SOURCE, or changes (--update, --remove, --add, --relocate), or one of --stats and "
-            "--verify"
+            "give either a SOURCE, or changes (--update, --remove, --add, --relocate, --learn, --forget), or "
+            "one of --stats and --verify"
         )
 
 
@@ -313,6 +353,13 @@ def _note(report: dict[str, Any]) -> None:
     if "added" in report:
         counts = ("added", "changed", "renamed", "removed", "unchanged")
         progress.note(", ".join(f"{report[name]} {name}" for name in counts))
+    if learned := report.get("learned"):
+        before, after = learned["held_out"]["recall@1"]
+        ten, tens = learned["held_out"]["recall@10"]
+        progress.note(
+            f"learned of {learned['photos']} generated photos of {learned['shapes']} shapes; of those held "
+            f"out {after:.0%} find their very shape ({before:.0%} before), {tens:.0%} among ten ({ten:.0%})"
+        )
     if report["failed"]:
         progress.note(f"{len(report['failed'])} could not be taken; see the warnings")
     recall = report["recall"]
@@ -344,21 +391,25 @@ def _look(out: Path, *, stats: bool, as_json: bool) -> None:
 
 
 def _tables(found: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
     from rich.text import Text
 
-    facts = Table(show_header=False)
+    from hifa_cli.viz.tables import listing
+
+    facts = listing("fact", "value", headed=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
         facts.add_row(key, Text(plain(str(found[key]))))
+    if own := found["own_map"]:
+        since = f", {own['unlearned']} shapes are new since" if own["unlearned"] else ""
+        facts.add_row("own map", f"of {own['shapes']} shapes, {own['photos']} photos each{since}")
     if found["effort"]:
         effort = found["effort"]
         facts.add_row("recall", f"{effort['recall']:.3f} @ {effort['at']}, aim {effort['target']:g}")
     for name, size in found["bytes"].items():
         facts.add_row(f"{name} on disk", f"{size / 1e6:.1f} MB")
-    origins = Table("kind", "source", "shapes")
+    origins = listing("kind", "source", "shapes", numbers=("shapes",))
     for origin in found["origins"]:
         origins.add_row(origin["kind"], Text(plain(origin["path"])), str(origin["shapes"]))
-    classes = Table("class", "shapes")
+    classes = listing("class", "shapes", numbers=("shapes",))
     for name, count in found["classes"].items():
         classes.add_row(Text(plain(name)), str(count))
     return [facts, origins, classes] if found["classes"] else [facts, origins]

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hifa_cli.cli import completion
+from hifa_cli.errors import reason_of
 from hifa_cli.models.backbones import ACCEPT
 
 if TYPE_CHECKING:
@@ -23,13 +25,13 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
+        raise typer.BadParameter(f"cannot read {path}: {reason_of(error)}") from error
     except (
         ValueError,
         RecursionError,
         MemoryError,
     ) as error:  # no TOML, no UTF-8, numbers or nesting without end
-        raise typer.BadParameter(f"{path} is not TOML: {error}") from error
+        raise typer.BadParameter(f"{path} is not TOML: {reason_of(error)}") from error
 
 
 def _defaults_for(table: Any, name: str, parameters: Any) -> dict[str, Any]:
@@ -127,6 +129,25 @@ SAY = "Output and control"
 def out_option(help: str, **more: Any) -> Any:
     """Return ``-o/--out``, spelt alike for every verb."""
     return typer.Option("--out", "-o", help=help, **more)
+
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of contact sheets
+EXPORTS = (".h5", ".hdf5", ".hdf")
+
+
+def refuse_ending(path: Path | None, option: str, endings: Sequence[str]) -> None:
+    """Refuse an output whose ending says another kind of file, before any work is done for it.
+
+    Args:
+        path: what the user gave, if anything.
+        option: its name, for the message.
+        endings: with their dots, in small letters.
+
+    Raises:
+        BadParameter: it ends otherwise.
+    """
+    if path is not None and path.suffix.lower() not in endings:
+        raise typer.BadParameter(f"{option}: {path} must end in {' or '.join(endings)}")
 
 
 def gallery_option(help: str, **more: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hifa_cli.cli import completion
-from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option
+from hifa_cli.cli.options import Config, Force, Json, Quiet, Seed, Verbose, out_option, refuse_ending
 from hifa_cli.cli.terminal import print_json, start_reporting
 from hifa_cli.config import PlotConfig
 from hifa_cli.runtime import progress
@@ -49,8 +49,7 @@ def plot(
     from hifa_cli.errors import HifaError
     from hifa_cli.viz.figures import FORMATS, save, style
 
-    if out.suffix.lower().lstrip(".") not in FORMATS:
-        raise typer.BadParameter(f"{out} must end in .{', .'.join(FORMATS)}", param_hint="--out")
+    refuse_ending(out, "--out", [f".{one}" for one in FORMATS])
     if out.exists() and not force:
         raise HifaError(f"{out} exists: choose another --out or give --force")
     start_reporting(quiet=quiet, verbose=verbose)

@@ -10,6 +10,7 @@ import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    PICTURES,
     SAY,
     Config,
     Device,
@@ -20,6 +21,7 @@ from hifa_cli.cli.options import (
     Threads,
     Verbose,
     gallery_option,
+    refuse_ending,
 )
 from hifa_cli.cli.terminal import encodable, plain, print_json, print_result, start_reporting
 from hifa_cli.config import Find, IndexConfig
@@ -103,6 +105,18 @@ def query(
             rich_help_panel=RANK,
         ),
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            show_default="the photos alone",
+            help="Look for what words say, with photos or without any; the gallery's encoder must be one of "
+            "open_clip (--backbone openclip/NAME of 'hifa index').",
+        ),
+    ] = None,
+    text_weight: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of --text beside a photo; the photo has the rest.")
+    ] = 0.5,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -144,8 +158,8 @@ def query(
     """Find the shapes nearest to photos."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    if not images and not like:
-        raise typer.BadParameter("give a photo, or a shape of the gallery with --like ID")
+    if not images and not like and not text:
+        raise typer.BadParameter("give a photo, a --text, or a shape of the gallery with --like ID")
     from tempfile import TemporaryDirectory
 
     from hifa_cli.gallery import read_gallery
@@ -155,17 +169,21 @@ def query(
 
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = QueryOptions(
-        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ())
-    )
+        top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ()),
+        text or "", text_weight,
+    )  # fmt: skip
+    refuse_ending(sheet, "--sheet", PICTURES)
+    refuse_ending(html, "--html", (".html", ".htm"))
     _refuse_taken([sheet, html], force=force)
     device = _picked(device)
     with TemporaryDirectory() as scratch:
         opened = read_gallery(gallery, device=device)
         _note_old(opened)
-        queries = find_queries(images or (), Path(scratch))
+        absent: list[tuple[str, str]] = []
+        queries = find_queries(images or (), Path(scratch), absent=absent)
         if device == "auto" and len(queries) >= MANY:
             device = _picked(device, even_auto=True)
-        failed: list[Failed] = []
+        failed = [Failed(word, reason) for word, reason in absent]
         encoder = encoder_for(opened, model, device) if queries else None
         rankings, vectors = rank(encoder, opened, queries, wanted, failed=failed)
         if sheet is not None:
@@ -182,7 +200,8 @@ def query(
         if metrics:
             print_result(_metrics_table(metrics))
     if failed:
-        progress.note(f"{len(failed)} of {len(queries)} queries failed; see the warnings")
+        count = len(queries) + len(absent)
+        progress.note(f"{len(failed)} of {count} queries failed; see the warnings")
         if strict:
             raise typer.Exit(1)
 
@@ -282,19 +301,14 @@ def _shown(ranking: "Ranking") -> list[Any]:
 
 
 def _table(ranking: "Ranking") -> Any:
-    from rich.table import Table
+    from hifa_cli.viz.tables import listing
 
-    table = Table()
-    table.add_column("rank", justify="right")
-    table.add_column("shape", overflow="fold")
-    table.add_column("class")
-    table.add_column("score", justify="right")
     likely = any(match.likelihood is not None for match in ranking.matches)
-    if likely:
-        table.add_column("likely", justify="right")
     seen = any(match.view is not None for match in ranking.matches)
-    if seen:
-        table.add_column("seen from", justify="right")
+    more = [name for name, there in (("likely", likely), ("seen from", seen)) if there]
+    table = listing(
+        "rank", "shape", "class", "score", *more, numbers=("rank", "score", "likely", "seen from")
+    )
     for match in ranking.matches:
         row = [str(match.rank), _cell(match.shape), _cell(match.class_name or "–"), f"{match.score:.3f}"]
         chance = [f"{100 * (match.likelihood or 0):.0f} %"] if likely else []
@@ -316,10 +330,9 @@ def _direction(match: "Match") -> str:
 
 
 def _metrics_table(metrics: dict[str, Any]) -> Any:
-    from rich.table import Table
-
     from hifa_cli.evaluation.metrics import SHOWN
+    from hifa_cli.viz.tables import Row, Table, to_terminal
 
-    table = Table(*SHOWN, title=f"{metrics['queries']} queries whose class is known")
-    table.add_row(*(f"{metrics[name]:.3f}" for name in SHOWN))
-    return table
+    title = f"{metrics['queries']} queries whose class is known"
+    row = Row("all", {name: float(metrics[name]) for name in SHOWN})
+    return to_terminal(Table("queries", SHOWN, (row,), title=title))

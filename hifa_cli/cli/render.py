@@ -8,6 +8,7 @@ import typer
 
 from hifa_cli.cli.options import (
     DRAW,
+    PICTURES,
     RUN,
     Config,
     Force,
@@ -21,6 +22,7 @@ from hifa_cli.cli.options import (
     Workers,
     chosen_up,
     out_option,
+    refuse_ending,
 )
 from hifa_cli.config import RIGS, Framing, RenderConfig, Renderer, Shading
 from hifa_cli.runtime import progress
@@ -114,6 +116,7 @@ def render(
     from hifa_cli.runtime.threads import allowed
     from hifa_cli.viz.contact_sheet import shape_sheet
 
+    refuse_ending(contact_sheet, "--contact-sheet", PICTURES)
     axis, ups = chosen_up(up, up_list)
     settings = RenderConfig(
         views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
@@ -27,7 +26,7 @@ from hifa_cli.cli.options import (
     set_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
-from hifa_cli.config import Freeze, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, Freeze, Preset, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method, settings_of
 from hifa_cli.runtime import progress
@@ -269,7 +268,7 @@ def train(
         for name in names_of(TrainConfig)
         if (value := context.params.get(_FLAGS.get(name, name))) is not None
     }
-    method = choose_recipe(method, preset, backbone)[0]
+    method = choose_recipe(method, preset)[0]
     kind, own = find_method(method)[0], settings_of(method)  # a class that is not there is said first
     settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
     if kind.sees_shapes and shapes is None:
@@ -283,6 +282,8 @@ def train(
     if leads:
         photos.report()
         targets.report()
+    if (settings.preset, settings.inputs) == (DEFAULT_RECIPE[1], "pooled"):
+        progress.note(f"the recipe '{settings.preset}' reads the pooled feature of {settings.backbone} alone")
     progress.note(f"{len(photos.items)} photos of {len(photos.classes)} classes, {len(targets.items)} shapes")
     with joined(pick_device(device)) as where:
         if dry_run:
@@ -305,10 +306,14 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
+    from hifa_cli.embeddings.onnx_export import export_onnx
+    from hifa_cli.runtime.distributed import world
     from hifa_cli.training.trainer import train as stage
 
     progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
     report = stage(photos, shapes, out, config, **options)
+    if world().leads:
+        export_onnx(out)  # so that exports, galleries and queries of it need no torch
     document = {
         "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
         "model": report.digest, "last": report.last, "config": asdict(config),
@@ -334,7 +339,9 @@ def _show_estimate(
     if as_json:
         print_json(document)
         return
-    table = Table("what", "measured on this machine", box=None)
+    from hifa_cli.viz.tables import listing
+
+    table = listing("what", "measured here", numbers=("measured here",))
     for name, count in estimate.parameters.items():
         table.add_row(f"parameters: {name}", f"{count:,}")
     table.add_row("pictures a step", f"{estimate.pictures_a_step:,}")

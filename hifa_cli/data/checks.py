@@ -14,6 +14,7 @@ from hifa_cli.data.items import Candidate, Problem
 from hifa_cli.data.lists import LIST_SUFFIXES, is_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
 from hifa_cli.data.pictures import read_picture
+from hifa_cli.data.rebuild.faults import bytes_twice, named_twice, photo_faults
 from hifa_cli.data.shapes import shape_candidates, view_of
 from hifa_cli.data.tree import SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
@@ -59,6 +60,7 @@ class Check:
         differences: where the counts are not the published ones.
         problems: unreadable pictures and meshes, missing views, names that clash.
         ignored: files of kinds that no verb reads.
+        notes: what is known of the benchmark's photos and is nobody's fault here.
         chosen: the layouts of meshes, and of photos and views that a set's lists tell of.
     """
 
@@ -70,6 +72,7 @@ class Check:
     problems: tuple[Problem, ...]
     ignored: tuple[str, ...] = ()
     chosen: tuple[layouts.Chosen, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The JSON document of ``hifa data check``."""
@@ -87,6 +90,7 @@ class Check:
             },
             "benchmark": self.benchmark,
             "differences": list(self.differences),
+            "notes": list(self.notes),
             "problems": [problem._asdict() for problem in self.problems],
             "ignored": list(self.ignored),
         }
@@ -131,6 +135,9 @@ def check(
         if read_meshes is not None and (meshes := [item.views[0] for item in found.get("meshes", ())]):
             problems += [Problem(str(path), reason) for path, reason in sorted(read_meshes(meshes, workers))]
     problems += [problem for candidates in found.values() for problem in _too_high(root, candidates)]
+    problems += [
+        problem for one, candidates in found.items() for problem in _twice(one, candidates, read=read)
+    ]
     holdings = tuple(_holding(one, candidates) for one, candidates in found.items())
     benchmark = _benchmark(holdings)
     return Check(
@@ -142,7 +149,17 @@ def check(
         problems=tuple(problems),
         ignored=tuple(_ignored(root)),
         chosen=tuple(chosen),
+        notes=tuple(photo_faults(found.get("images", ()))),
     )
+
+
+def _twice(domain: Domain, candidates: Sequence[Candidate], *, read: bool) -> Iterator[Problem]:
+    """Yield what stands under two classes or in two splits: by MI3DOR's names, and by the files' bytes."""
+    found = named_twice(candidates)
+    known = {one.items for one in found}
+    if read and domain != "shapes":  # views of one shape from two sides may well be the same picture
+        found += [one for one in bytes_twice(candidates) if one.items not in known]
+    yield from (Problem(one.items[0], one.reason()) for one in found)
 
 
 def _ignored(root: Path) -> Iterator[str]:

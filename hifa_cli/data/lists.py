@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hifa_cli.data.items import Problem
 from hifa_cli.data.mi3dor import class_names
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, reason_of
 
 LIST_SUFFIXES = frozenset((".csv", ".tsv", ".json", ".txt", ".lst"))
 
@@ -79,7 +79,7 @@ def _from_csv(text: str, path: Path) -> list[Row]:
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(line)]
     except csv.Error as error:
-        raise HifaError(f"{path} is not CSV: {error}") from error
+        raise HifaError(f"{path} is not CSV: {reason_of(error)}") from error
     if not lines:
         return []
     header = [name.strip().lower() for name in lines[0]]
@@ -92,7 +92,7 @@ def _from_json(text: str, path: Path) -> list[Row]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise HifaError(f"{path} is not JSON: {error}") from error
+        raise HifaError(f"{path} is not JSON: {reason_of(error)}") from error
     if isinstance(document, dict) and isinstance(document.get("items"), list):
         document = document["items"]
     if isinstance(document, dict):

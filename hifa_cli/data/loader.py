@@ -3,12 +3,9 @@
 A step's batch is a pure function of (seed, step): nothing has to be remembered to resume.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,15 +14,13 @@ from torch import Tensor
 
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, Item, read_picture
-from hifa_cli.data.transforms import Pixels, squared, to_pixels
+from hifa_cli.data.reading import item_pixels, plain_pixels
+from hifa_cli.data.transforms import Pixels, squared
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.seeding import numpy_stream
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Batch(NamedTuple):
@@ -69,26 +64,6 @@ def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | Trunk
     return part.to(device, non_blocking=True)
 
 
-def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """``map(function, items)`` in order, a few items ahead in threads (decoding frees the interpreter)."""
-    source = iter(items)
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(source, workers + 2))
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(function, item) for item in islice(source, 1))
-            yield done
-
-
-def plain_pixels(path: Path, model: ModelConfig) -> Pixels:
-    """(3, size, size) uint8 pixels of a picture as the network sees it when it does not learn.
-
-    Raises:
-        HifaError: the picture cannot be read.
-    """
-    return to_pixels(read_picture(path), model)
-
-
 def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.random.Generator) -> Pixels:
     """(3, size, size) uint8 pixels: resized, cropped at random, mirrored half of the time.
 
@@ -108,15 +83,7 @@ def in_order(items: Sequence[Item], model: ModelConfig, *, workers: int) -> Iter
 
     An item with a picture that cannot be read is named in a warning and left out.
     """
-
-    def read(row: int) -> tuple[int, Pixels | None]:
-        try:
-            return row, np.stack([plain_pixels(path, model) for path in items[row].views])
-        except HifaError as error:
-            progress.left_out(items[row].id, str(error))
-            return row, None
-
-    for row, pixels in prefetch(read, range(len(items)), workers):
+    for row, pixels in enumerate(item_pixels(items, model, workers=workers)):
         if pixels is not None:
             yield row, torch.from_numpy(pixels).unsqueeze(0)
 

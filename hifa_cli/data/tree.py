@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from hifa_cli.data.items import Problem
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.kinds import refuse_url
 
 # fmt: off
 PICTURE_SUFFIXES = frozenset((
@@ -49,8 +50,9 @@ def existing_folder(root: Path, wanted: str) -> Path:
     """``root`` where it is a folder.
 
     Raises:
-        HifaError: nothing is there, or a file that is not a list.
+        HifaError: there is nothing, a file that is not a list, or a URL.
     """
+    refuse_url(root)
     if not root.exists():
         raise HifaError(
             f"'{root}' does not exist: give the folder of {wanted}, or a CSV, JSON or text list of them"

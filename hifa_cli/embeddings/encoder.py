@@ -1,6 +1,8 @@
 """Encode pictures on CPUs without torch: a network as an ONNX graph, run by the fastest engine there is.
 
 graph.onnx        (N, 3, S, S) uint8 pixels -> vectors, and logits where the network has a classifier
+shapes.onnx       (V, 3, S, S) pixels of a shape's views -> views, item; only where the network treats
+                  shapes otherwise than photos
 graph.json        digest of the weights it was made from, and of the files beside it
 classifier.npy    (K, D) weights of the classifier that reads the vectors, where there is one
 """
@@ -8,7 +10,9 @@ classifier.npy    (K, D) weights of the classifier that reads the vectors, where
 import hashlib
 import io
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,24 +20,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli import __version__
-from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
+from hifa_cli.config import ModelConfig
 from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.engine import ENGINES, Engine, EngineError, EngineName, open_engine
 from hifa_cli.errors import HifaError
+from hifa_cli.models.about import read_about
 from hifa_cli.models.lite import (
     CLASSIFIER,
+    ITEM,
     LOGITS,
     PART,
     VECTORS,
+    VIEWS,
     lite_graph,
     packaged_lite0,
     timm_names,
 )
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.settings import stored_model
+from hifa_cli.settings import identity, stored_model
 
 GRAPH_FILE, GRAPH_ABOUT, CLASSIFIER_FILE = "graph.onnx", "graph.json", "classifier.npy"
+SHAPES_FILE = "shapes.onnx"
+GRAPH_FILES = (CLASSIFIER_FILE, GRAPH_FILE, SHAPES_FILE, GRAPH_ABOUT)
 MODEL_ABOUT, MODEL_WEIGHTS = "model.json", "model.safetensors"
 FROZEN = "frozen"  # the method of a network without any training
 _DAMAGED = f"the model's {GRAPH_FILE} is damaged: delete it, or build the gallery again"
@@ -85,6 +94,20 @@ class PictureEncoder(Protocol):
     def pictures(self, pixels: Pixels) -> PictureFeatures:
         """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where the network has a classifier."""
 
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether shapes can be embedded, not photos alone."""
+
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+
+    def has_default_trunk(self) -> bool:
+        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
+
+    def shapes(self, pixels: Sequence[Pixels]) -> list[tuple[Floats, Floats]]:
+        """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape."""
+
 
 class GraphEncoder:
     """A network's graph on an engine.
@@ -96,12 +119,16 @@ class GraphEncoder:
         method: the training method's name.
         width: D; 0 where only running the graph can tell.
         classifier: (K, D), or None.
+        open_shapes: opens the graph of whole shapes, where there is one.
+        folder: of the model's weights, where there is one.
     """
 
     def __init__(
         self, engine: Engine, digest: str, config: ModelConfig, *, method: str = "", width: int = 0,
-        classifier: Floats | None = None,
+        classifier: Floats | None = None, open_shapes: Callable[[], Engine | None] | None = None,
+        folder: Path | None = None,
     ) -> None:  # fmt: skip
+        self._open_shapes, self._folder = open_shapes, folder
         self.engine, self.digest, self.config, self.method = engine, digest, config, method
         self.classifier = classifier if LOGITS in engine.outputs else None
         self._width = width or (0 if classifier is None else classifier.shape[1])
@@ -138,6 +165,63 @@ class GraphEncoder:
         if self.classifier is None:
             return PictureFeatures(pooled, None)
         return PictureFeatures(pooled, _numbers(found.get(LOGITS), len(pixels)))
+
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether shapes can be embedded, not photos alone."""
+        return not self.config.tells_domains or self._open_shapes is not None
+
+    @cached_property
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        if self._folder is None:
+            raise HifaError("this model's weights are not here: give the run with --model RUN")
+        return stored_tensors(self._folder)
+
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's.
+
+        Raises:
+            HifaError: the weights cannot be read.
+        """
+        bank = self._tensors.get("bank")
+        return 0 if bank is None else int(bank.shape[1])
+
+    def has_default_trunk(self) -> bool:
+        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on.
+
+        Raises:
+            HifaError: the weights cannot be read.
+        """
+        trunk = {k: v for k, v in frozen_model().tensors.items() if k.startswith("trunk.")}
+        return all(np.array_equal(self._tensors.get(name, ()), tensor) for name, tensor in trunk.items())
+
+    @cached_property
+    def _shapes(self) -> Engine:
+        engine = None if self._open_shapes is None else self._open_shapes()
+        if engine is None:
+            raise HifaError(
+                "this model's shapes need torch: give the run with --model RUN, or train it again"
+            )
+        return engine
+
+    def shapes(self, pixels: Sequence[Pixels]) -> list[tuple[Floats, Floats]]:
+        """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape.
+
+        Raises:
+            HifaError: the graph breaks, or this model treats shapes otherwise and has no graph of them.
+        """
+        if not self.config.tells_domains:
+            found = self.each_picture(np.concatenate(list(pixels)))
+            each = np.split(found, np.cumsum([len(one) for one in pixels])[:-1])
+            return [(one, one.max(axis=0) if self.config.pooling == "max" else one.mean(axis=0))
+                    for one in each]  # fmt: skip
+        try:
+            outputs = self._shapes.run_each(pixels)
+        except EngineError as error:
+            raise HifaError(_DAMAGED) from error
+        return [(_numbers(one.get(VIEWS), len(mine)), _numbers(one.get(ITEM), 1)[0])
+                for one, mine in zip(outputs, pixels, strict=True)]  # fmt: skip
 
 
 def _numbers(found: NDArray[Any] | None, count: int) -> Floats:
@@ -189,14 +273,45 @@ def frozen_model() -> FrozenModel:
 
 def digest_of(tensors: dict[str, NDArray[Any]], config: ModelConfig) -> str:
     """Return SHA-256 over names, shapes and values of the weights and the configuration."""
-    fields = {
-        k: v for k, v in asdict(config).items() if k not in NEW_MODEL_FIELDS
-    }  # as models.network.identity
-    total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}{tuple(tensor.shape)}".encode())
         total.update(np.ascontiguousarray(tensor).tobytes())
     return total.hexdigest()
+
+
+def stored_digest(folder: Path) -> str:
+    """Return the digest that the weights and the configuration in a model's folder have.
+
+    Raises:
+        HifaError: they cannot be read.
+    """
+    try:
+        config = stored_model(read_about(folder).get("model"))
+    except ValueError as error:
+        raise HifaError(f"{folder / MODEL_ABOUT} describes no network of this version ({error})") from error
+    return digest_of(stored_tensors(folder), config)
+
+
+def stored_tensors(folder: Path) -> dict[str, NDArray[Any]]:
+    """Return the weights in a model's folder by name.
+
+    Raises:
+        HifaError: they cannot be read, or are not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors: dict[str, NDArray[Any]] = load_file(folder / MODEL_WEIGHTS)
+        if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+            raise ValueError("weights that are not finite")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise HifaError(
+            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+        ) from error
+    return tensors
 
 
 def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES) -> GraphEncoder | None:
@@ -258,7 +373,9 @@ def save_frozen(folder: Path) -> str:
     return model.digest
 
 
-def write_graph_files(folder: Path, digest: str, graph: bytes, classifier: Floats | None) -> None:
+def write_graph_files(
+    folder: Path, digest: str, graph: bytes, classifier: Floats | None, shapes: bytes | None = None
+) -> None:
     """Write a graph, its classifier and the file that ties both to the weights of ``digest``.
 
     Args:
@@ -266,6 +383,7 @@ def write_graph_files(folder: Path, digest: str, graph: bytes, classifier: Float
         digest: of the weights that the graph was made from.
         graph: the ONNX graph.
         classifier: (K, D) weights of the graph's logits, or None.
+        shapes: the graph of a whole shape, where the network treats shapes otherwise than photos.
     """
     with written_file(folder / GRAPH_FILE) as path:
         path.write_bytes(graph)
@@ -276,6 +394,10 @@ def write_graph_files(folder: Path, digest: str, graph: bytes, classifier: Float
         with written_file(folder / CLASSIFIER_FILE) as path:
             path.write_bytes(content.getvalue())
         about["classifier"] = hashlib.sha256(content.getvalue()).hexdigest()
+    if shapes is not None:
+        with written_file(folder / SHAPES_FILE) as path:
+            path.write_bytes(shapes)
+        about["shapes"] = hashlib.sha256(shapes).hexdigest()
     with written_file(folder / GRAPH_ABOUT) as path:  # last: without it the others do not count
         path.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
@@ -302,12 +424,31 @@ def graph_encoder(
         config = stored_model(model["model"])
         classifier = _read_classifier(folder / CLASSIFIER_FILE, about.get("classifier"))
         method = str(model.get("method", ""))
+        shapes = about.get("shapes")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError):
         return None
     engine = open_engine(content, threads=threads, wanted=wanted)
     if engine is None:
         return None
-    return GraphEncoder(engine, str(model["digest"]), config, method=method, classifier=classifier)
+
+    def open_shapes() -> Engine | None:
+        return _open_shapes(folder / SHAPES_FILE, shapes, threads, wanted)
+
+    return GraphEncoder(
+        engine, str(model["digest"]), config, method=method, classifier=classifier,
+        open_shapes=None if shapes is None else open_shapes, folder=folder,
+    )  # fmt: skip
+
+
+def _open_shapes(path: Path, digest: object, threads: int, wanted: tuple[EngineName, ...]) -> Engine | None:
+    """Open the graph of whole shapes, if it is the one that was written with the other."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest() != digest:
+        return None
+    return open_engine(content, threads=threads, wanted=wanted)
 
 
 def _read_classifier(path: Path, digest: object) -> Floats | None:

@@ -10,15 +10,16 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.models.lite import LOGITS, PART, VECTORS
+from hifa_cli.models.lite import OUTPUTS
 from hifa_cli.runtime.threads import wanted as wanted_threads
 
 EngineName = Literal["openvino", "onnxruntime"]
@@ -43,6 +44,13 @@ class Engine(Protocol):
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Return every output for (N, 3, S, S) pixels; pictures never influence each other.
+
+        Raises:
+            EngineError: the graph breaks on these pixels.
+        """
+
+    def run_each(self, batches: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+        """Return every output for each of some batches, whose pictures the graph sees together.
 
         Raises:
             EngineError: the graph breaks on these pixels.
@@ -77,25 +85,32 @@ class OpenVino:
         self._alone = threading.Lock()
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
-        """Run picture by picture: its maps stay in the processor's cache (a tenth quicker than twelve).
+        """Run picture by picture: its maps stay in the processor's cache (a tenth quicker than twelve)."""
+        return _joined(self.outputs, self._run(_singly(pixels)))
 
-        The library's own threads work; ours only starts requests and waits, one caller at a time. Requests
-        that several Python threads infer at once can wait for each other for ever.
+    def run_each(self, batches: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+        """Run batch by batch."""
+        return [dict(zip(self.outputs, part, strict=True)) for part in self._run(batches)]
+
+    def _run(self, batches: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
+        """Have the library's own threads work; ours only starts requests and waits, one caller at a time.
+
+        Requests that several Python threads infer at once can wait for each other for ever.
         """
         parts: list[list[NDArray[Any]]] = []
         running: deque[Any] = deque()
         with self._alone:
             try:
-                for place in range(len(pixels)):
+                for place, batch in enumerate(batches):
                     if len(running) == len(self._requests):
                         parts.append(self._finished(running.popleft()))
                     request = self._requests[place % len(self._requests)]
-                    request.start_async([np.ascontiguousarray(pixels[place : place + 1])])
+                    request.start_async([np.ascontiguousarray(batch)])
                     running.append(request)
                 parts += [self._finished(request) for request in running]
             except (RuntimeError, ValueError) as error:
                 raise EngineError(str(error)) from error
-        return _joined(self.outputs, parts)
+        return parts
 
     def _finished(self, request: Any) -> list[NDArray[Any]]:
         request.wait()
@@ -123,10 +138,18 @@ class OnnxRuntime:
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Run picture by picture, as OpenVINO does and for the same reason."""
+        return _joined(self.outputs, self._run(_singly(pixels)))
+
+    def run_each(self, batches: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+        """Run batch by batch."""
+        return [dict(zip(self.outputs, part, strict=True)) for part in self._run(batches)]
+
+    def _run(self, batches: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
+        """Run one batch at a time on one thread each: a network of several threads wastes half of them."""
         try:
-            return _joined(self.outputs, _mapped(self._pool, self._one, pixels))
-        except EngineError:
-            raise
+            if self._pool is None or len(batches) == 1:
+                return [self._one(batch) for batch in batches]
+            return list(self._pool.map(self._one, batches))
         except Exception as error:  # its exceptions have no common base but this
             raise _wrapped(error) from error
 
@@ -143,7 +166,7 @@ def open_engine(
     Args:
         content: the ONNX graph.
         threads: pictures at once, each on a thread of its own; 0 is one per usable core.
-        wanted: libraries in order; ``HIFA_ENGINE`` in the environment names one alone.
+        wanted: libraries in order; ``HIFA_ENGINE`` in the environment names one alone, or ``torch``: none.
 
     Returns:
         The engine, or None where no library is installed or takes the graph.
@@ -151,13 +174,26 @@ def open_engine(
     kinds: dict[str, type[OpenVino] | type[OnnxRuntime]] = {
         "openvino": OpenVino, "onnxruntime": OnnxRuntime
     }  # fmt: skip
-    only = os.environ.get("HIFA_ENGINE", "")
-    for name in wanted if only not in kinds else (only,):
+    for name in _asked(wanted):
         try:
             return kinds[name](content, threads)
         except (ImportError, OSError, EngineError):
             continue
     return None
+
+
+def engine_mark() -> str:
+    """Return the library that runs graphs here, with its version; nothing where torch has to."""
+    for name in _asked(ENGINES):
+        with suppress(PackageNotFoundError):
+            return f"{name} {version(name)}"
+    return ""
+
+
+def _asked(wanted: tuple[EngineName, ...]) -> tuple[EngineName, ...]:
+    only = os.environ.get("HIFA_ENGINE", "")
+    named = tuple(name for name in ENGINES if name == only)
+    return named if named or only == "torch" else wanted
 
 
 class _SignalStack(ctypes.Structure):
@@ -192,16 +228,11 @@ def _without_statistics() -> Iterator[None]:
 
 def _name(names: set[str]) -> str:
     """The graph's own name among those that OpenVINO gives an output after it has joined layers."""
-    return next((name for name in (VECTORS, LOGITS, PART) if name in names), min(names, default=""))
+    return next((name for name in OUTPUTS if name in names), min(names, default=""))
 
 
-def _mapped(
-    pool: ThreadPoolExecutor | None, one: Callable[[NDArray[np.uint8]], list[NDArray[Any]]],
-    pixels: NDArray[np.uint8],
-) -> list[list[NDArray[Any]]]:  # fmt: skip
-    """Run one picture at a time on one thread each: a network of several threads wastes half of them."""
-    pictures = [pixels[place : place + 1] for place in range(len(pixels))]
-    return list(map(one, pictures) if pool is None or len(pictures) == 1 else pool.map(one, pictures))
+def _singly(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [pixels[place : place + 1] for place in range(len(pixels))]
 
 
 def _joined(names: tuple[str, ...], parts: list[list[NDArray[Any]]]) -> Outputs:

@@ -15,9 +15,11 @@ from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.embeddings.text import save_words
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
 from hifa_cli.models.backbones import backbone_of
+from hifa_cli.models.clip import ClipTrunk
 from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
@@ -65,12 +67,27 @@ class Encoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
+    @property
+    def residual(self) -> int:
+        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        return self.network.residual
+
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether shapes can be embedded: always."""
+        return True
+
     @torch.inference_mode()
-    def shape(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embed a shape of (V, 3, S, S) uint8 pixels: (V, D) of its views, (D,) of it."""
-        found = self.network.describe(torch.from_numpy(pixels).unsqueeze(0).to(self.device), "shapes")
-        views, vectors = (part[0].float().cpu().numpy() for part in found)
-        return views, vectors
+    def shapes(
+        self, pixels: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape."""
+        made = []
+        for one in pixels:
+            found = self.network.describe(torch.from_numpy(one).unsqueeze(0).to(self.device), "shapes")
+            views, vectors = (part[0].float().cpu().numpy() for part in found)
+            made.append((views, vectors))
+        return made
 
     @property
     def config(self) -> ModelConfig:
@@ -167,6 +184,8 @@ def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "ima
     """
     network = frozen_encoder(torch.device("cpu"), untrained(name, size), weights).network
     save_network(network, folder, method=FROZEN, hifa_version=__version__)
+    if isinstance(network.trunk, ClipTrunk):
+        save_words(folder, backbone_of(name).model.partition("@")[0], network.trunk.words)
     return folder
 
 

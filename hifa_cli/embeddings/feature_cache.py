@@ -19,10 +19,12 @@ from torch import Tensor
 
 from hifa_cli.data import Item
 from hifa_cli.data.loader import in_order
+from hifa_cli.embeddings.trunk_engine import TrunkEngine, runs_by, trunk_engine
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import Network, TrunkFeatures, write_tensors
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
+from hifa_cli.runtime.threads import wanted as wanted_threads
 
 SEEN_BY = (
     "backbone",
@@ -33,6 +35,8 @@ SEEN_BY = (
     "std",
     "inputs",
 )  # what of a configuration a trunk's output needs
+
+EACH = 4  # pictures a thread of the engine
 
 
 class ExtractedFeatures(NamedTuple):
@@ -53,7 +57,8 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path, network: Network, device: torch.device) -> None:
-        self.folder = folder / trunk_digest(network, device)[:16]
+        self.digest = trunk_digest(network, device)
+        self.folder = folder / self.digest[:16]
         self._network, self._device = network, device
 
     def key(self, item: Item) -> str | None:
@@ -111,7 +116,8 @@ class FeatureCache:
 def trunk_digest(network: Network, device: torch.device) -> str:
     """SHA-256 of all that decides what the trunk makes of a picture."""
     config = {name: value for name, value in asdict(network.config).items() if name in SEEN_BY}
-    total = hashlib.sha256(repr((sorted(config.items()), torch.__version__, device.type)).encode())
+    who = runs_by(network, device) or torch.__version__
+    total = hashlib.sha256(repr((sorted(config.items()), who, device.type)).encode())
     for name, tensor in sorted(network.trunk.state_dict().items()):
         total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -128,12 +134,14 @@ def extract_features(
     label: str,
     workers: int,
     cache: FeatureCache | None = None,
+    frozen: bool = True,
 ) -> Iterator[ExtractedFeatures]:
     """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
 
-    Items are looked at one by one, the views of a shape together: in a larger batch the last bits of an
-    item's features would depend on its neighbours, and then on which run looked first. On a CPU it costs
-    nothing. An item that cannot be read is named in a warning and left out.
+    Torch looks at items one by one, the views of a shape together: in a larger batch the last bits of an
+    item's features would depend on its neighbours, and then on which run looked first. A graph looks at
+    every picture by itself (:mod:`.trunk_engine`). An item that cannot be read is named in a warning and
+    left out.
 
     Args:
         network: its trunk looks.
@@ -143,6 +151,7 @@ def extract_features(
         label: of the progress bar.
         workers: threads that read pictures.
         cache: features kept before.
+        frozen: whether the trunk stays as it is: then a graph of it may look, several times as fast.
     """
     network.eval()
     keys = {row: cache.key(item) for row, item in enumerate(items)} if cache else {}
@@ -157,13 +166,41 @@ def extract_features(
         return
     chosen = [items[row] for row in missing]
     pixels = in_order(chosen, network.config, workers=workers)
-    for place, seen in progress.track(pixels, label, len(chosen)):
-        found = network.trunk_features(seen.to(device))
-        high = found.high.cpu()
-        features = TrunkFeatures(found.low.cpu() if maps else _no_maps(high), high)
+    digest = (cache.digest if cache else trunk_digest(network, device)) if frozen else ""
+    engine = trunk_engine(network, device, digest) if frozen else None
+    shown = progress.track(pixels, label, len(chosen))
+    for place, found in _by_torch(network, shown, device) if engine is None else _by_engine(engine, shown):
+        features = found if maps else TrunkFeatures(_no_maps(found.high), found.high)
         if cache:
             cache.write(keys[missing[place]], features, maps=maps)
         yield ExtractedFeatures(missing[place], features)
+
+
+Places = Iterator[tuple[int, Tensor]]  # of items, with their (1, V, 1 or 3, H, W) pixels
+Found = Iterator[tuple[int, TrunkFeatures]]
+
+
+def _by_torch(network: Network, pixels: Places, device: torch.device) -> Found:
+    for place, seen in pixels:
+        found = network.trunk_features(seen.to(device))
+        yield place, TrunkFeatures(found.low.cpu(), found.high.cpu())
+
+
+def _by_engine(engine: TrunkEngine, pixels: Places) -> Found:
+    """Look at some items at once, so that every thread has work."""
+    waiting: list[tuple[int, Tensor]] = []
+    for one in pixels:
+        waiting.append(one)
+        if sum(seen.shape[1] for _, seen in waiting) >= EACH * wanted_threads():
+            yield from _looked(engine, waiting)
+            waiting = []
+    yield from _looked(engine, waiting)
+
+
+def _looked(engine: TrunkEngine, waiting: Sequence[tuple[int, Tensor]]) -> Found:
+    if waiting:
+        found = engine.look([seen for _, seen in waiting])
+        yield from zip([place for place, _ in waiting], found, strict=True)
 
 
 def gather_features(

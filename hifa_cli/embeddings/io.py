@@ -164,9 +164,8 @@ def _opened(path: Path) -> Iterator[Any]:
     except PermissionError as error:
         raise HifaError(f"{path} may not be read: {os.strerror(error.errno or errno.EACCES)}") from error
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        kind = "is not an HDF5 file" if not h5py.is_hdf5(path) else "is a broken HDF5 file"
-        reason = " ".join(str(error).split())[:120]
-        raise HifaError(f"{path} {kind} ({reason}): {_REMEDY}") from error
+        kind = "is a broken HDF5 file" if h5py.is_hdf5(path) else "is not an HDF5 file"
+        raise HifaError(f"{path} {kind}: {_REMEDY}") from error
 
 
 def _export(file: Any, path: Path) -> Export:

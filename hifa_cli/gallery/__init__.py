@@ -24,11 +24,14 @@ from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
 from hifa_cli.gallery.manifest import check_heading, is_plain
+from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
 from hifa_cli.gallery.ranking import (
+    UNTRAINED,
     Classes,
     GalleryRanking,
     config_of,
+    lift_of,
     read_graph,
     read_photo_classes,
     read_shape_classes,
@@ -180,8 +183,17 @@ class Gallery:
         else:  # what makes likelihoods was not fitted on such an order
             classes, calibration = Classes(self.taught[0], self._shape_classes()), None
         residual = int(document.get("residual", 0))
+        plain = read_graph(self.place, len(self), int(document["graph"]), UNTRAINED) if residual else None
         return GalleryRanking(
-            config_of(document), self.searcher, self.views, graph, calibration, classes, residual
+            config_of(document),
+            self.searcher,
+            self.views,
+            graph,
+            calibration,
+            classes,
+            residual,
+            lift_of(document),
+            plain,
         )
 
     def _shape_classes(self) -> NDArray[np.float32]:
@@ -194,6 +206,12 @@ class Gallery:
         if names is None:
             return None
         return read_photo_classes(self.place, len(names), self.vectors.shape[1]), tuple(names)
+
+    @cached_property
+    def own(self) -> Own | None:
+        """The map of photos that was learned of this gallery's shapes, where there is one."""
+        said = (self.document.get("ranking") or {}).get("own")
+        return None if said is None else read_map(self.folder, said["map"], self.vectors.shape[1])
 
     @property
     def finds(self) -> tuple[Find, ...]:
@@ -275,9 +293,10 @@ def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
             gallery = _opened(folder, document, device)
             gallery.searcher  # noqa: B018 - opens the index while it is there
             gallery.ranking  # noqa: B018 - and the graph
+            gallery.own  # noqa: B018 - and the map
             return gallery
         except FileNotFoundError as error:
-            if read_main(folder)["generation"] == document["generation"]:
+            if read_main(folder) == document:
                 raise HifaError(
                     f"the gallery {folder} is damaged: {error.filename or error} is gone; build it again"
                 ) from error

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.embeddings.encoder import GRAPH_FILES, MODEL_ABOUT, MODEL_WEIGHTS
+from hifa_cli.embeddings.text import TEXT_ABOUT, TEXT_WEIGHTS
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, model_folder, thumbnail_path
+from hifa_cli.gallery.own import MAPS
 from hifa_cli.gallery.sources import Source
 from hifa_cli.runtime.atomic import written_folder
 
@@ -21,8 +24,8 @@ def put_model(folder: Path, digest: str, model: Path | None) -> None:
     target = model_folder(folder, digest)
     if model is None or not digest or model.resolve() == target.resolve():
         return
-    graph = ("classifier.npy", "graph.onnx", "graph.json")
-    names = ("model.safetensors", "model.json", *(name for name in graph if (model / name).is_file()))
+    others = (name for name in (*GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT) if (model / name).is_file())
+    names = (MODEL_WEIGHTS, MODEL_ABOUT, *others)
     if all(
         (target / name).is_file() and filecmp.cmp(model / name, target / name, shallow=False)
         for name in names
@@ -64,6 +67,10 @@ def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) ->
     for old in (folder / MODELS).glob("*"):
         if old.name != document["model"][:16]:
             shutil.rmtree(old, ignore_errors=True)
+    own = (document.get("ranking") or {}).get("own") or {}
+    for old in (folder / MAPS).glob("*.npz"):
+        if old.stem != own.get("map"):
+            old.unlink(missing_ok=True)
     drawn = {origin.get("views") for origin in document["origins"]}
     for old in (folder / VIEWS).glob("*"):
         if old.name not in drawn:

@@ -24,11 +24,13 @@ from hifa_cli.embeddings.encoder import (
     save_frozen,
 )
 from hifa_cli.embeddings.io import read_shapes_heading, sample_images
+from hifa_cli.embeddings.text import TEXT_ABOUT, TEXT_WEIGHTS
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.mesh_source import Drawing, meshes_source
+from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
@@ -38,7 +40,7 @@ from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
-from hifa_cli.runtime.kinds import refuse_other
+from hifa_cli.runtime.kinds import refuse_other, refuse_url
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.search import faiss_index
 
@@ -122,6 +124,8 @@ def build_gallery(
         ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
         again = old if alike and not force else None
+        if again is not None and ranked is not None and again.own is not None:
+            ranked["own"] = again.document["ranking"]["own"]
         fresh, offered = _told_apart(again, [source for source, _, _ in opened])
         for embedder in embedders if force else ():
             embedder.forget()
@@ -134,6 +138,7 @@ def build_gallery(
             embedder.forget()
         if (folder := model_folder(out, making.model)).is_dir():
             _write_graph(folder)
+    say_stale(out)
     read = [source for source, _, _ in opened]
     return {
         **summary(document),
@@ -158,8 +163,7 @@ def check_sources(
             them, or the split or factory string does not exist.
     """
     for place in places:
-        if "://" in str(place) or ":/" in str(place)[2:]:
-            raise HifaError(f"{place} is a URL, and hifa reads files: download it first")
+        refuse_url(place)
         if not place.exists():
             raise HifaError(f"nothing at {place}: give an export, a folder of views or a folder of meshes")
         check_wanted(place, split, config)
@@ -271,6 +275,13 @@ def renamed(
     return found
 
 
+def say_stale(folder: Path) -> None:
+    """Say how many shapes of a gallery its own map was not learned of, where there are any."""
+    gallery = read_gallery(folder)
+    if said := stale(folder, gallery.digests, gallery.own):
+        progress.note(said)
+
+
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
@@ -351,12 +362,8 @@ def ranking_of(encoder: PictureEncoder, work: BuildOptions) -> dict[str, Any] | 
         return ranking_document(work.ranking, encoder.digest)
     if encoder.config.descriptor != "fused":
         return None
-    from hifa_cli.embeddings.extract import Encoder
-
-    if not isinstance(encoder, Encoder):
-        raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
     known = None if encoder.has_default_trunk() else encoder.digest
-    return ranking_document(work.ranking, known, encoder.network.residual)
+    return ranking_document(work.ranking, known, encoder.residual)
 
 
 def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
@@ -443,13 +450,15 @@ def _encoder(model: Path | None, device: str, scratch: Path) -> tuple[PictureEnc
     if device == "cpu" and graph_encoder(model) is None:
         mine = scratch / "model"
         mine.mkdir(exist_ok=True)
-        for name in (MODEL_WEIGHTS, MODEL_ABOUT):
-            with suppress(OSError):  # loading says what is wrong
+        for name in (MODEL_WEIGHTS, MODEL_ABOUT, TEXT_WEIGHTS, TEXT_ABOUT):
+            with suppress(OSError):  # loading says what is wrong; words are known to few
                 shutil.copyfile(model / name, mine / name)
-        if (mine / MODEL_ABOUT).is_file() and _write_graph(mine):
-            model = mine
+        try:
+            model = mine if (mine / MODEL_ABOUT).is_file() and _write_graph(mine) else model
+        except HifaError as error:
+            raise HifaError(str(error).replace(str(mine), str(model))) from error
     encoder = open_encoder(model, device)
-    if encoder.config.tells_domains:  # its graph is of photos alone
+    if not encoder.knows_shapes:  # a graph of photos alone
         import torch
 
         from hifa_cli.embeddings.extract import load_encoder

@@ -2,9 +2,7 @@
 
 import hashlib
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.data import Item, read_picture
-from hifa_cli.data.transforms import Pixels, to_pixels
+from hifa_cli.data import Item
+from hifa_cli.data.reading import item_pixels
+from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.encoder import PictureEncoder
-from hifa_cli.errors import HifaError
 from hifa_cli.gallery import unit
 from hifa_cli.gallery.store import Stored, VectorStore
 from hifa_cli.runtime import progress
@@ -131,8 +129,13 @@ class Embedder:
     def _keep(self, shapes: Sequence[Drawn]) -> None:
         """Embed some shapes in one go: pictures never influence each other."""
         if self.encoder.config.tells_domains:
-            for shape in shapes:
-                self._put(shape, *self._whole(shape.pixels))
+            made = self.encoder.shapes([shape.pixels for shape in shapes])
+            for shape, (views, vector) in zip(shapes, made, strict=True):
+                if self.ranker is None:
+                    self._put(shape, vector, unit(views).astype(np.float16))
+                else:
+                    ranked = self.ranker.views(views)
+                    self._put(shape, ranked.mean(axis=0), ranked.astype(np.float16))
             return
         vectors = self.encoder.each_picture(np.concatenate([shape.pixels for shape in shapes]))
         ends = np.cumsum([len(shape.pixels) for shape in shapes])
@@ -140,38 +143,16 @@ class Embedder:
             if self.ranker is None:
                 self._put(shape, mine.max(axis=0), unit(mine).astype(np.float16))
             else:
-                views = self.ranker.views(mine)
-                self._put(shape, views.mean(axis=0), views.astype(np.float16))
+                ranked = self.ranker.views(mine)
+                self._put(shape, ranked.mean(axis=0), ranked.astype(np.float16))
 
     def _put(self, shape: Drawn, vector: NDArray[np.float32], views: NDArray[np.float16]) -> None:
         self.store.put(shape.digest, Stored(vector, views, shape.cover))
 
-    def _whole(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
-        """A shape by a network that treats shapes otherwise than photos; only torch's encoder knows how."""
-        from hifa_cli.embeddings.extract import Encoder
-
-        if not isinstance(self.encoder, Encoder):
-            raise HifaError("this model's shapes need torch: build the gallery from its run with --model RUN")
-        views, vector = self.encoder.shape(pixels)
-        if self.ranker is None:
-            return vector, unit(views).astype(np.float16)
-        ranked = self.ranker.views(views)
-        return ranked.mean(axis=0), ranked.astype(np.float16)
-
     def _read(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Drawn | None]:
-        with ThreadPoolExecutor(max(self.workers, 1)) as readers:
-            ahead: deque[Future[Pixels]] = deque()
-            for row in range(len(items)):
-                while len(ahead) < self.workers + 1 and row + len(ahead) < len(items):
-                    ahead.append(readers.submit(self._pixels, items[row + len(ahead)]))
-                try:
-                    yield Drawn(digests[row], ahead.popleft().result())
-                except HifaError as error:
-                    progress.left_out(items[row].id, str(error))
-                    yield None
-
-    def _pixels(self, item: Item) -> Pixels:
-        return np.stack([to_pixels(read_picture(path), self.encoder.config) for path in item.views])
+        pixels = item_pixels(items, self.encoder.config, workers=self.workers)
+        for digest, found in zip(digests, pixels, strict=True):
+            yield None if found is None else Drawn(digest, found)
 
 
 def filled_up(blocks: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float16]]:

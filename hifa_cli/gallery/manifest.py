@@ -60,12 +60,26 @@ def _check_ranking(document: Any) -> None:
     counts = {name: document[name] for name in ("projection", "graph")}
     counts |= {name: document[name] for name in ("residual",) if name in document}
     counts["calibration"] = document.get("calibration", 0)  # galleries before it have none
-    options = {name: value for name, value in document.items() if name not in counts}
+    options = {name: value for name, value in document.items() if name not in (*counts, "own")}
     config = RankingConfig(**documented(RankingConfig, options))
     if not all(type(count) is int and count >= 0 for count in counts.values()):
         raise ValueError("a ranking of no kind")
     if config.depth < 1 or config.candidates < 1 or config.neighbours < 0:
         raise ValueError("a ranking of nothing")
+    if document.get("own") is not None:
+        _check_own(document["own"])
+
+
+def _check_own(own: Any) -> None:
+    """What is said of a learned map: its name leads nowhere else, and its numbers are numbers."""
+    counts = [own[name] for name in ("shapes", "photos", "steps")]
+    found = [own["floor"], own["weight"], *own["before"], *own["after"]]
+    if not (isinstance(own["map"], str) and own["map"] and is_plain(own["map"])):
+        raise ValueError("a map of no name")
+    if not all(type(one) is int and one > 0 for one in counts):
+        raise ValueError("a map of nothing")
+    if len(found) != 8 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
+        raise ValueError("a map without its figures")
 
 
 def _check_taught(document: dict[str, Any]) -> None:

@@ -24,20 +24,25 @@ from hifa_cli.search.rerank import (
     PROJECTION_VERSION,
     Floats,
     Graph,
+    OwnMap,
     QueryVectors,
     Ranker,
     blended,
+    lifted,
     neighbour_graph,
     shipped_projection,
     smoothed,
     standardised,
     top_half,
+    unit,
 )
 from hifa_cli.search.searcher import Searcher
 
 NEIGHBOURS_FILE, WEIGHTS_FILE = "neighbours", "neighbour_weights"
+UNTRAINED = "_untrained"  # of a trained network's gallery: by the trunk's own feature
 TAUGHT_FILE, SHAPE_CLASSES = "photo_classes.npz", "shape_classes"
 _WHOLE = 200_000_000  # numbers of all views that are held in memory as float32
+_COLD = 4  # queries that are answered from the file, before all views are taken into memory
 
 
 def ranking_document(config: RankingConfig, model: str | None, residual: int = 0) -> dict[str, Any]:
@@ -57,13 +62,16 @@ def ranking_document(config: RankingConfig, model: str | None, residual: int = 0
     return {**document, "calibration": CALIBRATION_VERSION if calibrated else 0}
 
 
-def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | None = None) -> Ranker | None:
+def ranker_of(
+    document: dict[str, Any] | None, model: str, classifier: Floats | None = None, own: OwnMap | None = None
+) -> Ranker | None:
     """Return the ranker that a gallery was made with; None where it ranks as the paper does.
 
     Args:
         document: the ``ranking`` of ``gallery.json``.
         model: digest of the encoder.
         classifier: (K, D) of the encoder, or None.
+        own: the map of photos that was learned of the gallery's shapes, or None.
 
     Raises:
         ValueError: the projection that the gallery was made with is not in this version.
@@ -74,7 +82,7 @@ def ranker_of(document: dict[str, Any] | None, model: str, classifier: Floats | 
     projection = shipped_projection(None if residual else model) if config.project else None
     if config.project and (projection is None or document["projection"] != PROJECTION_VERSION):
         raise ValueError("another projection")
-    return Ranker(config, projection, classifier, residual)
+    return Ranker(config, projection, classifier, residual, own)
 
 
 def config_of(document: dict[str, Any]) -> RankingConfig:
@@ -82,25 +90,52 @@ def config_of(document: dict[str, Any]) -> RankingConfig:
     return RankingConfig(**{name: document[name] for name in RankingConfig.__dataclass_fields__})
 
 
-def write_graph_of(place: Path, vectors: NDArray[np.float32], config: RankingConfig) -> int:
-    """Write the neighbours of a generation's shapes; return how many each has (0: none are used)."""
+def write_graph_of(
+    place: Path, vectors: NDArray[np.float32], config: RankingConfig, residual: int = 0
+) -> int:
+    """Write the neighbours of a generation's shapes; return how many each has (0: none are used).
+
+    Args:
+        place: the generation.
+        vectors: (n, D) unit vectors of the shapes.
+        config: how many neighbours.
+        residual: numbers at the end that are an untrained trunk's: then also the neighbours by these alone,
+            for photos that training says nothing of.
+    """
     if not config.neighbours or not config.smooth_from <= len(vectors) <= config.smooth_most:
         return 0
-    graph = neighbour_graph(np.asarray(vectors), config.neighbours)
-    np.save(place / f"{NEIGHBOURS_FILE}.npy", graph.rows)
-    np.save(place / f"{WEIGHTS_FILE}.npy", graph.weights)
-    return int(graph.rows.shape[1])
+    parts = {"": np.asarray(vectors), **({UNTRAINED: unit(vectors[:, -residual:])} if residual else {})}
+    count = 0
+    for suffix, part in parts.items():
+        graph = neighbour_graph(part, config.neighbours)
+        np.save(place / f"{NEIGHBOURS_FILE}{suffix}.npy", graph.rows)
+        np.save(place / f"{WEIGHTS_FILE}{suffix}.npy", graph.weights)
+        count = int(graph.rows.shape[1])
+    return count
 
 
-def read_graph(place: Path, shapes: int, neighbours: int) -> Graph | None:
+def read_graph(place: Path, shapes: int, neighbours: int, suffix: str = "") -> Graph | None:
     """Read what :func:`write_graph_of` wrote; None where a gallery has no graph."""
     if not neighbours:
         return None
-    rows = read_numbers(place, NEIGHBOURS_FILE, np.int32, (shapes, neighbours))
-    weights = read_numbers(place, WEIGHTS_FILE, np.float32, (shapes, neighbours))
+    rows = read_numbers(place, f"{NEIGHBOURS_FILE}{suffix}", np.int32, (shapes, neighbours))
+    weights = read_numbers(place, f"{WEIGHTS_FILE}{suffix}", np.float32, (shapes, neighbours))
     if shapes and not (rows.min() >= 0 and rows.max() < shapes):
         raise ValueError("neighbours that are not there")
     return Graph(np.asarray(rows), np.asarray(weights))
+
+
+class Lift(NamedTuple):
+    """How the very part counts beside its kind: see :func:`~hifa_cli.search.rerank.lifted`."""
+
+    floor: float
+    weight: float
+
+
+def lift_of(document: dict[str, Any]) -> Lift | None:
+    """Return how a gallery's learned map counts, or None where there is none."""
+    own = document.get("own")
+    return None if own is None else Lift(float(own["floor"]), float(own["weight"]))
 
 
 class Classes(NamedTuple):
@@ -172,6 +207,8 @@ class GalleryRanking:
         calibration: what makes likelihoods of scores, or None.
         classes: what labelled photos say, or None.
         residual: how many numbers at the end of a trained network's vectors are the untrained trunk's.
+        lift: how far the very part counts where a map was learned; None orders the best by kind anew.
+        untrained: neighbours by these alone, for photos that training says nothing of.
     """
 
     def __init__(
@@ -183,9 +220,14 @@ class GalleryRanking:
         calibration: Calibration | None = None,
         classes: Classes | None = None,
         residual: int = 0,
+        lift: "Lift | None" = None,
+        untrained: Graph | None = None,
     ) -> None:
         self.config, self.searcher, self._views, self.graph = config, searcher, views, graph
+        self._untrained = untrained
+        self._asked = 0  # how many queries so far
         self.calibration, self.classes, self.residual = calibration, classes, residual
+        self._lift = lift
 
     @cached_property
     def _whole(self) -> Floats | None:
@@ -208,8 +250,8 @@ class GalleryRanking:
             among: (m,) only these rows, ascending.
         """
         found = [
-            self._one(kind, part, top, find, among)
-            for kind, part in zip(queries.kind, queries.part, strict=True)
+            self._one(kind, part, top, find, among, plain)
+            for kind, part, plain in zip(queries.kind, queries.part, queries.plain, strict=True)
         ]
         most = min(top, len(self.searcher.vectors) if among is None else len(among))
         scores, rows = np.full((len(found), most), -np.inf), np.full((len(found), most), -1, dtype=np.int64)
@@ -218,9 +260,9 @@ class GalleryRanking:
         return scores, rows
 
     def _one(
-        self, kind: Floats, part: Floats, top: int, find: Find, among: Rows | None
+        self, kind: Floats, part: Floats, top: int, find: Find, among: Rows | None, plain: Floats
     ) -> tuple[Floats, Rows]:
-        classes = None if find == "part" else self._alike(part)
+        classes = None if find == "part" else self._alike(plain)
         rows = self._candidates(kind, part, top, among, classes)
         if find == "part":
             if among is not None:  # the candidates of a small gallery are all of its shapes
@@ -234,9 +276,17 @@ class GalleryRanking:
             kept = np.flatnonzero(np.isin(rows, among))
             rows, values, of_kind, of_part = rows[kept], values[kept], of_kind[kept], of_part[kept]
         if find == "both" and len(rows):
-            values = blended(values, of_part, self.config.depth, self.config.blend)
+            values = self._both(values, of_part, part, rows)
         order = np.argsort(-values, kind="stable")[:top]
         return of_kind[order], rows[order]
+
+    def _both(self, of_kind: Floats, of_part: Floats, query: Floats, rows: Rows) -> Floats:
+        """(k,) values by the kind and the very part; a learned map is sure enough to lift the part."""
+        if self._lift is None:
+            return blended(of_kind, of_part, self.config.depth, self.config.blend)
+        whole = len(rows) == len(self.searcher.vectors)
+        spread = () if whole else self._spread(query, of_part, rows, None)
+        return lifted(of_kind, standardised(of_part, *spread), self._lift.floor, self._lift.weight)
 
     def _alike(self, part: Floats) -> Floats | None:
         """(n,) how far a photo and each shape are of the same labelled class; None where nobody can say."""
@@ -281,26 +331,47 @@ class GalleryRanking:
         if self._views is None:
             vectors = np.asarray(self.searcher.vectors[rows]).T
             return np.asarray((queries * self._scales(queries)) @ vectors, dtype=np.float32)
-        if self._whole is None:  # taken once for all queries: this is most of what a query costs
-            views = np.asarray(self._views[rows], dtype=np.float32)
-        else:
-            views = self._whole if len(rows) == len(self._whole) else self._whole[rows]
-        cosines = (views @ (queries * self._scales(queries)).T).transpose(2, 0, 1)  # (k, V, q) -> (q, k, V)
+        self._asked += 1  # to load all views for one photo costs ten times its own share
+        whole = self._whole if self._asked > _COLD else None
+        views = self._views if whole is None else whole
+        cosines = self._products(views, queries * self._scales(queries), rows)  # (k, V, q)
+        cosines = cosines.transpose(2, 0, 1)
         return top_half(np.where(cosines == 0, np.nan, cosines))  # only a view that is not there gives 0
+
+    @staticmethod
+    def _products(views: NDArray[Any], queries: Floats, rows: Rows) -> Floats:
+        """(k, V, q) products of some shapes' views with all queries, most of what a query costs.
+
+        Shape by shape: to gather the views first would carry 120 MB three times through the memory.
+        """
+        asked = np.ascontiguousarray(queries.T, dtype=np.float32)
+        products = np.empty((len(rows), views.shape[1], len(queries)), dtype=np.float32)
+        for place, row in enumerate(rows.tolist()):
+            np.matmul(np.asarray(views[row], dtype=np.float32), asked, out=products[place])
+        return products
 
     def _scales(self, queries: Floats) -> Floats:
         """(q, 1) what makes cosines of products: a trained network's views are a third the untrained part."""
         if not self.residual:
             return np.ones((len(queries), 1), dtype=np.float32)
-        trained = np.abs(queries[:, : -self.residual]).sum(axis=1, keepdims=True) > 0
-        return np.where(trained, 1, 3**0.5).astype(np.float32)
+        return np.where(self._is_trained(queries)[:, None], 1, 3**0.5).astype(np.float32)
+
+    def _is_trained(self, queries: Floats) -> NDArray[np.bool_]:
+        """(q,) whether anything that was trained speaks of a query."""
+        return np.asarray(np.abs(queries[:, : -self.residual]).sum(axis=1) > 0)
+
+    def _graph_for(self, query: Floats) -> Graph | None:
+        if self.residual and not self._is_trained(query[None])[0]:
+            return self._untrained
+        return self.graph
 
     def _smoothed(self, query: Floats, scores: Floats, rows: Rows, classes: Floats | None = None) -> Floats:
         """(k,) smoothed scores of candidates; what is not a candidate counts by its mean view."""
         count = len(self.searcher.vectors)
         if len(rows) == count:
-            return smoothed(standardised(scores), self.graph)
-        if self.graph is None:
+            return smoothed(standardised(scores), self._graph_for(query))
+        graph = self._graph_for(query)
+        if graph is None:
             return smoothed(standardised(scores, *self._spread(query, scores, rows, classes)), None)
         every = np.asarray(self.searcher.vectors @ query, dtype=np.float32)
         every += 0 if classes is None else classes
@@ -308,7 +379,7 @@ class GalleryRanking:
         slope, offset = _line(means, scores)
         every = np.asarray(slope * every + offset, dtype=np.float32)
         every[rows] = scores
-        return smoothed(standardised(every), self.graph)[rows]
+        return smoothed(standardised(every), graph)[rows]
 
     def _spread(
         self, query: Floats, scores: Floats, rows: Rows, classes: Floats | None

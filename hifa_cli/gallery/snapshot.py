@@ -123,8 +123,12 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         searched = _write_index(place, columns, plan)
         if plan.ranking is not None:
             vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
-            neighbours = write_graph_of(place, vectors, config_of(plan.ranking))
+            neighbours = write_graph_of(
+                place, vectors, config_of(plan.ranking), int(plan.ranking.get("residual", 0))
+            )
             searched["ranking"] = {**plan.ranking, "graph": neighbours}
+            if plan.old is None or plan.old.folder.resolve() != folder.resolve():
+                searched["ranking"].pop("own", None)  # the map lies in the other gallery
             if plan.taught is not None:
                 searched["taught"] = write_taught(place, plan.taught, vectors, columns.views)
         _settle(place)

@@ -21,6 +21,7 @@ from hifa_cli.gallery.build import (
     open_source,
     origins_of,
     renamed,
+    say_stale,
     summary,
     unchanged,
     writing,
@@ -202,6 +203,7 @@ def _changed(
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
+        say_stale(folder)
     for embedder in embedders:
         if embedder is not None:
             embedder.forget()
@@ -298,6 +300,16 @@ def _count(
     change.renamed = len(moved)
     change.unchanged = len(kept) - len(moved)
     change.removed = sorted(before - {old.ids[row] for row in kept.tolist()} - set(new))
+
+
+def unaltered(folder: Path) -> dict[str, Any]:
+    """Return the report of no change at all.
+
+    Raises:
+        HifaError: there is no gallery.
+    """
+    gallery = read_gallery(folder)
+    return joined([Change(unchanged=len(gallery), gallery=summary(gallery.document))])
 
 
 def joined(changes: Sequence[Change]) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hifa_cli.embeddings.encoder import stored_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
+from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
 from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
 
@@ -37,13 +39,22 @@ def stats(folder: Path) -> dict[str, Any]:
             {"kind": origin["kind"], "path": origin["path"], "shapes": numbers[number]}
             for number, origin in enumerate(document["origins"])
         ],
+        "own_map": _own_map(gallery),
         "bytes": {
             "generation": _size(gallery.place),
-            **{name: _size(folder / name) for name in (MODELS, THUMBNAILS, VIEWS)},
+            **{name: _size(folder / name) for name in (MODELS, THUMBNAILS, VIEWS, MAPS, PHOTOS)},
         },
         "generation": document["generation"],
         "hifa_version": document["hifa_version"],
     }  # fmt: skip
+
+
+def _own_map(gallery: Gallery) -> dict[str, Any] | None:
+    """What is to be said of the map that was learned of a gallery's shapes; None where there is none."""
+    if gallery.own is None:
+        return None
+    said: dict[str, Any] = gallery.document["ranking"]["own"]
+    return {**said, "unlearned": unlearned(gallery.digests, gallery.own)}
 
 
 def _size(folder: Path) -> int:
@@ -65,6 +76,8 @@ def verify(folder: Path) -> list[str]:
         if "no gallery at" in str(error):
             raise
         return [str(error)]
+    if said := stale(folder, gallery.digests, gallery.own):
+        progress.note(said)
     checks = (_vectors, _views, _ids, _thumbnails, _index, _model, _sources)
     return [
         fault for check in progress.track(checks, "verifying", total=len(checks)) for fault in check(gallery)
@@ -164,12 +177,8 @@ def _model(gallery: Gallery) -> Iterator[str]:
         if any(origin["kind"] != "export" for origin in gallery.document["origins"]):
             yield "the model that made the vectors is gone: photo queries need --model RUN"
         return
-    import torch
-
-    from hifa_cli.embeddings.extract import load_encoder
-
     try:
-        found = load_encoder(gallery.model_folder, torch.device("cpu")).digest
+        found = stored_digest(gallery.model_folder)
     except HifaError as error:
         yield str(error)
         return

@@ -46,6 +46,9 @@ METHODS: Mapping[str, Method] = {
     "mstn": Method("hifa_cli.methods.rivals:Mstn", "gradient reversal at a tenth and moving class centroids"),
     "afn": Method("hifa_cli.methods.rivals:Afn", "feature norms (HAFN): equation 4 alone"),
     "safn": Method("hifa_cli.methods.rivals:Safn", "feature norms that grow stepwise"),
+    "mcc": Method("hifa_cli.methods.later:Mcc", "minimum class confusion of the shapes' predictions"),
+    "shot": Method("hifa_cli.methods.later:Shot", "the photos first, then self-labelled shapes (SHOT)"),
+    "ma": Method("hifa_cli.methods.later:PrototypeTransport", "SHOT and transported prototypes (MA's idea)"),
     "coral": Method("hifa_cli.methods.rivals:Coral", "equal covariances (Deep CORAL)"),
 }
 

@@ -5,12 +5,13 @@ record of the model, so every timm and torchvision name has its mean, its deviat
 """
 
 import os
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
 from hifa_cli.errors import HifaError
 
-TORCHVISION = "torchvision/"  # before the name of a backbone
+TORCHVISION, OPENCLIP = "torchvision/", "openclip/"  # before the name of a backbone
 ACCEPT = "HIFA_ACCEPT_LICENCE"  # set by --accept-licence, inherited by worker processes
 _APACHE = "Apache-2.0"
 _SHORT = {  # name: (timm's name, pixels a side)
@@ -39,7 +40,7 @@ class Backbone(NamedTuple):
     """
 
     name: str
-    library: Literal["timm", "torchvision"]
+    library: Literal["timm", "torchvision", "open_clip"]
     model: str
     mean: Numbers
     std: Numbers
@@ -63,7 +64,37 @@ def backbone_of(name: str) -> Backbone:
         return Backbone(
             name, "torchvision", model, IMAGENET_MEAN, IMAGENET_STD, ModelConfig.size, fixed, "BSD-3-Clause"
         )
+    if name.startswith(OPENCLIP):
+        return _open_clip(name)
     return _timm(name)
+
+
+def _open_clip(name: str) -> Backbone:
+    """Return the row of ``openclip/ARCHITECTURE`` or ``openclip/ARCHITECTURE@TAG``."""
+    try:
+        import open_clip
+    except ImportError as error:
+        raise HifaError(f"backbone '{name}' needs open_clip: pip install 'hifa-cli[clip]'") from error
+    model = name.removeprefix(OPENCLIP)
+    architecture, _, tag = model.partition("@")
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    known = open_clip.get_model_config(architecture) if architecture in open_clip.list_models() else None
+    if known is None or (tag and tag not in tags):
+        wanted = f"of {', '.join(tags[:5])}" if known is not None else "of open_clip.list_models()"
+        raise HifaError(f"no backbone '{name}': open_clip {open_clip.__version__} has none; use one {wanted}")
+    about = open_clip.pretrained.get_pretrained_cfg(architecture, tag or next(iter(tags), "")) or {}
+    mean, std = (
+        about.get("mean", open_clip.OPENAI_DATASET_MEAN),
+        about.get("std", open_clip.OPENAI_DATASET_STD),
+    )
+    side = known["vision_cfg"].get("image_size", ModelConfig.size)
+    size = int(side if isinstance(side, int) else side[0])
+    return Backbone(name, "open_clip", model, _three(mean), _three(std), size, True, "")
+
+
+def _three(numbers: Iterable[float]) -> Numbers:
+    r, g, b = (float(one) for one in numbers)
+    return r, g, b
 
 
 def _timm(name: str) -> Backbone:

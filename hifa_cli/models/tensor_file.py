@@ -46,6 +46,10 @@ class _Described(NamedTuple):
     strides: tuple[int, ...]
 
 
+class _Refused(pickle.UnpicklingError):
+    """What this reader refuses, in words for the user."""
+
+
 def read_tensors(path: Path) -> Tensors:
     """Return the tensors of a state dict as arrays, in the order of the file.
 
@@ -63,7 +67,8 @@ def read_tensors(path: Path) -> Tensors:
     except (pickle.UnpicklingError, zipfile.BadZipFile, ValueError, TypeError, KeyError, EOFError,
             AttributeError, IndexError, struct.error, RecursionError, MemoryError, OverflowError,
             NotImplementedError, ImportError) as error:  # fmt: skip
-        raise HifaError(f"the weights {path} are damaged or hold more than tensors: {error}") from error
+        why = str(error) if isinstance(error, _Refused) else "save model.state_dict() again"
+        raise HifaError(f"the weights {path} are damaged or hold more than tensors: {why}") from error
 
 
 class _Tensors(pickle.Unpickler):
@@ -78,27 +83,27 @@ class _Tensors(pickle.Unpickler):
             return _parameter
         if module == "torch" and name in _KINDS:
             return _KINDS[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        raise _Refused(f"it asks for {module}.{name}")
 
     def persistent_load(self, pid: Any) -> _Storage:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
-            raise pickle.UnpicklingError("it refers to something that is not a storage")
+            raise _Refused("it refers to something that is not a storage")
         _, kind, key, _, count = pid[:5]
         if kind not in _KINDS.values() or not isinstance(key, str) or type(count) is not int or count < 0:
-            raise pickle.UnpicklingError("it describes a storage that cannot be")
+            raise _Refused("it describes a storage that cannot be")
         return _Storage(key, kind, count)
 
 
 def _described(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Described:
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, _Storage) or any(type(one) is not int or one < 0 for one in numbers):
-        raise pickle.UnpicklingError("it describes a tensor that cannot be")
+        raise _Refused("it describes a tensor that cannot be")
     return _Described(storage, offset, tuple(shape), tuple(strides))
 
 
 def _parameter(tensor: Any, *_: Any) -> _Described:
     if not isinstance(tensor, _Described):
-        raise pickle.UnpicklingError("it describes a parameter that is not a tensor")
+        raise _Refused("it describes a parameter that is not a tensor")
     return tensor
 
 
@@ -106,13 +111,13 @@ def _from_zip(file: IO[bytes]) -> Tensors:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise ValueError("an archive of tensors is not compressed")
+            raise _Refused("an archive of tensors is not compressed")
         main = next(name for name in names if name.endswith("/data.pkl"))
         root = main.removesuffix("data.pkl")
         if archive.getinfo(main).file_size > _MOST_PICKLED:
-            raise ValueError("too many names")
+            raise _Refused("too many names")
         if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
-            raise ValueError("big-endian numbers")
+            raise _Refused("big-endian numbers")
         with archive.open(main) as content:
             found = _Tensors(content, encoding="utf-8").load()
         return _filled(found, lambda storage: archive.read(f"{root}data/{storage.key}"))
@@ -120,9 +125,9 @@ def _from_zip(file: IO[bytes]) -> Tensors:
 
 def _from_stream(file: IO[bytes]) -> Tensors:
     if _Tensors(file).load() != _MAGIC or _Tensors(file).load() != _PROTOCOL:
-        raise ValueError("not a file of torch.save")
+        raise _Refused("not a file of torch.save")
     if _Tensors(file).load().get("little_endian") is not True:
-        raise ValueError("big-endian numbers")
+        raise _Refused("big-endian numbers")
     found = _Tensors(file, encoding="utf-8").load()
     keys = _Tensors(file, encoding="utf-8").load()
     kinds = {one.storage.key: one.storage for one in _state(found).values()}
@@ -140,7 +145,7 @@ def _state(found: Any) -> dict[str, _Described]:
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(one, _Described) for name, one in found.items()
     ):
-        raise ValueError("it is not a state dict: save model.state_dict()")
+        raise _Refused("it is not a state dict: save model.state_dict()")
     return found
 
 
@@ -155,15 +160,15 @@ def _bytes(storage: _Storage) -> int:
 def _array(one: _Described, content: bytes) -> NDArray[Any]:
     """The tensor's numbers, copied; none lies outside its storage and none is used twice."""
     if len(content) != _bytes(one.storage):
-        raise ValueError("a storage is shorter than its description")
+        raise _Refused("a storage is shorter than its description")
     numbers = np.frombuffer(content, dtype=one.storage.kind)
     if len(one.shape) != len(one.strides):
-        raise ValueError("a tensor of two shapes")
+        raise _Refused("a tensor of two shapes")
     if not prod(one.shape):
         return np.zeros(one.shape, dtype=numbers.dtype)
     reach = sum((side - 1) * stride for side, stride in zip(one.shape, one.strides, strict=True))
     if one.offset + reach >= len(numbers) or prod(one.shape) > len(numbers):
-        raise ValueError("a tensor lies outside its storage")
+        raise _Refused("a tensor lies outside its storage")
     strides = tuple(stride * numbers.itemsize for stride in one.strides)
     view = np.lib.stride_tricks.as_strided(numbers[one.offset :], one.shape, strides, writeable=False)
     return np.array(view, order="C")

@@ -1,8 +1,14 @@
 """A new network and where its weights come from: the install, a download, a file, or chance."""
 
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +16,9 @@ from torch import Tensor, nn
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
+from hifa_cli.models.clip import ClipTrunk, load_clip
 from hifa_cli.models.lite import packaged_lite0
-from hifa_cli.models.network import Network, Trunk, timm_model
+from hifa_cli.models.network import Network, TimmTrunk, Trunk, timm_model
 from hifa_cli.runtime import progress
 
 State = dict[str, Tensor]
@@ -22,7 +29,8 @@ def build_network(config: ModelConfig, weights: str, generator: torch.Generator)
 
     Args:
         config: architecture.
-        weights: ``imagenet``, ``none``, or a file of weights for the trunk or the whole network.
+        weights: ``imagenet``, ``none``, a file of weights for the trunk or the whole network, or a folder
+            of such files.
         generator: draws the fresh parameters.
 
     Raises:
@@ -60,15 +68,56 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     if weights == "imagenet" and (said := licence_note(backbone_of(backbone))):
         _say_once(said)
     if weights != "imagenet":
-        _load_file(network, Path(weights))
+        path = Path(weights)
+        _load_file(network, weights_in(path, backbone) if path.is_dir() else path)
     elif backbone == "efficientnet_lite0":
         _load_in_order(network.trunk, read_weights(packaged_lite0()))
     elif backbone == "alexnet":
         _load_alexnet(network.trunk, _download(backbone))
+    elif isinstance(network.trunk, ClipTrunk):
+        load_clip(network.trunk, backbone, network.config.size, None)
     elif backbone.startswith(TORCHVISION):
         _load_torchvision(network.trunk, _download(backbone.removeprefix(TORCHVISION)))
     else:
         _load_timm(network.trunk, backbone, network.config.size)
+
+
+def expected_files(backbone: str) -> tuple[str, ...]:
+    """Return the names that a backbone's weights may have in a folder, the preferred one first.
+
+    They are the names that the libraries' downloads have, and the backbone's own with ``.safetensors``.
+    """
+    own = backbone.removeprefix(TORCHVISION)
+    row = backbone_of(backbone)
+    if row.library == "torchvision":
+        from torchvision.models import get_model_weights
+
+        url = get_model_weights(row.model).DEFAULT.url
+        return (f"{own}.safetensors", url.rsplit("/", 1)[-1], f"{own}.pth")
+    if row.library == "open_clip":
+        whole = row.model.replace("@", ".")
+        return (f"{whole}.safetensors", f"{whole}.pt", f"{row.model.partition('@')[0]}.safetensors")
+    import timm
+
+    known = timm.get_pretrained_cfg(row.model)
+    whole = f"{row.model.split('.')[0]}.{known.tag}" if known is not None and known.tag else row.model
+    names = [f"{own}.safetensors", f"{whole}.safetensors", f"{whole}/model.safetensors", f"{own}.pth"]
+    if known is not None and known.url:
+        names.append(str(known.url).rsplit("/", 1)[-1])
+    return tuple(dict.fromkeys(names))
+
+
+def weights_in(folder: Path, backbone: str) -> Path:
+    """Return the file of a backbone's weights in a folder of weights.
+
+    Raises:
+        HifaError: none of the expected files is there.
+    """
+    names = expected_files(backbone)
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise HifaError(f"no weights of {backbone} in {folder}: put one of {', '.join(names)} there")
+    return found
 
 
 @cache
@@ -156,19 +205,73 @@ def _load_torchvision(trunk: Trunk, state: State) -> None:
 
 
 def _load_timm(trunk: Trunk, backbone: str, size: int) -> None:
+    row = backbone_of(backbone)
     try:
-        loaded = timm_model(backbone_of(backbone), size, pretrained=True)
+        with _hub():
+            loaded = timm_model(row, size, pretrained=True)
     except Exception as error:  # the hub raises many kinds, none of them documented
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HifaError(
-            f"cannot download {backbone}'s weights ({reason[:120]}); pass --weights FILE or --weights none"
+            f"cannot download {backbone}'s weights: the model hub cannot be reached or lacks them; pass "
+            f"--weights FILE, or --weights FOLDER with {' or '.join(expected_files(backbone)[:3])} in it"
         ) from error
     trunk.net.load_state_dict(loaded.state_dict())
+
+
+@contextmanager
+def _hub() -> Iterator[None]:
+    """Let timm ask its hub, which without a network would try for a minute, aloud, even for what it has."""
+    from huggingface_hub import constants
+
+    logger, offline = logging.getLogger("huggingface_hub"), constants.HF_HUB_OFFLINE
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    if not offline and not getproxies():
+        try:
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+        except OSError:
+            constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+        logger.setLevel(level)
+
+
+def _load_by_timm(trunk: Trunk, config: ModelConfig, state: State, path: Path) -> None:
+    """Let timm fit its own checkpoint: names of other releases, positions of another size of picture.
+
+    timm skips what a checkpoint lacks; so the model is built from two seeds, and what differs was not loaded.
+
+    Raises:
+        HifaError: it does not fit.
+    """
+    row, built = backbone_of(config.backbone), []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            try:
+                built.append(timm_model(row, config.size, state=dict(state)).state_dict())
+            except Exception as error:  # whatever timm's filters make of a foreign checkpoint
+                raise _unfit(path, config.backbone) from error
+    lacking = [name for name, value in built[0].items() if not torch.equal(value, built[1][name])]
+    if lacking:
+        raise HifaError(
+            f"the weights {path} lack {len(lacking)} of {len(built[0])} tensors of the backbone "
+            f"'{config.backbone}', such as {lacking[0]}: give a checkpoint of this backbone"
+        )
+    trunk.net.load_state_dict(built[0])
+
+
+def _unfit(path: Path, backbone: str) -> HifaError:
+    return HifaError(f"the weights {path} do not fit the backbone '{backbone}': give a checkpoint of it")
 
 
 def _load_file(network: Network, path: Path) -> None:
     """A file may hold a whole hifa network, a trunk, or torchvision's or timm's own state dict."""
     state = read_weights(path)
+    if isinstance(network.trunk, ClipTrunk) and not any(name.startswith("trunk.") for name in state):
+        load_clip(network.trunk, network.config.backbone, network.config.size, state)
+        return
     for module, candidate in (
         (network.trunk, {k.removeprefix("trunk."): v for k, v in state.items() if k.startswith("trunk.")}),
         (network.trunk, {k: v for k, v in state.items() if not k.startswith("classifier.6.")}),
@@ -182,4 +285,7 @@ def _load_file(network: Network, path: Path) -> None:
     if network.config.backbone == "efficientnet_lite0" and "_conv_stem.weight" in state:
         _load_in_order(network.trunk, state)
         return
-    raise HifaError(f"the weights {path} do not fit the backbone '{network.config.backbone}'")
+    if type(network.trunk) is TimmTrunk:
+        _load_by_timm(network.trunk, network.config, state, path)
+        return
+    raise _unfit(path, network.config.backbone)

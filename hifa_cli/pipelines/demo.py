@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hifa_cli.config import DemoConfig, IndexConfig, RenderConfig, TrainConfig, WorldConfig
+from hifa_cli.config import DemoConfig, IndexConfig, RenderConfig, WorldConfig
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.embeddings.extract import export, load_encoder
 from hifa_cli.embeddings.io import read_export, write_export
@@ -19,6 +19,7 @@ from hifa_cli.gallery.build import build_gallery
 from hifa_cli.query.retrieve import encoder_for, query
 from hifa_cli.render.pipeline import render
 from hifa_cli.runtime.atomic import written_file
+from hifa_cli.settings import train_config
 from hifa_cli.synthetic.world import make_world
 from hifa_cli.training.trainer import train
 from hifa_cli.viz.contact_sheet import query_sheet
@@ -26,7 +27,7 @@ from hifa_cli.viz.contact_sheet import query_sheet
 if TYPE_CHECKING:
     import torch
 
-METHODS: tuple[str, ...] = ("source-only", "hifa")
+METHODS: tuple[str, ...] = ("source-only", "hifa", "default")  # the last one's shapes are what is queried
 MARK = "demo.json"
 
 
@@ -84,7 +85,8 @@ def run_demo(
     for method in reversed(METHODS):
         run, embeddings = folder / "runs" / method, folder / f"{method}.h5"
         with summary.timed(f"train {method}"):
-            settings = TrainConfig(method=method, steps=config.steps, size=config.size)
+            budget = {"steps": config.steps, "size": config.size}
+            settings = train_config(None if method == "default" else method, None, budget)
             known, unlabelled = find_images(photos, split="train"), find_shapes(views, split="train")
             train(
                 known, unlabelled, run, settings, seed=seed, device=device, force=False, features=seen,

@@ -41,6 +41,8 @@ def ranking_document(gallery: Gallery, ranking: Ranking) -> dict[str, Any]:
     known: dict[str, Any] = {} if ranking.class_name is None else {"class": ranking.class_name}
     examples = {"like": list(ranking.like), "unlike": list(ranking.unlike)}
     known |= {name: ids for name, ids in examples.items() if ids}
+    if ranking.text:
+        known["text"] = ranking.text
     if ranking.nothing_here is not None:
         known["nothing_here"] = ranking.nothing_here
     matches = [match_document(gallery, match) for match in ranking.matches]

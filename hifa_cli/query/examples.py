@@ -63,7 +63,7 @@ def steered(
     if vectors is None:
         moved = unit(shift[None])
         return QueryVectors(moved, moved)
-    return QueryVectors(*(unit(_comparable(gallery, part) + shift) for part in vectors))
+    return vectors.each(lambda part: unit(_comparable(gallery, part) + shift))
 
 
 def _mean(gallery: Gallery, rows: NDArray[np.int64], weight: float) -> Floats:

@@ -12,6 +12,7 @@ from hifa_cli.data import find_images, is_mesh, read_picture
 from hifa_cli.data.lists import LIST_SUFFIXES
 from hifa_cli.data.tree import is_picture, walk
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.kinds import kind_of
 
 STDIN = "-"
@@ -46,7 +47,13 @@ class Query(NamedTuple):
         return is_mesh(self.path)
 
 
-def find_queries(words: Sequence[str], scratch: Path, *, stdin: BinaryIO | None = None) -> list[Query]:
+def find_queries(
+    words: Sequence[str],
+    scratch: Path,
+    *,
+    stdin: BinaryIO | None = None,
+    absent: list[tuple[str, str]] | None = None,
+) -> list[Query]:
     """What the command line asks for, in the order given, each once.
 
     Args:
@@ -54,14 +61,25 @@ def find_queries(words: Sequence[str], scratch: Path, *, stdin: BinaryIO | None 
             (``@list.txt``; CSV, TSV and JSON too), or ``-`` for one photo from standard input.
         scratch: folder for what comes from standard input; it must outlive the queries.
         stdin: standard input, by default this process's.
+        absent: takes the words at which there is nothing to look for, each with its reason; without it
+            the first of them ends the search.
 
     Raises:
-        HifaError: something is not there, or holds nothing.
+        HifaError: something is not there, or holds nothing; with ``absent`` only where nothing else is.
     """
     found: dict[str, Query] = {}
     for word in words:
-        for query in _of(word, scratch, stdin):
-            found.setdefault(query.name, query)
+        try:
+            for query in _of(word, scratch, stdin):
+                found.setdefault(query.name, query)
+        except HifaError as error:
+            if absent is None:
+                raise
+            absent.append((word, str(error)))
+    if absent and not found:
+        raise HifaError(absent[0][1])
+    for _, reason in absent or ():
+        progress.warn(reason)
     return list(found.values())
 
 

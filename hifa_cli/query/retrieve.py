@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from hifa_cli.config import Find, ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
-from hifa_cli.embeddings.encoder import PictureFeatures, graph_encoder
+from hifa_cli.embeddings.encoder import GraphEncoder, PictureEncoder, PictureFeatures, graph_encoder
 from hifa_cli.embeddings.engine import QUICK_START
+from hifa_cli.embeddings.text import text_vector
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.ranking import ranker_of
@@ -29,7 +30,6 @@ from hifa_cli.search.rerank import QueryVectors, Ranker, unit
 if TYPE_CHECKING:
     import torch
 
-    from hifa_cli.embeddings.extract import Encoder
 
 PICTURES = 24  # embedded at once
 MANY = 500  # queries from which loading torch for a GPU pays
@@ -64,9 +64,8 @@ class Ranking:
     class_name: str | None = None  # of the query, where it is known
     like: tuple[str, ...] = ()  # shapes that the query was moved towards
     unlike: tuple[str, ...] = ()  # and away from
-    nothing_here: bool | None = (
-        None  # whether no shape seems to be of its kind; None where nothing is calibrated
-    )
+    text: str = ""  # words that it was moved towards, or that were all of it
+    nothing_here: bool | None = None  # no shape seems to be of its kind; None where nothing is calibrated
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,8 @@ class QueryOptions:
         find: shapes of the same kind, the very part, or what serves both.
         like: ids of shapes to look for more of, beside the photos or in place of them; they are not shown.
         unlike: ids of shapes to look for less of; they are not shown.
+        text: words to look for, beside the photos or in place of them.
+        text_weight: of the words beside a photo, in 0 … 1.
     """
 
     top: int
@@ -100,6 +101,8 @@ class QueryOptions:
     find: Find = "both"
     like: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
+    text: str = ""
+    text_weight: float = 0.5
 
 
 class QueryEncoder(Protocol):
@@ -202,26 +205,56 @@ def rank(
     """
     among = rows_of_classes(gallery, wanted.classes)
     like, unlike = rows_of_ids(gallery, wanted.like), rows_of_ids(gallery, wanted.unlike)
-    if encoder is None or not queries:
-        if not len(like):
-            raise HifaError(
-                "nothing to look for: give a photo, or a shape of the gallery to look for more of"
-            )
-        asked, shown = [Query(f"like {' + '.join(wanted.like)}", Path())], list[tuple[Path, ...]]([()])
-        vectors = steered(gallery, None, like, unlike)
-    else:
+    words = _words(gallery, wanted.text) if wanted.text else None
+    asked, shown, vectors = [_without_photo(wanted)], list[tuple[Path, ...]]([()]), words
+    if encoder is not None and queries:
         asked, shown, vectors = _asked(encoder, gallery, queries, wanted, failed)
-        if len(like) or len(unlike):
-            vectors = steered(gallery, vectors, like, unlike)
+        if words is not None:
+            vectors = _with_words(vectors, words, wanted.text_weight)
+    elif words is None and not len(like):
+        raise HifaError(
+            "nothing to look for: give a photo, a text, or a shape of the gallery to look for more of"
+        )
+    if vectors is None or len(like) or len(unlike):
+        vectors = steered(gallery, vectors, like, unlike)
     scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
     rankings = []
     for number, (one, pictures) in enumerate(zip(asked, shown, strict=True)):
         likely, nothing = _likelihoods(gallery, vectors, number, rows[number])
         matches = _matches(gallery, vectors.part[number], scores[number], rows[number], wanted, likely)
         rankings.append(
-            Ranking(one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, nothing)
+            Ranking(
+                one.name, matches, pictures, one.class_name, wanted.like, wanted.unlike, wanted.text, nothing
+            )
         )
     return rankings, vectors
+
+
+def _without_photo(wanted: QueryOptions) -> Query:
+    """A query of words and shapes alone, by its name."""
+    named = [f"text {wanted.text}"] if wanted.text else []
+    named += [f"like {' + '.join(wanted.like)}"] if wanted.like else []
+    return Query(", ".join(named), Path())
+
+
+def _words(gallery: Gallery, text: str) -> QueryVectors:
+    """(1, D) of a text.
+
+    Raises:
+        HifaError: the gallery's encoder knows no words, or the gallery ranks as the paper does.
+    """
+    vector = text_vector(gallery.model_folder, text)
+    if gallery.ranking is None:
+        raise HifaError(
+            f"the gallery {gallery.folder} compares clamped vectors, which words do not survive: build it "
+            "again without --ranking paper"
+        )
+    return QueryVectors(unit(vector), unit(vector))
+
+
+def _with_words(photos: QueryVectors, words: QueryVectors, weight: float) -> QueryVectors:
+    """Photos' vectors moved towards a text's: (1 − weight) of the one and weight of the other."""
+    return photos.each(lambda one: unit((1 - weight) * one + weight * words.kind))
 
 
 def _likelihoods(
@@ -233,7 +266,7 @@ def _likelihoods(
         return None, None
     calibration, kept = ranking.calibration, rows >= 0
     evidence = ranking.evidence(
-        calibration.background, vectors.kind[number], vectors.part[number], rows[kept]
+        calibration.background, vectors.kind[number], vectors.plain[number], rows[kept]
     )
     likely = np.zeros(len(rows))
     likely[kept] = calibration.likelihoods(evidence)
@@ -250,7 +283,8 @@ def _asked(
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
-        raise HifaError("none of the queries can be read; see the warnings")
+        why = f"{failed[0].query}: {failed[0].error}" if len(queries) == 1 and failed else ""
+        raise HifaError(why or "none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
     shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
     vectors = _joined([vector for _, vector in found])
@@ -261,8 +295,9 @@ def _asked(
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
     return QueryVectors(
-        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors])
-    )
+        np.concatenate([one.kind for one in vectors]), np.concatenate([one.part for one in vectors]),
+        np.concatenate([one.plain for one in vectors]),
+    )  # fmt: skip
 
 
 def _search(
@@ -281,8 +316,8 @@ def _search(
 def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
     """Several photos of one object as one query."""
     if gallery.ranking is None:
-        return QueryVectors(*(fused(part)[None] for part in vectors))
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        return vectors.each(lambda part: fused(part)[None])
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -424,7 +459,7 @@ def _embedded(
             start_of = 0
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
-                yield number, _of_pictures(ranker, found, mine)
+                yield number, _of_pictures(ranker, found, mine, photo=len(items[number].views) == 1)
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
@@ -434,14 +469,15 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         HifaError: this version cannot do it.
     """
     try:
-        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier)
+        own = None if gallery.own is None else gallery.own.map
+        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier, own)
     except ValueError as error:
         raise HifaError(
             f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"
         ) from error
 
 
-def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> QueryVectors:
+def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, photo: bool) -> QueryVectors:
     """(1, D): the maximum over the pictures where the gallery ranks as the paper does, else their mean."""
     pooled = found.pooled[mine]
     if ranker is None:
@@ -450,16 +486,20 @@ def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice) -> 
     if found.part is not None:
         vectors = QueryVectors(ranker.views(pooled), ranker.views(found.part[mine]))
     else:
-        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine])
-    return QueryVectors(*(unit(part.mean(axis=0, keepdims=True)) for part in vectors))
+        vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine], photos=photo)
+    return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))
 
 
-def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
-    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos: torch's.
+def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
+    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos.
+
+    That is its graph of shapes; torch where a gallery of an earlier version has none.
 
     Raises:
         HifaError: the gallery holds no model.
     """
+    if isinstance(encoder, GraphEncoder) and encoder.knows_shapes:
+        return encoder
     from hifa_cli.embeddings.extract import Encoder, load_encoder
     from hifa_cli.runtime.device import pick_device
 
@@ -473,11 +513,11 @@ def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> "Encoder":
     return load_encoder(gallery.model_folder, pick_device("cpu"))
 
 
-def _of_shape(ranker: Ranker | None, encoder: "Encoder | None", pixels: Pixels) -> QueryVectors:
+def _of_shape(ranker: Ranker | None, encoder: PictureEncoder | None, pixels: Pixels) -> QueryVectors:
     """(1, D) of a mesh's views, as the gallery's own shapes have it."""
     if encoder is None:
         raise RuntimeError("there is nothing to embed a mesh by")
-    views, vector = encoder.shape(pixels)
+    ((views, vector),) = encoder.shapes([pixels])
     if ranker is None:
         return QueryVectors(vector[None], vector[None])
     whole = unit(ranker.views(views).mean(axis=0, keepdims=True))

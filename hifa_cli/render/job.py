@@ -13,6 +13,8 @@ from hifa_cli.render.view_io import holds_only_views, write_views
 from hifa_cli.render.views import MeshViews
 from hifa_cli.runtime.atomic import written_folder
 
+Pictures = NDArray[np.uint8] | list[NDArray[np.uint8]]  # one array, or one each where their sizes differ
+
 
 class DrawShape:
     """A mesh file to its views; never raises for what is wrong with one mesh."""
@@ -21,7 +23,7 @@ class DrawShape:
         self.views = MeshViews(config)
         self.views.warm_up()
 
-    def __call__(self, path: Path, folder: Path | None, mark: str) -> str | NDArray[np.uint8]:
+    def __call__(self, path: Path, folder: Path | None, mark: str) -> str | Pictures:
         """Draw the mesh at ``path``.
 
         Args:
@@ -30,7 +32,7 @@ class DrawShape:
             mark: that the views bear.
 
         Returns:
-            (V, S, S) greys, or why it could not be drawn.
+            (V, S, S) greys (or what a subclass draws), or why it could not be drawn.
 
         Raises:
             NoRoom: the disk is full, which is not the mesh's fault.
@@ -38,13 +40,13 @@ class DrawShape:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of readers, about parts of a file that no view shows
-                pictures = self.views(path)
+                pictures = self.pictures(path, mark)
             if folder is None:
                 return pictures
             if folder.exists() and not holds_only_views(folder):
                 return f"{folder} holds other files than views: choose another --out"
             with written_folder(folder) as temporary:
-                write_views(temporary, pictures, mark)
+                self.write(temporary, pictures, mark)
         except NoRoom:
             raise
         except HifaError as error:
@@ -54,6 +56,15 @@ class DrawShape:
         except Exception as error:
             return f"cannot be drawn: a fault of hifa's own ({_place_of(error)}), please report it"
         return pictures
+
+    def pictures(self, path: Path, mark: str) -> Pictures:
+        """Return what is drawn of the mesh at ``path``; ``mark`` says from what the pictures are made."""
+        del mark
+        return self.views(path)
+
+    def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
+        """Write the pictures into an empty folder."""
+        write_views(folder, np.asarray(pictures), mark)
 
 
 def _place_of(error: Exception) -> str:

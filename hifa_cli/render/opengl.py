@@ -47,8 +47,15 @@ def load() -> tuple[ModuleType, Any]:
         from OpenGL import GL
         from pyrender.platforms import egl
     except Exception as error:  # PyOpenGL fails in many ways where a library is missing
-        raise HifaError(f"OpenGL cannot be loaded ({type(error).__name__}: {error}); {REMEDY}") from error
+        raise HifaError(f"OpenGL cannot be loaded ({_why(error)}); {REMEDY}") from error
     return GL, egl
+
+
+def _why(error: Exception) -> str:
+    """Return why OpenGL does not work; the faults of PyOpenGL without a library say nothing."""
+    if isinstance(error, AttributeError | TypeError | LookupError | ValueError):
+        return "a library of it is missing or too old"
+    return " ".join(str(error).split())[:200] or "no reason is given"
 
 
 class OpenGLRenderer:
@@ -76,8 +83,7 @@ class OpenGLRenderer:
         except HifaError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise HifaError(f"no OpenGL context ({type(error).__name__}: {reason}); {REMEDY}") from error
+            raise HifaError(f"OpenGL gives no context ({_why(error)}); {REMEDY}") from error
 
     def _prepare(self) -> None:
         gl = self.gl

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from hifa_cli.config import Axis, Up
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, reason_of
 
 Rules = tuple[tuple[str, Axis], ...]
 
@@ -84,7 +84,7 @@ def _read_list(path: Path) -> Rules:
     except OSError as error:
         raise HifaError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise HifaError(f"{path}: is not a CSV file in UTF-8: {error}") from error
+        raise HifaError(f"{path} is not a CSV file: {reason_of(error)}") from error
     return tuple(rules)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.child import module_command
+
+if TYPE_CHECKING:
+    from hifa_cli.render.job import DrawShape
 
 PATIENCE = 300.0  # seconds for a worker to start; compiling takes ten or thirty, once
 SLOW_START = 4.0  # seconds after which a start is worth a word
@@ -84,18 +87,29 @@ class StartError(HifaError):
     """A renderer did not start."""
 
 
-def draw_all(jobs: Iterable[Job], config: RenderConfig, workers: int) -> Generator[Outcome]:
+def draw_all(
+    jobs: Iterable[Job], config: RenderConfig, workers: int, worker: "type[Worker] | None" = None
+) -> Generator[Outcome]:
     """Draw ``jobs`` on ``workers`` processes; yields outcomes as they come, in any order.
 
     The first worker starts alone, so that compiled code is kept on disk before the others want it. A
     worker that does not start (again) leaves the jobs to the others. The others start when outcomes are
     waited for: where taking them costs more than drawing, one process may do.
 
+    Args:
+        jobs: meshes, and what is to become of their pictures.
+        config: how they are drawn.
+        workers: processes at most.
+        worker: the kind of process; by default one that draws views.
+
+    Yields:
+        What became of each job.
+
     Raises:
         StartError: no worker starts any more.
         NoRoom: the disk is full.
     """
-    crew = Crew(jobs, config, workers)
+    crew = Crew(jobs, config, workers, worker or Worker)
     try:
         crew.workers[0].start(lambda: _say_once())
         yield from crew.outcomes()
@@ -116,9 +130,11 @@ def _say_once() -> None:
 class Crew:
     """Workers, a thread each that feeds it, and one that watches their time and memory."""
 
-    def __init__(self, jobs: Iterable[Job], config: RenderConfig, workers: int) -> None:
+    def __init__(
+        self, jobs: Iterable[Job], config: RenderConfig, workers: int, worker: "type[Worker]"
+    ) -> None:
         limit = memory_limit(config, workers)
-        self.workers = [Worker(config, limit) for _ in range(workers)]
+        self.workers = [worker(config, limit) for _ in range(workers)]
         self._waiting = deque(jobs)
         self._stop, self._hungry, self._waits = threading.Event(), threading.Event(), 0
         if not (self._waiting and self._waiting[0].pixels):
@@ -368,8 +384,19 @@ def _exit_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def main() -> None:
-    """Be a worker: answer every line until there are no more."""
+def draws_views() -> "type[DrawShape]":
+    """Return what draws views; imported only by a worker, for it loads the renderer."""
+    from hifa_cli.render.job import DrawShape
+
+    return DrawShape
+
+
+def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
+    """Be a worker: answer every line until there are no more.
+
+    Args:
+        kind: imports and returns the class that draws; what goes wrong with that is the answer.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -384,9 +411,7 @@ def main() -> None:
         answers.flush()
 
     try:
-        from hifa_cli.render.job import DrawShape
-
-        draw = DrawShape(RenderConfig(**json.loads(questions.readline())))
+        draw = kind()(RenderConfig(**json.loads(questions.readline())))
     except Exception as error:
         answer(f"{type(error).__name__}: {error}")
         return
@@ -400,7 +425,7 @@ def main() -> None:
                 answer(drawn)
             else:
                 remark = draw.views.remark or None
-                answer(remark, "remark", pictures=drawn if job["pixels"] else None)
+                answer(remark, "remark", pictures=np.asarray(drawn) if job["pixels"] else None)
         except NoRoom as error:
             answer(str(error), "full")
 

@@ -30,6 +30,17 @@ def kind_of(place: Path) -> str | None:
     return None
 
 
+def refuse_url(place: Path) -> None:
+    """Refuse a URL, of which a path keeps one of the slashes.
+
+    Raises:
+        HifaError: it is one.
+    """
+    scheme, colon, rest = str(place).partition(":/")
+    if colon and len(scheme) > 1 and scheme.isalnum() and not place.exists():
+        raise HifaError(f"{scheme}://{rest.lstrip('/')} is a URL, and hifa reads files: download it first")
+
+
 def refuse_other(place: Path, *taken: str, wanted: str) -> None:
     """Refuse what hifa wrote for another verb.
 
@@ -39,8 +50,9 @@ def refuse_other(place: Path, *taken: str, wanted: str) -> None:
         wanted: what the verb takes, in words.
 
     Raises:
-        HifaError: it is of another kind; the message says which verb takes it.
+        HifaError: it is a URL, or of another kind; the message says which verb takes it.
     """
+    refuse_url(place)
     kind = kind_of(place)
     if kind is None or kind in taken:
         return

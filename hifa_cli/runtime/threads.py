@@ -36,6 +36,17 @@ def free() -> int:
     return max(1, min(allowed(), round(whole - load)))
 
 
+def wait_asleep() -> None:
+    """Have threads that wait for each other sleep, where other processes use the machine.
+
+    OpenMP's threads spin while they wait, and on a core that somebody else needs they spin for nothing. The
+    number of threads stays, so results stay the same to the bit. It counts for libraries loaded from now on;
+    ``OMP_WAIT_POLICY`` of the user wins.
+    """
+    if not os.environ.get("OMP_WAIT_POLICY") and free() < allowed():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
 def wanted() -> int:
     """Return how many threads were asked for or chosen by :func:`use`, else how many are allowed."""
     said = os.environ.get("OMP_NUM_THREADS", "")

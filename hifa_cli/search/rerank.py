@@ -11,6 +11,7 @@ All scores are signed cosines. ``f`` is a picture's pooled feature, ``unit(x) = 
   standardised over the gallery; ``e + A e`` for the row-normalised graph A of nearest neighbours.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ Rows = NDArray[np.int64]
 
 BLOCK = 2048  # rows multiplied at once
 PROJECTION_FILE = "nuisance.npz"
+SHIFT_SCALE = np.float32(np.sqrt(1000))  # of an own map's shift, so that one rate fits it and the matrix
 PROJECTION_VERSION = 1  # raised whenever the file is fitted anew
 
 
@@ -95,16 +97,44 @@ def shipped_projection(model: str | None) -> Projection | None:
         return Projection(basis, damping, str(stored["model"]))
 
 
+@dataclass(frozen=True)
+class OwnMap:
+    """A gallery's own map of photos: ``unit(x + D x + b / √1000)``.
+
+    Attributes:
+        matrix: (D, D), the D of the formula.
+        shift: (D,), its b.
+    """
+
+    matrix: Floats
+    shift: Floats
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Return (n, D) unit vectors of photos' (n, D) unit vectors."""
+        return unit(vectors + vectors @ self.matrix.T + self.shift / SHIFT_SCALE)
+
+
 class QueryVectors(NamedTuple):
     """What q queries are compared by.
 
     Attributes:
         kind: (q, D) unit, with the semantic term.
-        part: (q, D) unit, without.
+        part: (q, D) unit, without; by the gallery's own map where it has one.
+        unmapped: (q, D) unit, ``part`` without that map; None where there is none.
     """
 
     kind: Floats
     part: Floats
+    unmapped: Floats | None = None
+
+    @property
+    def plain(self) -> Floats:
+        """(q, D) vectors without semantic term and own map."""
+        return self.part if self.unmapped is None else self.unmapped
+
+    def each(self, change: Callable[[Floats], Floats]) -> "QueryVectors":
+        """Return all vectors changed alike."""
+        return QueryVectors(*(None if one is None else change(one) for one in self))  # type: ignore[arg-type]
 
 
 class Ranker:
@@ -116,13 +146,17 @@ class Ranker:
         classifier: (K, D) of the encoder, or None where it has none.
         residual: how many numbers at the end of a trained network's descriptor are the untrained trunk's,
             which N is for; 0 means all.
+        own: the gallery's own map of photos, or None. It serves to find the very part; the kind's vectors
+            stay as they are.
     """
 
     def __init__(
         self, config: RankingConfig, projection: Projection | None, classifier: Floats | None = None,
         residual: int = 0,
+        own: OwnMap | None = None,
     ) -> None:  # fmt: skip
-        self.config, self.projection, self.residual = config, projection, residual
+        self.config, self.projection = config, projection
+        self.residual, self.own = residual, own
         self._semantics = None if classifier is None else classifier - classifier.mean(axis=0)
 
     @property
@@ -148,20 +182,22 @@ class Ranker:
         only[..., : -self.residual] = 0
         return unit(only)
 
-    def queries(self, features: Floats, logits: Floats | None) -> QueryVectors:
+    def queries(self, features: Floats, logits: Floats | None, *, photos: bool = True) -> QueryVectors:
         """Return what pictures are compared by.
 
         Args:
             features: (N, D) pooled features.
             logits: (N, K) of the encoder's classifier, or None.
+            photos: whether the pictures are photos; the views of a mesh are no matter of the own map.
         """
-        part = self.views(features)
+        plain = self.views(features)
+        part = plain if self.own is None or not photos else self.own(plain)
         if logits is None or self._semantics is None or not self.config.semantic:
-            return QueryVectors(part, part)
+            return QueryVectors(plain, part, plain)
         likely = posterior(logits)
         meaning = self.views(likely.astype(np.float32) @ self._semantics)
         weight = (self.config.semantic * likely.max(axis=1, keepdims=True)).astype(np.float32)
-        return QueryVectors(unit(part + weight * meaning), part)
+        return QueryVectors(unit(plain + weight * meaning), part, plain)
 
 
 def top_half(cosines: Floats) -> Floats:
@@ -220,6 +256,23 @@ def standardised(scores: Floats, mean: float | None = None, deviation: float | N
     middle = scores.mean() if mean is None else mean
     width = scores.std() if deviation is None else deviation
     return np.asarray((scores - middle) / (width if width > 0 else 1), dtype=np.float32)
+
+
+def lifted(kind: Floats, part: Floats, floor: float, weight: float) -> Floats:
+    """Return (n,) scores by kind, with those lifted that stand out as the very part.
+
+    Only what stands out by more than ``floor`` deviations counts: the order of a kind's other shapes stays.
+
+    Args:
+        kind: (n,) positive smoothed scores.
+        part: (n,) standardised cosines of the very part.
+        floor: deviations above the mean.
+        weight: of what is above the floor.
+
+    Returns:
+        ``z(log kind) + weight·max(part − floor, 0)``.
+    """
+    return np.asarray(standardised(np.log(kind)) + weight * np.maximum(part - floor, 0), dtype=np.float32)
 
 
 def blended(kind: Floats, part: Floats, depth: int, weight: float) -> Floats:

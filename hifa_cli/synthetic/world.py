@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from hifa_cli.config import WorldConfig
-from hifa_cli.errors import HifaError
+from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.runtime import atomic, progress, seeding
 from hifa_cli.runtime.child import module_command
 from hifa_cli.synthetic.meshfiles import WRITERS, write_messy
@@ -96,7 +96,7 @@ def _read_record(record: Path) -> object:
     try:
         return json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise HifaError(f"cannot read {record}: {error}; choose another folder") from error
+        raise HifaError(f"cannot read {record}: {reason_of(error)}; choose another folder") from error
 
 
 def _items(folder: Path, config: WorldConfig, seed: int) -> Iterator[Item]:

@@ -41,20 +41,33 @@ def read_settings(folder: Path) -> Settings | None:
     return settings
 
 
-def save_checkpoint(folder: Path, objective: Objective, optimiser: torch.optim.SGD, step: int) -> None:
-    """Write weights, optimiser state and the number of finished steps as one file, whole or not at all."""
+def save_checkpoint(
+    folder: Path, objective: Objective, optimiser: torch.optim.SGD, step: int,
+    scaler: torch.amp.GradScaler | None = None,
+) -> None:  # fmt: skip
+    """Write all that a run needs to go on as one file, whole or not at all.
+
+    Args:
+        folder: of the run.
+        objective: weights, centroids, assigned labels.
+        optimiser: momenta.
+        step: how many steps are done.
+        scaler: of fp16's gradients: its scale and how long it has held.
+    """
     tensors = {f"{WEIGHT}{name}": tensor for name, tensor in objective.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         if state.get("momentum_buffer") is not None:
             tensors[f"{MOMENTUM}{index}"] = state["momentum_buffer"]
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_file(folder / CHECKPOINT) as path:
-        write_tensors(tensors, path, {"schema": "1", "step": str(step)})
+        scaling = json.dumps(scaler.state_dict() if scaler is not None else {})
+        write_tensors(tensors, path, {"schema": "1", "step": str(step), "scaler": scaling})
 
 
 def load_checkpoint(
-    folder: Path, objective: Objective, optimiser: torch.optim.SGD, *, most: float = math.inf
-) -> int:
+    folder: Path, objective: Objective, optimiser: torch.optim.SGD, *, most: float = math.inf,
+    scaler: torch.amp.GradScaler | None = None,
+) -> int:  # fmt: skip
     """Take up the checkpoint in ``folder``, of at most ``most`` steps.
 
     Returns:
@@ -70,7 +83,8 @@ def load_checkpoint(
         return 0
     try:
         with safe_open(path, "pt") as file:
-            step = int(file.metadata()["step"])
+            about = file.metadata()
+            step, scaling = int(about["step"]), json.loads(about.get("scaler", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if not 0 <= step <= most:
             raise ValueError(f"step {step}")
@@ -82,9 +96,24 @@ def load_checkpoint(
         state = optimiser.state_dict()
         state["state"] = {index: {"momentum_buffer": tensor} for index, tensor in momenta.items()}
         optimiser.load_state_dict(state)
+        if scaler is not None and scaler.is_enabled() and scaling:  # a checkpoint of 0.1.0 has none
+            scaler.load_state_dict(_checked_scaling(scaling))
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise HifaError(f"the checkpoint {path} is damaged; train again with --force") from error
     return step
+
+
+def _checked_scaling(state: Any) -> dict[str, Any]:
+    """The state of a gradient scaler.
+
+    Raises:
+        ValueError: it is none, or its numbers are not positive.
+    """
+    names = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
+    numbers = isinstance(state, dict) and all(type(value) in (int, float) for value in state.values())
+    if not numbers or set(state) != names or not 0 < state["scale"] < math.inf:
+        raise ValueError("no state of a scaler")
+    return dict(state)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

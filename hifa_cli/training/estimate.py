@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from hifa_cli.data.loader import Batch, FeatureBatches, ImageBatches, prefetch
+from hifa_cli.data.loader import Batch, FeatureBatches, ImageBatches
+from hifa_cli.data.reading import prefetch
 from hifa_cli.embeddings.feature_cache import extract_features, gather_features
 from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.training.optim import TrainStep

@@ -5,8 +5,9 @@ Of a shape nothing but its pictures gets past here.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +24,9 @@ from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.network import QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
-from hifa_cli.runtime import progress
 from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.seeding import torch_stream
+from hifa_cli.training.health import offset_of, report_beliefs
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.validation import accuracy_on_features, held_out
 
@@ -46,6 +47,7 @@ class Run:
     objective: Objective
     seed: int
     device: torch.device
+    health: dict[str, Any] = field(default_factory=dict)  # what is believed of the shapes
 
     @property
     def network(self) -> Network:
@@ -157,8 +159,9 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
     def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
         workers = max(config.workers, 2)
         each = extract_features(
-            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache
-        )
+            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache,
+            frozen=config.freeze != "none",
+        )  # fmt: skip
         return gather_features(each, items)
 
     def classified() -> tuple[TrunkFeatures, Tensor]:
@@ -224,13 +227,10 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
     if run.config.pseudo_labels == "permuted":
         found = found[torch.randperm(len(found), generator=torch_stream(run.seed, "permuted labels"))]
     objective.assigned[: len(found)] = found.to(objective.assigned.device)
-    counts = np.bincount(beliefs.labels, minlength=classes)
-    empty = [run.model.classes[label] for label in np.unique(labels) if not counts[label]]
-    progress.note(f"shapes were given classes; two opinions agree on {beliefs.agreement:.0%} of them")
-    if empty:
-        progress.warn(
-            f"no shape was taken for {', '.join(empty[:8])}: there may be none, or it looks like others"
-        )
+    run.health.update(report_beliefs(beliefs, labels, run.model.classes))
+    run.health["offset"] = offset_of(
+        photos.high[:, 0, : blocks[0]], shapes.high[..., : blocks[0]].mean(dim=1)
+    )
 
 
 def bank_rows(labels: NDArray[np.int64], classes: int, places: int = 0) -> NDArray[np.int64]:

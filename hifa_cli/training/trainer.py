@@ -15,7 +15,7 @@ from torch import Tensor
 from hifa_cli import __version__
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection
-from hifa_cli.data.loader import prefetch
+from hifa_cli.data.reading import prefetch
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.methods.base import Objective
 from hifa_cli.models.network import digest, save_network
@@ -34,6 +34,7 @@ from hifa_cli.training.checkpoint import (
     summary_writer,
     write_settings,
 )
+from hifa_cli.training.health import write_health
 from hifa_cli.training.monitor import CollapseMonitor, stop_unless_finite, warn_if_stiff
 from hifa_cli.training.optim import TrainStep, learning_rate
 from hifa_cli.training.setup import Run, Steps, Validate, make_steps, setup_run
@@ -112,10 +113,14 @@ def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboa
         out.mkdir(parents=True, exist_ok=True)
         write_settings(out, {**settings, "finished": None})
     train_step = TrainStep(run.objective, run.config, run.device)
-    start = load_checkpoint(out, run.objective, train_step.optimiser, most=run.config.steps)
+    start = load_checkpoint(
+        out, run.objective, train_step.optimiser, most=run.config.steps, scaler=train_step.scaler
+    )
     if start:
         progress.note(f"going on after step {start} of {run.config.steps}")
     steps, validate = make_steps(run, features, start=start)
+    if run.health and world().leads:
+        write_health(out, run.health)
     started = time.monotonic()
     last = _loop(run, train_step, steps, validate, out, start, tensorboard)
     seconds = round(time.monotonic() - started, 1)
@@ -153,7 +158,7 @@ def recipe_of(config: TrainConfig) -> dict[str, str]:
         for used, text in (
             (config.inputs != "pooled", "input of four blocks"),
             (config.centred, "centring per domain"),
-            (config.pooling != "max", "mean over the views"),
+            (config.pooling != "max", f"{config.pooling} over the views"),
             (config.pseudo_labels != "argmax", f"{config.pseudo_labels} labels of the shapes"),
             (config.descriptor != "embedding", "class scores and the untrained feature in the descriptor"),
         )
@@ -259,7 +264,7 @@ def _loop(
             if leads and (stopping or ((step + 1) % config.checkpoint == 0 and not ends)):
                 if log:
                     log.flush()  # a checkpoint never knows more than the log
-                save_checkpoint(out, run.objective, train_step.optimiser, step + 1)
+                save_checkpoint(out, run.objective, train_step.optimiser, step + 1, train_step.scaler)
             if stopping:
                 raise Stopped(
                     f"stopped after step {step + 1} of {config.steps}; the same command goes on from there"

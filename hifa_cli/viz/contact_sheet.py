@@ -81,7 +81,7 @@ def query_sheet(
         rows.append(
             [query_cell(ranking.query, _query_picture(ranking), nothing_here=ranking.nothing_here), *found]
         )
-    _write(out, rows, QUERIES)
+    write_sheet(out, rows, QUERIES)
 
 
 def query_cell(name: str, picture: Path | Image.Image | None, *, nothing_here: bool | None = None) -> Cell:
@@ -125,7 +125,7 @@ def shape_sheet(out: Path, shapes: Sequence[tuple[str, Path]]) -> int:
         HifaError: ``out`` cannot be written or its ending is not a picture's.
     """
     shown = shapes[:: -(-len(shapes) // MOST_SHAPES)] if shapes else ()
-    _write(out, shape_rows(shown), SHAPES)
+    write_sheet(out, shape_rows(shown), SHAPES)
     return len(shown)
 
 
@@ -141,7 +141,17 @@ def shape_rows(shapes: Sequence[tuple[str, Path]]) -> list[list[Cell]]:
     return [cells[start : start + ACROSS] for start in range(0, len(cells), ACROSS)]
 
 
-def _write(out: Path, rows: Sequence[Sequence[Cell]], layout: Layout) -> None:
+def write_sheet(out: Path, rows: Sequence[Sequence[Cell]], layout: Layout) -> None:
+    """Write rows of cells as one picture.
+
+    Args:
+        out: the picture, PNG, JPEG or WebP by its ending.
+        rows: cells, a list per row.
+        layout: measures in pixels.
+
+    Raises:
+        HifaError: ``out`` cannot be written or its ending is not a picture's.
+    """
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise HifaError(f"cannot write the sheet {out}: end it in .png, .jpg or .webp")
     sheet = draw_sheet(rows, layout)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -220,6 +220,25 @@ def _latex(table: Table) -> str:
             r"\end{tabular}",
         ]
     )
+
+
+def listing(*columns: str, numbers: Collection[str] = (), headed: bool = True) -> "RichTable":
+    """Return an empty table of names and numbers: names go on below where they are long, numbers stay whole.
+
+    Args:
+        columns: their headings.
+        numbers: headings of the columns that hold numbers.
+        headed: whether the headings are shown.
+    """
+    from rich.table import Table as RichTable
+
+    table = RichTable(show_header=headed)
+    for name in columns:
+        whole = name in numbers
+        table.add_column(
+            name, justify="right" if whole else "left", no_wrap=whole, overflow="fold", min_width=len(name)
+        )
+    return table
 
 
 def to_terminal(table: Table) -> "Fitted":

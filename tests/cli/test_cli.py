@@ -243,7 +243,7 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     path.write_bytes(b"")
     path.chmod(0)
-    weak = "from tests.faults.running import weaken; weaken(); from hifa_cli.cli import main; main()"
+    weak = "from tools.faults.running import weaken; weaken(); from hifa_cli.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", weak, "evaluate", str(path)],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],

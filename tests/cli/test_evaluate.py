@@ -118,8 +118,11 @@ def test_a_result_can_be_written_to_a_file(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "")
     assert out.read_text() == run("evaluate", path, "--format", "latex").stdout
     assert run("evaluate", path, "--format", "latex", "--out", out).exit_code == 1
-    assert run("evaluate", path, "--json", "--out", out, "--force").exit_code == 0
-    assert json.loads(out.read_text())["queries"] == 3
+    assert run("evaluate", path, "--json", "--out", out, "--force").exit_code == 2  # a .tex file
+    assert run("evaluate", path, "--json", "--out", tmp_path / "t.json").exit_code == 0
+    assert json.loads((tmp_path / "t.json").read_text())["queries"] == 3
+    assert run("evaluate", path, "--out", tmp_path / "t.csv").exit_code == 0  # the ending says the form
+    assert (tmp_path / "t.csv").read_text().startswith("export,NN,")
 
 
 def test_skipped_photos_are_counted_and_said(tmp_path: Path) -> None:

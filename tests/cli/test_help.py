@@ -162,7 +162,7 @@ def test_a_gallery_is_looked_over_without_out(gallery: Path) -> None:
         ("query a.jpg -g g --top many", "--top takes a whole number of at least 1, not 'many'"),
         ("query a.jpg -g g --threshold high", "--threshold takes a number from -1.0 to 1.0, not 'high'"),
         ("query a.jpg -g g --find thing", "--find takes one of both, kind, part, not 'thing'"),
-        ("plot a.h5 --out a.xls", "--out: a.xls must end in .png, .pdf, .svg"),
+        ("plot a.h5 --out a.xls", "--out: a.xls must end in .png or .pdf or .svg"),
         ("query a.jpg", "Missing option '--gallery' / '-g'"),
     ],
 )

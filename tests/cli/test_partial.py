@@ -37,6 +37,21 @@ def test_a_query_that_fails_has_an_entry_with_its_reason(place: Path) -> None:
     assert hifa("query", place / "broken.jpg", "-g", place / "gallery", "--json")[0] == 1
 
 
+@pytest.mark.parametrize(
+    "absent", ["missing.jpg", "nothing-*.jpg", "@missing.csv", "https://a.example/b.jpg"]
+)
+def test_a_query_that_is_not_there_has_an_entry_with_its_reason(absent: str, place: Path) -> None:
+    words = ("query", absent, place / "photos/bars/0.png", "-g", place / "gallery", "--json")
+    code, out, err = hifa(*words)
+    document = json.loads(out)
+    assert (code, document["queries"], document["failed"]) == (0, 2, 1)
+    gone = next(one for one in document["results"] if one["query"] == absent)
+    assert gone["matches"] == []
+    assert absent.lstrip("@") in gone["error"]
+    assert absent.lstrip("@") in err
+    assert hifa(*words, "--strict")[0] == 1
+
+
 def test_a_mesh_that_fails_has_an_entry_and_is_seen_with_strict(place: Path, tmp_path: Path) -> None:
     words = ("render", place / "mixed", "--out", tmp_path / "v", "--views", "1", "--size", "32", "--json")
     code, out, _ = hifa(*words, "--workers", "1")

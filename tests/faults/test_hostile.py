@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bombs import more_meshes, more_pictures
-from tests.faults.corpus import OUTSIDE, Case, configs, exports, meshes, pictures
-from tests.faults.fuzz import KINDS, MISSING, mutants
-from tests.faults.probe import Probe, Verdict
-from tests.faults.readers import PATIENCE
-from tests.faults.spoilt import caches, lists, models, photo_galleries, runs, swollen
-from tests.faults.stored import galleries
+from tools.faults.bombs import more_meshes, more_pictures
+from tools.faults.corpus import OUTSIDE, Case, configs, exports, meshes, pictures
+from tools.faults.fuzz import KINDS, MISSING, mutants
+from tools.faults.probe import Probe, Verdict
+from tools.faults.readers import PATIENCE
+from tools.faults.spoilt import caches, lists, models, photo_galleries, runs, swollen
+from tools.faults.stored import galleries
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches through /proc")
 SAMPLE = 8  # mutations of a kind; scripts/faults runs as many as it is told

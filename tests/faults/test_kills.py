@@ -13,8 +13,8 @@ import pytest
 
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.atomic import written_file
-from tests.faults import harness
-from tests.faults.breaking import (
+from tools.faults import harness
+from tools.faults.breaking import (
     FAULTS,
     KILLED,
     KILLED_AT,
@@ -24,8 +24,8 @@ from tests.faults.breaking import (
     may_mount,
     two_writers,
 )
-from tests.faults.findings import Row, in_words
-from tests.faults.verbs import WHOLE, Verb, digest, strays
+from tools.faults.findings import Row, in_words
+from tools.faults.verbs import WHOLE, Verb, digest, strays
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs verbs in forks")
@@ -41,7 +41,7 @@ def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_sample_of_faults_leaves_nothing_wrong() -> None:
     asked = ["--kills", "2", "--points", "6", "--others", "1", "--no-files", "--no-limits"]
-    done = python("-m", "tests.faults.harness", *asked, "--verbs", "export,index --remove,adapt")
+    done = python("-m", "tools.faults.harness", *asked, "--verbs", "export,index --remove,adapt")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     tried = [fault.name for fault in FAULTS if "processes" not in fault.name] + [KILLED, KILLED_AT]
     assert [name for name in tried if name not in done.stdout] == []
@@ -141,7 +141,7 @@ def test_half_written_things_are_seen_and_a_gallerys_own_lock_is_none(tmp_path: 
 def test_a_weakened_process_may_not_read_what_modes_forbid(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     (tmp_path / "secret").chmod(0)
-    call = f"from tests.faults.running import weaken; weaken(); open({str(tmp_path / 'secret')!r})"
+    call = f"from tools.faults.running import weaken; weaken(); open({str(tmp_path / 'secret')!r})"
     assert "PermissionError" in python("-c", call).stderr
 
 

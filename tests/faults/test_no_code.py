@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import hifa_cli
-from tests.faults import stored
-from tests.faults.corpus import write_good_export
-from tests.faults.probe import Probe
-from tests.faults.stored import bomb, generation, torch_bomb, write_gallery
+from tools.faults import stored
+from tools.faults.corpus import write_good_export
+from tools.faults.probe import Probe
+from tools.faults.stored import bomb, generation, torch_bomb, write_gallery
 
 PACKAGE = Path(hifa_cli.__file__).parent
 FORBIDDEN_MODULES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hifa_cli.config import Find, RankingConfig
-from hifa_cli.gallery.ranking import GalleryRanking
+from hifa_cli.gallery.ranking import GalleryRanking, Lift
 from hifa_cli.search.rerank import QueryVectors, neighbour_graph, unit
 from hifa_cli.search.searcher import Searcher
 
@@ -81,6 +81,23 @@ def test_smoothing_finds_more_of_a_kind() -> None:
         _, rows = ranking_of(views, graph=graph).rank(QueryVectors(queries, queries), EACH, find="kind")
         found[graph] = float((kinds[rows] == np.arange(KINDS)[:, None]).mean())
     assert found[True] > found[False]
+
+
+def test_a_learned_map_lifts_what_stands_out_and_keeps_the_order_of_the_rest() -> None:
+    views, queries, _ = world()
+    means = unit(views.astype(np.float32).mean(axis=1))
+    graph = neighbour_graph(means, 5)
+    lift = Lift(floor=2.0, weight=3.0)
+    learned = GalleryRanking(RankingConfig(), Searcher(means), views, graph, lift=lift)
+    vectors = QueryVectors(queries, unit(views[::8].astype(np.float32).mean(axis=1)))  # surely shape 8i
+    rows = learned.rank(vectors, 80, find="both")[1]
+    kind = learned.rank(vectors, 80, find="kind")[1]
+    for number in range(len(queries)):
+        assert rows[number, 0] == 8 * number
+        scores = np.sort(views.astype(float) @ vectors.part[number], axis=1)[:, VIEWS // 2 :].mean(axis=1)
+        lifted = np.flatnonzero((scores - scores.mean()) / scores.std() > 2.001)
+        left = [row for row in kind[number] if row not in lifted]
+        assert [row for row in rows[number] if row in left][: len(left)] == left
 
 
 @pytest.mark.parametrize("find", ["kind", "part", "both"])

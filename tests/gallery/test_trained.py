@@ -104,7 +104,7 @@ def test_a_photo_outside_the_gate_is_compared_as_the_untrained_encoder_does(plac
         vectors = ranker.views(found)
         assert (vectors[:, :TRAINED] == 0).all()
         np.testing.assert_allclose((vectors[:, TRAINED:] * known).sum(axis=1), 1, atol=2e-3)
-    views = ranker.views(encoder.shape(pixels)[0])[:, TRAINED:]
+    views = ranker.views(encoder.shapes([pixels])[0][0])[:, TRAINED:]
     np.testing.assert_allclose(views * 3**0.5, plain.views(frozen.each_picture(pixels)), atol=1e-3)
 
 

@@ -92,3 +92,9 @@ def test_a_restrictive_licence_is_said_once_wherever_its_weights_are_loaded(
             weights.build_network(config, "imagenet", torch.Generator())
     assert len(Heard.notes) == 1
     assert "some-research-licence" in Heard.notes[0]
+
+
+def test_a_patch_may_be_one_number() -> None:
+    """EfficientViT (MSRA) has it so, and was refused for its own size."""
+    with torch.inference_mode():
+        assert build_trunk("efficientvit_m0", 224).eval()(torch.zeros(1, 3, 224, 224))[1].shape == (1, 192)

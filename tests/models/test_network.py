@@ -19,6 +19,7 @@ from hifa_cli.models.network import (
     digest,
     load_network,
     save_network,
+    write_tensors,
 )
 from hifa_cli.models.weights import build_network, read_weights
 from hifa_cli.runtime.seeding import torch_stream
@@ -241,3 +242,14 @@ def test_without_a_network_the_weights_error_says_where_the_file_goes(
         HifaError, match=r"resnet18-\w+\.pth elsewhere, then put it at .*checkpoints.*--weights"
     ):
         build_network(config, "imagenet", torch_stream(0, "initialise", "head"))
+
+
+def test_tensors_that_share_their_memory_are_written_each(tmp_path: Path) -> None:
+    """CoaT has modules that are one; safetensors refuses them with a traceback."""
+    from safetensors.torch import load_file
+
+    one = torch.arange(4.0)
+    write_tensors({"a": one, "b": one, "c": one[:2].clone()}, tmp_path / "w.safetensors")
+    found = load_file(tmp_path / "w.safetensors")
+    assert found["a"].tolist() == found["b"].tolist() == [0, 1, 2, 3]
+    assert found["c"].tolist() == [0, 1]

@@ -1,10 +1,12 @@
 """Child processes never take code from the folder that the user stands in."""
 
 import json
+import signal
 import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -61,9 +63,19 @@ VERBS = (
     "compare --images photos --shapes views --out rows --methods source-only --seeds 1 --set steps=1",
     "data check photos",
     "doctor",
-    "demo --help",
-    "serve --help",
+    "help demo",
 )
+SMALLEST = """
+import sys
+from hifa_cli.cli import main
+demo = sys.modules["hifa_cli.cli.demo"]
+demo.SMALL_WORLD.update(
+    classes=("chair", "mug"), shapes_train=2, shapes_test=1, photos_train=2, photos_test=1, photo_size=64
+)
+config = demo.DemoConfig
+demo.DemoConfig = lambda **_: config(steps=1, size=64)
+main()
+"""  # the demo that --small makes, still smaller
 
 
 def test_no_verb_runs_what_lies_in_the_current_folder(trap: Path) -> None:
@@ -73,6 +85,39 @@ def test_no_verb_runs_what_lies_in_the_current_folder(trap: Path) -> None:
         assert [path.name for path in trap.parent.glob("ran-*")] == [], words
     assert (trap / "gallery" / "gallery.json").exists()
     assert (trap / "figure.png").exists()
+
+
+def test_a_demo_runs_nothing_of_the_current_folder(trap: Path) -> None:
+    program = trap.parent / "elsewhere" / "program.py"
+    program.parent.mkdir()
+    program.write_text(SMALLEST, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program), "demo", "--small", "--out", "made"],
+        cwd=trap, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in trap.parent.glob("ran-*")] == []
+    assert (trap / "made" / "queries.png").is_file()
+
+
+def test_a_server_runs_nothing_of_the_current_folder(trap: Path) -> None:
+    assert hifa(trap, "index meshes --out gallery").returncode == 0
+    command = [str(Path(sys.executable).with_name("hifa")), "serve", "gallery", "--port", "0"]
+    photo = (trap / "photos/train/chair/0.png").read_bytes()
+    with subprocess.Popen(
+        command, cwd=trap, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            assert b"<html" in urlopen(address, timeout=60).read()
+            asked = Request(f"{address}query?top=2", data=photo, headers={"X-Hifa": "1"})
+            assert json.load(urlopen(asked, timeout=120))
+        finally:
+            server.send_signal(signal.SIGINT)
+        said = server.stderr.read() if server.stderr else ""
+    assert server.returncode == 130, said
+    assert [path.name for path in trap.parent.glob("ran-*")] == []
 
 
 def test_running_the_package_as_a_module_leaves_the_current_folder_too(trap: Path) -> None:

@@ -53,3 +53,16 @@ def test_what_the_user_says_wins(machine: pytest.MonkeyPatch) -> None:
 def test_training_does_not_depend_on_what_others_do(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(os, "getloadavg", lambda: (6.0, 0.0, 0.0), raising=False)
     assert threads.use(None, by_load=False) == 8
+
+
+@pytest.mark.parametrize(
+    ("load", "given", "policy"), [(0.0, "", ""), (6.0, "", "PASSIVE"), (6.0, "ACTIVE", "ACTIVE")]
+)
+def test_threads_that_wait_sleep_where_others_use_the_machine(
+    load: float, given: str, policy: str, machine: pytest.MonkeyPatch
+) -> None:
+    machine.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    machine.setenv("OMP_WAIT_POLICY", given)
+    threads.wait_asleep()
+    assert os.environ["OMP_WAIT_POLICY"] == policy
+    assert threads.use(None, by_load=False) == 8

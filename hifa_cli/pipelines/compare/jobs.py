@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import hifa_cli
 from hifa_cli.config import ModelConfig, TrainConfig
 from hifa_cli.data import Collection, find_images, find_shapes
 from hifa_cli.errors import HifaError
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SCORES_FILE = "scores.json"
+NUMBERS = (  # what decides numbers; the rest of the code may change between two rows
+    "config", "losses", "adaptation/", "data/", "embeddings/", "evaluation/", "methods/", "models/",
+    "search/", "training/",
+)  # fmt: skip
 SCHEMA = 1
 
 
@@ -172,6 +177,7 @@ class Runner:
             "test_data": self.shared.test_data,
             "model": export.model,
             "hifa_version": export.hifa_version,
+            "code": code_digest(),
             "seconds": {"train": seconds, "all": round(time.monotonic() - started, 1)},
             **scores.document(),
         }
@@ -276,6 +282,17 @@ def found(shared: Shared, split: str) -> tuple[Collection, Collection]:
         HifaError: none exist.
     """
     return find_images(Path(shared.images), split=split), find_shapes(Path(shared.shapes), split=split)
+
+
+def code_digest() -> str:
+    """What tells versions of the code apart on whose text a score depends: 16 hexadecimal digits."""
+    import hashlib
+
+    root = Path(hifa_cli.__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(one for part in NUMBERS for one in root.glob(f"{part}*") if one.suffix == ".py"):
+        total.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return total.hexdigest()[:16]
 
 
 def data_digest(images: Collection, shapes: Collection) -> str:

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hifa_cli.config import TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import settings_of
 from hifa_cli.pipelines.compare.jobs import Job
 from hifa_cli.pipelines.compare.rows import Arm
-from hifa_cli.settings import run_settings, typed, with_settings
+from hifa_cli.settings import recipe, run_settings, typed, with_settings
 
 # What decides how much a row may learn, or from what: a row that changes it is not compared like for like.
 SHARED = (
@@ -87,11 +87,19 @@ def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
         kind = settings_of(arm.method) if arm.kind == "trained" else None
         own = run_settings(dict(arm.overrides), kind)
         if arm.kind == "trained":
-            return with_settings(replace(config, method=arm.method), own, kind)
+            ours = _default_recipe(config) if arm.default else {}
+            preset = DEFAULT_RECIPE[1] if arm.default else config.preset
+            return with_settings(replace(config, method=arm.method, preset=preset), {**ours, **own}, kind)
         other = {"backbone": arm.backbone, "weights": TrainConfig.weights} if arm.backbone else {}
         return with_settings(replace(config, method=TrainConfig.method), {**other, **own})
     except (ValueError, HifaError) as error:
         raise ValueError(f"{arm.name}: {error}") from error
+
+
+def _default_recipe(config: TrainConfig) -> dict[str, Any]:
+    """The default recipe of ``hifa train`` but for its budget, which all rows share."""
+    numbers = recipe(DEFAULT_RECIPE[1], {"backbone": config.backbone})
+    return {name: value for name, value in numbers.items() if name not in SHARED}
 
 
 def _settings(arm: Arm, config: TrainConfig) -> dict[str, Any]:

@@ -39,10 +39,21 @@ def _scores(done: Comparison) -> Table:
     )
     for name, settings in done.plan.unlike.items():
         note += f" {name} differs from the others in {', '.join(settings)}."
+    if len(set().union(*done.codes().values())) > 1:
+        note += f" MIXED VERSIONS OF THE CODE: {_by_code(done)}; --force does all again."
     rows = tuple(_score_row(done, arm.name) for arm in done.arms)
     title = f"{done.benchmark or 'scores'}: {done.counts[done.shared.test_split]['photos']} photos, "
     title += f"{done.counts[done.shared.test_split]['shapes']} shapes"
     return Table("method", (*METRICS, "seeds"), rows, ranked=frozenset(METRICS), title=title, note=note)
+
+
+def _by_code(done: Comparison) -> str:
+    """Rows by the version of the code that made their scores."""
+    rows: dict[str, list[str]] = {}
+    for name, codes in done.codes().items():
+        for code in sorted(codes):
+            rows.setdefault(code, []).append(name)
+    return "; ".join(f"{code or 'not known'}: {', '.join(names)}" for code, names in rows.items())
 
 
 def _score_row(done: Comparison, name: str) -> Row:
@@ -206,4 +217,5 @@ def _arm(done: Comparison, name: str) -> dict[str, Any]:
             {"seed": seed, "reason": reason} for (row, seed), reason in done.failed.items() if row == name
         ],
         "differs_in": list(done.plan.unlike.get(name, ())),
+        "code": sorted(done.codes().get(name, ())),
     }

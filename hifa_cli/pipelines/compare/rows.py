@@ -3,6 +3,7 @@
 hifa                              a training method
 hifa(weight_mutual=0,radius=30)   the same with settings of its own
 package.module:Class              a training method of the user's
+default                           the default recipe of 'hifa train', with the comparison's own budget
 frozen                            the comparison's own backbone, pretrained and never trained
 frozen:resnet50(weights=FILE)     any other backbone
 jgsa, jgsa(dimension=30):hifa     a shallow method on the embeddings of a row (source-only)
@@ -12,10 +13,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
-from hifa_cli.config import AdaptConfig
+from hifa_cli.config import DEFAULT_RECIPE, AdaptConfig
 from hifa_cli.settings import pairs
 
-FROZEN = "frozen"
+FROZEN, DEFAULT = "frozen", "default"
 SHALLOW: tuple[str, ...] = get_args(get_type_hints(AdaptConfig)["method"])
 BASE = "source-only"  # the paper adapts the features of this network
 Kind = Literal["trained", "frozen", "adapted"]
@@ -32,6 +33,7 @@ class Arm:
         overrides: settings of its own, as text by name.
         backbone: of a frozen row; '' is the comparison's.
         base: the row whose embeddings are adapted.
+        default: whether it is the default recipe of ``hifa train``.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Arm:
     overrides: tuple[tuple[str, str], ...] = ()
     backbone: str = ""
     base: "Arm | None" = None
+    default: bool = False
 
 
 def parse_arms(text: str) -> tuple[Arm, ...]:
@@ -73,6 +76,8 @@ def parse_arm(text: str) -> Arm:
         return Arm(text, "adapted", head, own, base=base)
     if rest:
         raise ValueError(f"'{text}': nothing may follow the settings of {head}")
+    if head == DEFAULT:
+        return Arm(text, "trained", DEFAULT_RECIPE[0], own, default=True)
     return Arm(text, "trained", head, own)
 
 

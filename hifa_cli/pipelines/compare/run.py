@@ -13,7 +13,7 @@ from hifa_cli.config import TrainConfig
 from hifa_cli.data import Collection
 from hifa_cli.data.checks import check
 from hifa_cli.errors import HifaError, Stopped
-from hifa_cli.pipelines.compare.jobs import Job, Shared, data_digest, finished, found
+from hifa_cli.pipelines.compare.jobs import Job, Shared, code_digest, data_digest, finished, found
 from hifa_cli.pipelines.compare.plan import Plan, plan
 from hifa_cli.pipelines.compare.rows import Arm
 from hifa_cli.pipelines.compare.summary import RunScores
@@ -65,6 +65,13 @@ class Comparison:
     def of(self, name: str) -> list[tuple[int | None, Scored]]:
         """The scores of a row, by seed."""
         return [(seed, scored) for (row, seed), scored in self.scores.items() if row == name]
+
+    def codes(self) -> dict[str, set[str]]:
+        """By row, the versions of the code that made its scores; '' where they were not kept."""
+        found: dict[str, set[str]] = {}
+        for (name, _), scored in self.scores.items():
+            found.setdefault(name, set()).add(str(scored.get("code", "")))
+        return found
 
     def metric(self, name: str, metric: str) -> RunScores:
         """A metric of a row, by seed."""
@@ -163,6 +170,11 @@ def _take_finished(done: Comparison, *, force: bool) -> None:
             shutil.rmtree(job.folder, ignore_errors=True)
         elif (scored := finished(job, done.shared)) is not None:
             done.scores[key] = scored
+    if others := [name for name, code in done.codes().items() if code - {code_digest()}]:
+        progress.warn(
+            f"{', '.join(others)}: done by another version of the code, and marked in the tables; "
+            "--force does all rows again"
+        )
     if done.scores:
         progress.note(f"{len(done.scores)} of {len(done.plan.jobs)} jobs are done already")
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Any, Literal, NamedTuple
 
+from hifa_cli.errors import reason_of
 from hifa_cli.runtime.child import module_command
 
 GLANCE = 1.0  # seconds between two looks for a signal
@@ -114,7 +115,7 @@ class Worker:
                 if line["what"] in _LAST:
                     return
         except OSError as error:
-            yield "failed", f"its process does not start: {error}"
+            yield "failed", f"its process does not start: {reason_of(error)}"
             return
         yield "failed", self._cause_of_death()
 

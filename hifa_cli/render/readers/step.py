@@ -20,7 +20,7 @@ def read(path: Path) -> Arrays:
     import cascadio
 
     content = path.read_bytes()
-    is_step = content.lstrip().startswith(b"ISO-10303-21")
+    is_step = content.lstrip().startswith(b"ISO-10303-21") or path.suffix.lower().startswith(".st")
     kind = cascadio.FileType.STEP if is_step else cascadio.FileType.IGES
     found = cascadio.to_glb_bytes(content, kind, **TOLERANCE)
     if not found:

@@ -1,0 +1,65 @@
+"""Processes that generate photos of meshes: as those that draw views, each its own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hifa_cli.render.cameras import upright
+from hifa_cli.render.job import DrawShape, Pictures
+from hifa_cli.render.meshes import read_mesh
+from hifa_cli.render.views import up_axis
+from hifa_cli.render.workers import Worker, main
+from hifa_cli.runtime.child import module_command
+from hifa_cli.synthetic.mesh_photos import make_mesh_photo
+
+STYLE = 1  # raised whenever the same seed gives another photo
+QUALITY = 92  # of the JPEGs
+_STREAM = 991  # of the random numbers, apart from those of the benchmarks
+
+
+class PhotoWorker(Worker):
+    """One process that generates photos."""
+
+    @staticmethod
+    def command() -> list[str]:
+        """Return what starts the process."""
+        return module_command("hifa_cli.synthetic.photo_worker")
+
+
+def photo_mark(digest: bytes, photos: int, longest: int) -> str:
+    """Return the mark of a shape's photos: all that they depend on.
+
+    Args:
+        digest: of the shape.
+        photos: how many.
+        longest: pixels of the longer side.
+    """
+    return json.dumps({"digest": digest.hex(), "photos": photos, "longest": longest, "style": STYLE})
+
+
+class PhotographShape(DrawShape):
+    """A mesh file to a folder of photos, ``00.jpg`` and so on."""
+
+    def pictures(self, path: Path, mark: str) -> Pictures:
+        """Return the photos that a mark asks for."""
+        wanted = json.loads(mark)
+        mesh = read_mesh(path)
+        vertices = upright(mesh.vertices, up_axis(path, self.views.config, self.views.rules))
+        seed = int.from_bytes(bytes.fromhex(wanted["digest"])[:8], "big")
+        return [
+            make_mesh_photo(
+                vertices, mesh.faces, np.random.default_rng([seed, number, _STREAM]), int(wanted["longest"])
+            ).picture
+            for number in range(int(wanted["photos"]))
+        ]
+
+    def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
+        """Write the photos into an empty folder."""
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(folder / f"{number:02d}.jpg", quality=QUALITY)
+
+
+if __name__ == "__main__":
+    main(lambda: PhotographShape)

@@ -1,0 +1,1 @@
+"""Tools for those who build hifa; nothing in the package needs them."""

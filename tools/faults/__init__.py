@@ -1,0 +1,1 @@
+"""Hostile files and faults: what strangers send and what machines do."""
