@@ -424,7 +424,7 @@ def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
             if isinstance(drawn, str):
                 answer(drawn)
             else:
-                remark = draw.views.remark or None
+                remark = draw.remark or None
                 answer(remark, "remark", pictures=np.asarray(drawn) if job["pixels"] else None)
         except NoRoom as error:
             answer(str(error), "full")
