@@ -240,7 +240,9 @@ def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[fl
     if not whole:
         value = math.nan
     elif mantissa != 0 and exponent > 0:
-        value = value * powers[exponent] if exponent <= 22 else value * 10.0**exponent
+        value = value * (
+            powers[exponent] if exponent <= 22 else 10.0**exponent if exponent <= 308 else math.inf
+        )
     elif mantissa != 0 and exponent < 0:
         value = value / powers[-exponent] if exponent >= -22 else value * 10.0**exponent
     return (-value if negative else value), place

@@ -14,6 +14,7 @@ from hifa_cli.render.polygons import triangles
 from hifa_cli.render.readers.parts import Arrays
 
 _COMMA = re.compile(rb"[\s\"'>][-+]?\d*,\d+([eE][-+]?\d+)?(?=[\s\"'<]|$)")
+_NO_NUMBER = re.compile(rb"nan|inf|#ind|#qnan", re.IGNORECASE)  # as programs write them
 _LOOKED_AT = 64  # bytes that tell UTF-16 without its mark
 
 
@@ -26,7 +27,22 @@ def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
     text = utf8(np.fromfile(path, dtype=np.uint8))
     polygons = parse(text)
     refuse_commas(polygons.vertices, text)
-    return polygons.vertices, triangles(polygons)
+    faces = triangles(polygons)
+    _refuse_damaged(polygons.vertices, faces, text)
+    return polygons.vertices, faces
+
+
+def _refuse_damaged(vertices: NDArray[np.float64], faces: NDArray[np.int64], text: Bytes) -> None:
+    """Refuse a text whose faces have corners that are no numbers, where no program wrote that they are none.
+
+    Raises:
+        HifaError: so it is; a picture would lack these faces.
+    """
+    bad = ~np.isfinite(vertices).all(axis=1)
+    if not bad.any() or _NO_NUMBER.search(text.tobytes()):
+        return
+    if many := int(bad[faces[((faces >= 0) & (faces < len(vertices))).all(axis=1)]].any(axis=1).sum()):
+        raise HifaError(f"is damaged: {many} of {len(faces)} triangles have corners that are not numbers")
 
 
 def utf8(content: Bytes) -> Bytes:

@@ -168,3 +168,25 @@ def test_a_text_that_is_no_mesh_is_not_called_cut_off(tmp_path: Path) -> None:
     (tmp_path / "a.stl").write_text("Dear customer, the model that you asked for is not available. " * 5)
     with pytest.raises(HifaError, match="has no vertices, and is text"):
         read_mesh(tmp_path / "a.stl")
+
+
+@pytest.mark.parametrize("suffix", ["obj", "off"])
+def test_a_damaged_number_is_refused_where_a_face_uses_it(tmp_path: Path, suffix: str) -> None:
+    vertices = ["0 0 0", "1 0 0", "1 1 0", "0 1 0", "0 0 1", "5 5 5"]
+    faces = ["0 1 2", "0 2 3", "0 1 4", "1 2 4"]
+
+    def text(damaged: int, said: str) -> str:
+        points = [said if number == damaged else one for number, one in enumerate(vertices)]
+        if suffix == "off":
+            return "\n".join(["OFF", "6 4 0", *points, *(f"3 {one}" for one in faces), ""])
+        named = [" ".join(str(int(word) + 1) for word in one.split()) for one in faces]
+        return "\n".join([*(f"v {one}" for one in points), *(f"f {one}" for one in named), ""])
+
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(text(4, "0 0 -0.:999"))
+    with pytest.raises(HifaError, match="is damaged: 2 of 4 triangles have corners that are not numbers"):
+        read_mesh(path)
+    path.write_text(text(5, "5 5 -0.:999"))  # no face uses it
+    assert len(read_mesh(path).faces) == 4
+    path.write_text(text(4, "0 0 nan"))  # a program wrote that it is none
+    assert len(read_mesh(path).faces) == 2
