@@ -4,7 +4,8 @@ To add a format, add a row here and a module with ``read(path)`` in ``hifa_cli/r
 lists formats. ``tools/format_table`` prints the table of docs/formats.md.
 """
 
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 
@@ -48,6 +49,8 @@ class MeshFormat(NamedTuple):
 OBJ = MeshFormat("Wavefront OBJ", (".obj",), "obj", looked_at=True)  # no first bytes of its own
 STL = MeshFormat("STL", (".stl",), "stl", looked_at=True, starts=(rb"solid\b.{0,2048}?\bfacet\b",))
 THREEMF = MeshFormat("3MF", (".3mf",), "threemf")  # a zip archive: render/contents looks into it
+USD = MeshFormat("USD", (".usd", ".usdc", ".usda", ".usdz"), "usd", up="y", starts=(rb"PXR-USDC", rb"#usda "),
+                 extra="usd", module="pxr")
 MESH_FORMATS: tuple[MeshFormat, ...] = (
     MeshFormat("OFF", (".off",), "off",
                starts=(rb"(#[^\r\n]*[\r\n]\s*)*(ST|C|N|4)*OFF\b",)),
@@ -64,20 +67,23 @@ MESH_FORMATS: tuple[MeshFormat, ...] = (
                starts=(rb"(<\?xml.*?\?>\s*)?(<!--((?!-->).)*-->\s*)*<(\w+:)?COLLADA\b",)),
     MeshFormat("STEP", (".step", ".stp"), "step", starts=(rb"ISO-10303-21",),
                extra="step", module="cascadio"),
-    MeshFormat("IGES", (".iges", ".igs"), None),
-    MeshFormat("Open CASCADE BREP", (".brep",), None,
-               starts=(rb"(DBRep_DrawableShape|CASCADE Topology)",)),
-    MeshFormat("FBX", (".fbx",), None, up="y", starts=(rb"Kaydara FBX Binary", rb"; FBX \d")),
-    MeshFormat("3DS", (".3ds",), None),
+    MeshFormat("IGES", (".iges", ".igs"), "step", starts=(rb"[^\r\n]{72}S[ 0]{6}1",),
+               extra="step", module="cascadio"),
+    MeshFormat("Open CASCADE BREP", (".brep",), "brep",
+               starts=(rb"(DBRep_DrawableShape|CASCADE Topology)",), extra="brep", module="OCP"),
+    MeshFormat("FBX", (".fbx",), "fbx", up="y", starts=(rb"Kaydara FBX Binary", rb"; FBX \d"),
+               extra="fbx", module="ufbx"),
+    MeshFormat("3DS", (".3ds",), "assimp", up="y", extra="assimp", module="assimp_py"),
     MeshFormat("VRML", (".wrl",), None, up="y", starts=(rb"#VRML",)),
-    MeshFormat("X3D", (".x3d",), None, up="y", starts=(rb"(<\?xml.*?)?<X3D\b",)),
-    MeshFormat("USD", (".usd", ".usdc", ".usda", ".usdz"), None, up="file",
-               starts=(rb"PXR-USDC", rb"#usda ")),
+    MeshFormat("X3D", (".x3d",), "assimp", up="y", starts=(rb"(<\?xml.*?)?<X3D\b",),
+               extra="assimp", module="assimp_py"),
+    USD,
     MeshFormat("Blender", (".blend",), None, starts=(rb"BLENDER[-_]",)),
 )
 # fmt: on
 _BY_SUFFIX = {suffix: one for one in MESH_FORMATS for suffix in one.suffixes}
 MESH_SUFFIXES = frozenset(_BY_SUFFIX)
+ARCHIVE_SUFFIXES = frozenset((".zip", ".gz"))  # around one mesh (render/archives)
 READ_SUFFIXES = tuple(suffix for suffix, one in _BY_SUFFIX.items() if one.reader is not None)
 
 
@@ -87,8 +93,43 @@ def format_of_suffix(suffix: str) -> MeshFormat | None:
 
 
 def is_mesh(path: Path) -> bool:
-    """Whether a file is called as a mesh is."""
-    return path.suffix.lower() in MESH_SUFFIXES
+    """Whether a file is called as a mesh is, or as an archive of one."""
+    return _is_called(path, MESH_SUFFIXES)
+
+
+def is_read(path: Path) -> bool:
+    """Whether a file is called as a mesh of a format that is read, or as an archive of one."""
+    return _is_called(path, frozenset(READ_SUFFIXES))
+
+
+def _is_called(path: Path, suffixes: frozenset[str]) -> bool:
+    suffix = path.suffix.lower()
+    if suffix not in ARCHIVE_SUFFIXES:
+        return suffix in suffixes
+    return Path(path.stem).suffix.lower() in suffixes or (suffix == ".zip" and _holds(path, suffixes))
+
+
+def _holds(path: Path, suffixes: frozenset[str]) -> bool:
+    """Whether a zip archive holds one mesh; it is not unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [PurePosixPath(name) for name in archive.namelist() if "__MACOSX" not in name]
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+    return sum(name.suffix.lower() in suffixes for name in names) == 1
+
+
+def shape_name(path: Path) -> str:
+    """Return a mesh's file name without its ending, and without that of an archive around it."""
+    inner = Path(path.stem)
+    packed = path.suffix.lower() in ARCHIVE_SUFFIXES and inner.suffix.lower() in MESH_SUFFIXES
+    return inner.stem if packed else path.stem
+
+
+def rank(path: Path) -> int:
+    """Return how far down the table a file's format stands: of two files of one shape the first is taken."""
+    found = format_of_suffix(path.suffix)
+    return len(MESH_FORMATS) if found is None else MESH_FORMATS.index(found)
 
 
 def is_looked_at(path: Path) -> bool:

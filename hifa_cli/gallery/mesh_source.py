@@ -119,7 +119,7 @@ class MeshesSource:
                 to_draw.append(job)
         drawing = self.drawing
         with closing(draw_jobs(to_draw, drawing.config, drawing.workers)) as outcomes:
-            for job, reason, pictures in outcomes:
+            for job, reason, pictures, _ in outcomes:
                 if reason is not None:
                     self.failed.append(Failure(job.path, reason))
                     progress.warn(f"{job.path}: {reason}")

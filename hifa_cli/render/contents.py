@@ -1,14 +1,14 @@
 """Which format a mesh has: what its first bytes say, else its ending."""
 
 import re
-import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from hifa_cli.data.contents import HEAD, not_a_mesh
-from hifa_cli.data.formats import MESH_FORMATS, OBJ, STL, THREEMF, MeshFormat, format_of_suffix
+from hifa_cli.data.formats import MESH_FORMATS, OBJ, STL, THREEMF, USD, MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
+from hifa_cli.render import archives
 from hifa_cli.render.readers.stl import FACE
 from hifa_cli.render.readers.stl import HEAD as STL_HEAD
 from hifa_cli.render.readers.textual import encoding_of
@@ -26,52 +26,44 @@ _OTHERS = "its first bytes are no mesh's that is read, nor does its name say: sa
 
 
 def format_of(path: Path) -> MeshFormat:
-    """Return the format of a mesh: what its first bytes say, else its ending.
+    """Return the format of a mesh: what its first bytes say, else its ending. Of an archive, its mesh's.
 
     Raises:
         HifaError: it is something else than a mesh.
         OSError: it cannot be read.
     """
-    own = format_of_suffix(path.suffix)
     with path.open("rb") as file:
         head = file.read(HEAD)
+    inside = archives.peek(path, head)
+    if inside is None:
+        return _told(head, path.suffix, path)
+    return _told(inside.head, PurePosixPath(inside.name).suffix, None)
+
+
+def _told(head: bytes, suffix: str, path: Path | None) -> MeshFormat:
+    """Return the format that first bytes and an ending tell; ``path`` is None for what is in an archive."""
     if (said := not_a_mesh(head)) is not None:
-        raise HifaError(f"is {said}")
-    found = _by_content(path, head, own) or own
+        raise HifaError(f"is {said}" if path else f"is an archive of what is {said}")
+    own = format_of_suffix(suffix)
+    found = _by_content(head, own, path) or own
     if found is None:
         raise HifaError(f"is of an unknown format: {_OTHERS}")
     return found
 
 
-def _by_content(path: Path, head: bytes, own: MeshFormat | None) -> MeshFormat | None:
-    if head.startswith(b"PK\x03\x04"):
-        return _of_archive(path)
+def _by_content(head: bytes, own: MeshFormat | None, path: Path | None) -> MeshFormat | None:
+    if head.startswith(archives.ZIP):
+        return own if path is None or own is USD else THREEMF
     text = _as_bytes(head)
     if found := next((one for pattern, one in _STARTS if pattern.match(text)), None):
         return found
-    if own is not STL and len(head) >= STL_HEAD:
+    if own is not STL and len(head) >= STL_HEAD and path is not None:
         count = int(np.frombuffer(head, dtype="<u4", count=1, offset=80)[0])
         if count and path.stat().st_size == STL_HEAD + FACE.itemsize * count:
             return STL
     if _OBJ.search(text):
         return OBJ
     return None
-
-
-def _of_archive(path: Path) -> MeshFormat:
-    """Return the format of a zip archive.
-
-    Raises:
-        HifaError: it is another archive than a mesh's.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError):
-        names = []
-    if path.suffix.lower() in THREEMF.suffixes or any(name.lower().endswith(".model") for name in names):
-        return THREEMF
-    raise HifaError("is a zip archive: unpack it first")
 
 
 def _as_bytes(head: bytes) -> bytes:

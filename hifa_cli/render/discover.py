@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hifa_cli.data import layouts
-from hifa_cli.data.formats import READ_SUFFIXES
+from hifa_cli.data.formats import format_of_suffix, is_read, rank, shape_name
 from hifa_cli.render.validate import gltf_buffers
+from hifa_cli.runtime import progress
 
 
 class MeshFile(NamedTuple):
@@ -78,14 +80,32 @@ def _meshes_of(
     place: Path, layout: str, failures: list[Failure], chosen: list[layouts.Chosen]
 ) -> Iterator[MeshFile]:
     if not place.is_dir():
-        yield MeshFile(place.stem, place)
+        yield MeshFile(shape_name(place), place)
         return
     files = sorted(_files_below(place, frozenset(), failures))
-    paths = [path for path in files if path.suffix.lower() in READ_SUFFIXES]
+    paths = _originals([path for path in files if is_read(path)])
     if paths:
         shapes, one = layouts.lay_out(place, paths, layout)
         chosen.append(one)
         yield from (MeshFile(shape.id, shape.path) for shape in shapes)
+
+
+def _originals(paths: list[Path]) -> list[Path]:
+    """Leave out the copies of a shape that lie beside it in formats that libraries read, or packed."""
+    files: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        files[path.parent / shape_name(path)].append(path)
+    copies = {path for same in files.values() for path in _copies(same)}
+    if copies:
+        more = f" and {len(copies) - 1} more" if len(copies) > 1 else ""
+        progress.note(f"{min(copies).name}{more}: left out, the same shapes lie beside them in other formats")
+    return [path for path in paths if path not in copies]
+
+
+def _copies(same: list[Path]) -> list[Path]:
+    """Return which files of one shape do not count: hifa reads none of them itself, or others."""
+    own = [path for path in same if (found := format_of_suffix(path.suffix)) and not found.isolated]
+    return [path for path in same if path not in (own or [min(same, key=rank)])]
 
 
 def _files_below(folder: Path, above: frozenset[str], failures: list[Failure]) -> Iterator[Path]:

@@ -14,13 +14,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hifa_cli.config import RenderConfig
+from hifa_cli.data.formats import ARCHIVE_SUFFIXES
 from hifa_cli.errors import HifaError
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.readers import gltf
 from hifa_cli.runtime.child import module_command
 
-_REFUSED = 3  # exit status: the reason stands on standard error
+_REFUSED = 3  # exit status
+_REASON = "reason.txt"  # why, if so: libraries write to standard error what they like
 
 
 def read_safely(path: Path) -> Mesh:
@@ -41,7 +43,7 @@ def read_safely(path: Path) -> Mesh:
         except subprocess.TimeoutExpired as error:
             raise HifaError(f"{path}: takes longer than {RenderConfig.timeout:g} s to read") from error
         if done.returncode == _REFUSED:
-            raise HifaError(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
+            raise HifaError((Path(scratch) / _REASON).read_text(encoding="utf-8"))
         if done.returncode:
             raise HifaError(f"{path}: its reader broke down (status {done.returncode}): save it as GLB")
         vertices, faces = (
@@ -51,12 +53,13 @@ def read_safely(path: Path) -> Mesh:
 
 
 def _fragile(path: Path) -> bool:
-    """Whether a library would read the file, by its first bytes."""
+    """Whether a library would read the file, or what it is packed in, by its first bytes."""
     try:
         found = format_of(path)
+        packed = path.suffix.lower() in ARCHIVE_SUFFIXES
+        return packed or found.isolated or (found.reader == "gltf" and gltf.is_compressed(path))
     except (HifaError, OSError):  # nothing reads it, and read_mesh says why
         return False
-    return found.isolated or (found.reader == "gltf" and gltf.is_compressed(path))
 
 
 def main(path: Path, out: Path) -> int:
@@ -64,7 +67,7 @@ def main(path: Path, out: Path) -> int:
     try:
         mesh = read_mesh(path)
     except HifaError as error:
-        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        (out / _REASON).write_text(" ".join(str(error).split()), encoding="utf-8")
         return _REFUSED
     for name, array in mesh._asdict().items():
         np.save(out / f"{name}.npy", array)

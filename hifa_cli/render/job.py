@@ -23,6 +23,11 @@ class DrawShape:
         self.views = MeshViews(config)
         self.views.warm_up()
 
+    @property
+    def remark(self) -> str:
+        """What was left out of the last mesh that was drawn, to be said; mostly nothing."""
+        return self.views.remark
+
     def __call__(self, path: Path, folder: Path | None, mark: str) -> str | Pictures:
         """Draw the mesh at ``path``.
 

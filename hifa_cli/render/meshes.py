@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.data.formats import MeshFormat
 from hifa_cli.errors import HifaError
+from hifa_cli.render.archives import unpacked
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.readers.parts import Arrays
@@ -44,7 +45,8 @@ def read_mesh(path: Path) -> Mesh:
         with path.open("rb") as file:
             if not file.read(1):
                 raise HifaError("is empty: the file has no bytes")
-        return sanitised(*_reader(format_of(path))(path))
+        with unpacked(path) as file:
+            return sanitised(*_reader(format_of(file))(file))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
     except OSError as error:

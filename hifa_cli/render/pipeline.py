@@ -165,7 +165,13 @@ def draw_jobs(jobs: Sequence[Job], config: RenderConfig, workers: int) -> Genera
         Outcomes as they come, in any order.
     """
     crew = min(workers, len(jobs), CONTEXTS if config.renderer == "opengl" else workers)
-    yield from draw_all(jobs, config, crew) if jobs else ()
+    if not jobs:
+        return
+    with closing(draw_all(jobs, config, crew)) as outcomes:
+        for outcome in outcomes:
+            if outcome.remark:
+                progress.warn(f"{outcome.job.path}: {outcome.remark}")
+            yield outcome
 
 
 def with_renderer(config: RenderConfig) -> RenderConfig:

@@ -13,6 +13,7 @@ from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data.formats import MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render import cameras
+from hifa_cli.render.archives import unpacked
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
@@ -20,10 +21,10 @@ from hifa_cli.render.contents import format_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
+from hifa_cli.render.strays import far_out, without_strays
 from hifa_cli.render.up_rules import UpRules
 
 BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
-FAR = 100.0  # times as far out as half of the vertices: strays
 
 
 def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> Axis:
@@ -50,9 +51,18 @@ def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> A
     if found is None:
         return "z"
     if found.up == "file":
-        said: Axis = import_module(f"hifa_cli.render.readers.{found.reader}").up_axis(path)
-        return said
+        return _said(path, found)
     return found.up
+
+
+def _said(path: Path, found: MeshFormat) -> Axis:
+    """Return the axis that a file says is up; +y where it cannot be read, which its reader says."""
+    try:
+        with unpacked(path) as file:
+            said: Axis = import_module(f"hifa_cli.render.readers.{found.reader}").up_axis(file)
+            return said
+    except (HifaError, OSError):
+        return "y"
 
 
 class Renderer(Protocol):
@@ -92,6 +102,7 @@ class MeshViews:
         self.phong = PRESETS[config.shading]
         self.rig = cameras.rig(config.views, config.elevation)
         self.renderer: Renderer = _renderer(config)
+        self.remark = ""  # what was left out of the last mesh, to be said
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Draw the mesh at ``path``.
@@ -113,6 +124,9 @@ class MeshViews:
     def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Draw a mesh that is already read.
 
+        Where nothing of it can be seen because few vertices lie far out, the rest is drawn and ``remark``
+        says so; a shape of which something can be seen is drawn whole.
+
         Args:
             mesh: the mesh.
             up: its upright axis.
@@ -124,6 +138,18 @@ class MeshViews:
         Raises:
             HifaError: nothing of it can be seen.
         """
+        self.remark = ""
+        pictures = self._drawn(mesh, up, views)
+        if not self._is_blank(pictures):
+            return pictures
+        if (rest := without_strays(mesh)) is not None:
+            pictures = self._drawn(rest.mesh, up, views)
+            if not self._is_blank(pictures):
+                self.remark = rest.remark
+                return pictures
+        raise HifaError(_why_blank(mesh.vertices))
+
+    def _drawn(self, mesh: Mesh, up: Axis, views: Sequence[int] | None) -> NDArray[np.uint8]:
         vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)
         normals = None
         if self.phong.crease is not None:
@@ -132,10 +158,10 @@ class MeshViews:
             normals = corner_normals(vertices, mesh.faces, self.phong.crease)
         rig = self.rig if views is None else self.rig[list(views)]
         frames = self._frames(vertices, mesh.faces, rig)
-        pictures = self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
-        if (pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK:
-            raise HifaError(_why_blank(mesh.vertices))
-        return pictures
+        return self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
+
+    def _is_blank(self, pictures: NDArray[np.uint8]) -> bool:
+        return bool((pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK)
 
     def _frames(
         self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]
@@ -147,13 +173,10 @@ class MeshViews:
 
 def _why_blank(vertices: NDArray[np.float64]) -> str:
     """Say why nothing of a shape can be seen, though it has faces."""
-    with np.errstate(over="ignore"):
-        distances = np.linalg.norm(vertices - np.median(vertices, axis=0), axis=1)
-    usual = float(np.median(distances))
-    if far := int((distances > FAR * usual).sum()) if usual > 0 else 0:
-        times = float(distances.max()) / usual
+    strays, times = far_out(vertices)
+    if many := int(strays.sum()):
         return (
-            f"nothing of it can be seen beside how far its vertices lie apart: {far} of {len(vertices)} lie "
+            f"nothing of it can be seen beside how far its vertices lie apart: {many} of {len(vertices)} lie "
             f"up to {times:.0e} times as far out as the others; remove them"
         )
     return "nothing of it can be seen: it is too thin beside how far its vertices lie apart"

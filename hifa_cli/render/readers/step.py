@@ -1,4 +1,4 @@
-"""STEP, by cascadio (Open CASCADE): curved faces are cut into triangles."""
+"""STEP and IGES, by cascadio (Open CASCADE): curved faces are cut into triangles."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ def read(path: Path) -> Arrays:
     """
     import cascadio
 
-    content = cascadio.to_glb_bytes(path.read_bytes(), cascadio.FileType.STEP, **TOLERANCE)
-    if not content:
-        raise HifaError("cannot be read as .step: it is damaged, or holds no shape")
-    return gltf.of_bytes(content)
+    content = path.read_bytes()
+    is_step = content.lstrip().startswith(b"ISO-10303-21") or path.suffix.lower().startswith(".st")
+    kind = cascadio.FileType.STEP if is_step else cascadio.FileType.IGES
+    found = cascadio.to_glb_bytes(content, kind, **TOLERANCE)
+    if not found:
+        name = "STEP" if is_step else "IGES"
+        raise HifaError(f"cannot be read as {name}: it is damaged, or holds no shape")
+    return gltf.of_bytes(found)
