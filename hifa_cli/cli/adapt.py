@@ -103,7 +103,10 @@ def adapt(
     """Adapt embeddings by JGSA or MEDA, or a gallery by a few labelled photos, without training."""
     if method == "labels" or export.is_dir():
         if method != "labels" or not export.is_dir():
-            raise typer.BadParameter("a gallery and --method labels go together: give both, or an export")
+            asked = f"{export} is a folder" if export.is_dir() else f"{export} is not a gallery"
+            raise typer.BadParameter(
+                f"{asked}: --method labels takes a gallery, other methods an export (.h5)"
+            )
         if fit is None or maps is not None or fitted is not None:
             raise typer.BadParameter("--method labels needs --fit PHOTOS alone: neither --maps nor --fitted")
         start_reporting(quiet=quiet, verbose=verbose)

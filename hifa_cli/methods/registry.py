@@ -59,6 +59,8 @@ def check_method(name: str) -> None:
     Raises:
         HifaError: neither.
     """
+    if not isinstance(name, str):  # a number in a file
+        raise HifaError(f"{name!r} is not a method: write its name in quotes")
     module, colon, kind = name.partition(":")
     own = bool(colon) and all(part.isidentifier() for part in (*module.split("."), kind))
     if name not in METHODS and not own:

@@ -269,6 +269,8 @@ def _unfit(path: Path, backbone: str) -> HifaError:
 def _load_file(network: Network, path: Path) -> None:
     """A file may hold a whole hifa network, a trunk, or torchvision's or timm's own state dict."""
     state = read_weights(path)
+    if not state:  # timm would take it for none and ask its hub
+        raise _unfit(path, network.config.backbone)
     if isinstance(network.trunk, ClipTrunk) and not any(name.startswith("trunk.") for name in state):
         load_clip(network.trunk, network.config.backbone, network.config.size, state)
         return

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from hifa_cli.data.formats import MESH_FORMATS
 from hifa_cli.data.layouts.base import read_table
 from hifa_cli.data.rebuild.names import Origin, SourceName
 from hifa_cli.errors import HifaError
@@ -15,7 +16,7 @@ from hifa_cli.runtime import progress
 _PHOTOS = (".JPEG", ".jpeg", ".jpg", ".JPG")
 _BELOW = ("", "train", "Data/CLS-LOC/train", "ILSVRC/Data/CLS-LOC/train", "ILSVRC2012_img_train")
 _CSVS = ("all.csv", "train.csv", "val.csv", "test.csv")
-_MESHES = (".off", ".obj")
+_MESHES = frozenset(end for one in MESH_FORMATS if one.reader in ("off", "obj") for end in one.suffixes)
 # Classes whose ShapeNet shapes are of one synset beyond doubt.
 _SURE: Mapping[str, str] = {
     "airplane": "02691156", "bed": "02818832", "camera": "02942699", "car": "02958343", "chair": "03001627",
@@ -156,7 +157,7 @@ def _flat_meshes(root: Path) -> Iterator[Path]:
 def _all_meshes(root: Path) -> Iterator[Path]:
     for folder, _, files in os.walk(root):
         for name in progress.track(sorted(files), f"look through {root.name}"):
-            if name.lower().endswith(_MESHES) and _there(path := Path(folder) / name):
+            if Path(name).suffix.lower() in _MESHES and _there(path := Path(folder) / name):
                 yield path
 
 
