@@ -144,7 +144,9 @@ def test_mostly_damaged_is_refused(tmp_path: Path, suffix: str) -> None:
     """Seven of eight vertices have lost their last number to a typing error."""
     words = WRITERS[suffix].replace("-0.5", "-O.5")
     (tmp_path / f"a.{suffix}").write_text(words)
-    with pytest.raises(HifaError, match=r"triangles have corners that are (missing|not numbers)|no face that spans"):
+    with pytest.raises(
+        HifaError, match=r"triangles have corners that are (missing|not numbers)|no face that spans"
+    ):
         read_mesh(tmp_path / f"a.{suffix}")
 
 
