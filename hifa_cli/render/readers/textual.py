@@ -38,7 +38,7 @@ def _refuse_damaged(vertices: NDArray[np.float64], faces: NDArray[np.int64], tex
     Raises:
         HifaError: so it is; a picture would lack these faces.
     """
-    bad: NDArray[np.bool_] = ~np.isfinite(vertices).all(axis=1)
+    bad = np.asarray(~np.isfinite(vertices).all(axis=1))
     if not bad.any() or _NO_NUMBER.search(text.tobytes()):
         return
     if many := int(bad[faces[((faces >= 0) & (faces < len(vertices))).all(axis=1)]].any(axis=1).sum()):
