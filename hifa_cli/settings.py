@@ -22,6 +22,8 @@ def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """
     found: dict[str, str] = {}
     for one in texts:
+        if not isinstance(one, str):  # from a file
+            raise ValueError(f'{one!r} is not a setting: write "key=value"')
         key, equals, value = one.partition("=")
         if not equals or not key.strip():
             raise ValueError(f"'{one}' is not a setting: write key=value")

@@ -165,6 +165,7 @@ def compare(
         raise typer.BadParameter(f"--reference {reference} is none of the rows")
     given = {"backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps}
     settings = _settings(context, preset, given, assignments or [])
+    from hifa_cli.data.tree import existing_folder
     from hifa_cli.errors import HifaError
     from hifa_cli.pipelines.compare.outputs import write_results, write_text
     from hifa_cli.pipelines.compare.report import document, tables
@@ -173,6 +174,9 @@ def compare(
     from hifa_cli.viz.tables import to_latex, to_markdown, to_terminal
 
     _check(arms, settings)
+    for place, what in ((images, "photos"), (shapes, "shapes")):
+        if not place.is_file():
+            existing_folder(place, what)  # before torch is loaded
     start_reporting(quiet=quiet, verbose=verbose)
     done = stage(
         images, shapes, out, arms, settings, seeds=chosen, train_split=train_split, test_split=test_split,

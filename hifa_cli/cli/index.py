@@ -398,7 +398,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     facts = listing("fact", "value", headed=False)
     for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
         facts.add_row(key, Text(plain(str(found[key]))))
-    if own := found["own_map"]:
+    if own := found.get("own_map"):
         since = f", {own['unlearned']} shapes are new since" if own["unlearned"] else ""
         facts.add_row("own map", f"of {own['shapes']} shapes, {own['photos']} photos each{since}")
     if found["effort"]:

@@ -268,7 +268,7 @@ def train(
         for name in names_of(TrainConfig)
         if (value := context.params.get(_FLAGS.get(name, name))) is not None
     }
-    method = choose_recipe(method, preset)[0]
+    method, preset = choose_recipe(method, preset)
     own = settings_of(method)  # a class of the user's that is not there is said first
     settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
     if resume and not (out / CHECKPOINT).exists():

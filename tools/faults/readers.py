@@ -377,7 +377,7 @@ def _config() -> Read:
             try:
                 run_verbs((verb, "--config", str(path), *words))
             except HifaError as error:  # that nothing is there; what is wrong with the file comes before
-                if not str(error).startswith("error:"):
+                if not str(error).startswith("error:") or str(error).rstrip().endswith("--help'"):
                     raise
         return None
 
