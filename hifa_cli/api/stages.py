@@ -158,7 +158,7 @@ def train(
 
     per_step = {"images": photos_per_step, "shapes": shapes_per_step}
     given = {**settings, **{name: count for name, count in per_step.items() if count is not None}}
-    method = choose_recipe(method, preset)[0]
+    method, preset = choose_recipe(method, preset)
     config = train_config(method, preset, given, settings_of(method))
     if find_method(method)[0].sees_shapes and shapes is None:
         raise HifaError(f"the method {config.method} aligns photos with shapes: give shapes=VIEWS")

@@ -54,6 +54,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TINY = (
+    "--method",
+    "hifa",
     "--backbone",
     "test_resnet",
     "--weights",
@@ -77,7 +79,7 @@ def test_the_six_verbs_run_in_order(library: Path, tmp_path: Path) -> None:
     ]
 
     trained = document("train", "--images", library / "photos", "--shapes", views, "--out", run, *TINY)
-    assert {"classification", "local"} <= set(trained["last"])
+    assert {"classification", "global", "local", "mutual_information"} <= set(trained["last"])
 
     words = ("--model", run, "--images", library / "photos", "--shapes", views, "--out", exported)
     counted = document("export", *words)
