@@ -26,9 +26,10 @@ def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
     """
     text = utf8(np.fromfile(path, dtype=np.uint8))
     polygons = parse(text)
-    refuse_commas(polygons.vertices, text)
     faces = triangles(polygons)
-    _refuse_damaged(polygons.vertices, faces, text)
+    if not np.isfinite(polygons.vertices).all():
+        refuse_commas(polygons.vertices, text)
+        _refuse_damaged(polygons.vertices, faces, text)
     return polygons.vertices, faces
 
 
@@ -39,7 +40,7 @@ def _refuse_damaged(vertices: NDArray[np.float64], faces: NDArray[np.int64], tex
         HifaError: so it is; a picture would lack these faces.
     """
     bad = np.asarray(~np.isfinite(vertices).all(axis=1))
-    if not bad.any() or _NO_NUMBER.search(text.tobytes()):
+    if _NO_NUMBER.search(text.tobytes()):
         return
     if many := int(bad[faces[((faces >= 0) & (faces < len(vertices))).all(axis=1)]].any(axis=1).sum()):
         raise HifaError(f"is damaged: {many} of {len(faces)} triangles have corners that are not numbers")
