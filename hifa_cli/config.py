@@ -72,7 +72,7 @@ class ModelConfig:
 
     @property
     def tells_domains(self) -> bool:
-        """Whether photos and views of shapes take different ways through the network."""
+        """Return whether photos and views of shapes take different ways through the network."""
         return self.centred or self.descriptor == "fused" or self.pooling != "max"
 
 

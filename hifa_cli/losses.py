@@ -187,7 +187,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse_gradient(features: Tensor, scale: float) -> Tensor:
-    """``features`` themselves, whose gradient is turned round and multiplied by ``scale``.
+    """Return ``features`` themselves, whose gradient is turned round and multiplied by ``scale``.
 
     What follows descends its loss; what lies before climbs it.
 
@@ -265,7 +265,7 @@ class Kernel(NamedTuple):
 
 
 def kernel_matrix(items: Tensor, kernel: Kernel) -> Tensor:
-    """(n, D) items to the (n, n) kernel of all pairs; no gradient flows through the bandwidth.
+    """Return (n, D) items to the (n, n) kernel of all pairs; no gradient flows through the bandwidth.
 
     References:
         Long et al., ICML 2017 (JAN), section 5 and the code Xlearn.
@@ -379,7 +379,7 @@ def centroid_labels(features: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def class_confusion(logits: Tensor, temperature: float) -> Tensor:
-    """How much of each class's predictions goes to other classes: the mean over classes.
+    """Return how much of each class's predictions goes to other classes: the mean over classes.
 
     Args:
         logits: (B, C) of the target domain.

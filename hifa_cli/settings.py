@@ -15,7 +15,7 @@ MOST_NUMBERS = 65_536  # of an embedding
 
 
 def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """``key=value`` texts as pairs; a later one of the same key wins.
+    """Return ``key=value`` texts as pairs; a later one of the same key wins.
 
     Raises:
         ValueError: one has no '=' or no key.
@@ -218,7 +218,7 @@ def run_settings(texts: Mapping[str, str], own: type | None = None) -> dict[str,
 
 
 def stored_model(document: Any) -> ModelConfig:
-    """The network that ``model.json`` describes.
+    """Return the network that ``model.json`` describes.
 
     Raises:
         ValueError: it describes none, or one that no picture or no memory could feed.

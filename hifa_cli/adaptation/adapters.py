@@ -51,7 +51,7 @@ class Maps:
 
     @property
     def method(self) -> str:
-        """The shallow method and that of the model below it."""
+        """Return the shallow method and that of the model below it."""
         return f"{self.config.method}:{self.base_method}" if self.base_method else self.config.method
 
     def __call__(self, vectors: NDArray[np.floating], domain: str) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from hifa_cli.adaptation.neighbours import Floats
 
 
 def principal_axes(vectors: Floats, count: int) -> Floats:
-    """(D, count) orthonormal directions of the largest variance of (n, D) vectors."""
+    """Return (D, count) orthonormal directions of the largest variance of (n, D) vectors."""
     centred = vectors - vectors.mean(axis=0)
     if len(vectors) < vectors.shape[1]:
         axes: Floats = np.linalg.svd(centred, full_matrices=False)[2][:count].T
@@ -19,7 +19,7 @@ def principal_axes(vectors: Floats, count: int) -> Floats:
 
 
 def geodesic_map(source: Floats, target: Floats) -> Floats:
-    """A map whose products are the kernel's: G = ∫₀¹ Φ(t) Φ(t)ᵀ dt = P Pᵀ.
+    """Return a map whose products are the kernel's: G = ∫₀¹ Φ(t) Φ(t)ᵀ dt = P Pᵀ.
 
     Φ(t) runs from the source's subspace to the target's along the shortest path: with principal angles θ,
     Φ(t) = A cos(tθ) + B sin(tθ), A the source's principal vectors and B the directions towards the target's.

@@ -43,14 +43,14 @@ class Jgsa:
     unit: NDArray[np.bool_]
 
     def prepared(self, vectors: NDArray[np.floating], domain: int) -> Floats:
-        """(n, D) as the maps want them: ``domain`` 0 is photos, 1 shapes."""
+        """Return (n, D) as the maps want them: ``domain`` 0 is photos, 1 shapes."""
         rows = vectors.astype(np.float64)
         rows = unit_rows(rows) if self.unit[0] else rows
         prepared: Floats = (rows - self.means[domain]) / self.scales[domain]
         return prepared
 
     def __call__(self, vectors: NDArray[np.floating], domain: int) -> Floats:
-        """(n, D) to (n, k)."""
+        """Return (n, D) to (n, k)."""
         mapped: Floats = self.prepared(vectors, domain) @ (self.target if domain else self.source)
         return mapped
 
@@ -95,7 +95,7 @@ def _preparation(source: Floats, target: Floats, config: AdaptConfig) -> Jgsa:
 
 
 def _span(source: Floats, target: Floats) -> Floats:
-    """(D, r) orthonormal basis of all vectors where they are fewer than D, else the identity.
+    """Return (D, r) orthonormal basis of all vectors where they are fewer than D, else the identity.
 
     What is orthogonal to all vectors adds nothing to S_max, so the largest solutions lie in the span.
     """
@@ -138,7 +138,7 @@ def jgsa_matrices(
 
 
 def largest(greatest: Floats, least: Floats, count: int) -> tuple[Floats, Floats]:
-    """The ``count`` largest solutions of ``greatest`` v = φ ``least`` v, descending.
+    """Return the ``count`` largest solutions of ``greatest`` v = φ ``least`` v, descending.
 
     Returns:
         (k,) values and (2 D, k) vectors with vᵀ ``least`` v = 1, the largest entry of each positive.

@@ -117,7 +117,7 @@ def fit_classes(kinds: Floats, parts: Floats, labels: NDArray[np.int64]) -> Phot
 
 
 def _regression(moved: Floats, labels: NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:
-    """(C, D) weights and (C,) biases, every class as heavy as the others."""
+    """Return (C, D) weights and (C,) biases, every class as heavy as the others."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced").fit(moved, labels)
@@ -133,7 +133,7 @@ def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _nearness(vectors: Floats, bank: Floats, banked: Floats) -> Floats:
-    """(q,) mean cosine to the nearest photos of the class that has the nearest ones.
+    """Return (q,) mean cosine to the nearest photos of the class that has the nearest ones.
 
     A small class counts by what it has, so that a large one beside it does not close the gate to it.
     """
@@ -145,7 +145,7 @@ def _nearness(vectors: Floats, bank: Floats, banked: Floats) -> Floats:
 
 
 def _least(bank: Floats, banked: Floats) -> Floats:
-    """() the nearness that a twentieth of the photos, each left out in turn, does not have."""
+    """Return () the nearness that a twentieth of the photos, each left out in turn, does not have."""
     found: list[Floats] = []
     for label in np.unique(banked):
         mine = bank[banked == label]
@@ -157,7 +157,7 @@ def _least(bank: Floats, banked: Floats) -> Floats:
 
 
 def _nearest(cosines: Floats, count: int) -> Floats:
-    """(q,) mean of the ``count`` largest in each row."""
+    """Return (q,) mean of the ``count`` largest in each row."""
     largest = np.partition(cosines, cosines.shape[1] - count, axis=1)[:, -count:]
     return np.asarray(largest.mean(axis=1))
 

@@ -50,11 +50,11 @@ class Meda:
     balance: Floats
 
     def manifold(self, vectors: NDArray[np.floating]) -> Floats:
-        """(n, D) to (n, 2 d) features of unit length."""
+        """Return (n, D) to (n, 2 d) features of unit length."""
         return unit_rows(vectors.astype(np.float64) @ self.projection)
 
     def __call__(self, vectors: NDArray[np.floating]) -> Floats:
-        """(n, D) to (n, C) class scores."""
+        """Return (n, D) to (n, C) class scores."""
         features, scores = self.manifold(vectors), np.empty((len(vectors), self.coefficients.shape[1]))
         for block in blocks(len(features), len(self.points)):
             scores[block] = gaussian(features[block], self.points, self.width[0]) @ self.coefficients
@@ -121,7 +121,7 @@ def fit_meda(
 
 
 def gaussian(left: Floats, right: Floats, width: float) -> Floats:
-    """(n, F) and (m, F) to the (n, m) kernel, block by block: no other matrix of its size is made."""
+    """Return (n, F) and (m, F) to the (n, m) kernel, block by block: no other matrix of its size is made."""
     kernel = np.empty((len(left), len(right)))
     for block in blocks(len(left), len(right)):
         kernel[block] = squared_distances(left[block], right)
@@ -157,7 +157,7 @@ def pose(
 
 
 def _penalised(graph: sparse.csr_array, kernel: Floats, photos: int) -> Floats:
-    """(E + ρ L) K."""
+    """Return (E + ρ L) K."""
     product: Floats = graph @ kernel
     for block in blocks(photos, kernel.shape[1]):
         product[block] += kernel[block]
@@ -221,7 +221,7 @@ def estimated_balance(source: Floats, labels: Labels, target: Floats, guesses: L
 
 
 def proxy_distance(source: Floats, target: Floats) -> float:
-    """The proxy A-distance 2 (1 − 2 ε) of a linear classifier's training error ε; never negative.
+    """Return the proxy A-distance 2 (1 − 2 ε) of a linear classifier's training error ε; never negative.
 
     References:
         Ben-David et al., NIPS 2006. The classifier is an SVM with squared hinge loss and λ = 1 / n, as smooth

@@ -11,7 +11,7 @@ _BLOCK = 1 << 24  # numbers of a block of distances
 
 
 def unit_rows(vectors: Floats) -> Floats:
-    """Rows of length one; rows of zeros stay."""
+    """Return rows of length one; rows of zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     rows: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
     return rows
@@ -24,7 +24,7 @@ def blocks(rows: int, columns: int) -> list[slice]:
 
 
 def squared_distances(left: Floats, right: Floats) -> Floats:
-    """(n, D) and (m, D) to (n, m); never negative."""
+    """Return (n, D) and (m, D) to (n, m); never negative."""
     squares = np.einsum("nd,nd->n", left, left)[:, None] + np.einsum("md,md->m", right, right)
     squares -= 2 * left @ right.T
     distances: Floats = np.maximum(squares, 0.0, out=squares)
@@ -32,7 +32,7 @@ def squared_distances(left: Floats, right: Floats) -> Floats:
 
 
 def nearest_labels(vectors: Floats, labels: Labels, queries: Floats) -> Labels:
-    """The label of the vector nearest to each query, by Euclidean distance; the first of equals.
+    """Return the label of the vector nearest to each query, by Euclidean distance; the first of equals.
 
     Args:
         vectors: (n, D).
@@ -46,7 +46,7 @@ def nearest_labels(vectors: Floats, labels: Labels, queries: Floats) -> Labels:
 
 
 def cosine_graph(vectors: Floats, neighbours: int) -> sparse.csr_array:
-    """The graph that joins each vector to its nearest by cosine, weighted by it, made symmetric.
+    """Return the graph that joins each vector to its nearest by cosine, weighted by it, made symmetric.
 
     Args:
         vectors: (n, D).

@@ -141,7 +141,7 @@ class Gallery:
 
     @property
     def path(self) -> Path:
-        """The gallery's folder."""
+        """Return the gallery's folder."""
         return self.stored.folder
 
     @property
@@ -151,7 +151,7 @@ class Gallery:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes of the shapes; empty where none is known."""
+        """Return names of the classes of the shapes; empty where none is known."""
         return self.stored.classes
 
     @property

@@ -40,11 +40,11 @@ class Holding:
 
     @property
     def items(self) -> int:
-        """How many in all."""
+        """Return how many in all."""
         return sum(sum(splits.values()) for splits in self.counts.values())
 
     def split_total(self, split: str) -> int:
-        """How many in one split."""
+        """Return how many in one split."""
         return sum(splits.get(split, 0) for splits in self.counts.values())
 
 
@@ -75,7 +75,7 @@ class Check:
     notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """The JSON document of ``hifa data check``."""
+        """Return the JSON document of ``hifa data check``."""
         return {
             "path": str(self.path),
             "layout": self.layout,
@@ -186,7 +186,7 @@ def _candidates(
 
 
 def _domains(root: Path, layout: str) -> list[Domain]:
-    """What the names under ``root`` look like, or what its layout says."""
+    """Return what the names under ``root`` look like, or what its layout says."""
     if root.is_dir() and (told := _told(root, layout)):
         return told
     if is_list(root):
@@ -274,7 +274,7 @@ def _unreadable(pictures: Sequence[Path], workers: int) -> list[Problem]:
 
 
 def _in_order(pool: ThreadPoolExecutor, pictures: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """A few pictures ahead of the one waited for, so that memory and Ctrl-C stay in hand."""
+    """Yield a few pictures ahead of the one waited for, so that memory and Ctrl-C stay in hand."""
     waiting = [(path, pool.submit(_fault, path)) for path in pictures[:_AHEAD]]
     for path in pictures[_AHEAD:]:
         first, reason = waiting.pop(0)
@@ -293,7 +293,7 @@ def _fault(path: Path) -> str:
 
 
 def _too_high(root: Path, candidates: Sequence[Candidate]) -> Iterator[Problem]:
-    """One class with folders in it: the folder above the one that was meant."""
+    """Yield one class with folders in it: the folder above the one that was meant."""
     names = {one.class_name for one in candidates}
     if len(names) != 1 or (name := names.pop()) is None:
         return
@@ -340,7 +340,7 @@ def _benchmark(holdings: Iterable[Holding]) -> str:
 
 
 def _differences(root: Path, benchmark: str, holdings: Iterable[Holding]) -> Iterator[str]:
-    """Where a benchmark's splits hold other counts than are published."""
+    """Yield where a benchmark's splits hold other counts than are published."""
     own = root.name.lower() if root.name.lower() in SPLITS else ""
     for one in holdings:
         for split in SPLITS:

@@ -36,12 +36,12 @@ class MeshFormat(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """The ending that stands for the format."""
+        """Return the ending that stands for the format."""
         return self.suffixes[0]
 
     @property
     def isolated(self) -> bool:
-        """Whether a library reads it, which could take its process down."""
+        """Return whether a library reads it, which could take its process down."""
         return bool(self.extra)
 
 
@@ -93,12 +93,12 @@ def format_of_suffix(suffix: str) -> MeshFormat | None:
 
 
 def is_mesh(path: Path) -> bool:
-    """Whether a file is called as a mesh is, or as an archive of one."""
+    """Return whether a file is called as a mesh is, or as an archive of one."""
     return _is_called(path, MESH_SUFFIXES)
 
 
 def is_read(path: Path) -> bool:
-    """Whether a file is called as a mesh of a format that is read, or as an archive of one."""
+    """Return whether a file is called as a mesh of a format that is read, or as an archive of one."""
     return _is_called(path, frozenset(READ_SUFFIXES))
 
 
@@ -110,7 +110,7 @@ def _is_called(path: Path, suffixes: frozenset[str]) -> bool:
 
 
 def _holds(path: Path, suffixes: frozenset[str]) -> bool:
-    """Whether a zip archive holds one mesh; it is not unpacked."""
+    """Return whether a zip archive holds one mesh; it is not unpacked."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [PurePosixPath(name) for name in archive.namelist() if "__MACOSX" not in name]
@@ -133,6 +133,6 @@ def rank(path: Path) -> int:
 
 
 def is_looked_at(path: Path) -> bool:
-    """Whether a file's format, by its ending, leaves open which axis is up."""
+    """Return whether a file's format, by its ending, leaves open which axis is up."""
     found = format_of_suffix(path.suffix)
     return found is not None and found.looked_at

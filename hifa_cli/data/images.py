@@ -21,7 +21,7 @@ from hifa_cli.runtime.kinds import refuse_other
 
 
 def find_images(root: Path, *, split: str | None = None, layout: str = layouts.AUTO) -> Collection:
-    """The photos under a folder, in a list file, or the one photo that ``root`` is.
+    """Return the photos under a folder, in a list file, or the one photo that ``root`` is.
 
     An id is the path relative to ``root`` without its ending; the class its first folder that is no
     split folder. A data set whose lists say more (Pix3D, ABO) is recognised by its layout. Pictures are not
@@ -46,7 +46,7 @@ def find_images(root: Path, *, split: str | None = None, layout: str = layouts.A
 
 
 def image_candidates(root: Path, problems: list[Problem], layout: str = layouts.AUTO) -> list[Candidate]:
-    """The photos of every split, in the order of the tree or list; what is wrong goes to ``problems``.
+    """Return the photos of every split, in the order of the tree or list; what is wrong goes to ``problems``.
 
     Raises:
         HifaError: nothing is there, or views or meshes in place of photos.

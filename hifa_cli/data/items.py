@@ -44,7 +44,7 @@ class Collection:
     problems: tuple[Problem, ...] = ()
 
     def relabelled(self, classes: Sequence[str]) -> "Collection":
-        """The same items, labelled by another list of classes; −1 where theirs is absent from it."""
+        """Return the same items, labelled by another list of classes; −1 where theirs is absent from it."""
         index = {name: label for label, name in enumerate(classes)}
         translation = [index.get(name, UNKNOWN) for name in self.classes]
         items = tuple(
@@ -54,7 +54,7 @@ class Collection:
         return Collection(items=items, classes=tuple(classes), problems=self.problems)
 
     def counts(self) -> Counter[str]:
-        """How many items a class holds; items without a class count under ''."""
+        """Return how many items a class holds; items without a class count under ''."""
         return Counter(self.classes[item.label] if item.label >= 0 else "" for item in self.items)
 
     def report(self, *, most: int = 5) -> None:

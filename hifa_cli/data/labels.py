@@ -33,7 +33,7 @@ def label_lookup(root: Path) -> Lookup:
 
 
 def class_of(listed: str | None, told: str | None) -> str | None:
-    """The class of an item that a list and its own name or folder speak of.
+    """Return the class of an item that a list and its own name or folder speak of.
 
     The list counts; but a bare number says less than a name, unless the name is of a folder that only
     holds the pictures.

@@ -33,12 +33,12 @@ class Row(NamedTuple):
 
 
 def is_list(path: Path) -> bool:
-    """Whether ``path`` is a file that names pictures."""
+    """Return whether ``path`` is a file that names pictures."""
     return path.suffix.lower() in LIST_SUFFIXES and path.is_file()
 
 
 def read_list(path: Path) -> list[Row]:
-    """The lines of a list.
+    """Return the lines of a list.
 
     CSV and TSV have a header with a column ``path`` and, if they like, ``class``, ``id`` and
     ``split``; JSON is a list of such objects or maps a path to a class; a text file has ``path`` or
@@ -114,7 +114,7 @@ def _row(fields: Mapping[str, Any], path: Path) -> Row:
 
 
 def _checked(row: Row, path: Path) -> Row:
-    """The row, if systems could have such paths and people such names.
+    """Return the row, if systems could have such paths and people such names.
 
     Raises:
         HifaError: they could not.
@@ -177,7 +177,7 @@ class Finder:
         return None
 
     def _identity(self, path: Path, parts: list[str]) -> str:
-        """The name relative to the list's folder, or as written where it lies elsewhere."""
+        """Return the name relative to the list's folder, or as written where it lies elsewhere."""
         try:
             return path.relative_to(self.folder).as_posix()
         except ValueError:

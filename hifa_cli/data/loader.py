@@ -41,13 +41,13 @@ class Batch(NamedTuple):
     shape_rows: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on ``device``; copies run beside the computation where the memory is pinned."""
+        """Return the batch on ``device``; copies run beside the computation where the memory is pinned."""
         labels = self.labels.to(device, non_blocking=True)
         rows = None if self.shape_rows is None else self.shape_rows.to(device, non_blocking=True)
         return Batch(_moved(self.images, device), labels, _moved(self.shapes, device), rows)
 
     def pinned(self) -> "Batch":
-        """The batch in page-locked memory, from which copies to a GPU need not wait."""
+        """Return the batch in page-locked memory, from which copies to a GPU need not wait."""
         rows = None if self.shape_rows is None else self.shape_rows.pin_memory()
         return Batch(_pinned(self.images), self.labels.pin_memory(), _pinned(self.shapes), rows)
 
@@ -65,7 +65,7 @@ def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | Trunk
 
 
 def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.random.Generator) -> Pixels:
-    """(3, size, size) uint8 pixels: resized, cropped at random, mirrored half of the time.
+    """Return (3, size, size) uint8 pixels: resized, cropped at random, mirrored half of the time.
 
     Raises:
         HifaError: the picture cannot be read.
@@ -79,7 +79,7 @@ def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.
 
 
 def in_order(items: Sequence[Item], model: ModelConfig, *, workers: int) -> Iterator[tuple[int, Tensor]]:
-    """Every readable item once, in order: its row, and (1, V, 3, S, S) uint8 pixels.
+    """Yield every readable item once, in order: its row, and (1, V, 3, S, S) uint8 pixels.
 
     An item with a picture that cannot be read is named in a warning and left out.
     """
@@ -99,7 +99,7 @@ def photo_rows(labels: NDArray[np.int64], step: int, seed: int, config: TrainCon
 
 
 def shape_rows(count: int, step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
-    """(shapes,) shapes of a step: all once in a fresh random order, then again in another."""
+    """Return (shapes,) shapes of a step: all once in a fresh random order, then again in another."""
     places = np.arange(step * config.shapes, (step + 1) * config.shapes)
     rounds = places // count
     orders = {r: numpy_stream(seed, "batch", "shapes", int(r)).permutation(count) for r in np.unique(rounds)}
@@ -107,7 +107,7 @@ def shape_rows(count: int, step: int, seed: int, config: TrainConfig) -> NDArray
 
 
 def view_rows(available: int, step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
-    """(views,) which views every shape of the step shows: all, or a fresh random few."""
+    """Return (views,) which views every shape of the step shows: all, or a fresh random few."""
     if config.views >= available:
         return np.arange(available)
     generator = numpy_stream(seed, "batch", step, "views")
@@ -137,7 +137,7 @@ class ImageBatches:
         self.available = min((len(views) for views in shapes), default=0)
 
     def __call__(self, step: int) -> Batch:
-        """The batch of ``step``."""
+        """Return the batch of ``step``."""
         rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
         images, used = self._read([item.views for item in self.photos], rows, np.arange(1), step, "images")
         if not self.shapes:  # a method that never looks at them
@@ -157,7 +157,7 @@ class ImageBatches:
         step: int,
         domain: str,
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        """Pixels of the items, and which items they are: an unreadable one is replaced by the next."""
+        """Return pixels of the items, and which items they are: an unreadable one is replaced by the next."""
         stack, used = [], []
         for place, row in enumerate(rows, world().rank * len(rows)):  # its place in the global batch
             generator = numpy_stream(self.seed, "augment", step, domain, place)
@@ -201,7 +201,7 @@ class FeatureBatches:
         self.config, self.seed = config, seed
 
     def __call__(self, step: int) -> Batch:
-        """The batch of ``step``."""
+        """Return the batch of ``step``."""
         rows = world().part(photo_rows(self.labels, step, self.seed, self.config))
         images = TrunkFeatures(*(part[rows] for part in self.photos))
         count, available = self.shapes.high.shape[:2]

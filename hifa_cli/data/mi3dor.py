@@ -48,7 +48,7 @@ PUBLISHED: Mapping[tuple[str, str, str], Published] = {
 
 
 def class_names(labels: Iterable[int]) -> dict[int, str]:
-    """Names for the numbers of a list; a negative number has none.
+    """Return names for the numbers of a list; a negative number has none.
 
     MI3DOR numbers its 21 classes and MI3DOR-2 its 40 in alphabetical order from 0; other numbers are
     called by themselves, with zeros before them so that they sort as numbers do.

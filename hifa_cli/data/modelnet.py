@@ -64,7 +64,7 @@ def lay_out(modelnet: Path, out: Path, *, copy: bool = False) -> LaidOut:
 
 
 def _root(modelnet: Path) -> Path:
-    """The folder with the class folders: the archive has a folder of its own inside."""
+    """Return the folder with the class folders: the archive has a folder of its own inside."""
     if not modelnet.is_dir():
         raise HifaError(f"the folder {modelnet} does not exist: unpack ModelNet40.zip and give its folder")
     for root in (modelnet, modelnet / "ModelNet40"):
@@ -76,7 +76,7 @@ def _root(modelnet: Path) -> Path:
 
 
 def _first(folder: Path, most: int) -> list[Path]:
-    """The first meshes by number, as ModelNet counts on from training to test."""
+    """Return the first meshes by number, as ModelNet counts on from training to test."""
     meshes = [path for path in folder.glob("*.off") if path.is_file() and not path.name.startswith(".")]
     return sorted(meshes, key=_number)[:most]
 

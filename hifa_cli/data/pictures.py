@@ -28,7 +28,7 @@ _WHITE = (255, 255, 255, 255)
 
 
 def read_picture(path: Path) -> Image.Image:
-    """A picture as RGB, turned upright by its EXIF orientation, transparency laid on white.
+    """Return a picture as RGB, turned upright by its EXIF orientation, transparency laid on white.
 
     Of an animation or a document of several pages the first is taken; 16-bit greys are scaled to 8.
     A JPEG of more than ``MAX_PIXELS`` is decoded at half, a quarter or an eighth of its size.
@@ -76,13 +76,13 @@ def _opened(path: Path) -> Image.Image:
 
 @cache
 def _decoders(wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that this Pillow has: AVIF and WebP are not built into all."""
+    """Return those that this Pillow has: AVIF and WebP are not built into all."""
     Image.init()
     return tuple(form for form in wanted if form in Image.OPEN)
 
 
 def _is_heif(head: bytes) -> bool:
-    """Whether a file is HEIC or the like by its first bytes, whatever its name; AVIF is not."""
+    """Return whether a file is HEIC or the like by its first bytes, whatever its name; AVIF is not."""
     brands = {head[place : place + 4] for place in (8, *range(16, min(_box_size(head), len(head)), 4))}
     return head[4:8] == b"ftyp" and bool(brands & _HEIF_BRANDS) and not brands & _AVIF_BRANDS
 
@@ -143,7 +143,7 @@ def _without_idle_byte(picture: Image.Image) -> Image.Image:
 
 
 def _is_wide(picture: Image.Image) -> bool:
-    """Whether colours have 16 bits in the file, of which Pillow keeps the upper 8."""
+    """Return whether colours have 16 bits in the file, of which Pillow keeps the upper 8."""
     return picture.mode in ("RGB", "RGBA", "LA", "RGBX") and any(
         ";16" in str(part) for tile in getattr(picture, "tile", ()) for part in tile
     )

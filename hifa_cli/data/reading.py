@@ -32,7 +32,7 @@ def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> It
 
 
 def plain_pixels(path: Path, model: ModelConfig) -> Pixels:
-    """(3, size, size) uint8 pixels of a picture as the network sees it when it does not learn.
+    """Return (3, size, size) uint8 pixels of a picture as the network sees it when it does not learn.
 
     Raises:
         HifaError: the picture cannot be read.

@@ -55,7 +55,7 @@ class Shape(NamedTuple):
 
 
 def find_shapes(root: Path, *, split: str | None = None, layout: str = layouts.AUTO) -> Collection:
-    """The shapes whose rendered views lie under a folder or are listed in a file.
+    """Return the shapes whose rendered views lie under a folder or are listed in a file.
 
     Read are ``<id>/00.png …`` as ``hifa render`` writes them, MI3DOR's
     ``<class>_<split>_0001_001.png … _012.png`` (class and split from the file name, wherever it
@@ -100,7 +100,7 @@ def shapes_of_meshes(meshes: Iterable[tuple[str, Path]], split: str | None = Non
 
 
 def shape_candidates(root: Path, problems: list[Problem], layout: str = layouts.AUTO) -> list[Candidate]:
-    """The shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
+    """Return the shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
 
     Raises:
         HifaError: nothing is there, or meshes or photos in place of views.
@@ -123,7 +123,7 @@ def shape_candidates(root: Path, problems: list[Problem], layout: str = layouts.
 
 
 def view_of(name: str) -> View | None:
-    """What a picture's file name says; None where it has no view number."""
+    """Return what a picture's file name says; None where it has no view number."""
     for pattern in _NAMES:
         if match := pattern.fullmatch(stem(name)):
             known = match.groupdict()
@@ -158,7 +158,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Shape]:
 def _in_folder(
     folder: Folder, views: Iterable[tuple[View, str]], root: Path, problems: list[Problem]
 ) -> list[Shape]:
-    """The shapes of one folder: the folder itself where it bears their name (or they none)."""
+    """Return the shapes of one folder: the folder itself where it bears their name (or they none)."""
     shapes: dict[str, Shape] = {}
     for view, name in views:
         own = not view.shape or (folder.parts and view.shape == folder.parts[-1])
@@ -236,7 +236,7 @@ def _listed(path: Path, problems: list[Problem]) -> list[Shape]:
 def _listed_views(
     rows: Iterable[Row], finder: Finder, problems: list[Problem]
 ) -> Iterable[tuple[Row, Path, str]]:
-    """Every listed view; a listed folder stands for the views in it."""
+    """Yield every listed view; a listed folder stands for the views in it."""
     for row in rows:
         for found in filter(None, map(finder.find, row.paths)):
             file, name = found

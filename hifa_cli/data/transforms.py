@@ -34,7 +34,7 @@ def squared(picture: Image.Image, side: int, fit: str) -> Image.Image:
 
 
 def to_pixels(picture: Image.Image, model: ModelConfig) -> Pixels:
-    """(3, size, size) uint8 pixels of an RGB picture: fitted, then the middle cut out."""
+    """Return (3, size, size) uint8 pixels of an RGB picture: fitted, then the middle cut out."""
     picture = squared(picture, model.resize, model.fit)
     margin = (model.resize - model.size) // 2
     box = (margin, margin, margin + model.size, margin + model.size)
@@ -42,7 +42,7 @@ def to_pixels(picture: Image.Image, model: ModelConfig) -> Pixels:
 
 
 def grey_pixels(pictures: NDArray[np.uint8], model: ModelConfig) -> Pixels:
-    """(V, 3, size, size) uint8 pixels of (V, H, W) greys, the same that their PNG files would give."""
+    """Return (V, 3, size, size) uint8 pixels of (V, H, W) greys, the same that their PNG files would give."""
     if pictures.shape[1:] == (model.resize, model.resize):
         margin = (model.resize - model.size) // 2
         inner = pictures[:, margin : margin + model.size, margin : margin + model.size]

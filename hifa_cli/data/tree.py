@@ -41,13 +41,13 @@ class Place(NamedTuple):
 
 
 def clean(name: str) -> str:
-    """A name as every system spells it: composed Unicode, undecodable bytes marked as such."""
+    """Return a name as every system spells it: composed Unicode, undecodable bytes marked as such."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return unicodedata.normalize("NFC", text)
 
 
 def existing_folder(root: Path, wanted: str) -> Path:
-    """``root`` where it is a folder.
+    """Return ``root`` where it is a folder.
 
     Raises:
         HifaError: there is nothing, a file that is not a list, or a URL.
@@ -65,7 +65,7 @@ def existing_folder(root: Path, wanted: str) -> Path:
 
 
 def walk(root: Path, problems: list[Problem]) -> Iterator[Folder]:
-    """Every folder under ``root`` and itself, in the order of names; hidden ones are left out.
+    """Yield every folder under ``root`` and itself, in the order of names; hidden ones are left out.
 
     Links are followed, but never back into a folder that one is in. A folder that cannot be read is
     noted in ``problems``.
@@ -98,23 +98,23 @@ def _wanted(name: str) -> bool:
 
 
 def stem(name: str) -> str:
-    """A file's name without its ending."""
+    """Return a file's name without its ending."""
     head, dot, _ = name.rpartition(".")
     return head if dot and head else name
 
 
 def suffix(name: str) -> str:
-    """The ending of a file's name in small letters, with its dot."""
+    """Return the ending of a file's name in small letters, with its dot."""
     return name[len(stem(name)) :].lower()
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's ending is a picture's."""
+    """Return whether a file's ending is a picture's."""
     return suffix(name) in PICTURE_SUFFIXES
 
 
 def places(paths: Sequence[tuple[str, ...]]) -> list[Place]:
-    """The class, split and domain of items, from the folders on the way to each.
+    """Return the class, split and domain of items, from the folders on the way to each.
 
     The class is the first folder that is not a split (``train``, ``test``, ``val``, as first or second
     folder) and no domain folder of MI3DOR. A folder ``train`` among other classes, without a ``test``
@@ -147,12 +147,12 @@ def _place(parts: tuple[str, ...], *, mixed: bool, mi3dor: bool) -> Place:
 
 
 def _is_class(names: Sequence[str], position: int) -> bool:
-    """``train/test/x.jpg``: the first is the class of trains, the second the split."""
+    """Return ``train/test/x.jpg``: the first is the class of trains, the second the split."""
     return position == 0 and len(names) > 1 and names[1].lower() in SPLITS
 
 
 def checked_split(split: str | None) -> str | None:
-    """``split`` in small letters.
+    """Return ``split`` in small letters.
 
     Raises:
         HifaError: it is none of ``SPLITS``.

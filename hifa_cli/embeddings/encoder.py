@@ -78,7 +78,7 @@ class PictureEncoder(Protocol):
 
     @property
     def config(self) -> ModelConfig:
-        """How pictures are prepared, and the rest of the network's configuration."""
+        """Return how pictures are prepared, and the rest of the network's configuration."""
 
     @property
     def width(self) -> int:
@@ -96,11 +96,11 @@ class PictureEncoder(Protocol):
 
     @property
     def knows_shapes(self) -> bool:
-        """Whether shapes can be embedded, not photos alone."""
+        """Return whether shapes can be embedded, not photos alone."""
 
     @property
     def residual(self) -> int:
-        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        """Return how many numbers at the end of a fused descriptor are the untrained trunk's."""
 
     def has_default_trunk(self) -> bool:
         """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
@@ -168,7 +168,7 @@ class GraphEncoder:
 
     @property
     def knows_shapes(self) -> bool:
-        """Whether shapes can be embedded, not photos alone."""
+        """Return whether shapes can be embedded, not photos alone."""
         return not self.config.tells_domains or self._open_shapes is not None
 
     @cached_property
@@ -179,7 +179,7 @@ class GraphEncoder:
 
     @property
     def residual(self) -> int:
-        """How many numbers at the end of a fused descriptor are the untrained trunk's.
+        """Return how many numbers at the end of a fused descriptor are the untrained trunk's.
 
         Raises:
             HifaError: the weights cannot be read.
@@ -452,7 +452,7 @@ def _open_shapes(path: Path, digest: object, threads: int, wanted: tuple[EngineN
 
 
 def _read_classifier(path: Path, digest: object) -> Floats | None:
-    """The classifier's weights; None where the graph has none.
+    """Return the classifier's weights; None where the graph has none.
 
     Raises:
         ValueError: the file is not the one that was written with the graph.

@@ -227,7 +227,7 @@ def _without_statistics() -> Iterator[None]:
 
 
 def _name(names: set[str]) -> str:
-    """The graph's own name among those that OpenVINO gives an output after it has joined layers."""
+    """Return the graph's own name among those that OpenVINO gives an output after it has joined layers."""
     return next((name for name in OUTPUTS if name in names), min(names, default=""))
 
 

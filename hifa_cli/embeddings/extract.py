@@ -69,12 +69,12 @@ class Encoder:
 
     @property
     def residual(self) -> int:
-        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        """Return how many numbers at the end of a fused descriptor are the untrained trunk's."""
         return self.network.residual
 
     @property
     def knows_shapes(self) -> bool:
-        """Whether shapes can be embedded: always."""
+        """Return whether shapes can be embedded: always."""
         return True
 
     @torch.inference_mode()
@@ -91,7 +91,7 @@ class Encoder:
 
     @property
     def config(self) -> ModelConfig:
-        """How pictures are prepared, and the rest of the network's configuration."""
+        """Return how pictures are prepared, and the rest of the network's configuration."""
         return self.network.config
 
     @torch.inference_mode()
@@ -106,7 +106,7 @@ class Encoder:
 
     @property
     def classifier(self) -> NDArray[np.float32] | None:
-        """(K, D) weights of the trunk's own classifier, or None."""
+        """Return (K, D) weights of the trunk's own classifier, or None."""
         return None if self._classifier is None else self._classifier[0]
 
     def pictures(self, pixels: NDArray[np.uint8]) -> PictureFeatures:
@@ -140,7 +140,7 @@ class Encoder:
 def frozen_encoder(
     device: torch.device, config: ModelConfig | None = None, weights: str = "imagenet"
 ) -> Encoder:
-    """A pretrained encoder with no training at all: by default the one that the install brought.
+    """Return a pretrained encoder with no training at all: by default the one that the install brought.
 
     Args:
         device: where it runs.
@@ -205,7 +205,7 @@ def untrained(backbone: str, size: int = 0) -> ModelConfig:
 
 
 def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
-    """The model that ``hifa train`` wrote to ``folder``, or the pretrained encoder where it is None.
+    """Return the model that ``hifa train`` wrote to ``folder``, or the pretrained encoder where it is None.
 
     Raises:
         HifaError: no model exists in ``folder``, or its weights are not those it was saved with.
@@ -224,7 +224,7 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
 
 
 def _is_default(about: dict[str, object]) -> bool:
-    """Whether a model is the encoder that the install brought."""
+    """Return whether a model is the encoder that the install brought."""
     return about.get("method") == FROZEN and about.get("digest") == frozen_model().digest
 
 

@@ -72,7 +72,7 @@ class FeatureCache:
         return total.hexdigest()
 
     def read(self, key: str | None, *, maps: bool) -> TrunkFeatures | None:
-        """(1, V, …) features of an item, or None where they are not kept or are damaged."""
+        """Return (1, V, …) features of an item, or None where they are not kept or are damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -87,14 +87,14 @@ class FeatureCache:
             return None
 
     def fits(self, kept: TrunkFeatures, views: int) -> bool:
-        """Whether features are what the trunk could have made of an item of ``views`` views."""
+        """Return whether features are what the trunk could have made of an item of ``views`` views."""
         low = (1, views, *(self._map if kept.low.numel() else (0, 0, 0)))
         shapes = kept.low.shape == low and kept.high.shape == (1, views, self._network.trunk.width)
         return shapes and kept.high.dtype == torch.float32 == kept.low.dtype and _finite(kept)
 
     @cached_property
     def _map(self) -> tuple[int, ...]:
-        """(c, h, w) of the trunk's maps, as one picture shows."""
+        """Return (c, h, w) of the trunk's maps, as one picture shows."""
         side = self._network.config.size
         with torch.inference_mode():
             low, _ = self._network.trunk(torch.zeros((1, 3, side, side), device=self._device))
@@ -206,7 +206,7 @@ def _looked(engine: TrunkEngine, waiting: Sequence[tuple[int, Tensor]]) -> Found
 def gather_features(
     looked: Iterator[ExtractedFeatures], items: Sequence[Item]
 ) -> tuple[TrunkFeatures, list[int]]:
-    """All that was looked at as one, in the order of the items.
+    """Return all that was looked at as one, in the order of the items.
 
     Returns:
         Features of the n readable items, with as many views as the item that has fewest; and the n rows.

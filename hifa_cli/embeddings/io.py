@@ -41,7 +41,7 @@ class Embeddings:
     vectors: NDArray[np.float32]
 
     def __len__(self) -> int:
-        """How many items."""
+        """Return how many items."""
         return len(self.ids)
 
     def __repr__(self) -> str:
@@ -68,7 +68,7 @@ class Export:
         return f"Export({counts or 'nothing'}, {len(self.classes)} classes{made})"
 
     def relabelled(self, classes: Sequence[str]) -> "Export":
-        """The same vectors, labelled by another list of classes; −1 where theirs is absent from it."""
+        """Return the same vectors, labelled by another list of classes; −1 where theirs is absent from it."""
         index = {name: label for label, name in enumerate(classes)}
         new = np.array(
             [index.get(name, -1) for name in self.classes] + [-1], dtype=np.int64
@@ -210,7 +210,7 @@ def _embeddings(file: Any, name: str, path: Path) -> Embeddings:
 
 
 def _columns(file: Any, name: str, path: Path) -> dict[str, Any]:
-    """The columns of a domain, checked but for what they hold."""
+    """Return the columns of a domain, checked but for what they hold."""
     group = _linked(file, name, h5py.Group, path)
     columns = {key: _linked(group, key, h5py.Dataset, path) for key in ("ids", "labels", "vectors")}
     _check_columns(columns, f"{path}: /{name}")
@@ -218,7 +218,7 @@ def _columns(file: Any, name: str, path: Path) -> dict[str, Any]:
 
 
 def _linked(parent: Any, key: str, kind: type, path: Path) -> Any:
-    """The member itself: a link into another file could read anything on this machine."""
+    """Return the member itself: a link into another file could read anything on this machine."""
     where = f"{parent.name.rstrip('/')}/{key}"
     link = parent.get(key, getlink=True)
     if link is None:
@@ -266,7 +266,7 @@ def _check_size(columns: dict[str, Any], place: str) -> None:
 
 
 def _ids(column: Any, place: str) -> tuple[str, ...]:
-    """A column of strings, in blocks that the memory holds even where all name one long text again."""
+    """Return a column of strings, in blocks that the memory holds even where all name one long text again."""
     if column.dtype.kind != "O":
         return _strings(column[()], place)
     longest = max(_heaps(Path(column.file.filename)), default=0)
@@ -401,12 +401,12 @@ class Header:
     config: dict[str, Any]
 
     def __len__(self) -> int:
-        """How many shapes."""
+        """Return how many shapes."""
         return len(self.ids)
 
 
 def read_shapes_heading(path: Path) -> Header:
-    """What an export's shapes are; their vectors stay on disk, however many there are.
+    """Return what an export's shapes are; their vectors stay on disk, however many there are.
 
     Raises:
         HifaError: as ``read_export``, or there are no shapes.
@@ -427,7 +427,7 @@ def read_shapes_heading(path: Path) -> Header:
 
 
 def shape_blocks(path: Path, size: int) -> Iterator[NDArray[np.float32]]:
-    """An export's shape vectors in order, ``size`` rows at a time.
+    """Yield an export's shape vectors in order, ``size`` rows at a time.
 
     Raises:
         HifaError: as ``read_export``.
@@ -439,7 +439,7 @@ def shape_blocks(path: Path, size: int) -> Iterator[NDArray[np.float32]]:
 
 
 def sample_images(path: Path, count: int) -> NDArray[np.float32] | None:
-    """Up to ``count`` photo vectors of an export, spread over all; None where there are no photos.
+    """Return up to ``count`` photo vectors of an export, spread over all; None where there are no photos.
 
     Raises:
         HifaError: as ``read_export``.

@@ -47,7 +47,7 @@ class _EachPicture(nn.Module):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of what it makes."""
+        """Return names of what it makes."""
         return (VECTORS, PART) if self.network.config.descriptor == "fused" else (VECTORS,)
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -167,7 +167,7 @@ def exported(module: nn.Module, side: int, outputs: tuple[str, ...]) -> bytes:
 def _difference(
     module: "_EachPicture | _WholeShape", content: bytes, side: int, outputs: tuple[str, ...]
 ) -> str:
-    """What is wrong with a graph, by three pictures of noise; "" where it does as the network does."""
+    """Return what is wrong with a graph, by three pictures of noise; "" where it does as the network does."""
     engine = open_engine(content)
     if engine is None:
         return "no engine takes it"

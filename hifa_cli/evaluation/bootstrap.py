@@ -46,7 +46,7 @@ def confidence(scores: Scores, *, resamples: int, seed: int = 0, level: float = 
 
 
 def _sums(scores: Scores) -> NDArray[np.float64]:
-    """(Q, 2M): numerator and denominator of each metric in turn."""
+    """Return (Q, 2M): numerator and denominator of each metric in turn."""
     columns = [
         column for ratio in scores.ratios.values() for column in (ratio.numerators, ratio.denominators)
     ]
@@ -54,7 +54,7 @@ def _sums(scores: Scores) -> NDArray[np.float64]:
 
 
 def _draws(queries: int, resamples: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """How often each query is drawn, (r, Q) at a time."""
+    """Yield how often each query is drawn, (r, Q) at a time."""
     step = max(_CHUNK // queries, 1)
     for start in range(0, resamples, step):
         shape = (min(step, resamples - start), queries)
@@ -63,7 +63,7 @@ def _draws(queries: int, resamples: int, generator: np.random.Generator) -> Iter
 
 
 def significance(first: Scores, second: Scores, *, resamples: int, seed: int = 0) -> dict[str, Difference]:
-    """Whether two exports differ on the photos that both were asked.
+    """Return whether two exports differ on the photos that both were asked.
 
     The interval is a paired bootstrap over queries; p is two-sided, of the permutation test that
     exchanges the two exports' answers to a query at random (the exchange leaves the distribution
@@ -104,7 +104,7 @@ def _permuted(
     resamples: int,
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """(M,) p: the share of exchanges that part the two at least as far."""
+    """Return (M,) p: the share of exchanges that part the two at least as far."""
     as_far = np.ones(len(observed))
     step = max(_CHUNK // len(a), 1)
     for start in range(0, resamples, step):
@@ -116,7 +116,7 @@ def _permuted(
 
 
 def _paired(first: Scores, second: Scores) -> tuple[list[int], list[int]]:
-    """Rows of the queries that both have, with the same class."""
+    """Return rows of the queries that both have, with the same class."""
     if first.ids == second.ids:
         rows = list(range(len(first.ids)))
         return rows, rows

@@ -51,12 +51,12 @@ class Scores:
     skipped: int
 
     def values(self) -> dict[str, float]:
-        """The metrics by name: the contract's seven, then mAP and AUC where there are."""
+        """Return the metrics by name: the contract's seven, then mAP and AUC where there are."""
         values = {name: ratio.value() for name, ratio in self.ratios.items()}
         return values if self.curve is None else {**values, "AUC": self.curve.area()}
 
     def document(self) -> dict[str, float | int | str]:
-        """The JSON document of ``hifa evaluate``."""
+        """Return the JSON document of ``hifa evaluate``."""
         values = self.values()
         return {
             **{name: values.pop(name) for name in METRICS},
@@ -89,7 +89,7 @@ class Scores:
         return "\n".join(lines)
 
     def of_class(self, label: int) -> dict[str, float]:
-        """The metrics over the queries of one class."""
+        """Return the metrics over the queries of one class."""
         mine = self.labels == label
         return {
             name: Ratio(ratio.numerators[mine], ratio.denominators[mine]).value()
@@ -220,7 +220,7 @@ def _measured(
     profile: Profile,
     whole_list: bool,
 ) -> tuple[list[dict[str, Ratio]], NDArray[np.int64]]:
-    """The ratios of each block, and how many hits there are at each rank in all."""
+    """Return the ratios of each block, and how many hits there are at each rank in all."""
     measures = profile.measures()
     if whole_list:
         measures |= {one.name: one.measure for one in TABLE if one.whole_list and callable(one.measure)}
@@ -240,7 +240,7 @@ def _joined(ratios: list[Ratio]) -> Ratio:
 
 
 def confusion(export: Export, *, best: int = 1, name: str = "the export") -> NDArray[np.float64]:
-    """(classes, classes) share of a class's photos' ``best`` answers that are of each class.
+    """Return (classes, classes) share of a class's photos' ``best`` answers that are of each class.
 
     Rows of classes that no photo has, and answers of no class, are zero.
 

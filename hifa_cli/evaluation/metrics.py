@@ -47,12 +47,12 @@ class Hits:
         return cls(query, column + 1, sizes, largest, gallery)
 
     def total(self, weights: NDArray[np.generic]) -> Floats:
-        """(Q,) sum of a weight a hit over the hits of each query."""
+        """Return (Q,) sum of a weight a hit over the hits of each query."""
         sums = np.bincount(self.query, weights=weights.astype(np.float64), minlength=len(self.sizes))
         return sums.astype(np.float64, copy=False)
 
     def within(self, cut: Ints | int) -> Floats:
-        """(Q,) number of hits at ranks up to ``cut``, one for all queries or one each."""
+        """Return (Q,) number of hits at ranks up to ``cut``, one for all queries or one each."""
         return self.total(self.rank <= np.broadcast_to(cut, self.sizes.shape)[self.query])
 
 
@@ -63,7 +63,7 @@ class Ratio(NamedTuple):
     denominators: Floats
 
     def value(self) -> float:
-        """The metric; 0 over no queries."""
+        """Return the metric; 0 over no queries."""
         below = self.denominators.sum()
         return float(self.numerators.sum() / below) if below else 0.0
 
@@ -221,7 +221,7 @@ class Curve(NamedTuple):
 
 
 def curve(hits_a_rank: NDArray[np.number], queries: int) -> Curve:
-    """The pooled curve from the number of hits at each rank, (N,)."""
+    """Return the pooled curve from the number of hits at each rank, (N,)."""
     found = np.cumsum(hits_a_rank, dtype=np.float64)
     seen = queries * np.arange(1, len(found) + 1)
     return Curve(found / seen, found / found[-1])
@@ -273,7 +273,7 @@ class Profile:
     note: str
 
     def measures(self) -> dict[str, Measure]:
-        """The measures by the names of the contract."""
+        """Return the measures by the names of the contract."""
         return {
             one.name: getattr(self, one.measure) if isinstance(one.measure, str) else one.measure
             for one in TABLE
@@ -282,7 +282,7 @@ class Profile:
 
     @property
     def whole_list(self) -> bool:
-        """Whether ranks beyond 2 Tmax count."""
+        """Return whether ranks beyond 2 Tmax count."""
         return self.dcg is dcg_whole_list
 
 

@@ -78,17 +78,17 @@ class Gallery:
     device: str = "cpu"
 
     def __len__(self) -> int:
-        """How many shapes."""
+        """Return how many shapes."""
         return len(self.ids)
 
     @property
     def place(self) -> Path:
-        """The folder of the generation that was opened."""
+        """Return the folder of the generation that was opened."""
         return self.folder / str(self.document["generation"])
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names by label."""
+        """Return names by label."""
         return tuple(self.document["classes"])
 
     @property
@@ -98,37 +98,37 @@ class Gallery:
 
     @property
     def method(self) -> str:
-        """The training method of that model."""
+        """Return the training method of that model."""
         return str(self.document["method"])
 
     @property
     def model_folder(self) -> Path | None:
-        """The model's folder, or None where only vectors are known."""
+        """Return the model's folder, or None where only vectors are known."""
         folder = model_folder(self.folder, self.model)
         return folder if self.model and folder.is_dir() else None
 
     def class_of(self, row: int) -> str | None:
-        """The class of a shape, or None where it is not known."""
+        """Return the class of a shape, or None where it is not known."""
         label = int(self.labels[row])
         return self.classes[label] if label >= 0 else None
 
     def origin(self, row: int) -> dict[str, Any]:
-        """What a shape came from: ``kind`` (meshes, views, export), ``path`` and how it was read."""
+        """Return what a shape came from: ``kind`` (meshes, views, export), ``path`` and how it was read."""
         found: dict[str, Any] = self.document["origins"][int(self.origins[row])]
         return found
 
     def source(self, row: int) -> Path | None:
-        """The mesh (or folder of views) that a shape was made of, where it was when it was indexed."""
+        """Return the mesh (or folder of views) that a shape was made of, where it was when it was indexed."""
         path = self.paths[row]
         return Path(self.origin(row)["root"]) / path if path else None
 
     def thumbnail(self, row: int) -> Path | None:
-        """A picture of a shape, or None if absent."""
+        """Return a picture of a shape, or None if absent."""
         path = thumbnail_path(self.folder, self.digests[row])
         return path if path.is_file() else None
 
     def view_picture(self, row: int, view: int) -> Path | None:
-        """The picture of one of a shape's views, where the gallery or its source still has it."""
+        """Return the picture of one of a shape's views, where the gallery or its source still has it."""
         origin, path = self.origin(row), self.paths[row]
         if origin["kind"] == "meshes" and "views" not in origin:
             return None
@@ -144,7 +144,7 @@ class Gallery:
 
     @cached_property
     def searcher(self) -> Searcher:
-        """What searches the vectors."""
+        """Return what searches the vectors."""
         found = None
         if (self.place / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
             found = faiss_index.read(self.place / INDEX_FILE, *self.vectors.shape)
@@ -154,7 +154,7 @@ class Gallery:
     def search(
         self, vectors: NDArray[np.floating[Any]], top: int, *, among: Rows | None = None
     ) -> tuple[Scores, Rows]:
-        """The ``top`` nearest shapes of (q, D) raw query vectors: (q, k) cosines and rows, best first.
+        """Return the ``top`` nearest shapes of (q, D) raw query vectors: (q, k) cosines and rows, best first.
 
         Args:
             vectors: as they leave the network.
@@ -170,7 +170,7 @@ class Gallery:
 
     @cached_property
     def ranking(self) -> GalleryRanking | None:
-        """What ranks the shapes by photos; None where the gallery ranks as the paper does."""
+        """Return what ranks the shapes by photos; None where the gallery ranks as the paper does."""
         document = self.document.get("ranking")
         if document is None:
             return None
@@ -201,7 +201,7 @@ class Gallery:
 
     @cached_property
     def taught(self) -> tuple[PhotoClasses, tuple[str, ...]] | None:
-        """What labelled photos say of classes, and the names of these; None without such photos."""
+        """Return what labelled photos say of classes, and the names of these; None without such photos."""
         names = self.document.get("taught")
         if names is None:
             return None
@@ -209,7 +209,7 @@ class Gallery:
 
     @cached_property
     def own(self) -> Own | None:
-        """The map of photos that was learned of this gallery's shapes, where there is one."""
+        """Return the map of photos that was learned of this gallery's shapes, where there is one."""
         said = (self.document.get("ranking") or {}).get("own")
         return None if said is None else read_map(self.folder, said["map"], self.vectors.shape[1])
 
@@ -231,7 +231,7 @@ class Gallery:
             )
 
     def best_views(self, vector: NDArray[np.floating[Any]], rows: Rows) -> NDArray[np.int64] | None:
-        """For each of (k,) shapes the view whose own vector is nearest to one raw (D,) query vector.
+        """Return for each of (k,) shapes the view whose own vector is nearest to one raw (D,) query vector.
 
         Returns:
             (k,) numbers of views, −1 where a shape has none; or None where the gallery keeps none.
@@ -261,7 +261,7 @@ class Gallery:
 
 
 def model_folder(folder: Path, digest: str) -> Path:
-    """Where a gallery keeps the model with this digest.
+    """Return where a gallery keeps the model with this digest.
 
     Raises:
         HifaError: it is not a digest, and could lead anywhere.
@@ -272,7 +272,7 @@ def model_folder(folder: Path, digest: str) -> Path:
 
 
 def thumbnail_path(folder: Path, digest: NDArray[np.uint8]) -> Path:
-    """Where the thumbnail of a shape with this digest lies."""
+    """Return where the thumbnail of a shape with this digest lies."""
     name = bytes(digest).hex()
     return folder / THUMBNAILS / name[:2] / f"{name}.png"
 
@@ -332,7 +332,7 @@ def _opened(folder: Path, document: dict[str, Any], device: str) -> Gallery:
 
 
 def read_main(folder: Path) -> dict[str, Any]:
-    """What ``gallery.json`` says.
+    """Return what ``gallery.json`` says.
 
     Raises:
         HifaError: it does not exist, or it is damaged or of another schema.

@@ -294,7 +294,7 @@ def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
 
 
 def summary(document: dict[str, Any]) -> dict[str, Any]:
-    """What is worth saying of a gallery that was written."""
+    """Return what is worth saying of a gallery that was written."""
     said = {key: document[key] for key in ("shapes", "dimension", "factory", "model", "method")}
     effort = document["effort"]
     return {**said, "recall": {key: effort[key] for key in ("recall", "target", "at", "sample", "queries")}
@@ -307,7 +307,7 @@ def failures(source: Source) -> list[dict[str, str]]:
 
 
 def unchanged(old: Gallery | None, source: Source) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[int]]:
-    """Rows of ``old`` that the source offers just so, ascending, and the entries that are new."""
+    """Return rows of ``old`` that the source offers just so, ascending, and the entries that are new."""
     if old is None:
         return np.zeros(0, dtype=np.int64), list(range(len(source.entries)))
     digests = np.asarray(old.digests)
@@ -326,7 +326,7 @@ def open_source(
     place: Path, out: Path, origins: Sequence[dict[str, Any]], model: Path | None, work: BuildOptions,
     scratch: Path,
 ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
-    """What ``place`` offers, the model that makes vectors of it, and what embeds it.
+    """Return what ``place`` offers, the model that makes vectors of it, and what embeds it.
 
     Raises:
         HifaError: nothing is there usable, or the model is not that of an export.
@@ -367,7 +367,7 @@ def ranking_of(encoder: PictureEncoder, work: BuildOptions) -> dict[str, Any] | 
 
 
 def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
-    """Whether a gallery's vectors can be used again under another ranking."""
+    """Return whether a gallery's vectors can be used again under another ranking."""
     before = old.document.get("ranking")
     if before is None or ranked is None:
         return before is ranked
@@ -375,12 +375,12 @@ def _same_vectors(old: Gallery, ranked: dict[str, Any] | None) -> bool:
 
 
 def origins_of(gallery: Gallery | None) -> list[dict[str, Any]]:
-    """Where a gallery's shapes came from."""
+    """Return where a gallery's shapes came from."""
     return list(gallery.document["origins"]) if gallery else []
 
 
 def views_name(origins: Sequence[dict[str, Any]], place: Path) -> str:
-    """The folder below ``views/`` for the meshes at ``place``: their own, or a new one."""
+    """Return the folder below ``views/`` for the meshes at ``place``: their own, or a new one."""
     mine = next((one.get("views") for one in origins if one["path"] == str(place.resolve())), None)
     taken = [int(one["views"]) for one in origins if str(one.get("views")).isdigit()]
     return str(mine) if mine is not None else str(max(taken, default=-1) + 1)
@@ -420,7 +420,7 @@ def _swept(out: Path) -> None:
 
 
 def _old(out: Path) -> Gallery | None:
-    """The gallery that is there; None if absent, or one that cannot be opened any more."""
+    """Return the gallery that is there; None if absent, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
     try:
@@ -477,7 +477,7 @@ def _write_graph(folder: Path) -> bool:
 
 
 def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
-    """The model that made an export, where it is still to be had.
+    """Return the model that made an export, where it is still to be had.
 
     Raises:
         HifaError: ``model`` is another one.

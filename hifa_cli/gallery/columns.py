@@ -26,7 +26,7 @@ class Texts(Sequence[str]):
         self._content, self._ends = content, ends
 
     def __len__(self) -> int:
-        """How many strings."""
+        """Return how many strings."""
         return len(self._ends)
 
     @overload
@@ -36,7 +36,7 @@ class Texts(Sequence[str]):
     def __getitem__(self, row: slice) -> Sequence[str]: ...
 
     def __getitem__(self, row: int | slice) -> str | Sequence[str]:
-        """One string, or some."""
+        """Return one string, or some."""
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
         if not -len(self) <= row < len(self):
@@ -46,7 +46,7 @@ class Texts(Sequence[str]):
         return bytes(self._content[start : int(self._ends[row])]).decode("utf-8", _ESCAPES)
 
     def __iter__(self) -> Iterator[str]:
-        """All of them, from one read."""
+        """Yield all of them, from one read."""
         content, start = bytes(self._content), 0
         for end in self._ends.tolist():
             yield content[start:end].decode("utf-8", _ESCAPES)
@@ -108,5 +108,5 @@ def read_table(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> NDArray[A
 
 
 def damaged(path: Path) -> HifaError:
-    """What is said of a file that is not what the gallery says."""
+    """Return what is said of a file that is not what the gallery says."""
     return HifaError(f"{path} is damaged; build the gallery again")

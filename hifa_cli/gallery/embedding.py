@@ -70,7 +70,7 @@ class Embedder:
 
     @cached_property
     def store(self) -> VectorStore:
-        """What is done: the vectors of this model, ranked so."""
+        """Return what is done: the vectors of this model, ranked so."""
         ranked = "" if self.ranker is None else self.ranker.mark
         name = hashlib.blake2b(f"{self.encoder.digest}{ranked}".encode(), digest_size=16).hexdigest()
         return VectorStore(self.folder / f"{name}.vectors")

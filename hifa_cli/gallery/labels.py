@@ -83,7 +83,7 @@ def _check(gallery: Gallery) -> None:
 
 
 def _looked(gallery: Gallery, photos: Collection) -> tuple[tuple[str, ...], QueryVectors, NDArray[np.int64]]:
-    """The classes that readable photos have, what the photos are looked up by, and their labels."""
+    """Return the classes that readable photos have, what the photos are looked up by, and their labels."""
     encoder = open_encoder(gallery.model_folder, "cpu")
     ranker = ranker_of(gallery.document["ranking"], gallery.model, encoder.classifier)
     if ranker is None:
@@ -105,7 +105,7 @@ def _looked(gallery: Gallery, photos: Collection) -> tuple[tuple[str, ...], Quer
 
 
 def _read(items: list[Item], config: Any) -> Iterator[tuple[list[Item], NDArray[np.uint8]]]:
-    """Pixels of readable photos, some at once; what cannot be read is named and left out."""
+    """Yield pixels of readable photos, some at once; what cannot be read is named and left out."""
     for start in progress.track(range(0, len(items), AT_ONCE), "looking at the photos"):
         part: list[Item] = []
         pixels = []

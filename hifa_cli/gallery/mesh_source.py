@@ -87,11 +87,11 @@ class MeshesSource:
         return [row for row in rows if self.entries[row].digest in self.embedder.store]
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some entries and of their views."""
+        """Return the vectors of some entries and of their views."""
         return self.embedder.blocks(rows, [self.entries[row].digest for row in rows])
 
     def cover(self, row: int) -> bytes | None:
-        """The picture that was kept with the vectors."""
+        """Return the picture that was kept with the vectors."""
         return self.embedder.store.get(self.entries[row].digest).cover or None
 
     def _embed(self, rows: Sequence[int]) -> None:
@@ -130,7 +130,7 @@ class MeshesSource:
         return Drawn(digest, grey_pixels(pictures, self.embedder.encoder.config), cover)
 
     def _is_kept(self, job: Job) -> bool:
-        """Whether a shape's pictures lie in its folder and are current."""
+        """Return whether a shape's pictures lie in its folder and are current."""
         if job.folder is None or self.drawing.force:
             return False
         return read_mark(job.folder, self.views) == job.mark

@@ -231,7 +231,7 @@ class GalleryRanking:
 
     @cached_property
     def _whole(self) -> Floats | None:
-        """All views in memory, where they are few enough."""
+        """Return all views in memory, where they are few enough."""
         if self._views is None or self._views.size > _WHOLE:
             return None
         return np.asarray(self._views, dtype=np.float32)
@@ -281,7 +281,7 @@ class GalleryRanking:
         return of_kind[order], rows[order]
 
     def _both(self, of_kind: Floats, of_part: Floats, query: Floats, rows: Rows) -> Floats:
-        """(k,) values by the kind and the very part; a learned map is sure enough to lift the part."""
+        """Return (k,) values by the kind and the very part; a learned map is sure enough to lift the part."""
         if self._lift is None:
             return blended(of_kind, of_part, self.config.depth, self.config.blend)
         whole = len(rows) == len(self.searcher.vectors)
@@ -340,7 +340,7 @@ class GalleryRanking:
 
     @staticmethod
     def _products(views: NDArray[Any], queries: Floats, rows: Rows) -> Floats:
-        """(k, V, q) products of some shapes' views with all queries, most of what a query costs.
+        """Return (k, V, q) products of some shapes' views with all queries, most of what a query costs.
 
         Shape by shape: to gather the views first would carry 120 MB three times through the memory.
         """
@@ -357,7 +357,7 @@ class GalleryRanking:
         return np.where(self._is_trained(queries)[:, None], 1, 3**0.5).astype(np.float32)
 
     def _is_trained(self, queries: Floats) -> NDArray[np.bool_]:
-        """(q,) whether anything that was trained speaks of a query."""
+        """Return (q,) whether anything that was trained speaks of a query."""
         return np.asarray(np.abs(queries[:, : -self.residual]).sum(axis=1) > 0)
 
     def _graph_for(self, query: Floats) -> Graph | None:
@@ -366,7 +366,7 @@ class GalleryRanking:
         return self.graph
 
     def _smoothed(self, query: Floats, scores: Floats, rows: Rows, classes: Floats | None = None) -> Floats:
-        """(k,) smoothed scores of candidates; what is not a candidate counts by its mean view."""
+        """Return (k,) smoothed scores of candidates; what is not a candidate counts by its mean view."""
         count = len(self.searcher.vectors)
         if len(rows) == count:
             return smoothed(standardised(scores), self._graph_for(query))

@@ -154,7 +154,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
-    """The origins still in use, and for each old one's number its new one."""
+    """Return the origins still in use, and for each old one's number its new one."""
     stay = [row for row in plan.kept.tolist() if row not in plan.offered]
     used = sorted({int(one) for one in plan.old.origins[stay]}) if plan.old and stay else []
     fresh = {source.origin["path"]: source.origin for source, _ in plan.fresh}
@@ -199,7 +199,7 @@ def _views_kept(plan: Plan, most: int, numbers: int) -> int:
 
 
 def _filled(block: _Block, views: int) -> NDArray[np.float16]:
-    """(b, V, D) views; zeros, which are nobody's best, where there are fewer or none."""
+    """Return (b, V, D) views; zeros, which are nobody's best, where there are fewer or none."""
     count, width = block.vectors.shape
     filled = np.zeros((count, views, width), dtype="<f2")
     if block.views is not None:
@@ -210,7 +210,7 @@ def _filled(block: _Block, views: int) -> NDArray[np.float16]:
 def _kept(
     plan: Plan, columns: _Columns, origins: list[dict[str, Any]], numbers: dict[int, int]
 ) -> Iterator[_Block]:
-    """The rows that stay, a block at a time; their small columns go to ``columns``."""
+    """Yield the rows that stay, a block at a time; their small columns go to ``columns``."""
     old = plan.old
     if old is None:
         return
@@ -236,7 +236,7 @@ def _kept(
 
 
 def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iterator[_Block]:
-    """The rows that are new, embedded now."""
+    """Yield the rows that are new, embedded now."""
     places = {origin["path"]: number for number, origin in enumerate(origins)}
     for source, rows in plan.fresh:
         for block in source.embedded(rows) if rows else ():

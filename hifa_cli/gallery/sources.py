@@ -66,7 +66,7 @@ class Source(Protocol):
         """The vectors of prepared entries, in order, in blocks; ``Embedded.rows`` are rows of the entries."""
 
     def cover(self, row: int) -> bytes | None:
-        """The PNG file of a picture of a shape, or None."""
+        """Return the PNG file of a picture of a shape, or None."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class ExportSource:
         return list(rows)
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some entries; an export holds no vectors of views."""
+        """Yield the vectors of some entries; an export holds no vectors of views."""
         wanted = np.asarray(rows, dtype=np.int64)
         for number, block in enumerate(shape_blocks(self.path, _BLOCK)):
             start = number * _BLOCK
@@ -94,7 +94,7 @@ class ExportSource:
                 yield Embedded(mine, block[mine - start], None)
 
     def cover(self, row: int) -> bytes | None:
-        """The cover among the views that the export was made of."""
+        """Return the cover among the views that the export was made of."""
         path = self.covers.get(self.entries[row].id)
         return None if path is None else _content(path)
 
@@ -121,16 +121,16 @@ class ViewsSource:
         return [row for row in rows if self.entries[row].digest in self.embedder.store]
 
     def embedded(self, rows: Sequence[int]) -> Iterator[Embedded]:
-        """The vectors of some entries and of their views."""
+        """Return the vectors of some entries and of their views."""
         return self.embedder.blocks(rows, [self.entries[row].digest for row in rows])
 
     def cover(self, row: int) -> bytes | None:
-        """One of the shape's views."""
+        """Return one of the shape's views."""
         return _content(cover_of(self.shapes.items[row].views))
 
 
 def cover_of(views: Sequence[Path]) -> Path:
-    """The view that stands for a shape."""
+    """Return the view that stands for a shape."""
     return views[min(COVER, len(views) - 1)]
 
 
@@ -141,7 +141,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def export_source(path: Path) -> ExportSource:
-    """The shapes of an export, with thumbnails where the views that it was made of are still there.
+    """Return the shapes of an export, with thumbnails where the views that it was made of are still there.
 
     Raises:
         HifaError: it is not an export, or has no shapes.
@@ -178,7 +178,7 @@ def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
 
 
 def _views_of(config: dict[str, Any]) -> Collection:
-    """The views that an export was made of, where they are still there: they give the thumbnails."""
+    """Return the views that an export was made of, where they are still there: they give the thumbnails."""
     named = config.get("shapes")
     if isinstance(named, str) and Path(named).is_dir():
         try:
@@ -190,7 +190,7 @@ def _views_of(config: dict[str, Any]) -> Collection:
 
 
 def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> ViewsSource:
-    """The shapes whose rendered views lie under a folder.
+    """Return the shapes whose rendered views lie under a folder.
 
     Raises:
         HifaError: none exist.
@@ -224,7 +224,7 @@ def mesh_offer_digest(path: Path, config: RenderConfig) -> bytes:
 
 
 def render_config(origin: dict[str, Any]) -> RenderConfig:
-    """How an origin's meshes were drawn.
+    """Return how an origin's meshes were drawn.
 
     Raises:
         HifaError: the gallery says what no version of hifa wrote.
@@ -259,7 +259,7 @@ def origin_of(kind: str, place: Path) -> dict[str, Any]:
 
 
 def root_of(place: Path) -> Path:
-    """The folder that paths are relative to."""
+    """Return the folder that paths are relative to."""
     return place.resolve() if place.is_dir() else place.resolve().parent
 
 
@@ -297,6 +297,6 @@ def short_digest(content: bytes) -> bytes:
 
 
 def row_digests(entries: Sequence[SourceEntry]) -> NDArray[np.uint8]:
-    """(n, 16) bytes."""
+    """Return (n, 16) bytes."""
     joined = b"".join(entry.digest for entry in entries)
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(entries), DIGEST_BYTES)

@@ -57,11 +57,11 @@ class VectorStore:
                     self._end = start + size + _CHECK
 
     def __contains__(self, digest: bytes) -> bool:
-        """Whether there is a record of a shape."""
+        """Return whether there is a record of a shape."""
         return digest in self._places
 
     def __len__(self) -> int:
-        """How many records."""
+        """Return how many records."""
         return len(self._places)
 
     def put(self, digest: bytes, record: Stored) -> None:

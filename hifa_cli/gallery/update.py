@@ -277,7 +277,7 @@ def _refused(name: str, source: Source, change: Change) -> None:
 
 
 def _undrawable(old: Gallery, mine: Rows, source: Source, new: set[int]) -> Rows:
-    """Rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
+    """Return rows whose mesh is still there but cannot be drawn any more: they keep what they had."""
     root = Path(source.origin["root"])
     broken = {str(failure.path.absolute()) for failure in source.failed if failure.path.exists()}
     offered = {source.entries[row].id for row in new}

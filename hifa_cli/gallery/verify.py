@@ -22,7 +22,7 @@ _LISTED = 5  # ids named in one fault
 
 
 def stats(folder: Path) -> dict[str, Any]:
-    """What a gallery holds: counts, classes, origins, index and bytes on disk.
+    """Return what a gallery holds: counts, classes, origins, index and bytes on disk.
 
     Raises:
         HifaError: no gallery exists, or it is damaged.
@@ -62,7 +62,7 @@ def _size(folder: Path) -> int:
 
 
 def verify(folder: Path) -> list[str]:
-    """Every fault of a gallery, a line each; none where all is right.
+    """Return every fault of a gallery, a line each; none where all is right.
 
     Checked are every vector, every id, every thumbnail, the index against the vectors, and the weights of
     the model against their digest.

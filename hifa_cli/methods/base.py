@@ -46,7 +46,7 @@ class Centroids(nn.Module):
         self.keep = keep
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(C, D) centroids after this batch, with gradients through it, and (C,) which are known."""
+        """Return (C, D) centroids after this batch, with gradients through it, and (C,) which are known."""
         sums, counts = losses.class_sums(losses.at_least_float32(features), labels, len(self.seen))
         if self.keep is None:
             return losses.moving_centroids(
@@ -119,14 +119,14 @@ class Objective(nn.Module):
         return self.assigned[gathered(batch.shape_rows)]
 
     def forward(self, batch: Batch, step: int, progress: float) -> Terms:
-        """The loss terms of ``batch`` at ``progress`` in [0, 1]."""
+        """Return the loss terms of ``batch`` at ``progress`` in [0, 1]."""
         source = self.see(batch, step, "images")
         batch = batch._replace(labels=gathered(batch.labels))
         terms = {"classification": losses.classification(source.logits, batch.labels)}
         return terms | self.align(source, batch, step, progress)
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The terms that this method adds to the classification of the photos."""
+        """Return the terms that this method adds to the classification of the photos."""
         raise NotImplementedError
 
     def critic_parameters(self) -> Iterator[nn.Parameter]:
@@ -135,7 +135,7 @@ class Objective(nn.Module):
 
     @property
     def critic_rate(self) -> float:
-        """The learning rate factor of those."""
+        """Return the learning rate factor of those."""
         return self.config.critic_rate
 
 
@@ -170,7 +170,7 @@ class Hifa(Objective):
             self.target_centroids = Centroids(classes, dimension, keep)
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The terms of equation 7 after the first."""
+        """Return the terms of equation 7 after the first."""
         target, config = self.see(batch, step, "shapes"), self.config
         terms: Terms = {}
         if self.norms:
@@ -224,7 +224,7 @@ class Hifa(Objective):
         return losses.mutual_information(real, fake)
 
     def judge(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
-        """The critic's logits for every view of every item, in float32."""
+        """Return the critic's logits for every view of every item, in float32."""
         if self.critic is None:
             raise RuntimeError("this method has no critic")
         with full_precision(low):
@@ -234,7 +234,7 @@ class Hifa(Objective):
         return logits
 
     def critic_parameters(self) -> Iterator[nn.Parameter]:
-        """The critic's parameters, where there is one."""
+        """Yield the critic's parameters, where there is one."""
         if self.critic is not None:
             yield from self.critic.parameters()
 

@@ -22,7 +22,7 @@ class Mcc(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The confusion of the shapes' predictions."""
+        """Return the confusion of the shapes' predictions."""
         target, config = self.see(batch, step, "shapes"), self.config
         with full_precision(source.pooled):
             confusion = losses.class_confusion(target.logits, config.mcc_temperature)
@@ -82,7 +82,7 @@ class Shot(Objective):
         return {}
 
     def judged(self, target: Features) -> Tensor:
-        """(B', C) logits of the shapes under a classifier that gets no gradient from them."""
+        """Return (B', C) logits of the shapes under a classifier that gets no gradient from them."""
         classifier = self.network.classifier
         return F.linear(target.pooled, classifier.weight.detach(), classifier.bias.detach())
 
@@ -97,7 +97,7 @@ class Shot(Objective):
         self.known[rows] = True
 
     def self_labels(self, pooled: Tensor, logits: Tensor, rows: Tensor | None) -> Tensor:
-        """(B',) labels of this batch's shapes by the centroids of all that are remembered."""
+        """Return (B',) labels of this batch's shapes by the centroids of all that are remembered."""
         if rows is None or not hasattr(self, "memory") or not bool(self.known[rows].all()):
             now = losses.at_least_float32(logits).softmax(dim=1)
             return losses.centroid_labels(losses.at_least_float32(pooled), now)

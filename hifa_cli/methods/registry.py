@@ -68,7 +68,7 @@ def check_method(name: str) -> None:
 
 
 def find_method(name: str) -> tuple["type[Objective]", Mapping[str, Any]]:
-    """The class of a method and its keyword arguments.
+    """Return the class of a method and its keyword arguments.
 
     Args:
         name: a name of the table, or ``package.module:Class`` of a subclass of ``Objective`` that Python
@@ -125,7 +125,7 @@ def settings_of(name: str) -> type | None:
 
 
 def build_objective(network: "Network", config: TrainConfig, seed: int) -> "Objective":
-    """The objective called ``config.method``.
+    """Return the objective called ``config.method``.
 
     Raises:
         HifaError: no such method.

@@ -35,7 +35,7 @@ class Discriminator(nn.Module):
         self.dropout = dropout
 
     def forward(self, features: Tensor, generator: torch.Generator) -> Tensor:
-        """(B, D) embeddings to (B,) logits; a positive one says photo."""
+        """Return (B, D) embeddings to (B,) logits; a positive one says photo."""
         hidden = losses.at_least_float32(features)
         for layer in self.layers[:-1]:
             hidden = F.relu(layer(hidden))
@@ -64,16 +64,16 @@ class Dann(Objective):
 
     @property
     def critic_rate(self) -> float:
-        """The discriminator's learning rate factor."""
+        """Return the discriminator's learning rate factor."""
         return self.config.adversarial_rate
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The domain loss on the descriptors."""
+        """Return the domain loss on the descriptors."""
         target = self.see(batch, step, "shapes")
         return {"adversarial": self.adversarial_term(source, target, step, progress)}
 
     def adversarial_term(self, source: Features, target: Features, step: int, progress: float) -> Tensor:
-        """The discriminator descends it at full weight; the features climb it with weight λ_p."""
+        """Return the discriminator descends it at full weight; the features climb it with weight λ_p."""
         scale = losses.ramp(progress, self.config.ramp)
         generator = torch_stream(self.seed, "discriminator", step)
         with full_precision(source.pooled):
@@ -84,7 +84,7 @@ class Dann(Objective):
             return self.weight_adversarial * losses.domain_classification(photos, shapes)
 
     def critic_parameters(self) -> Iterator[nn.Parameter]:
-        """The discriminator's parameters."""
+        """Yield the discriminator's parameters."""
         yield from self.discriminator.parameters()
 
 
@@ -104,7 +104,7 @@ class Mstn(Dann):
         self.weight_adversarial, self.weight_semantic = config.mstn_adversarial, config.mstn_semantic
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The domain loss and the centroids' distance."""
+        """Return the domain loss and the centroids' distance."""
         target = self.see(batch, step, "shapes")
         with full_precision(source.pooled):
             of_source, source_known = self.source_centroids(source.pooled, batch.labels)
@@ -140,7 +140,7 @@ class Jan(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The JMMD of photos and shapes."""
+        """Return the JMMD of photos and shapes."""
         target, config = self.see(batch, step, "shapes"), self.config
         kernels = (
             losses.Kernel(config.jan_kernels, config.jan_factor, None),
@@ -163,12 +163,12 @@ class Afn(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The penalty on the norms of both domains."""
+        """Return the penalty on the norms of both domains."""
         target = self.see(batch, step, "shapes")
         return {"norm": self.config.afn * (self.penalty(source.pooled) + self.penalty(target.pooled))}
 
     def penalty(self, features: Tensor) -> Tensor:
-        """(mean norm − R)²."""
+        """Return (mean norm − R)²."""
         return losses.feature_norm(features, self.config.radius, squared=True)
 
 
@@ -180,7 +180,7 @@ class Safn(Afn):
     """
 
     def penalty(self, features: Tensor) -> Tensor:
-        """The square of the step; its gradient pushes each norm outwards."""
+        """Return the square of the step; its gradient pushes each norm outwards."""
         return losses.stepwise_norm(features, self.config.afn_step)
 
 
@@ -192,7 +192,7 @@ class Coral(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """The distance of the covariances."""
+        """Return the distance of the covariances."""
         target, layer = self.see(batch, step, "shapes"), self.config.coral_layer
         pairs = (source.logits, target.logits) if layer == "logits" else (source.pooled, target.pooled)
         with full_precision(source.pooled):

@@ -10,7 +10,7 @@ CONFIG_FILE = "model.json"
 
 
 def read_about(folder: Path) -> dict[str, object]:
-    """The JSON that ``save_network`` wrote.
+    """Return the JSON that ``save_network`` wrote.
 
     Raises:
         HifaError: no readable model exists in ``folder``.

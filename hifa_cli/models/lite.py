@@ -52,7 +52,7 @@ def packaged_lite0() -> Path:
 
 
 def blocks(variant: str = "lite0") -> Iterator[Block]:
-    """The blocks of a variant in order; its first and last stage are never deepened."""
+    """Yield the blocks of a variant in order; its first and last stage are never deepened."""
     number = 0
     for stage, (repeats, stride) in enumerate(zip(_REPEATS, _STRIDES, strict=True)):
         deeper = repeats if stage in (0, len(_REPEATS) - 1) else math.ceil(_DEPTHS[variant] * repeats)

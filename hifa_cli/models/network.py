@@ -68,7 +68,7 @@ class Trunk(nn.Module):
     net: Any  # a class attribute would hide the submodule of this name
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) normalised pixels to (N, c, h, w) maps and (N, F) features."""
+        """Return (N, 3, H, W) normalised pixels to (N, c, h, w) maps and (N, F) features."""
         raise NotImplementedError
 
 
@@ -86,7 +86,7 @@ class AlexNetTrunk(Trunk):
         self.width = 4096
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) normalised pixels to (N, 256, 6, 6) and (N, 4096)."""
+        """Return (N, 3, H, W) normalised pixels to (N, 256, 6, 6) and (N, 4096)."""
         low = self.avgpool(self.features(pixels))
         return low, self.classifier(low.flatten(1))
 
@@ -104,7 +104,7 @@ class TimmTrunk(Trunk):
         self.width = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        """Return (N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
         final, maps = self.net.forward_intermediates(pixels, indices=1)
         return maps[0], self.net.forward_head(final, pre_logits=True)
 
@@ -126,7 +126,7 @@ class LiteBlocks(TimmTrunk):
         self.width = sum(self.blocks)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) normalised pixels to (N, 320, h, w) and (N, 3072)."""
+        """Return (N, 3, H, W) normalised pixels to (N, 320, h, w) and (N, 3072)."""
         net = self.net
         low = net.bn1(net.conv_stem(pixels))
         averages = []
@@ -177,7 +177,7 @@ class TorchvisionTrunk(Trunk):
         self.width = last[-1].in_features
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        """Return (N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
         found = self.net(pixels)
         low = found["low"]
         if self.tokens:
@@ -292,7 +292,7 @@ class Network(nn.Module):
         return TrunkFeatures(low.unflatten(0, (batch, views)), high.unflatten(0, (batch, views)))
 
     def look_in_chunks(self, pixels: Tensor, chunk: int) -> TrunkFeatures:
-        """``trunk_features`` at ``chunk`` pictures at a time, and again in the backward pass.
+        """Return ``trunk_features`` at ``chunk`` pictures at a time, and again in the backward pass.
 
         Only one chunk's activations are held at once, and the losses still see the whole batch: equations 4
         and 6 stay exact, which accumulating gradients over small batches does not keep.
@@ -412,14 +412,14 @@ class Network(nn.Module):
 
     @property
     def described(self) -> int:
-        """The length of a descriptor."""
+        """Return the length of a descriptor."""
         if self.config.descriptor == "embedding":
             return self.dimension
         return self.dimension + len(self.config.classes) + self.residual
 
     @property
     def residual(self) -> int:
-        """How many numbers at the end of a fused descriptor are the untrained trunk's."""
+        """Return how many numbers at the end of a fused descriptor are the untrained trunk's."""
         return (self.trunk.blocks or (self.trunk.width,))[0]
 
     def train(self, mode: bool = True) -> "Network":
@@ -471,7 +471,7 @@ class Critic(nn.Module):
         )
 
     def forward(self, low: Tensor, *highs: Tensor) -> tuple[Tensor, ...]:
-        """(N, c, h, w) maps and any number of (N, D) embeddings to (N,) logits each.
+        """Return (N, c, h, w) maps and any number of (N, D) embeddings to (N,) logits each.
 
         The maps are convolved once: real and fake pairs share them.
         """

@@ -139,7 +139,7 @@ def _from_stream(file: IO[bytes]) -> Tensors:
 
 
 def _state(found: Any) -> dict[str, _Described]:
-    """The state dict in what was unpickled: itself, or under ``state_dict``."""
+    """Return the state dict in what was unpickled: itself, or under ``state_dict``."""
     if isinstance(found, dict):
         found = found.get("state_dict", found)
     if not isinstance(found, dict) or not all(
@@ -158,7 +158,7 @@ def _bytes(storage: _Storage) -> int:
 
 
 def _array(one: _Described, content: bytes) -> NDArray[Any]:
-    """The tensor's numbers, copied; none lies outside its storage and none is used twice."""
+    """Return the tensor's numbers, copied; none lies outside its storage and none is used twice."""
     if len(content) != _bytes(one.storage):
         raise _Refused("a storage is shorter than its description")
     numbers = np.frombuffer(content, dtype=one.storage.kind)

@@ -25,7 +25,7 @@ State = dict[str, Tensor]
 
 
 def build_network(config: ModelConfig, weights: str, generator: torch.Generator) -> Network:
-    """A network whose trunk has ``weights`` and whose head is fresh.
+    """Return a network whose trunk has ``weights`` and whose head is fresh.
 
     Args:
         config: architecture.

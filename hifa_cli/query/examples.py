@@ -67,14 +67,14 @@ def steered(
 
 
 def _mean(gallery: Gallery, rows: NDArray[np.int64], weight: float) -> Floats:
-    """(D,) ``weight`` times the unit mean vector of shapes; zeros for none."""
+    """Return (D,) ``weight`` times the unit mean vector of shapes; zeros for none."""
     if not len(rows):
         return np.zeros(gallery.vectors.shape[1], dtype=np.float32)
     return weight * unit(np.asarray(gallery.vectors[rows], dtype=np.float32).mean(axis=0))
 
 
 def _comparable(gallery: Gallery, vectors: Floats) -> Floats:
-    """(q, D) unit vectors, clamped where the gallery ranks as the paper does."""
+    """Return (q, D) unit vectors, clamped where the gallery ranks as the paper does."""
     from hifa_cli.gallery import unit as clamped
 
     return vectors if gallery.ranking is not None else clamped(vectors)

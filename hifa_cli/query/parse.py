@@ -43,7 +43,7 @@ class Query(NamedTuple):
 
     @property
     def is_mesh(self) -> bool:
-        """Whether it is a shape and not a photo."""
+        """Return whether it is a shape and not a photo."""
         return is_mesh(self.path)
 
 
@@ -54,7 +54,7 @@ def find_queries(
     stdin: BinaryIO | None = None,
     absent: list[tuple[str, str]] | None = None,
 ) -> list[Query]:
-    """What the command line asks for, in the order given, each once.
+    """Return what the command line asks for, in the order given, each once.
 
     Args:
         words: photos, meshes, folders of photos, patterns (``'shots/*.jpg'``), lists of photos
@@ -124,7 +124,7 @@ def _meshes(place: Path) -> list[Query]:
 
 
 def _collected(place: Path) -> list[Query]:
-    """The photos of a folder or a list, with their classes where it tells them."""
+    """Return the photos of a folder or a list, with their classes where it tells them."""
     photos = find_images(place)
     photos.report()
     return [
@@ -145,7 +145,7 @@ def _from_stdin(scratch: Path, stdin: BinaryIO) -> Path:
 
 
 def parse_box(text: str) -> Box:
-    """``x,y,w,h`` in pixels.
+    """Return ``x,y,w,h`` in pixels.
 
     Raises:
         ValueError: it is none.
@@ -157,7 +157,7 @@ def parse_box(text: str) -> Box:
 
 
 def read_query(query: Query, crop: Box | None) -> Image.Image:
-    """A query's photo, upright, or the part of it that is wanted.
+    """Return a query's photo, upright, or the part of it that is wanted.
 
     Raises:
         HifaError: it cannot be read, or lies outside the part.

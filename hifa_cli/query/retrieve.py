@@ -112,18 +112,18 @@ class QueryEncoder(Protocol):
 
     @property
     def config(self) -> ModelConfig:
-        """How pictures are prepared."""
+        """Return how pictures are prepared."""
 
     @property
     def classifier(self) -> NDArray[np.float32] | None:
-        """(K, D) weights of the encoder's own classifier, or None."""
+        """Return (K, D) weights of the encoder's own classifier, or None."""
 
     def pictures(self, pixels: Pixels) -> PictureFeatures:
         """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
 
 
 def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.device") -> QueryEncoder:
-    """The model that a query of ``gallery`` needs: its own, or ``model`` where that is the same one.
+    """Return the model that a query of ``gallery`` needs: its own, or ``model`` where that is the same one.
 
     On ``auto`` and ``cpu`` the gallery's graph is used where it has one, without torch.
 
@@ -150,7 +150,7 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
 
 
 def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int) -> list[Ranking]:
-    """The shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
+    """Return the shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
 
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
@@ -169,7 +169,7 @@ def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top
 
 
 def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int) -> list[Ranking]:
-    """The shapes nearest to photos, folders of photos and meshes, in the order given.
+    """Return the shapes nearest to photos, folders of photos and meshes, in the order given.
 
     Raises:
         HifaError: a path is missing, or nothing can be read.
@@ -231,14 +231,14 @@ def rank(
 
 
 def _without_photo(wanted: QueryOptions) -> Query:
-    """A query of words and shapes alone, by its name."""
+    """Return a query of words and shapes alone, by its name."""
     named = [f"text {wanted.text}"] if wanted.text else []
     named += [f"like {' + '.join(wanted.like)}"] if wanted.like else []
     return Query(", ".join(named), Path())
 
 
 def _words(gallery: Gallery, text: str) -> QueryVectors:
-    """(1, D) of a text.
+    """Return (1, D) of a text.
 
     Raises:
         HifaError: the gallery's encoder knows no words, or the gallery ranks as the paper does.
@@ -321,7 +321,7 @@ def _fused_vectors(gallery: Gallery, vectors: QueryVectors) -> QueryVectors:
 
 
 def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One vector of several photos of one object: (n, D) to (D,), the mean of the unit vectors.
+    """Return one vector of several photos of one object: (n, D) to (D,), the mean of the unit vectors.
 
     The score of a shape is then, but for a factor, the mean of its scores with the single photos.
     """
@@ -332,7 +332,7 @@ def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def rows_of_classes(gallery: Gallery, classes: Sequence[str]) -> Rows | None:
-    """The rows of some classes, ascending; None for all.
+    """Return the rows of some classes, ascending; None for all.
 
     Raises:
         HifaError: no shape is of such a class.
@@ -384,7 +384,7 @@ def _matches(
 def _items(
     queries: Sequence[Query], gallery: Gallery, scratch: Path, failed: list[Failed]
 ) -> Iterator[tuple[Query, Item]]:
-    """A photo is a shape seen once; a mesh is drawn first, from where the gallery's were."""
+    """Yield a photo is a shape seen once; a mesh is drawn first, from where the gallery's were."""
     for number, one in enumerate(queries):
         if not one.is_mesh:
             yield one, Item(one.name, -1, (one.path,))
@@ -405,7 +405,7 @@ def _items(
 
 
 def _upright(path: Path, gallery: Gallery) -> RenderConfig:
-    """How to draw a mesh that is asked for: one of the gallery's own stands as it stands there.
+    """Return how to draw a mesh that is asked for: one of the gallery's own stands as it stands there.
 
     Another goes by what its shape shows, and where that is open, by what the gallery took for its format.
     """
@@ -431,7 +431,7 @@ def _upright(path: Path, gallery: Gallery) -> RenderConfig:
 def _embedded(
     encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], crop: Box | None, failed: list[Failed],
 ) -> Iterator[tuple[int, QueryVectors]]:  # fmt: skip
-    """What every readable item is compared by, with its number: (1, D) over its pictures."""
+    """Yield what every readable item is compared by, with its number: (1, D) over its pictures."""
     ranker = _ranker(encoder, gallery)
     meshes = encoder.config.tells_domains and any(len(item.views) > 1 for item in items)
     shapes = _shape_encoder(encoder, gallery) if meshes else None
@@ -463,7 +463,7 @@ def _embedded(
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
-    """What the gallery does to vectors of photos.
+    """Return what the gallery does to vectors of photos.
 
     Raises:
         HifaError: this version cannot do it.
@@ -491,7 +491,7 @@ def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, 
 
 
 def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
-    """What makes vectors of a mesh's views where the model treats shapes otherwise than photos.
+    """Return what makes vectors of a mesh's views where the model treats shapes otherwise than photos.
 
     That is its graph of shapes; torch where a gallery of an earlier version has none.
 
@@ -514,7 +514,7 @@ def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
 
 
 def _of_shape(ranker: Ranker | None, encoder: PictureEncoder | None, pixels: Pixels) -> QueryVectors:
-    """(1, D) of a mesh's views, as the gallery's own shapes have it."""
+    """Return (1, D) of a mesh's views, as the gallery's own shapes have it."""
     if encoder is None:
         raise RuntimeError("there is nothing to embed a mesh by")
     ((views, vector),) = encoder.shapes([pixels])
@@ -531,7 +531,7 @@ def _tracked(starts: range, count: int) -> Iterable[int]:
 
 
 def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
-    """(V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are.
+    """Return (V, 3, S, S) pixels of an item; a photo is cropped, a shape's views never are.
 
     Raises:
         HifaError: a picture cannot be read, or the photo, or its part, is blank.

@@ -85,7 +85,7 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _is_format(path: Path, names: list[str]) -> bool:
-    """Whether a zip archive is itself a mesh: a 3MF, or a USD package under its own ending."""
+    """Return whether a zip archive is itself a mesh: a 3MF, or a USD package under its own ending."""
     own = format_of_suffix(path.suffix)
     return own in (THREEMF, USD) or any(name.lower().endswith(".model") for name in names)
 
@@ -137,7 +137,7 @@ def _unpack(path: Path, folder: Path) -> Path:
 
 
 def _is_wanted(one: zipfile.ZipInfo, mesh: zipfile.ZipInfo) -> bool:
-    """Whether a file of an archive may be a part of its mesh: not a picture, not hidden."""
+    """Return whether a file of an archive may be a part of its mesh: not a picture, not hidden."""
     return one is mesh or not (_is_hidden(one.filename) or is_picture(one.filename))
 
 

@@ -18,7 +18,7 @@ class Choice(NamedTuple):
 
 
 def choose(wanted: Renderer) -> Choice:
-    """The renderer to use: OpenGL where a GPU draws, else the built-in one, unless one is asked for.
+    """Return the renderer to use: OpenGL where a GPU draws, else the built-in one, unless one is asked for.
 
     OpenGL is tried in a process of its own, and not at all where the system shows no GPU.
     """
@@ -39,5 +39,5 @@ def choose(wanted: Renderer) -> Choice:
 
 
 def gpu_nodes() -> list[str]:
-    """The GPUs' device files."""
+    """Return the GPUs' device files."""
     return sorted(str(node) for pattern in GPU_NODES for node in Path("/dev").glob(pattern))

@@ -71,7 +71,7 @@ class BuiltinRenderer:
         projected: NDArray[np.float64],
         place: tuple[slice, slice],
     ) -> NDArray[np.uint8]:
-        """The part ``place`` of a picture; ``projected`` may be changed."""
+        """Return the part ``place`` of a picture; ``projected`` may be changed."""
         rows, columns = place
         left, top = float(SAMPLES * columns.start), float(SAMPLES * rows.start)
         picture = np.full((rows.stop - rows.start, columns.stop - columns.start), self.ground, dtype=np.uint8)

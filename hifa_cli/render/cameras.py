@@ -34,12 +34,12 @@ class Frame:
     top: float
 
     def magnified(self, factor: float) -> "Frame":
-        """The same frame on pixels ``factor`` times as fine."""
+        """Return the same frame on pixels ``factor`` times as fine."""
         return Frame(factor * self.scale, factor * self.left, factor * self.top)
 
 
 def upright(points: NDArray[np.float64], up: Literal["x", "y", "z"]) -> NDArray[np.float64]:
-    """(n, 3) points turned so that the axis ``up`` becomes +z."""
+    """Return (n, 3) points turned so that the axis ``up`` becomes +z."""
     return points if up == "z" else points @ _UPRIGHT[up].T
 
 
@@ -68,7 +68,7 @@ def project(
     frame: Frame,
     room: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """(n, 3) points to a camera's picture: column, row and inverse depth 1 / w.
+    """Return (n, 3) points to a camera's picture: column, row and inverse depth 1 / w.
 
     Args:
         points: (n, 3) within the unit sphere.
@@ -102,6 +102,6 @@ def fill_projected(
 
 
 def sphere_frame(size: int) -> Frame:
-    """The same frame for every view: the unit sphere fills ``LONGEST_SIDE`` of the picture."""
+    """Return the same frame for every view: the unit sphere fills ``LONGEST_SIDE`` of the picture."""
     radius = 1.0 / np.sqrt(DISTANCE**2 - 1.0)  # of the sphere's outline on the plane
     return Frame(scale=LONGEST_SIDE * size / 2 / float(radius), left=size / 2, top=size / 2)

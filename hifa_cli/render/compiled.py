@@ -40,7 +40,7 @@ def compiled(loop: Callable[P, T]) -> Callable[P, T]:
 
 
 def _private_cache() -> Path:
-    """A folder in the temporary one that nobody else can write to: what lies there is executed."""
+    """Return a folder in the temporary one that nobody else can write to: what lies there is executed."""
     folder = Path(tempfile.gettempdir()) / f"hifa-compiled-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -36,7 +36,7 @@ class Found(NamedTuple):
 
 
 def find_meshes(places: Sequence[Path], layout: str = layouts.AUTO) -> Found:
-    """The mesh files among ``places`` and below its folders, sorted within each place.
+    """Return the mesh files among ``places`` and below its folders, sorted within each place.
 
     Links are followed, hidden files and folders left out. A file given directly is taken whatever its
     ending and has its stem as id. In a folder the layout gives the ids: of plain folders the path in it, with

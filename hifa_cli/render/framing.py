@@ -14,7 +14,7 @@ from hifa_cli.render.compiled import compiled
 def box_frames(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64], size: int
 ) -> list[Frame]:
-    """A frame a view: the longest side 90 % of the picture, the area at most 30 %, the box centred.
+    """Return a frame a view: the longest side 90 % of the picture, the area at most 30 %, the box centred.
 
     The outline is measured before anything is drawn, so the picture is drawn once, at its final scale,
     where render_views.m of Su et al. 2015 draws large and resamples. As there, holes count as area.
@@ -61,7 +61,7 @@ def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1
 
 @compiled
 def plane_box(projected: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """The box of (n, 3) projected vertices: left, top, right, bottom."""
+    """Return the box of (n, 3) projected vertices: left, top, right, bottom."""
     left = right = projected[0, 0]
     top = bottom = projected[0, 1]
     for point in range(projected.shape[0]):
@@ -72,7 +72,7 @@ def plane_box(projected: NDArray[np.float64]) -> tuple[float, float, float, floa
 
 @compiled
 def outline_area(outline: NDArray[np.uint64], size: int) -> int:
-    """Pixels of a picture that are set, or shut in by set ones: those not reached from its border.
+    """Return pixels of a picture that are set, or shut in by set ones: those not reached from its border.
 
     Args:
         outline: (size, words) bits from :func:`raster.fill_outline`, none set in the outermost pixels.
@@ -97,7 +97,7 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
 
 @compiled
 def ones(bits: Any) -> Any:
-    """How many bits of a 64-bit word are set: sums of neighbouring pairs, nibbles, bytes."""
+    """Return how many bits of a 64-bit word are set: sums of neighbouring pairs, nibbles, bytes."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
     bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)

@@ -26,7 +26,7 @@ _REASON = "reason.txt"  # why, if so: libraries write to standard error what the
 
 
 def read_safely(path: Path) -> Mesh:
-    """``read_mesh``, apart where the format's reader is fragile.
+    """Return ``read_mesh``, apart where the format's reader is fragile.
 
     Raises:
         HifaError: as ``read_mesh``, or the process died or took too long.
@@ -53,7 +53,7 @@ def read_safely(path: Path) -> Mesh:
 
 
 def _fragile(path: Path) -> bool:
-    """Whether a library would read the file, or what it is packed in, by its first bytes."""
+    """Return whether a library would read the file, or what it is packed in, by its first bytes."""
     try:
         found = format_of(path)
         packed = path.suffix.lower() in ARCHIVE_SUFFIXES

@@ -25,7 +25,7 @@ class DrawShape:
 
     @property
     def remark(self) -> str:
-        """What was left out of the last mesh that was drawn, to be said; mostly nothing."""
+        """Return what was left out of the last mesh that was drawn, to be said; mostly nothing."""
         return self.views.remark
 
     def __call__(self, path: Path, folder: Path | None, mark: str) -> str | Pictures:
@@ -73,6 +73,6 @@ class DrawShape:
 
 
 def _place_of(error: Exception) -> str:
-    """Where in the code an error came up: an error's text says nothing to whoever has the mesh."""
+    """Return where in the code an error came up: an error's text says nothing to whoever has the mesh."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(last.filename).name}, line {last.lineno}"

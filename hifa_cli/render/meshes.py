@@ -68,7 +68,7 @@ def _reader(found: MeshFormat) -> Callable[[Path], Arrays]:
 
 
 def sanitised(vertices: Any, faces: Any) -> Mesh:
-    """The part of a mesh that can be drawn.
+    """Return the part of a mesh that can be drawn.
 
     Raises:
         HifaError: nothing can be drawn; the message says why.
@@ -97,7 +97,7 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
 
 
 def _bad(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> int:
-    """How many faces have a corner that does not exist or is not finite."""
+    """Return how many faces have a corner that does not exist or is not finite."""
     exist = ((faces >= 0) & (faces < len(vertices))).all(axis=1)
     finite = np.isfinite(vertices[faces[exist]]).all(axis=(1, 2))
     return len(faces) - int(np.count_nonzero(finite))

@@ -14,7 +14,7 @@ COMPARED = 128  # faces compared at one point; of a fan with more, every k-th
 def corner_normals(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], crease: float
 ) -> NDArray[np.float32]:
-    """A unit normal for every corner of every face, smoothed where faces meet at a flat angle.
+    """Return a unit normal for every corner of every face, smoothed where faces meet at a flat angle.
 
     The normal is the sum of the area-weighted normals of the faces at the corner's point whose planes
     lie within ``crease`` of the face's own. Neighbours are turned to the face's side first and points are

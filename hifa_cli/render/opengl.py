@@ -139,7 +139,7 @@ class OpenGLRenderer:
         rig: NDArray[np.float64],
         frames: list[Frame],
     ) -> NDArray[np.uint8]:
-        """One upload, one tile a view, one read-back."""
+        """Return one upload, one tile a view, one read-back."""
         gl, tile = self.gl, self._tile
         across = min(self._across, math.ceil(math.sqrt(len(rig))))
         down = math.ceil(len(rig) / across)
@@ -253,7 +253,7 @@ def _framebuffer(gl: Any, width: int, height: int, *, with_depth: bool) -> int:
 
 
 def _device() -> int:
-    """The EGL device to use, as pyrender takes it from EGL_DEVICE_ID."""
+    """Return the EGL device to use, as pyrender takes it from EGL_DEVICE_ID."""
     with suppress(ValueError):
         return int(os.environ.get("EGL_DEVICE_ID", "0"))
     return 0
@@ -268,12 +268,12 @@ class Driver(NamedTuple):
 
     @property
     def software(self) -> bool:
-        """Whether it draws on the CPU."""
+        """Return whether it draws on the CPU."""
         return any(name in self.renderer.lower() for name in SOFTWARE)
 
     @classmethod
     def current(cls, gl: Any) -> "Driver":
-        """The driver of the current context."""
+        """Return the driver of the current context."""
         names = (gl.GL_RENDERER, gl.GL_VENDOR, gl.GL_VERSION)
         return cls(*(gl.glGetString(name).decode("utf-8", "replace") for name in names))
 

@@ -72,7 +72,7 @@ def parse_obj(text: Bytes) -> Polygons:
 
 
 def parse_stl_text(text: Bytes) -> Polygons:
-    """The text form of STL, its words in lines or not; faces may have more than three corners.
+    """Return the text form of STL, its words in lines or not; faces may have more than three corners.
 
     Raises:
         HifaError: a face is not whole.
@@ -109,14 +109,14 @@ def blank(byte: int) -> bool:
 
 @compiled
 def line_ends(text: Bytes, place: int) -> bool:
-    """Whether nothing more of the line comes: its end, or a comment."""
+    """Return whether nothing more of the line comes: its end, or a comment."""
     ends: bool = text[place] == 10 or text[place] == 13 or text[place] == 35
     return ends
 
 
 @compiled
 def word_ends(text: Bytes, place: int) -> bool:
-    """Whether white space comes."""
+    """Return whether white space comes."""
     byte = text[place]
     white: bool = byte == 32 or (9 <= byte <= 13)
     return white
@@ -141,7 +141,7 @@ def in_line(text: Bytes, place: int) -> int:
 
 @compiled
 def next_line(text: Bytes, place: int) -> int:
-    """The beginning of the next line."""
+    """Return the beginning of the next line."""
     while place < len(text) and text[place] != 10 and text[place] != 13:
         place += 1
     return place + 1
@@ -164,7 +164,7 @@ def to_content(text: Bytes, place: int) -> int:
 
 @compiled
 def integer(text: Bytes, place: int) -> tuple[int, int]:
-    """The whole number that begins at ``place``, and where it ends: at ``place`` if there is none.
+    """Return the whole number that begins at ``place``, and where it ends: at ``place`` if there is none.
 
     Numbers of more than 18 digits, which count nothing, come out wrong but within 64 bits.
     """
@@ -347,7 +347,7 @@ def off_body(
 
 @compiled
 def obj_kind(text: Bytes, place: int) -> int:
-    """The letter of a vertex or face line that begins at ``place``, else 0."""
+    """Return the letter of a vertex or face line that begins at ``place``, else 0."""
     if place + 1 < len(text) and blank(text[place + 1]) and (text[place] == 118 or text[place] == 102):
         return int(text[place])
     return 0
@@ -433,7 +433,7 @@ def stl_word(text: Bytes, place: int) -> int:
 
 @compiled
 def stl_named(text: Bytes, place: int) -> int:
-    """Where the name behind "solid" ends: at the end of its line, or before a "facet" in it."""
+    """Return where the name behind "solid" ends: at the end of its line, or before a "facet" in it."""
     while place < len(text) and text[place] != 10 and text[place] != 13:
         if (
             (text[place] | 32) == 102

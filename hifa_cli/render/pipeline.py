@@ -207,7 +207,7 @@ def _jobs(
     *,
     force: bool,
 ) -> list[Job]:
-    """What is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
+    """Return what is to be drawn; counts in ``report`` what is there and current, and what cannot be read."""
     jobs = []
     for mesh, mark in marks_of(meshes, config, report.failed):
         folder = out / mesh.id
@@ -241,7 +241,7 @@ def marks_of(
 
 
 def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> str:
-    """What a shape's views show: a digest of the settings and one of the mesh's bytes.
+    """Return what a shape's views show: a digest of the settings and one of the mesh's bytes.
 
     The renderer is not among the settings: renderers draw the same picture.
     """
@@ -251,7 +251,7 @@ def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> s
 
 
 def picture_settings(config: RenderConfig) -> dict[str, Any]:
-    """Everything but the mesh that a picture depends on."""
+    """Return everything but the mesh that a picture depends on."""
     return {
         "picture_version": PICTURE_VERSION,
         "views": config.views,

@@ -56,7 +56,7 @@ def cut(
 
 @compiled
 def normal_of(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> tuple[float, float, float]:
-    """A polygon's normal by Newell's method: right for concave and slightly bent ones too."""
+    """Return a polygon's normal by Newell's method: right for concave and slightly bent ones too."""
     x, y, z = 0.0, 0.0, 0.0
     o = ring[0]  # coordinates are taken from here: far from the origin they would cancel
     for place in range(len(ring)):
@@ -77,7 +77,7 @@ def normal_of(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> tuple[f
 
 @compiled
 def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[float, float, float]) -> float:
-    """How far the way a → b → c turns left, seen against ``normal``."""
+    """Return how far the way a → b → c turns left, seen against ``normal``."""
     ux, uy, uz = (
         vertices[b, 0] - vertices[a, 0],
         vertices[b, 1] - vertices[a, 1],
@@ -94,7 +94,7 @@ def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[fl
 
 @compiled
 def same(vertices: NDArray[np.float64], a: int, b: int) -> bool:
-    """Whether two vertices lie in the same place: the bridge to a hole is walked along twice."""
+    """Return whether two vertices lie in the same place: the bridge to a hole is walked along twice."""
     return a == b or (
         vertices[a, 0] == vertices[b, 0]
         and vertices[a, 1] == vertices[b, 1]
@@ -104,7 +104,7 @@ def same(vertices: NDArray[np.float64], a: int, b: int) -> bool:
 
 @compiled
 def convex(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> bool:
-    """Whether a polygon turns left at every corner."""
+    """Return whether a polygon turns left at every corner."""
     normal = normal_of(vertices, ring)
     size = len(ring)
     for place in range(size):
@@ -158,7 +158,7 @@ def cut_ears(
 def laid_out(
     vertices: NDArray[np.float64], ring: NDArray[np.int64], normal: tuple[float, float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """A polygon seen along its normal: (n, 2) places, and where rows and columns of cells begin."""
+    """Return a polygon seen along its normal: (n, 2) places, and where rows and columns of cells begin."""
     length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
     plane = np.zeros((len(ring), 2))
     if len(ring) <= FEW or not 0.0 < length < math.inf:
@@ -195,7 +195,7 @@ def divided(plane: NDArray[np.float64], axis: int, cells: int) -> NDArray[np.flo
 
 @compiled
 def cell_of(begins: NDArray[np.float64], place: float) -> int:
-    """The last row (or column) that begins at ``place`` or before; 0 if none does."""
+    """Return the last row (or column) that begins at ``place`` or before; 0 if none does."""
     low, high = 0, len(begins)
     while high - low > 1:
         middle = (low + high) // 2
@@ -277,7 +277,7 @@ def holds_one(
 def spanned(
     plane: NDArray[np.float64], corners: tuple[int, int, int], low: float, high: float
 ) -> tuple[float, float]:
-    """The leftmost and rightmost places of a triangle between two heights."""
+    """Return the leftmost and rightmost places of a triangle between two heights."""
     left, right = math.inf, -math.inf
     for edge in range(3):
         p, q = corners[edge], corners[(edge + 1) % 3]

@@ -20,7 +20,7 @@ LOW_HALF = 0xFFFFFFFF
 def visible(
     projected: NDArray[np.float64], faces: NDArray[np.int32], height: int, width: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The nearest face and its inverse depth at every pixel centre.
+    """Return the nearest face and its inverse depth at every pixel centre.
 
     Both sides of a face are seen. A face with a corner at or behind the eye (inverse depth not
     positive, or not finite) is left out whole: there is no clipping at a near plane.
@@ -138,7 +138,7 @@ def new_keys(height: int, width: int) -> NDArray[np.int64]:
 
 
 def cleared(room: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
-    """(height, width) keys of nothing but ground, in ``room`` from :func:`new_keys`."""
+    """Return (height, width) keys of nothing but ground, in ``room`` from :func:`new_keys`."""
     keys = room[: height * width].reshape(height, width)
     keys.fill(GROUND)
     return keys

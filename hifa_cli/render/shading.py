@@ -68,13 +68,13 @@ def in_space(lights: Array, camera: Array) -> Array:
 
 
 def material(phong: Phong) -> Array:
-    """(4,) ambient, diffuse, specular, shininess."""
+    """Return (4,) ambient, diffuse, specular, shininess."""
     return np.array([phong.ambient, phong.diffuse, phong.specular, float(phong.shininess)])
 
 
 @compiled
 def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: Array) -> int:
-    """The grey, 0 … 255, of a point: the Phong formula above.
+    """Return the grey, 0 … 255, of a point: the Phong formula above.
 
     Args:
         point: where it lies.
@@ -109,7 +109,7 @@ def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: A
 
 @compiled
 def power(base: float, exponent: float) -> float:
-    """A whole power by squaring, five times as fast as the library's for any power."""
+    """Return a whole power by squaring, five times as fast as the library's for any power."""
     left, result = int(exponent), 1.0
     while left > 0:
         if left & 1:
@@ -174,7 +174,7 @@ def draw_flat(
 
 @compiled
 def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
-    """The mean of three vertices."""
+    """Return the mean of three vertices."""
     return (
         (vertices[a, 0] + vertices[b, 0] + vertices[c, 0]) / 3.0,
         (vertices[a, 1] + vertices[b, 1] + vertices[c, 1]) / 3.0,
@@ -184,7 +184,7 @@ def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
 
 @compiled
 def face_normal(vertices: Array, a: int, b: int, c: int) -> Triple:
-    """The cross product of two edges, twice the face's area long."""
+    """Return the cross product of two edges, twice the face's area long."""
     ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
     ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
     vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
@@ -256,7 +256,7 @@ def interpolate(
     faces: NDArray[np.int32],
     normals: NDArray[np.float32],
 ) -> tuple[Triple, Triple]:
-    """The point of a face that is seen at (x, y), and its normal there (of any length)."""
+    """Return the point of a face that is seen at (x, y), and its normal there (of any length)."""
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     ax, ay = projected[a, 0] - x, projected[a, 1] - y
     bx, by = projected[b, 0] - x, projected[b, 1] - y

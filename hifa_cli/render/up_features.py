@@ -143,13 +143,13 @@ def _mean(values: NDArray[Any]) -> float:
 
 
 def _span(touching: NDArray[np.bool_]) -> list[float]:
-    """How far what touches reaches along rows and columns, of the box."""
+    """Return how far what touches reaches along rows and columns, of the box."""
     rows, columns = np.nonzero(touching)
     return [(np.ptp(one) + 1) / SIDE if len(one) else 1 / SIDE for one in (rows, columns)]
 
 
 def _support(touching: NDArray[np.bool_], weights: Numbers) -> dict[str, float]:
-    """How wide it rests, and how far inside of that its weight lies."""
+    """Return how wide it rests, and how far inside of that its weight lies."""
     if not touching.any():
         touching = np.zeros_like(touching)
         touching[SIDE // 2, SIDE // 2] = True
@@ -199,7 +199,7 @@ def _walls(seen: Sides, way: Direction) -> dict[str, float]:
 
 
 def _symmetries(symmetry: list[tuple[float, float]], axis: int) -> dict[str, float]:
-    """Up and down differ while left and right are often alike."""
+    """Return up and down differ while left and right are often alike."""
     found = {}
     for number, kind in enumerate(("depth", "outline")):
         less, more = sorted(symmetry[other][number] for other in _others(axis))

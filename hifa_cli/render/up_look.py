@@ -34,13 +34,13 @@ Numbers = NDArray[np.float64]
 
 @cache
 def _weights() -> tuple[tuple[str, ...], Numbers]:
-    """Names, and (f, 3) means, deviations and weights, of the features."""
+    """Return names, and (f, 3) means, deviations and weights, of the features."""
     document: dict[str, list[float]] = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     return tuple(document), np.array(list(document.values()))
 
 
 def axis_scores(path: Path) -> Numbers | None:
-    """(3,) scores of +x, +y and +z being up, differences are log-odds; None where it cannot be read.
+    """Return (3,) scores of +x, +y and +z being up, differences are log-odds; None where it cannot be read.
 
     Meshes that cannot be read are reported when they are drawn.
     """
@@ -57,7 +57,7 @@ def axis_scores(path: Path) -> Numbers | None:
 
 
 def decide(scores: Numbers) -> Axis | None:
-    """The axis that is up in a folder whose files have these (n, 3) scores; None where it is open."""
+    """Return the axis that is up in a folder whose files have these (n, 3) scores; None where it is open."""
     if not len(scores):
         return None
     chances = folder_chances(scores)

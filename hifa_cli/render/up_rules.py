@@ -31,7 +31,7 @@ class UpRules:
                 self._plain[wanted] = number, axis
 
     def find(self, path: Path) -> tuple[int, Axis] | None:
-        """The number of the rule that holds for ``path``, and its axis; None where none does."""
+        """Return the number of the rule that holds for ``path``, and its axis; None where none does."""
         if not self._plain and not self._patterns:
             return None
         whole = Path(path).absolute().as_posix().lower()

@@ -86,7 +86,7 @@ def settle_up(
 
 
 def _folder(path: Path, places: Sequence[Path]) -> Path:
-    """The folder given that a mesh lies in; files that are given themselves belong to their own."""
+    """Return the folder given that a mesh lies in; files that are given themselves belong to their own."""
     return next((Path(one) for one in places if path.is_relative_to(one) and path != Path(one)), path.parent)
 
 
@@ -165,7 +165,7 @@ def _short(folder: str) -> str:
 
 
 def read_taken(settings: Path) -> list[Taken]:
-    """What ``views.json`` says was taken; what is damaged is looked at again."""
+    """Return what ``views.json`` says was taken; what is damaged is looked at again."""
     try:
         return valid_taken(json.loads(settings.read_text(encoding="utf-8"))["up_taken"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -173,7 +173,7 @@ def read_taken(settings: Path) -> list[Taken]:
 
 
 def valid_taken(rows: Any) -> list[Taken]:
-    """What a document says was taken, without what is damaged."""
+    """Return what a document says was taken, without what is damaged."""
     return [one for row in rows if (one := _valid(row)) is not None] if isinstance(rows, list) else []
 
 

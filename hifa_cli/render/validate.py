@@ -38,7 +38,7 @@ class OwnFolder:
         self.path = path
 
     def get(self, name: str) -> bytes:
-        """The content of a buffer that the mesh names.
+        """Return the content of a buffer that the mesh names.
 
         Raises:
             HifaError: it is elsewhere, or gone.
@@ -59,7 +59,7 @@ class OwnFolder:
         return []
 
     def __contains__(self, name: str) -> bool:
-        """Whether the mesh may have it."""
+        """Return whether the mesh may have it."""
         return own_file(self.path, name) is not None
 
 
@@ -71,7 +71,7 @@ def own_file(path: Path, name: str) -> Path | None:
 
 
 def gltf_buffers(path: Path) -> list[Path]:
-    """The files beside a glTF that its geometry is in."""
+    """Return the files beside a glTF that its geometry is in."""
     if path.suffix.lower() != ".gltf":
         return []
     try:
@@ -162,7 +162,7 @@ def _children(node: Any, count: int) -> list[int]:
 
 
 def _depth(children: list[list[int]]) -> float:
-    """How deep the deepest node lies; infinite where there is a circle. Every edge is walked once."""
+    """Return how deep the deepest node lies; infinite where there is a circle. Every edge is walked once."""
     parents = [0] * len(children)
     for named in children:
         for child in named:

@@ -12,7 +12,7 @@ _KEYWORD = b"hifa\0"  # of the text chunk that holds the mark
 
 
 def view_names(views: int) -> list[str]:
-    """The files of a shape's views: ``00.png``, ``01.png`` and so on."""
+    """Return the files of a shape's views: ``00.png``, ``01.png`` and so on."""
     return [f"{view:02d}.png" for view in range(views)]
 
 
@@ -23,7 +23,7 @@ def write_views(folder: Path, pictures: NDArray[np.uint8], mark: str) -> None:
 
 
 def grey_png(picture: NDArray[np.uint8], mark: str = "") -> bytes:
-    """An 8-bit grey PNG of (H, W) greys.
+    """Return an 8-bit grey PNG of (H, W) greys.
 
     Note:
         Row differences and run lengths suit flat grey on white: a third of the time that Pillow takes
@@ -46,7 +46,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def read_mark(folder: Path, views: int) -> str | None:
-    """The mark of the views in ``folder``; None where they are not whole or not marked."""
+    """Return the mark of the views in ``folder``; None where they are not whole or not marked."""
     names = view_names(views)
     try:
         if not set(names) <= {entry.name for entry in folder.iterdir()}:
@@ -63,5 +63,5 @@ def read_mark(folder: Path, views: int) -> str | None:
 
 
 def holds_only_views(folder: Path) -> bool:
-    """Whether nothing but our own kind of pictures would be lost if ``folder`` were replaced."""
+    """Return whether nothing but our own kind of pictures would be lost if ``folder`` were replaced."""
     return all(entry.suffix == ".png" and entry.stem.isdigit() for entry in folder.iterdir())

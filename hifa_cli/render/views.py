@@ -78,7 +78,7 @@ class Renderer(Protocol):
         rig: NDArray[np.float64],
         frames: list[Frame],
     ) -> NDArray[np.uint8]:
-        """(V, size, size) greys of a shape in the unit sphere."""
+        """Return (V, size, size) greys of a shape in the unit sphere."""
 
 
 def _renderer(config: RenderConfig) -> Renderer:
@@ -183,7 +183,7 @@ def _why_blank(vertices: NDArray[np.float64]) -> str:
 
 
 def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
-    """(n, 3) vertices moved and scaled so that the surface's centre of area is the origin.
+    """Return (n, 3) vertices moved and scaled so that the surface's centre of area is the origin.
 
     The farthest vertex comes to lie on the unit sphere. The centre of area turns with the shape, as a
     bounding box's would not, so that turning the shape by the rig's step only permutes its views.
@@ -227,7 +227,7 @@ def fit(vertices: NDArray[np.float64], faces: NDArray[np.int32], fitted: NDArray
 
 @compiled
 def centre_of_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[float, float, float]:
-    """The mean of the faces' centres, weighted by their areas."""
+    """Return the mean of the faces' centres, weighted by their areas."""
     sx, sy, sz, whole = 0.0, 0.0, 0.0, 0.0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]

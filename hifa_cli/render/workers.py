@@ -277,7 +277,7 @@ class Worker:
         return Outcome(job, self.killed or cause)
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
-        """The process's answer, or None if it died."""
+        """Return the process's answer, or None if it died."""
         process = self.process
         assert process is not None
         assert process.stdin is not None
@@ -358,7 +358,7 @@ def memory_limit(config: RenderConfig, workers: int) -> float:
 
 
 def machine_memory() -> float:
-    """Bytes of memory that this process may hope for; infinite where the system does not say."""
+    """Return bytes of memory that this process may hope for; infinite where the system does not say."""
     amounts = [float("inf")]
     with suppress(ValueError, OSError, AttributeError):
         amounts.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
@@ -368,7 +368,7 @@ def machine_memory() -> float:
 
 
 def resident_memory(pid: int) -> float:
-    """Bytes of memory that a process holds; 0 where the system has no /proc."""
+    """Return bytes of memory that a process holds; 0 where the system has no /proc."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):

@@ -32,7 +32,7 @@ ADVISORIES = (
 
 
 def known_problems() -> list[tuple[Advisory, str]]:
-    """The advisories that the installed versions fall under, with those versions."""
+    """Return the advisories that the installed versions fall under, with those versions."""
     found = []
     for advisory in ADVISORIES:
         try:
@@ -45,7 +45,7 @@ def known_problems() -> list[tuple[Advisory, str]]:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version: ``2.6.0+cu124`` and ``2.6.0rc1`` are (2, 6, 0)."""
+    """Return the leading numbers of a version: ``2.6.0+cu124`` and ``2.6.0rc1`` are (2, 6, 0)."""
     found = re.match(r"\d+(\.\d+)*", text)
     parts = [int(part) for part in found[0].split(".")] if found else [0]
     return tuple(parts + [0] * (4 - len(parts)))

@@ -61,7 +61,7 @@ def sweep(folder: Path) -> None:
 
 
 def _is_alive(half: "re.Match[str]", path: Path) -> bool:
-    """Whether somebody may still be writing."""
+    """Return whether somebody may still be writing."""
     if half["machine"] != _machine():
         return time.time() - path.stat().st_mtime < _FORGOTTEN
     process = int(half["process"])

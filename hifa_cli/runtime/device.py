@@ -28,14 +28,14 @@ def settled_device(name: str) -> str:
 
 
 def _accelerated() -> bool:
-    """Whether this machine shows any sign of a device that torch could use beside the CPU."""
+    """Return whether this machine shows any sign of a device that torch could use beside the CPU."""
     if sys.platform == "linux":
         return any(next(Path("/dev").glob(pattern), None) for pattern in _ACCELERATORS)
     return sys.platform != "darwin" or platform.machine() == "arm64"
 
 
 def pick_device(name: str) -> "torch.device":
-    """The device that ``name`` asks for: auto, cpu, cuda, cuda:N or mps.
+    """Return the device that ``name`` asks for: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
         HifaError: the device does not exist here.

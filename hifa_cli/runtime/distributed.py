@@ -28,7 +28,7 @@ class World(NamedTuple):
 
     @property
     def leads(self) -> bool:
-        """Whether this process speaks and writes."""
+        """Return whether this process speaks and writes."""
         return self.rank == 0
 
     def part(self, rows: Rows) -> Rows:
@@ -50,7 +50,7 @@ ALONE = World(0, 1)
 
 
 def world() -> World:
-    """The process's place, or ``ALONE``."""
+    """Return the process's place, or ``ALONE``."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())
     return ALONE
@@ -93,7 +93,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """(B, …) of this process to (W · B, …) of all, in the order of the processes; differentiable.
+    """Return (B, …) of this process to (W · B, …) of all, in the order of the processes; differentiable.
 
     The gradient is the sum over the processes. Where each computes the same loss, or its part of a mean, and
     parameters' gradients are averaged over the processes afterwards, the average is the gradient of the
@@ -112,7 +112,7 @@ def barrier() -> None:
 
 
 def any_wants(flag: bool, device: torch.device) -> bool:
-    """Whether any process raised the flag."""
+    """Return whether any process raised the flag."""
     if world().size == 1:
         return flag
     raised = torch.tensor(float(flag), device=device)
@@ -121,7 +121,7 @@ def any_wants(flag: bool, device: torch.device) -> bool:
 
 
 def averaged(values: dict[str, float], device: torch.device) -> dict[str, float]:
-    """The mean of every value over the processes."""
+    """Return the mean of every value over the processes."""
     if world().size == 1:
         return values
     total = torch.tensor(list(values.values()), dtype=torch.float64, device=device)

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for ``purpose``, e.g. ``derive_seed(seed, "augment", step, "images")``."""
+    """Return a 63-bit seed for ``purpose``, e.g. ``derive_seed(seed, "augment", step, "images")``."""
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def numpy_stream(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A NumPy generator for ``purpose``."""
+    """Return a NumPy generator for ``purpose``."""
     return np.random.default_rng(derive_seed(seed, *purpose))
 
 
 def torch_stream(seed: int, *purpose: str | int) -> "torch.Generator":
-    """A CPU torch generator for ``purpose``."""
+    """Return a CPU torch generator for ``purpose``."""
     import torch
 
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))

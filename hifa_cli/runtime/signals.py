@@ -60,7 +60,7 @@ def heeded() -> Iterator[list[int]]:
 
 
 def _compiled_module_starts(frame: FrameType | None) -> bool:
-    """Whether one is on its way in, whose C++ may know no exceptions of ours."""
+    """Return whether one is on its way in, whose C++ may know no exceptions of ours."""
     while frame:
         if frame.f_code in STARTS:
             return True

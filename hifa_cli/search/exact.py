@@ -19,7 +19,7 @@ SPARE = 32  # candidates beyond those asked for: products and cosines differ in 
 def exact_search(
     vectors: Vectors, queries: Vectors, top: int, *, among: Rows | None = None
 ) -> tuple[Scores, Rows]:
-    """The ``top`` rows of largest inner product, best first; equal ones in the order of the table.
+    """Return the ``top`` rows of largest inner product, best first; equal ones in the order of the table.
 
     Args:
         vectors: (n, D) unit rows, may be a memory map.
@@ -43,7 +43,7 @@ def exact_search(
 
 
 def _candidates(vectors: Vectors, queries: Vectors, wanted: int, among: Rows | None) -> Rows:
-    """(q, wanted) rows of the largest products, in no order."""
+    """Return (q, wanted) rows of the largest products, in no order."""
     count = len(vectors) if among is None else len(among)
     best = np.full((len(queries), 0), -np.inf, dtype=np.float32)
     rows = np.zeros((len(queries), 0), dtype=np.int64)
@@ -88,6 +88,6 @@ def rescored(vectors: Vectors, queries: Vectors, candidates: Rows, top: int) -> 
 
 
 def recall(found: Rows, wanted: Rows) -> float:
-    """The share of the exact answers (q, k) among those found (q, k')."""
+    """Return the share of the exact answers (q, k) among those found (q, k')."""
     hits = sum(len(np.intersect1d(one, other)) for one, other in zip(found, wanted, strict=True))
     return hits / max(wanted.size, 1)

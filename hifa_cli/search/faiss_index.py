@@ -40,7 +40,7 @@ def _faiss() -> Any:
 
 
 def factory_for(count: int, dimension: int, config: IndexConfig) -> str:
-    """The FAISS factory string for a gallery.
+    """Return the FAISS factory string for a gallery.
 
     Exact up to ``exact_floats`` numbers, then inverted lists with 8 bits a number, and with 4 where even
     those would fill the memory.
@@ -129,7 +129,7 @@ def build(
 
 
 def _training_rows(vectors: Vectors, index: Index, config: IndexConfig) -> Vectors:
-    """A sample, since lists are learned as well from a part and the whole need not fit into memory."""
+    """Return a sample, since lists are learned as well from a part and the whole need not fit into memory."""
     lists = getattr(_faiss().try_extract_index_ivf(index), "nlist", 0)
     wanted = max(config.train_each * lists, _LEAST_TRAINING)
     if wanted >= len(vectors):
@@ -181,7 +181,7 @@ def set_effort(index: Index, effort: int) -> None:
 
 
 def efforts(index: Index) -> list[int]:
-    """The efforts worth trying, least first; 0 where there is nothing to choose."""
+    """Return the efforts worth trying, least first; 0 where there is nothing to choose."""
     if (ivf := _faiss().try_extract_index_ivf(index)) is not None:
         powers = [1 << power for power in range(ivf.nlist.bit_length())]
         return [*(one for one in powers if one < ivf.nlist), ivf.nlist]
@@ -196,7 +196,7 @@ def _graph(index: Index) -> Any:
 
 
 def propose(index: Index, queries: Vectors, depth: int) -> NDArray[np.int64]:
-    """(q, depth) rows that may be nearest, −1 where there are no more.
+    """Return (q, depth) rows that may be nearest, −1 where there are no more.
 
     Raises:
         HifaError: the index breaks, or names rows that it does not have.
@@ -231,5 +231,5 @@ def to_device(index: Index, device: str) -> Index:
 
 
 def gpus() -> int:
-    """How many GPUs FAISS can use."""
+    """Return how many GPUs FAISS can use."""
     return int(_faiss().get_num_gpus())

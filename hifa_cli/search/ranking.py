@@ -38,19 +38,19 @@ class Block(NamedTuple):
     keys: Keys  # (B, N), or (B, K) where only the best are wanted
 
     def rows(self) -> NDArray[np.int64]:
-        """(B, K) gallery rows, best first."""
+        """Return (B, K) gallery rows, best first."""
         rows: NDArray[np.int64] = ((self.keys >> np.uint64(1)) & np.uint64((1 << _INDEX_BITS) - 1)).astype(
             np.int64
         )
         return rows
 
     def relevant(self) -> NDArray[np.bool_]:
-        """(B, K) whether an answer is of the query's class; reads the lowest byte of each key only."""
+        """Return (B, K) whether an answer is of the query's class; reads the lowest byte of each key only."""
         lowest = self.keys.view(np.uint8)[:, 0 if sys.byteorder == "little" else 7 :: 8]
         return (lowest & 1).astype(np.bool_)
 
     def scores(self) -> Floats:
-        """(B, K) cosines, best first, to 2⁻³²."""
+        """Return (B, K) cosines, best first, to 2⁻³²."""
         levels = np.uint64(1 << 32) - (self.keys >> np.uint64(_INDEX_BITS + 1))
         scores: Floats = levels.astype(np.float64) / _LEVELS
         return scores
@@ -73,7 +73,7 @@ def ordered(rows: NDArray[np.int64], labels: NDArray[np.int64], gallery_labels: 
 
 
 def normalised(vectors: NDArray[np.floating]) -> Floats:
-    """Rows clamped at zero and of unit length; rows without a positive value become zero.
+    """Return rows clamped at zero and of unit length; rows without a positive value become zero.
 
     Each row is first divided by a power of two near its largest value, so that no scale overflows and
     scaling by powers of two changes no bit.

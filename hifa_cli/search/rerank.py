@@ -129,7 +129,7 @@ class QueryVectors(NamedTuple):
 
     @property
     def plain(self) -> Floats:
-        """(q, D) vectors without semantic term and own map."""
+        """Return (q, D) vectors without semantic term and own map."""
         return self.part if self.unmapped is None else self.unmapped
 
     def each(self, change: Callable[[Floats], Floats]) -> "QueryVectors":
@@ -161,7 +161,7 @@ class Ranker:
 
     @property
     def mark(self) -> str:
-        """What the vectors of views depend on besides the encoder."""
+        """Return what the vectors of views depend on besides the encoder."""
         trained = f", residual {self.residual}" if self.residual else ""
         return f"ranked, projection {PROJECTION_VERSION if self.projection is not None else 0}{trained}"
 

@@ -40,12 +40,12 @@ class SearchParams:
     at: int
 
     def document(self) -> dict[str, Any]:
-        """For ``gallery.json``."""
+        """Return for ``gallery.json``."""
         return asdict(self)
 
 
 def effort_of(document: Any) -> SearchParams:
-    """What ``SearchParams.document`` made, read again.
+    """Return what ``SearchParams.document`` made, read again.
 
     Raises:
         ValueError: it is not such a document.
@@ -123,7 +123,7 @@ def tune(
     sample: tuple[Vectors, str],
     config: IndexConfig,
 ) -> SearchParams:
-    """The least effort that finds ``config.recall`` of the exact answers to a sample of queries.
+    """Return the least effort that finds ``config.recall`` of the exact answers to a sample of queries.
 
     SearchParams grows until it gains nothing any more, then the number of candidates does; where the target
     cannot be reached at all, the best that was seen is taken and a warning says so.

@@ -16,7 +16,7 @@ def airplane(rng: Generator) -> list[Part]:
 def _fuselage(
     rng: Generator, length: float, radius: float, *, nose: float, tail: float, droop: float = 0.0
 ) -> Part:
-    """A round body: ``nose`` and ``tail`` are the shares of the length over which it tapers."""
+    """Return a round body: ``nose`` and ``tail`` are the shares of the length over which it tapers."""
     share = np.concatenate(
         [np.linspace(0, tail, 14), np.linspace(tail, 1 - nose, 8)[1:], 1 - nose * np.linspace(1, 0, 12)[1:]]
     )
@@ -70,7 +70,7 @@ def _fin(root: float, tip: float, tall: float, sweep: float, x: float, z: float)
 
 
 def _tail(rng: Generator, length: float, radius: float, *, high: bool | None = None) -> list[Part]:
-    """A fin and a tailplane, below or on top of the fin."""
+    """Return a fin and a tailplane, below or on top of the fin."""
     tall, x = rng.uniform(0.12, 0.17) * length, -0.43 * length
     sweep = rng.uniform(0.3, 0.9) * tall
     on_top = chance(rng, 0.25) if high is None else high
@@ -316,7 +316,7 @@ def _glider(rng: Generator) -> list[Part]:
 
 
 def _twin(rng: Generator) -> list[Part]:
-    """Two or four propellers on the wings, with floats in a few."""
+    """Return two or four propellers on the wings, with floats in a few."""
     length = rng.uniform(11, 20)
     radius, span = 0.065 * length, rng.uniform(0.48, 0.6) * length
     high, chord = chance(rng, 0.5), 0.16 * length

@@ -114,7 +114,7 @@ def _sky(scenery: Scenery, points: Floats, rays: Floats, texel: Floats) -> Float
 
 
 def _skyline(scenery: Scenery, rays: Floats) -> tuple[Floats, Floats]:
-    """How high the horizon's trees or houses reach at each ray, and their (n, 1) brightness."""
+    """Return how high the horizon's trees or houses reach at each ray, and their (n, 1) brightness."""
     height, houses = scenery.skyline
     around = np.arctan2(rays[:, 1], rays[:, 0])[:, None] * np.array([8.0, 0.0, 0.0])
     if not houses:

@@ -9,7 +9,7 @@ Generator = np.random.Generator
 
 
 def boat(rng: Generator) -> list[Part]:
-    """A yacht, rowing boat, motor boat, trawler, catamaran, canoe or ship, its bow towards +X."""
+    """Return a yacht, rowing boat, motor boat, trawler, catamaran, canoe or ship, its bow towards +X."""
     return pick(
         rng,
         (_yacht, _rowing_boat, _speedboat, _trawler, _catamaran, _canoe, _ship),
@@ -27,7 +27,7 @@ def hull(
     sheer: float,
     hollow: float = 0.0,
 ) -> list[Part]:
-    """A hull with its rim amidships at z = 0.
+    """Return a hull with its rim amidships at z = 0.
 
     Args:
         rng: decides how full and how flared it is.
@@ -69,7 +69,7 @@ def _skin(fullness: float, x: Floats, half: Floats, rim: Floats, keel: Floats, r
 
 
 def _stripe(rng: Generator, x: Floats, half: Floats, rim: Floats) -> list[Part]:
-    """A rubbing strake along both rims."""
+    """Return a rubbing strake along both rims."""
     thick = 0.006 * (x[-1] - x[0]) * rng.uniform(0.6, 1.4)
     one = tube(np.stack([x, half, rim], axis=1), thick, "strake", sides=6)
     return [one, one.scaled(y=-1)]
@@ -86,7 +86,7 @@ def _sail(luff: Floats, clew: Floats, belly: float) -> Part:
 
 
 def _rig(rng: Generator, x: float, tall: float, aft: float, fore: float, deck: float) -> list[Part]:
-    """A mast with a boom and, mostly, sails."""
+    """Return a mast with a boom and, mostly, sails."""
     parts = [rod((x, 0, deck), (x, 0, deck + tall), (0.009 * tall, 0.005 * tall), "mast")]
     swing, low = np.radians(rng.uniform(-25, 25)), deck + 0.13 * tall
     end = np.array([x - aft * np.cos(swing), aft * np.sin(swing), low])
@@ -122,7 +122,7 @@ def _rig(rng: Generator, x: float, tall: float, aft: float, fore: float, deck: f
 def _house(
     size: tuple[float, float, float], at: tuple[float, float, float], *, glazed: bool = True
 ) -> list[Part]:
-    """A deck-house standing on ``at``, with a band of windows."""
+    """Return a deck-house standing on ``at``, with a band of windows."""
     long, wide, tall = size
     x, y, z = at
     walls = box(size, (x, y, z + tall / 2), "house", bevel=0.08 * tall, steps=2)
@@ -321,7 +321,7 @@ def _canoe(rng: Generator) -> list[Part]:
 
 
 def _ship(rng: Generator) -> list[Part]:
-    """A freighter with boxes and an aft house, or a liner or ferry in storeys."""
+    """Return a freighter with boxes and an aft house, or a liner or ferry in storeys."""
     length = rng.uniform(40, 120)
     beam, depth = length * rng.uniform(0.14, 0.22), 0.09 * length
     parts = hull(rng, length, beam, depth, transom=rng.uniform(0.7, 0.95), sheer=0.03 * length)

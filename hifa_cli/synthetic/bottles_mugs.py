@@ -9,7 +9,7 @@ Generator = np.random.Generator
 
 
 def mug(rng: Generator) -> list[Part]:
-    """A mug, tea cup, tankard or lidded beaker, its handle towards +Y."""
+    """Return a mug, tea cup, tankard or lidded beaker, its handle towards +Y."""
     radius = rng.uniform(0.035, 0.05)
     make = pick(rng, ("straight", "tapered", "bulbous", "waisted", "cup", "tankard"), (5, 3, 3, 2, 3, 1.5))
     tall = radius * {"cup": rng.uniform(1.0, 1.5), "tankard": rng.uniform(2.6, 3.6)}.get(
@@ -91,7 +91,7 @@ def _handle(rng: Generator, make: str, outer: Floats, radius: float, tall: float
 
 
 def bottle(rng: Generator) -> list[Part]:
-    """A wine, beer, water, spirit or sauce bottle, a flask, a carafe or a spray bottle."""
+    """Return a wine, beer, water, spirit or sauce bottle, a flask, a carafe or a spray bottle."""
     make = pick(
         rng,
         ("wine", "round", "beer", "plastic", "square", "jug", "spray", "flask"),
@@ -221,7 +221,7 @@ def _label(rng: Generator, profile: Floats, tall: float) -> Part:
 
 
 def _cornered(rng: Generator, make: str, tall: float, radius: float) -> list[Part]:
-    """A bottle of square or oval section: spirits, or household stuff with a trigger."""
+    """Return a bottle of square or oval section: spirits, or household stuff with a trigger."""
     deep = rng.uniform(0.5, 1.0)
     power, shoulder = rng.uniform(2.5, 7), rng.uniform(0.6, 0.75)
     tall = 0.8 * tall

@@ -31,7 +31,7 @@ class Camera(NamedTuple):
     size: tuple[int, int]
 
     def project(self, points: Floats) -> Floats:
-        """(n, 3) points to column, row and inverse depth; behind the eye the last is not positive."""
+        """Return (n, 3) points to column, row and inverse depth; behind the eye the last is not positive."""
         seen = apply(self.axes, points - self.eye)
         depth = seen[:, 2]
         nearness = np.where(depth > 0.05, 1 / np.maximum(depth, 0.05), -1.0)
@@ -45,7 +45,7 @@ class Camera(NamedTuple):
         )
 
     def finer(self, factor: int) -> "Camera":
-        """The same camera with ``factor`` times as many pixels a side."""
+        """Return the same camera with ``factor`` times as many pixels a side."""
         height, width = self.size
         return self._replace(
             focal=self.focal * factor, centre=self.centre * factor, size=(height * factor, width * factor)
@@ -53,7 +53,7 @@ class Camera(NamedTuple):
 
 
 def looking(azimuth: float, elevation: float, roll: float) -> tuple[Floats, Floats]:
-    """The way from subject to eye, and the camera's axes, for angles in degrees."""
+    """Return the way from subject to eye, and the camera's axes, for angles in degrees."""
     a, e, r = np.radians([azimuth, elevation, roll])
     way = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
     right = np.array([-np.sin(a), np.cos(a), 0.0])
@@ -72,7 +72,7 @@ class Framing:
 
 
 def frame(points: Floats, plan: Framing, longest: int, rng: Generator) -> Camera:
-    """A camera that shows ``points`` (n, 3) as planned, with a lens and a format of its own.
+    """Return a camera that shows ``points`` (n, 3) as planned, with a lens and a format of its own.
 
     The larger of the box's two shares of the frame is ``fill``; the box may leave the frame by up to a
     seventh of itself if ``cropped``, else it lies wholly inside.
@@ -95,7 +95,7 @@ def frame(points: Floats, plan: Framing, longest: int, rng: Generator) -> Camera
 
 
 def _placed(box: Floats, size: NDArray[np.int64], cropped: bool, rng: Generator) -> Floats:
-    """How far to shift the picture so that the box lies somewhere natural."""
+    """Return how far to shift the picture so that the box lies somewhere natural."""
     extent = box[1] - box[0]
     slack = np.maximum(size - extent, 0)
     low = 0.5 * slack + rng.normal(0, 0.16, 2) * slack
@@ -108,7 +108,7 @@ def _placed(box: Floats, size: NDArray[np.int64], cropped: bool, rng: Generator)
 
 
 def develop(light: Floats, key: float, rng: Generator) -> NDArray[np.uint8]:
-    """What a cheap camera makes of (height, width, 3) linear light: (height, width, 3) display values.
+    """Return what a cheap camera makes of (height, width, 3) linear light: (height, width, 3) display values.
 
     ``key`` is where the mean of the brighter half of the picture comes to lie, 1 being nearly white.
 

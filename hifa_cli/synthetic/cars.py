@@ -69,7 +69,7 @@ LENGTHS = {
 
 
 def car(rng: Generator) -> list[Part]:
-    """A car, van or pick-up on four wheels, its nose towards +X."""
+    """Return a car, van or pick-up on four wheels, its nose towards +X."""
     make = pick(rng, tuple(CARS), (4, 4, 2.5, 3, 2.5, 2, 2.5, 1, 1.5))
     line, cabin = CARS[make]
     length, height = (table[make] * rng.uniform(0.92, 1.08) for table in (LENGTHS, HEIGHTS))
@@ -183,7 +183,7 @@ _CORNER, _INWARD = np.array([1.0, 0.95, 1.0]), np.array([0.2, 0.0, 0.0])
 
 
 def _slanted(low: Floats, high: Floats, role: str) -> Part:
-    """A block between two rectangles, each given by its two corners on the +Y side."""
+    """Return a block between two rectangles, each given by its two corners on the +Y side."""
     rings = []
     for share in np.linspace(0, 1, 7):
         (rear, half, z), (front, _, _) = (1 - share) * low + share * high

@@ -9,7 +9,7 @@ Generator = np.random.Generator
 
 
 def chair(rng: Generator) -> list[Part]:
-    """A chair, an office chair, an armchair or (rarely) a stool."""
+    """Return a chair, an office chair, an armchair or (rarely) a stool."""
     width, depth = rng.uniform(0.4, 0.58), rng.uniform(0.4, 0.55)
     base = pick(rng, ("legs", "star", "pedestal", "cantilever", "sled", "rockers"), (10, 3, 2, 2, 1.5, 1.5))
     height = rng.uniform(0.36, 0.5)
@@ -84,7 +84,7 @@ def _leg(make: str, top: Floats, foot: Floats, thick: float, role: str) -> Part:
 
 
 def _star(rng: Generator, width: float, depth: float, height: float) -> list[Part]:
-    """An office chair's column, spokes and castors."""
+    """Return an office chair's column, spokes and castors."""
     count = pick(rng, (4, 5, 5))
     reach = 0.55 * max(width, depth)
     parts = [
@@ -115,7 +115,7 @@ def _pedestal(rng: Generator, width: float, depth: float, height: float) -> list
 
 
 def _cantilever(rng: Generator, width: float, depth: float, height: float) -> list[Part]:
-    """Two bent tubes joined on the floor, nothing under the seat's back."""
+    """Return two bent tubes joined on the floor, nothing under the seat's back."""
     y, x, radius = width / 2, depth / 2, rng.uniform(0.011, 0.018)
     side = [
         (-x, y, height),
@@ -148,7 +148,7 @@ def _rockers(rng: Generator, width: float, depth: float, height: float) -> list[
 
 
 def _leaning(parts: list[Part], depth: float, lean: float) -> list[Part]:
-    """A back made upright in the YZ plane, leant back by ``lean`` degrees at the seat's rear edge."""
+    """Return a back made upright in the YZ plane, leant back by ``lean`` degrees at the seat's rear edge."""
     return [part.turned("y", -lean).moved(x=0.02 - depth / 2) for part in parts]
 
 
@@ -160,7 +160,7 @@ def _posts(width: float, rise: float, thick: float) -> list[Part]:
 
 
 def _panel_back(rng: Generator, width: float, depth: float, rise: float) -> list[Part]:
-    """A board or a pad, perhaps with a gap below it."""
+    """Return a board or a pad, perhaps with a gap below it."""
     gap = rng.uniform(0.08, 0.4) * rise if chance(rng, 0.4) else 0.0
     thick = rng.uniform(0.02, 0.09)
     panel = box(
@@ -196,7 +196,7 @@ def _ladder_back(rng: Generator, width: float, depth: float, rise: float) -> lis
 
 
 def _spindle_back(rng: Generator, width: float, depth: float, rise: float) -> list[Part]:
-    """A Windsor's bow and spindles."""
+    """Return a Windsor's bow and spindles."""
     angle = np.linspace(0, np.pi, 25)
     half = 0.48 * width
     square = rng.uniform(0.4, 1.0)
@@ -209,7 +209,7 @@ def _spindle_back(rng: Generator, width: float, depth: float, rise: float) -> li
 
 
 def _shell_back(rng: Generator, width: float, depth: float, rise: float) -> list[Part]:
-    """A moulded shell that curls round the sitter."""
+    """Return a moulded shell that curls round the sitter."""
     wrap, tilt = rng.uniform(0.25, 0.7), rng.uniform(0.05, 0.25)
     thick = rng.uniform(0.012, 0.05)
     t, u = np.linspace(-1, 1, 15)[:, None], np.linspace(0, 1, 11)[None, :]
@@ -221,14 +221,14 @@ def _shell_back(rng: Generator, width: float, depth: float, rise: float) -> list
 
 
 def _thickened(front: Floats, thick: float, role: str) -> Part:
-    """A closed slab: a sheet of points and its copy shifted back along X."""
+    """Return a closed slab: a sheet of points and its copy shifted back along X."""
     behind = front - np.array([thick, 0, 0])
     rings = [np.concatenate([near, far[::-1]]) for near, far in zip(front, behind, strict=True)]
     return loft(rings, role)
 
 
 def _split_back(rng: Generator, width: float, depth: float, rise: float) -> list[Part]:
-    """An outline cut out with a vase-shaped splat, or a round pad on two stays."""
+    """Return an outline cut out with a vase-shaped splat, or a round pad on two stays."""
     if chance(rng, 0.5):
         radius = 0.42 * min(width, rise)
         pad = prism(oval(2 * radius, 2 * radius, sides=32), 0.05, "back", bevel=0.02).turned("y", 90)

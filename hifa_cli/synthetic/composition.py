@@ -49,7 +49,7 @@ class Staged(NamedTuple):
 
 
 def plan_view(kind: str, place: str, rng: Generator) -> Framing:
-    """A camera's direction as people choose it, seven times in ten; any other way round else."""
+    """Return a camera's direction as people choose it, seven times in ten; any other way round else."""
     fronts, spread, (low, usual, high) = VIEWS[kind]
     azimuth = pick(rng, fronts) + rng.normal(0, spread) if chance(rng, 0.7) else rng.uniform(0, 360)
     elevation = rng.triangular(low, usual, high) if chance(rng, 0.9) else rng.uniform(max(low, 0), 60)
@@ -86,7 +86,7 @@ def _turned(parts: list[Part], *turns: tuple[str, float]) -> list[Part]:
 
 
 def hangs(parts: list[Part]) -> bool:
-    """Whether a lamp hangs from the ceiling: it has a cord."""
+    """Return whether a lamp hangs from the ceiling: it has a cord."""
     return any(part.role == "cord" for part in parts)
 
 

@@ -9,7 +9,7 @@ Generator = np.random.Generator
 
 
 def lamp(rng: Generator) -> list[Part]:
-    """A floor, table, desk or hanging lamp."""
+    """Return a floor, table, desk or hanging lamp."""
     return pick(
         rng,
         (_table_lamp, _floor_lamp, _desk_lamp, _arc_lamp, _tripod_lamp, _pendant, _chandelier),
@@ -18,7 +18,7 @@ def lamp(rng: Generator) -> list[Part]:
 
 
 def _shade(rng: Generator, size: float) -> list[Part]:
-    """A shade about the origin, hanging from z = 0: drum, cone, bell, pleats, globe or dome."""
+    """Return a shade about the origin, hanging from z = 0: drum, cone, bell, pleats, globe or dome."""
     make = pick(rng, ("drum", "cone", "bell", "pleats", "globe", "dome"), (3, 4, 2, 1.5, 2, 2))
     if make == "globe":
         return [ball((size, size, size * rng.uniform(0.7, 1.1)), (0, 0, -0.5 * size), "shade", sides=24)]
@@ -93,7 +93,7 @@ _BOW, _ACROSS, _UP = np.array([0.03, 0, 0]), np.array([0.0, 1, 0]), np.array([0.
 
 
 def _desk_lamp(rng: Generator) -> list[Part]:
-    """Two arms on a hinge, or a goose-neck, and a conical or bar-shaped head."""
+    """Return two arms on a hinge, or a goose-neck, and a conical or bar-shaped head."""
     low, high = rng.uniform(0.2, 0.35), rng.uniform(0.2, 0.35)
     back, fore = np.radians(rng.uniform(95, 130)), np.radians(rng.uniform(10, 60))
     elbow = np.array([low * np.cos(back), 0, 0.03 + low * np.sin(back)])

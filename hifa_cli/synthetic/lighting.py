@@ -80,7 +80,7 @@ class Shadows:
         return np.asarray(seen + np.array([4.0, 4.0, 1.0]))
 
     def lit(self, points: Floats) -> Floats:
-        """The share of the key light that reaches (n, 3) points, blurred over a few texels."""
+        """Return the share of the key light that reaches (n, 3) points, blurred over a few texels."""
         where = self._texels(points)
         where[:, 2] += 0.012 * self.scale + 0.8 * self.softness  # else a surface would shade itself
         share = np.empty(len(points))
@@ -88,7 +88,7 @@ class Shadows:
         return share
 
     def _cover(self, scene: Staged) -> Floats:
-        """How closely the ground is covered: (CELLS, CELLS), 1 where something touches it."""
+        """Return how closely the ground is covered: (CELLS, CELLS), 1 where something touches it."""
         from scipy.ndimage import gaussian_filter
 
         top = float(scene.vertices[:, 2].max())
@@ -99,7 +99,7 @@ class Shadows:
         return np.asarray(gaussian_filter(np.exp(-height.clip(0) / 0.1), 2.0))
 
     def open(self, points: Floats) -> Floats:
-        """The share of the sky's light that reaches (n, 3) points of the ground."""
+        """Return the share of the sky's light that reaches (n, 3) points of the ground."""
         column, row = _indices((points[:, :2] - self.corner[:2]) * self.cell + 8, CELLS)
         return 1 - 0.75 * self.cover[row, column] * np.exp(-np.abs(points[:, 2]) / 0.1)
 
@@ -149,7 +149,7 @@ class Surface(NamedTuple):
 def reflect(
     surface: Surface, material: Material, light: Light, shadows: Shadows, table: Floats
 ) -> tuple[Floats, Floats]:
-    """The light (n, 3) that one material sends to the eye, and its opacity (n,)."""
+    """Return the light (n, 3) that one material sends to the eye, and its opacity (n,)."""
     base = albedo(material, surface.own, table)
     lit = shadows.lit(surface.points)[:, None] * light.key
     facing = dot(surface.normals, light.way).clip(0)
@@ -170,7 +170,7 @@ def reflect(
 
 
 def _surroundings(light: Light, ways: Floats) -> Floats:
-    """What a mirror shows: light above, a bright band at the horizon, the ground's colour below."""
+    """Return what a mirror shows: light above, a bright band at the horizon, the ground's colour below."""
     up = np.clip(0.5 + 2.5 * ways[:, 2:], 0, 1)
     band = np.exp(-((ways[:, 2:] - 0.25) ** 2) / 0.05)
     window = np.clip(8 * np.sin(3 * np.arctan2(ways[:, 1:2], ways[:, :1])) - 4, 0, 1)

@@ -40,7 +40,7 @@ class Material:
 
 
 def albedo(material: Material, points: Floats, table: Floats) -> Floats:
-    """The colours of a material at points of the thing's own space: (n, 3) -> (n, 3) linear RGB."""
+    """Return the colours of a material at points of the thing's own space: (n, 3) -> (n, 3) linear RGB."""
     share = PATTERNS[material.pattern](apply(material.tilt.T, points) * material.scale, table)[:, None]
     return np.asarray(material.colours[0] * (1 - share) + material.colours[1] * share)
 
@@ -79,7 +79,7 @@ def _speckle(points: Floats, table: Floats) -> Floats:
 
 
 def _print(points: Floats, table: Floats) -> Floats:
-    """A label: lines of something like writing, and a device in the middle."""
+    """Return a label: lines of something like writing, and a device in the middle."""
     line = (np.sin(40 * points[:, 2]) > 0.1) & (noise(table, points * np.array([25.0, 25.0, 6.0])) > 0.45)
     return np.where(noise(table, points * 3) > 0.62, 1.0, 0.85 * line)
 
@@ -115,7 +115,7 @@ def _pair(rng: Generator, hue: float, saturation: float, value: float, contrast:
 
 
 def _colour(rng: Generator) -> Floats:
-    """A colour that people paint or dye with: greys, whites and blacks half the time."""
+    """Return a colour that people paint or dye with: greys, whites and blacks half the time."""
     if chance(rng, 0.5):
         return from_hsv(rng.random(), rng.uniform(0, 0.12), pick(rng, (0.95, 0.8, 0.5, 0.3, 0.12)))
     hue = pick(rng, (0.0, 0.04, 0.1, 0.15, 0.33, 0.5, 0.6, 0.65, 0.8)) + rng.normal(0, 0.02)
@@ -123,7 +123,7 @@ def _colour(rng: Generator) -> Floats:
 
 
 def _tilted(rng: Generator) -> Floats:
-    """The pattern's axis along X, Y or Z."""
+    """Return the pattern's axis along X, Y or Z."""
     return np.roll(np.eye(3), int(rng.integers(3)), axis=1)
 
 
@@ -223,7 +223,7 @@ def glass(rng: Generator) -> Material:
 
 
 def window(rng: Generator) -> Material:
-    """A pane with the dark behind it."""
+    """Return a pane with the dark behind it."""
     base = from_hsv(0.55, 0.2, rng.uniform(0.12, 0.3))
     return Material("plain", np.stack([base, base]), 1, np.eye(3), 0.22, 200)
 
@@ -244,13 +244,13 @@ def canvas(rng: Generator) -> Material:
 
 
 def paper(rng: Generator) -> Material:
-    """A printed label."""
+    """Return a printed label."""
     base = from_hsv(0.12, rng.uniform(0, 0.2), 0.92) if chance(rng, 0.7) else _colour(rng)
     return Material("print", np.stack([base, _colour(rng) * 0.6]), rng.uniform(0.8, 1.6), np.eye(3), 0.02, 15)
 
 
 def shade(rng: Generator) -> Material:
-    """A lampshade, switched on or off."""
+    """Return a lampshade, switched on or off."""
     made = pick(rng, (fabric, plastic, paint, metal), (5, 1, 2, 1.2))(rng)
     if made.metal or chance(rng, 0.5):
         return made
@@ -317,7 +317,7 @@ SAME = {  # roles that mostly match another of the same thing
 
 
 def furnish(kind: str, roles: list[str], rng: Generator) -> dict[str, Material]:
-    """A material for every role of a thing, some of them alike."""
+    """Return a material for every role of a thing, some of them alike."""
     made: dict[str, Material] = {}
     for role in sorted(set(roles), key=lambda role: (role in SAME, role)):
         other, odds = SAME.get(role, ("", 0.0))

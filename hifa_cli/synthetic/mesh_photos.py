@@ -41,7 +41,7 @@ def make_mesh_photo(
 
 
 def _standing(vertices: Floats, faces: NDArray[np.int32], size: float) -> Part:
-    """The mesh at its size, centred, its lowest point on the ground."""
+    """Return the mesh at its size, centred, its lowest point on the ground."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     middle = (low + high) / 2
     middle[2] = low[2]

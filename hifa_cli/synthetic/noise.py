@@ -12,7 +12,7 @@ LATTICE = 32  # knots a side of the repeating cube; a power of two
 
 
 def noise_table(rng: np.random.Generator) -> Floats:
-    """A (LATTICE, LATTICE, LATTICE) block of uniform numbers that `noise` looks up."""
+    """Return a (LATTICE, LATTICE, LATTICE) block of uniform numbers that `noise` looks up."""
     return rng.random((LATTICE, LATTICE, LATTICE))
 
 

@@ -43,7 +43,7 @@ class Photo(NamedTuple):
 
 
 def make_photo(kind: str, rng: Generator, longest: int) -> Photo:
-    """A photo of a fresh thing.
+    """Return a photo of a fresh thing.
 
     Args:
         kind: a key of `shapes.KINDS`.
@@ -117,7 +117,7 @@ def _fitted(around: Scenery, subject: list[Part], rng: Generator) -> Scenery:
 
 
 def in_the_room(others: list[list[Part]], around: Scenery) -> list[list[Part]]:
-    """The clutter that does not reach into the wall."""
+    """Return the clutter that does not reach into the wall."""
     if around.wall is None:
         return others
     normal, offset = around.wall_plane()
@@ -129,7 +129,7 @@ def in_the_room(others: list[list[Part]], around: Scenery) -> list[list[Part]]:
 
 
 def _camera(subject: list[Part], plan: Framing, around: Scenery, longest: int, rng: Generator) -> Camera:
-    """The planned camera, raised above the ground where the plan would bury it."""
+    """Return the planned camera, raised above the ground where the plan would bury it."""
     points = np.concatenate([part.vertices for part in subject])
     if around.place == "water":
         points = points[points[:, 2] > 0]
@@ -140,7 +140,7 @@ def _camera(subject: list[Part], plan: Framing, around: Scenery, longest: int, r
 
 
 def _unhidden(scene: Staged, camera: Camera) -> Staged:
-    """The scene, without its clutter if that hides too much of the subject."""
+    """Return the scene, without its clutter if that hides too much of the subject."""
     if scene.subject.all():
         return scene
     projected = camera.project(scene.vertices)
@@ -153,7 +153,7 @@ def _unhidden(scene: Staged, camera: Camera) -> Staged:
 
 
 def _expose(scene: Staged, camera: Camera, around: Scenery, light: Light) -> tuple[Floats, Floats]:
-    """(height, width, 3) linear light, and the subject's share of each pixel."""
+    """Return (height, width, 3) linear light, and the subject's share of each pixel."""
     shadows = Shadows(scene, light)
     samples = _samples(scene, camera)
     surface = _surface(scene, camera, samples)
@@ -204,14 +204,14 @@ def _samples(scene: Staged, camera: Camera) -> Samples:
 
 
 def _by_pixel(grid: NDArray[Any]) -> NDArray[Any]:
-    """(2 height, 2 width, …) samples as (height · width, 4, k)."""
+    """Return (2 height, 2 width, …) samples as (height · width, 4, k)."""
     height, width = grid.shape[0] // SAMPLES, grid.shape[1] // SAMPLES
     blocks = grid.reshape(height, SAMPLES, width, SAMPLES, -1).swapaxes(1, 2)
     return np.asarray(blocks.reshape(height * width, SAMPLES**2, -1))
 
 
 def _surface(scene: Staged, camera: Camera, samples: Samples) -> Surface:
-    """The place that each sample sees."""
+    """Return the place that each sample sees."""
     corners = scene.faces[samples.faces]
     smooth = corner_normals(scene.vertices, scene.faces, CREASE)[samples.faces]
     a, b, c = samples.weights[:, :1], samples.weights[:, 1:2], samples.weights[:, 2:]
@@ -228,7 +228,7 @@ def _surface(scene: Staged, camera: Camera, samples: Samples) -> Surface:
 
 
 def _backdrop(camera: Camera, around: Scenery, light: Light, shadows: Shadows) -> Floats:
-    """(height, width, 3) light of ground, wall and sky, with the shadows that fall on them."""
+    """Return (height, width, 3) light of ground, wall and sky, with the shadows that fall on them."""
     colours, points, kinds = backdrop(around, camera)
     for kind in (GROUND, WALL):
         if (where := kinds == kind).any():
@@ -244,7 +244,7 @@ def _backdrop(camera: Camera, around: Scenery, light: Light, shadows: Shadows) -
 
 
 def _out_of_focus(picture: Floats, distant: NDArray[np.bool_], blur: float) -> Floats:
-    """The picture with what is ``distant`` blurred by that many pixels."""
+    """Return the picture with what is ``distant`` blurred by that many pixels."""
     from scipy.ndimage import gaussian_filter
 
     if blur < 0.3 or not distant.any():

@@ -30,7 +30,7 @@ class Part:
     role: str
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> "Part":
-        """The part, shifted."""
+        """Return the part, shifted."""
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
     def scaled(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> "Part":
@@ -39,12 +39,12 @@ class Part:
         return replace(self, vertices=self.vertices * np.array([x, y, z]), faces=faces)
 
     def turned(self, axis: str, degrees: float) -> "Part":
-        """The part, turned about an axis through the origin, anticlockwise seen from the axis' tip."""
+        """Return the part, turned about an axis through the origin, anticlockwise seen from the axis' tip."""
         return replace(self, vertices=apply(rotation(axis, degrees), self.vertices))
 
 
 def rotation(axis: str, degrees: float) -> Floats:
-    """The (3, 3) rotation about ``axis`` ("x", "y" or "z")."""
+    """Return the (3, 3) rotation about ``axis`` ("x", "y" or "z")."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     first = "xyz".index(axis)
     second, third = (first + 1) % 3, (first + 2) % 3
@@ -55,7 +55,7 @@ def rotation(axis: str, degrees: float) -> Floats:
 
 
 def apply(matrix: Floats, points: Floats) -> Floats:
-    """``points @ matrix.T`` without BLAS, whose threads may round differently: (n, 3) -> (n, 3)."""
+    """Return ``points @ matrix.T`` without BLAS, whose threads may round differently: (n, 3) -> (n, 3)."""
     return points[:, :1] * matrix[:, 0] + points[:, 1:2] * matrix[:, 1] + points[:, 2:] * matrix[:, 2]
 
 
@@ -66,13 +66,13 @@ def dot(first: Floats, second: Floats) -> Floats:
 
 
 def cross(first: Floats, second: Floats) -> Floats:
-    """(n, 3) by (n, 3): vector products; quicker than NumPy's general one."""
+    """Return (n, 3) by (n, 3): vector products; quicker than NumPy's general one."""
     (a, b, c), (d, e, f) = first.T, second.T
     return np.stack([b * f - c * e, c * d - a * f, a * e - b * d], axis=1)
 
 
 def loft(rings: ArrayLike, role: str, *, capped: bool = True, looped: bool = False) -> Part:
-    """The skin over a row of rings, each with as many points, wound outward.
+    """Return the skin over a row of rings, each with as many points, wound outward.
 
     Args:
         rings: (k, s, 3); a ring may shrink to a point.
@@ -109,7 +109,7 @@ def _outward(vertices: Floats, faces: NDArray[np.int64], role: str) -> Part:
 
 
 def lathe(profile: ArrayLike, role: str, *, sides: int = 24) -> Part:
-    """A surface of revolution about Z.
+    """Return a surface of revolution about Z.
 
     Args:
         profile: (k, 2) radius and height, from bottom to top (and down again on the inside, if hollow).
@@ -130,7 +130,7 @@ def lathe(profile: ArrayLike, role: str, *, sides: int = 24) -> Part:
 def tube(
     path: ArrayLike, radius: ArrayLike, role: str, *, sides: int = 10, looped: bool = False, flat: float = 1.0
 ) -> Part:
-    """A round bar along a path, its section carried without twist.
+    """Return a round bar along a path, its section carried without twist.
 
     Args:
         path: (k, 3).
@@ -166,12 +166,12 @@ def _carried(tangents: Floats) -> Floats:
 
 
 def rod(start: Point, end: Point, radius: ArrayLike, role: str, *, sides: int = 10) -> Part:
-    """A straight round bar; ``radius`` is one number or the two at its ends."""
+    """Return a straight round bar; ``radius`` is one number or the two at its ends."""
     return tube(np.array([start, end], dtype=np.float64), radius, role, sides=sides)
 
 
 def box(size: Point, at: Point, role: str, *, bevel: float = 0.0, steps: int = 1) -> Part:
-    """A block centred on ``at``, its edges rounded by ``bevel`` (a cushion if that is large).
+    """Return a block centred on ``at``, its edges rounded by ``bevel`` (a cushion if that is large).
 
     Args:
         size: of the three sides.
@@ -231,14 +231,14 @@ def _grid_faces(rows: int, columns: int) -> NDArray[np.int64]:
 
 
 def sheet(grid: ArrayLike, role: str) -> Part:
-    """An open surface through an (r, c, 3) grid of points: cloth, which has no inside."""
+    """Return an open surface through an (r, c, 3) grid of points: cloth, which has no inside."""
     points = np.asarray(grid, dtype=np.float64)
     faces = _grid_faces(points.shape[0], points.shape[1])
     return Part(points.reshape(-1, 3), faces.astype(np.int32), role)
 
 
 def ball(radii: Point, at: Point, role: str, *, sides: int = 16) -> Part:
-    """An ellipsoid centred on ``at``."""
+    """Return an ellipsoid centred on ``at``."""
     vertices, faces = _unit_ball(sides)
     return Part(vertices * np.asarray(radii) + np.asarray(at), faces, role)
 
@@ -251,7 +251,7 @@ def _unit_ball(sides: int) -> tuple[Floats, NDArray[np.int32]]:
 
 
 def prism(outline: ArrayLike, thickness: float, role: str, *, bevel: float = 0.0) -> Part:
-    """A plate in the XY plane about z = 0 with the given outline, star-shaped about its mean.
+    """Return a plate in the XY plane about z = 0 with the given outline, star-shaped about its mean.
 
     Args:
         outline: (s, 2).
@@ -283,7 +283,7 @@ def oval(width: float, depth: float, *, power: float = 2.0, sides: int = 24) -> 
 
 
 def curve(points: ArrayLike, count: int, *, looped: bool = False) -> Floats:
-    """A smooth (count, d) Catmull-Rom curve through ``points`` (k, d)."""
+    """Return a smooth (count, d) Catmull-Rom curve through ``points`` (k, d)."""
     knots = np.asarray(points, dtype=np.float64)
     if looped:
         knots = np.concatenate([knots[-1:], knots, knots[:2]])

@@ -50,7 +50,7 @@ def _tree(rng: Generator) -> list[Part]:
 
 
 def _leaves(high: float, size: tuple[float, float, float], rng: Generator) -> list[Part]:
-    """A stem with leaves (or clumps of them) all about its top."""
+    """Return a stem with leaves (or clumps of them) all about its top."""
     parts = [rod((0, 0, 0), (0, 0, high + 0.2), (0.06, 0.03), "frame")]
     leaf = ball(size, (0, 0, 0), "leaf", sides=8)
     for _ in range(int(rng.integers(10, 26))):
@@ -97,7 +97,7 @@ def clutter(kind: str, place: str, azimuth: float, span: float, rng: Generator) 
 
 
 def _prop(kind: str, place: str, rng: Generator) -> tuple[list[Part], float]:
-    """A thing and how many metres long it is."""
+    """Return a thing and how many metres long it is."""
     others = [name for name in NEIGHBOURS.get(place, ()) if name != kind]
     if others and chance(rng, 0.15):
         name = pick(rng, others)
@@ -107,7 +107,7 @@ def _prop(kind: str, place: str, rng: Generator) -> tuple[list[Part], float]:
 
 
 def _placed(thing: list[Part], metres: float, span: float, azimuth: float, rng: Generator) -> list[Part]:
-    """The thing in its size beside a subject whose length of ``span`` metres is one unit."""
+    """Return the thing in its size beside a subject whose length of ``span`` metres is one unit."""
     points = np.concatenate([part.vertices for part in thing])
     front = chance(rng, 0.12)
     wanted = float(np.clip(metres / span, 0.12, 0.4 if front else 1.6))

@@ -14,7 +14,7 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 
 def pick(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
-    """One of ``options``, all alike or by ``weights`` (any positive scale)."""
+    """Return one of ``options``, all alike or by ``weights`` (any positive scale)."""
     if weights is None:
         return options[int(rng.integers(len(options)))]
     edges = np.cumsum(weights)

@@ -58,7 +58,7 @@ class Scenery:
     table: Floats
 
     def wall_plane(self) -> tuple[Floats, float]:
-        """The wall's unit normal, towards the room, and its offset along it."""
+        """Return the wall's unit normal, towards the room, and its offset along it."""
         assert self.wall is not None
         azimuth = np.radians(self.wall[1])
         return np.array([np.cos(azimuth), np.sin(azimuth), 0.0]), -self.wall[0]
@@ -83,7 +83,7 @@ WALLS = {"plain": 5, "stripes": 1.2, "bricks": 1.5, "panels": 1.5, "pictures": 2
 
 
 def choose_scenery(kind: str, place: str, azimuth: float, table: Floats, rng: Generator) -> Scenery:
-    """A place of the given sort, its wall square to a camera at ``azimuth`` within some degrees."""
+    """Return a place of the given sort, its wall square to a camera at ``azimuth`` within some degrees."""
     floor = pick(rng, tuple(FLOORS[place]), tuple(FLOORS[place].values()))
     wall = None
     if place in ("room", "desk"):

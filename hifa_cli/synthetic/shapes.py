@@ -31,7 +31,7 @@ KINDS: dict[str, Callable[[np.random.Generator], list[Part]]] = {
 
 
 def make_thing(kind: str, rng: np.random.Generator) -> list[Part]:
-    """One thing of a kind: its parts, standing on z = 0 over the origin, its longest side 1 to 1.1."""
+    """Return one thing of a kind: its parts, standing on z = 0 over the origin, its longest side 1 to 1.1."""
     parts = KINDS[kind](rng)
     points = np.concatenate([part.vertices for part in parts])
     low, high = points.min(axis=0), points.max(axis=0)
@@ -42,7 +42,7 @@ def make_thing(kind: str, rng: np.random.Generator) -> list[Part]:
 
 
 def joined(parts: list[Part]) -> tuple[Floats, NDArray[np.int32], NDArray[np.int32]]:
-    """All parts as one: vertices (n, 3), faces (m, 3) and the part each face belongs to (m,)."""
+    """Return all parts as one: vertices (n, 3), faces (m, 3) and the part each face belongs to (m,)."""
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     vertices = np.concatenate([part.vertices for part in parts])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts[:-1], strict=True)])

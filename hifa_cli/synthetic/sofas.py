@@ -9,7 +9,7 @@ Generator = np.random.Generator
 
 
 def sofa(rng: Generator) -> list[Part]:
-    """A sofa of one and a half to four seats, perhaps with a chaise."""
+    """Return a sofa of one and a half to four seats, perhaps with a chaise."""
     seats = int(rng.integers(2, 5))
     width, depth = seats * rng.uniform(0.55, 0.75), rng.uniform(0.7, 0.95)
     height, foot = rng.uniform(0.36, 0.46), rng.uniform(0.04, 0.18)
@@ -111,7 +111,7 @@ def _sofa_feet(rng: Generator, width: float, depth: float, foot: float) -> list[
 
 
 def _chaise(rng: Generator, width: float, depth: float, height: float, foot: float) -> list[Part]:
-    """The long end of a corner sofa."""
+    """Return the long end of a corner sofa."""
     side, long, wide = pick(rng, (-1, 1)), rng.uniform(0.5, 0.9), rng.uniform(0.6, 0.8)
     y, x = side * (width - wide) / 2, depth / 2 + long / 2 - 0.03
     base = box(

@@ -10,7 +10,7 @@ Generator = np.random.Generator
 
 
 def table(rng: Generator) -> list[Part]:
-    """A dining, side or coffee table, or a desk."""
+    """Return a dining, side or coffee table, or a desk."""
     make = pick(
         rng, ("legs", "pedestal", "trestle", "panels", "cross", "hairpin", "desk"), (5, 3, 2, 2, 1.5, 1.5, 3)
     )
@@ -137,7 +137,7 @@ def _hairpin(rng: Generator, length: float, depth: float, height: float) -> list
 
 
 def _desk(rng: Generator, length: float, depth: float, height: float) -> list[Part]:
-    """One or two chests of drawers under the top, legs or a panel at the other end."""
+    """Return one or two chests of drawers under the top, legs or a panel at the other end."""
     wide, parts = 0.28 * length, []
     sides = (-1, 1) if chance(rng, 0.4) else (pick(rng, (-1, 1)),)
     tall = height if chance(rng, 0.6) else 0.5 * height

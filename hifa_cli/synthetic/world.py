@@ -119,7 +119,7 @@ def _items(folder: Path, config: WorldConfig, seed: int) -> Iterator[Item]:
 
 
 def _suffix(kind: str, index: int) -> str:
-    """The formats in turn, each kind starting with another."""
+    """Return the formats in turn, each kind starting with another."""
     suffixes = tuple(WRITERS)
     return suffixes[(index + tuple(KINDS).index(kind)) % len(suffixes)]
 

@@ -25,7 +25,7 @@ def write_settings(folder: Path, settings: Settings) -> None:
 
 
 def read_settings(folder: Path) -> Settings | None:
-    """The resolved configuration of the run in ``folder``, or None if no run exists.
+    """Return the resolved configuration of the run in ``folder``, or None if no run exists.
 
     Raises:
         HifaError: the file is damaged.
@@ -104,7 +104,7 @@ def load_checkpoint(
 
 
 def _checked_scaling(state: Any) -> dict[str, Any]:
-    """The state of a gradient scaler.
+    """Return the state of a gradient scaler.
 
     Raises:
         ValueError: it is none, or its numbers are not positive.

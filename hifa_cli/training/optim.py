@@ -45,7 +45,7 @@ def build_optimiser(objective: Objective, config: TrainConfig) -> torch.optim.SG
 
 
 def precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """The reduced precision of the network's products, or None for float32.
+    """Return the reduced precision of the network's products, or None for float32.
 
     Norms, centroids and losses are computed in float32 whatever this says.
     """

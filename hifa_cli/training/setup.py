@@ -51,7 +51,7 @@ class Run:
 
     @property
     def network(self) -> Network:
-        """The network that is trained."""
+        """Return the network that is trained."""
         return self.objective.network
 
 
@@ -83,7 +83,7 @@ def setup_run(
 
 
 def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
-    """The network that a training run builds."""
+    """Return the network that a training run builds."""
     row = backbone_of(config.backbone)
     return ModelConfig(
         backbone=config.backbone,
@@ -112,7 +112,7 @@ def _labelled(photos: Collection) -> Collection:
 
 
 def _by_content(shapes: Collection) -> list[tuple[Path, ...]]:
-    """Each shape's views, in the order of what the pictures hold.
+    """Return each shape's views, in the order of what the pictures hold.
 
     Names would order the shapes by class where folders are classes; so not even the order of the target
     domain can carry a label into training.
@@ -131,14 +131,14 @@ def _by_content(shapes: Collection) -> list[tuple[Path, ...]]:
 
 
 def resolved_freeze(config: TrainConfig, device: torch.device) -> Freeze:
-    """What ``auto`` means on a device: training a whole trunk takes days on a CPU."""
+    """Return what ``auto`` means on a device: training a whole trunk takes days on a CPU."""
     if config.freeze != "auto":
         return config.freeze
     return "trunk" if device.type == "cpu" else "none"
 
 
 def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.device) -> TrainConfig:
-    """The configuration with every ``auto`` resolved and batches no larger than the data."""
+    """Return the configuration with every ``auto`` resolved and batches no larger than the data."""
     return replace(
         config,
         freeze=resolved_freeze(config, device),
@@ -148,7 +148,7 @@ def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.de
 
 
 def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Validate | None]:
-    """Where batches come from, and how the held-out photos are classified.
+    """Return where batches come from, and how the held-out photos are classified.
 
     Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
     makes of everything; a run that goes on has them from its checkpoint.
@@ -189,7 +189,7 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
 def _everything(
     run: Run, looked: Callable[..., tuple[TrunkFeatures, list[int]]]
 ) -> tuple[TrunkFeatures, NDArray[np.int64], TrunkFeatures]:
-    """What the trunk makes of all photos, their classes, and what it makes of all shapes."""
+    """Return what the trunk makes of all photos, their classes, and what it makes of all shapes."""
     maps = run.objective.reads_maps and run.config.freeze != "none"
     seen, rows = looked(run.photos.items, "looking at the photos", maps=maps)
     labels = np.array([run.photos.items[row].label for row in rows], dtype=np.int64)

@@ -181,7 +181,7 @@ def _clear(out: Path) -> None:
 
 
 def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
-    """The report of the same run done before.
+    """Return the report of the same run done before.
 
     Raises:
         HifaError: ``out`` holds a run with other settings, or something else.
@@ -208,7 +208,7 @@ def _finished(out: Path, settings: dict[str, Any]) -> TrainReport | None:
 
 
 def _completed(part: str, stored: Any) -> Any:
-    """What was stored, with the defaults of fields that the version which stored it did not know."""
+    """Return what was stored, with the defaults of fields that the version which stored it did not know."""
     kind = {"train": TrainConfig, "model": ModelConfig}.get(part)
     if kind is None or not isinstance(stored, dict):
         return stored
@@ -216,7 +216,7 @@ def _completed(part: str, stored: Any) -> Any:
 
 
 def _fixed(value: Any) -> Any:
-    """What JSON makes of ``value``, without what may change when a run goes on."""
+    """Return what JSON makes of ``value``, without what may change when a run goes on."""
     if isinstance(value, dict):
         return {key: _fixed(item) for key, item in value.items() if key not in FREE}
     return [_fixed(item) for item in value] if isinstance(value, tuple) else value
@@ -275,7 +275,7 @@ def _loop(
 def _line(
     objective: Objective, terms: dict[str, Tensor], step: int, rate: float, device: torch.device
 ) -> dict[str, Any]:
-    """A line of the log; where several processes hold parts of a mean, the mean."""
+    """Return a line of the log; where several processes hold parts of a mean, the mean."""
     values = averaged({name: float(term) for name, term in terms.items()}, device)
     watched = {name: float(value) for name, value in objective.watched.items()}
     return {"step": step, "rate": rate, "total": sum(values.values()), **values, **watched}

@@ -224,7 +224,7 @@ def _border(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: s
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """What fits under a cell."""
+    """Return what fits under a cell."""
     while text and font.getlength(text) > width:
         text = text[:-2].rstrip("…") + "…"
     return text

@@ -93,7 +93,7 @@ def tsne(export: Export, *, points: int, perplexity: float, seed: int, name: str
 
 
 def _sample(part: Embeddings, most: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Rows in proportion to the classes: every n-th of them, ordered by class and chance."""
+    """Return rows in proportion to the classes: every n-th of them, ordered by class and chance."""
     shuffled = generator.permutation(len(part))
     by_class = shuffled[np.argsort(part.labels[shuffled], kind="stable")]
     taken = np.linspace(0, len(part), min(most, len(part)), endpoint=False).astype(np.int64)
@@ -197,7 +197,7 @@ def _write_names(axis: "Axes", one: Embedded, present: Sequence[int], classes: S
 
 
 def _free_place(text: Any, frame: Any, points: NDArray[np.float64], taken: Sequence[Any]) -> Any:
-    """The nearest offset in points at which a text covers nothing and stays inside; None otherwise."""
+    """Return the nearest offset in points at which a text covers nothing and stays inside; None otherwise."""
     from matplotlib.text import Text
 
     text.get_window_extent()  # puts the name where its point is
@@ -260,7 +260,7 @@ def curves_figure(curves: Sequence[tuple[str, Curve]]) -> "Figure":
 
 
 def _thinned(recall: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows of a curve at even steps of recall, with the first and the last."""
+    """Return rows of a curve at even steps of recall, with the first and the last."""
     wanted = np.searchsorted(recall, np.linspace(0, 1, _MOST_POINTS))
     return np.unique(np.clip(np.concatenate([[0], wanted, [len(recall) - 1]]), 0, len(recall) - 1))
 
@@ -296,7 +296,7 @@ def _write_shares(axis: "Axes", shares: NDArray[np.float64]) -> None:
 def seeds_figure(
     rows: Sequence[tuple[str, Mapping[str, Sequence[float]]]], metrics: Sequence[str]
 ) -> "Figure":
-    """Every seed of every method as a dot and their mean as a bar, a panel a metric.
+    """Return every seed of every method as a dot and their mean as a bar, a panel a metric.
 
     Args:
         rows: a method's name and its values by metric, top to bottom; one without values stays empty.

@@ -86,7 +86,7 @@ def scores_table(
     scores: Sequence[tuple[str, Scores]], *, intervals: Sequence[Mapping[str, Interval]] | None = None,
     metrics: Sequence[str] = (),
 ) -> Table:  # fmt: skip
-    """The scores of exports, a row each, best in bold.
+    """Return the scores of exports, a row each, best in bold.
 
     Args:
         scores: a name and its scores, all by one profile.
@@ -116,7 +116,7 @@ def scores_table(
 
 
 def class_table(name: str, scores: Scores) -> Table:
-    """The scores of one export by the class of the query."""
+    """Return the scores of one export by the class of the query."""
     present = sorted(set(scores.labels.tolist()))
     rows = tuple(
         Row(
@@ -134,7 +134,7 @@ def class_table(name: str, scores: Scores) -> Table:
 
 
 def difference_table(name: str, against: str, differences: Mapping[str, Difference]) -> Table:
-    """How one export differs from another, a row a metric."""
+    """Return how one export differs from another, a row a metric."""
     rows = tuple(
         Row(metric, {"difference": one.value, "p": one.p}, {"difference": one.interval})
         for metric, one in differences.items()

@@ -172,14 +172,14 @@ def _queries(folder: Path, photos: Sequence[Photo]) -> tuple[list[tuple[Query, P
 
 
 def _without_paths(message: str, kept: Sequence[tuple[Query, Path]]) -> str:
-    """A message that names photos as their sender does, not by this machine's scratch files."""
+    """Return a message that names photos as their sender does, not by this machine's scratch files."""
     for query, path in kept:
         message = message.replace(str(query.path), query.name).replace(str(path), query.name)
     return message
 
 
 def _facts(gallery: Gallery) -> dict[str, Any]:
-    """The gallery's name, size, classes with their counts, and what ``find`` it supports."""
+    """Return the gallery's name, size, classes with their counts, and what ``find`` it supports."""
     counts = np.bincount(np.asarray(gallery.labels) + 1, minlength=len(gallery.classes) + 1)[1:]
     classes = [[name, int(count)] for name, count in zip(gallery.classes, counts, strict=True) if count]
     return {

@@ -122,7 +122,7 @@ def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int
 
 
 def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.Image]:
-    """Views that no file shows, drawn from the mesh where it is still what the shape was made of."""
+    """Return views that no file shows, drawn from the mesh where it is still what the shape was made of."""
     source = gallery.source(row)
     if not views or source is None or not is_mesh(source) or not source.is_file():
         return {}

@@ -123,5 +123,5 @@ def _form(kind: str, body: bytes) -> Form:
 
 
 def _plain_name(name: str) -> str:
-    """A file's name without folders; browsers escape quotes and line ends by percents."""
+    """Return a file's name without folders; browsers escape quotes and line ends by percents."""
     return re.split(r"[/\\]", unquote(name))[-1] or "photo"

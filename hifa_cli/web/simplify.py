@@ -18,7 +18,7 @@ _MOST_CORNERS = 65_535  # a 16-bit number tells apart
 
 
 def page_mesh(path: Path, config: RenderConfig, faces: int) -> tuple[str, int]:
-    """A mesh as the page's viewer takes it.
+    """Return a mesh as the page's viewer takes it.
 
     Args:
         path: the mesh.
@@ -78,7 +78,7 @@ def shrunk(
 def _clustered(
     corners: NDArray[np.float64], faces: NDArray[np.int64], cells: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The mesh on a grid of ``cells`` cells a side."""
+    """Return the mesh on a grid of ``cells`` cells a side."""
     cell = np.clip(((corners + 1) / 2 * cells).astype(np.int64), 0, cells - 1)
     _, number = np.unique((cell[:, 0] * cells + cell[:, 1]) * cells + cell[:, 2], return_inverse=True)
     counts = np.bincount(number)

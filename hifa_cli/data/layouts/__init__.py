@@ -65,7 +65,7 @@ def _pattern(
 
 
 def _mi3dor(tree: Tree) -> bool:
-    """Whether the root has MI3DOR's or MI3DOR-2's halves."""
+    """Return whether the root has MI3DOR's or MI3DOR-2's halves."""
     root = tree.root
     first = sum((root / name / "test").is_dir() for name in ("image", "view", "model")) >= 2
     return first or all((root / "test" / half).is_dir() for half in ("2D", "3D"))

@@ -50,7 +50,7 @@ class Tree:
 
     @cached_property
     def whole(self) -> dict[Path, str]:
-        """The absolute path of every mesh, so that a tree is known from every level of it."""
+        """Return the absolute path of every mesh, so that a tree is known from every level of it."""
         base = self.root.absolute()
         return {path: (base / path.relative_to(self.root)).as_posix() for path in self.meshes}
 

@@ -86,7 +86,7 @@ def pix3d_pairs(tree: Tree) -> dict[str, str]:
 
 
 def is_abo(tree: Tree) -> bool:
-    """Whether the meshes are ABO's, or the folder has its photos and listings."""
+    """Return whether the meshes are ABO's, or the folder has its photos and listings."""
     if tree.meshes:
         return sum(ABO.search(path) is not None for path in tree.whole.values()) >= 0.9 * len(tree.meshes)
     return _abo_images(tree) is not None and bool(tree.nearby("listings/metadata/listings_0.json.gz"))
@@ -131,7 +131,7 @@ def abo_pairs(tree: Tree) -> dict[str, str]:
 
 
 def is_topex(tree: Tree) -> bool:
-    """Whether a folder is called Topex-Printer and has its two halves."""
+    """Return whether a folder is called Topex-Printer and has its two halves."""
     root = tree.root.absolute()
     return "topex" in root.name.lower() and all((root / half).is_dir() for half in ("train", "test"))
 

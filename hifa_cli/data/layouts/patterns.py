@@ -63,7 +63,7 @@ _ABO_LISTS = tuple(
 
 
 def follow(pattern: re.Pattern[str], tree: Tree) -> bool:
-    """Whether nine in ten of a tree's meshes have paths of a pattern."""
+    """Return whether nine in ten of a tree's meshes have paths of a pattern."""
     return bool(tree.meshes) and _share(pattern, tree) >= _SHARE
 
 
@@ -244,7 +244,7 @@ def fusion_steps(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]
 
 
 def has_assemblies(tree: Tree) -> bool:
-    """Whether every folder with meshes has a whole assembly and its description."""
+    """Return whether every folder with meshes has a whole assembly and its description."""
     folders = {path.parent for path in tree.meshes}
     return bool(folders) and all(
         (folder / "assembly.json").is_file()

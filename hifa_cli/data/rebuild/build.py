@@ -40,13 +40,13 @@ class Built:
     missing: dict[str, list[str]] = field(default_factory=dict)
 
     def total(self, kind: str, split: str = "", *, listed: bool = False) -> int:
-        """How many photos (``image``) or shapes there are, or are listed, in one split or both."""
+        """Return how many photos (``image``) or shapes there are, or are listed, in one split or both."""
         counts = self.listed if listed else self.counts
         return sum(count for key, count in counts.items() if key[0] == kind and split in ("", key[1]))
 
     @property
     def share(self) -> float:
-        """The share of the listed shapes that are there."""
+        """Return the share of the listed shapes that are there."""
         return self.total("shape") / max(1, self.total("shape", listed=True))
 
     def how_to_read(self) -> str:

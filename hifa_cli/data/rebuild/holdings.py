@@ -61,7 +61,7 @@ class Holdings:
                 raise HifaError(f"--{name} {folder} holds nothing but archives ({packed[0]}, …): unpack them")
 
     def held(self, source: SourceName) -> bool:
-        """Whether the set of a source was given at all."""
+        """Return whether the set of a source was given at all."""
         return getattr(self, source) is not None
 
     def find(self, origin: Origin) -> Path | None:
@@ -162,5 +162,5 @@ def _all_meshes(root: Path) -> Iterator[Path]:
 
 
 def _there(path: Path) -> bool:
-    """Whether a path is a file; a link that leads nowhere counts, for it is reported as such."""
+    """Return whether a path is a file; a link that leads nowhere counts, for it is reported as such."""
     return path.is_file() or path.is_symlink()

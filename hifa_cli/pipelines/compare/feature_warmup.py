@@ -77,7 +77,7 @@ def cores() -> int:
 
 
 def _distinct(jobs: Sequence[Job]) -> list[Job]:
-    """One job a row: seeds do not change what is looked at."""
+    """Return one job a row: seeds do not change what is looked at."""
     return list({job.name: job for job in jobs if job.kind != "adapted"}.values())
 
 
@@ -114,7 +114,7 @@ def _shares(
 
 
 def _bytes(network: Network, wanted: set[str], train: tuple[Collection, Collection]) -> float:
-    """What a job holds of the training split's features."""
+    """Return what a job holds of the training split's features."""
     size = network.config.size
     device = network.mean.device
     with torch.inference_mode():

@@ -95,17 +95,17 @@ class Job:
 
     @property
     def test(self) -> Path:
-        """The embeddings that are scored."""
+        """Return the embeddings that are scored."""
         return Path(self.folder) / "test.h5"
 
     @property
     def units(self) -> int:
-        """How much of the progress bar it takes: its steps of training, or one."""
+        """Return how much of the progress bar it takes: its steps of training, or one."""
         return int(self.train["steps"]) if self.kind == "trained" else 1
 
 
 def finished(job: Job, shared: Shared) -> dict[str, Any] | None:
-    """The scores of a job that was done before on the same test data by the same definitions."""
+    """Return the scores of a job that was done before on the same test data by the same definitions."""
     document = _read_scores(job.folder)
     if document is None or not job.test.is_file() or (job.fits and not _train_file(job.folder).is_file()):
         return None
@@ -122,7 +122,7 @@ def _read_scores(folder: str) -> dict[str, Any] | None:
 
 
 def _is_whole(document: dict[str, Any]) -> bool:
-    """Whether every metric is there and a number; what is not is scored again."""
+    """Return whether every metric is there and a number; what is not is scored again."""
     scores = [document.get(name) for name in METRICS]
     numbers = all(isinstance(one, int | float) and abs(one) < math.inf for one in scores)
     return numbers and isinstance(document.get("seconds"), dict)
@@ -186,7 +186,7 @@ class Runner:
         return document
 
     def _embedded(self, job: Job) -> tuple["Export", float]:
-        """The test split as a trained or frozen network sees it, and the seconds of training."""
+        """Return the test split as a trained or frozen network sees it, and the seconds of training."""
         encoder, seconds = self._encoder(job)
         if job.fits:
             self._export(encoder, job, *self._train, _train_file(job.folder))
@@ -285,7 +285,7 @@ def found(shared: Shared, split: str) -> tuple[Collection, Collection]:
 
 
 def code_digest() -> str:
-    """What tells versions of the code apart on whose text a score depends: 16 hexadecimal digits."""
+    """Return what tells versions of the code apart on whose text a score depends: 16 hexadecimal digits."""
     import hashlib
 
     root = Path(hifa_cli.__file__).parent
@@ -296,7 +296,7 @@ def code_digest() -> str:
 
 
 def data_digest(images: Collection, shapes: Collection) -> str:
-    """What tells data apart without reading them: ids, classes and the sizes of the files.
+    """Return what tells data apart without reading them: ids, classes and the sizes of the files.
 
     Raises:
         HifaError: a file is gone.
@@ -318,7 +318,7 @@ def data_digest(images: Collection, shapes: Collection) -> str:
 
 
 def frozen_model(job: Job, config: TrainConfig, device: "torch.device") -> ModelConfig:
-    """The network of a frozen row.
+    """Return the network of a frozen row.
 
     Of the comparison's own backbone, pictures are prepared as for the trained rows; of another, as its
     pretraining did, in the size that the row asks for.

@@ -73,12 +73,12 @@ def plan(
 
 
 def seedless(arm: Arm) -> bool:
-    """Whether no seed changes a row: nothing in it is drawn."""
+    """Return whether no seed changes a row: nothing in it is drawn."""
     return arm.kind == "frozen" or (arm.base is not None and seedless(arm.base))
 
 
 def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
-    """The shared settings with those of a trained or frozen row.
+    """Return the shared settings with those of a trained or frozen row.
 
     Raises:
         ValueError: the row asks for a setting that there is not.
@@ -97,13 +97,13 @@ def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
 
 
 def _default_recipe(config: TrainConfig) -> dict[str, Any]:
-    """The default recipe of ``hifa train`` but for its budget, which all rows share."""
+    """Return the default recipe of ``hifa train`` but for its budget, which all rows share."""
     numbers = recipe(DEFAULT_RECIPE[1], {"backbone": config.backbone})
     return {name: value for name, value in numbers.items() if name not in SHARED}
 
 
 def _settings(arm: Arm, config: TrainConfig) -> dict[str, Any]:
-    """The fields of a job that its row decides."""
+    """Return the fields of a job that its row decides."""
     if arm.kind == "adapted":
         return {"train": {}, "adapt": _adaptation(arm)}
     train = asdict(row_config(arm, config))
@@ -134,7 +134,7 @@ def _unlike(arm: Arm, config: TrainConfig) -> tuple[str, ...]:
 
 
 def _slug(name: str, settings: Mapping[str, Any]) -> str:
-    """A folder's name: readable, and another one where any setting is another."""
+    """Return a folder's name: readable, and another one where any setting is another."""
     readable = re.sub(r"[^A-Za-z0-9.=]+", "-", name).strip("-.")[:60]
     text = json.dumps(settings, sort_keys=True)
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

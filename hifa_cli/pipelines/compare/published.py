@@ -53,6 +53,6 @@ MISPRINTED = frozenset((("MI3DOR", "source-only", "F"), ("MI3DOR", "meda", "F"))
 
 
 def published(benchmark: str) -> dict[str, dict[str, float]]:
-    """The paper's scores on a benchmark, by our name of the method; empty for any other data."""
+    """Return the paper's scores on a benchmark, by our name of the method; empty for any other data."""
     table = _TABLES.get(benchmark, {})
     return {name: dict(zip(PAPER_METRICS, row, strict=True)) for name, row in table.items()}

@@ -48,7 +48,7 @@ def _scores(done: Comparison) -> Table:
 
 
 def _by_code(done: Comparison) -> str:
-    """Rows by the version of the code that made their scores."""
+    """Return rows by the version of the code that made their scores."""
     rows: dict[str, list[str]] = {}
     for name, codes in done.codes().items():
         for code in sorted(codes):
@@ -73,7 +73,7 @@ def _score_row(done: Comparison, name: str) -> Row:
 
 
 def mean_scores(done: Comparison) -> dict[str, dict[str, float]]:
-    """The mean of each metric over seeds, by row; rows without any score are left out."""
+    """Return the mean of each metric over seeds, by row; rows without any score are left out."""
     return {
         arm.name: {metric: spread(list(done.metric(arm.name, metric).values())).mean for metric in METRICS}
         for arm in done.arms
@@ -104,7 +104,7 @@ def _published(done: Comparison) -> Table | None:
 
 
 def _gains(done: Comparison) -> Table | None:
-    """What HIFA gains over each other row, relative to it, as the paper's text gives it."""
+    """Return what HIFA gains over each other row, relative to it, as the paper's text gives it."""
     gains = relative_gains(mean_scores(done))
     rows = tuple(
         Row(name, {metric: _percent(one) for metric, one in values.items()}) for name, values in gains.items()
@@ -118,7 +118,7 @@ def _percent(value: float | None) -> str:
 
 
 def relative_gains(means: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
-    """The gain of the row ``hifa`` over every other, by row and metric; empty without that row."""
+    """Return the gain of the row ``hifa`` over every other, by row and metric; empty without that row."""
     if HIFA not in means:
         return {}
     return {
@@ -168,7 +168,7 @@ def _failures(done: Comparison) -> Table:
 
 
 def document(done: Comparison, reference: str | None = None) -> dict[str, Any]:
-    """The JSON document of ``hifa compare``."""
+    """Return the JSON document of ``hifa compare``."""
     profile = PROFILES[done.shared.profile]
     theirs = published(done.benchmark)
     return {
@@ -196,7 +196,7 @@ def document(done: Comparison, reference: str | None = None) -> dict[str, Any]:
 
 
 def _arm(done: Comparison, name: str) -> dict[str, Any]:
-    """A row's runs, means and deviations, and what failed."""
+    """Return a row's runs, means and deviations, and what failed."""
     runs = [
         {
             "seed": seed,

@@ -46,7 +46,7 @@ class Arm:
 
 
 def parse_arms(text: str) -> tuple[Arm, ...]:
-    """The rows in a list separated by commas; one written twice counts once.
+    """Return the rows in a list separated by commas; one written twice counts once.
 
     Raises:
         ValueError: a row that cannot be read; the message says which and why.
@@ -58,7 +58,7 @@ def parse_arms(text: str) -> tuple[Arm, ...]:
 
 
 def parse_arm(text: str) -> Arm:
-    """One row.
+    """Return one row.
 
     Raises:
         ValueError: it cannot be read.
@@ -82,7 +82,7 @@ def parse_arm(text: str) -> Arm:
 
 
 def _parted(text: str) -> tuple[str, tuple[tuple[str, str], ...], str]:
-    """``NAME(k=v,…):REST`` as name, settings, rest."""
+    """Return ``NAME(k=v,…):REST`` as name, settings, rest."""
     opened = text.find("(")
     if opened < 0:
         if ")" in text or not text:

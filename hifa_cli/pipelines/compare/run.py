@@ -63,7 +63,7 @@ class Comparison:
     failed: dict[Key, str] = field(default_factory=dict)
 
     def of(self, name: str) -> list[tuple[int | None, Scored]]:
-        """The scores of a row, by seed."""
+        """Return the scores of a row, by seed."""
         return [(seed, scored) for (row, seed), scored in self.scores.items() if row == name]
 
     def codes(self) -> dict[str, set[str]]:
@@ -74,7 +74,7 @@ class Comparison:
         return found
 
     def metric(self, name: str, metric: str) -> RunScores:
-        """A metric of a row, by seed."""
+        """Return a metric of a row, by seed."""
         return {seed: float(scored[metric]) for seed, scored in self.of(name)}
 
 

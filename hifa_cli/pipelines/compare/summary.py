@@ -74,7 +74,7 @@ def gain(value: float, rival: float, metric: str) -> float | None:
 
 
 def reference_pairs(arms: Sequence[Arm], reference: str | None = None) -> list[tuple[str, str]]:
-    """Which rows are compared: (row, against which).
+    """Return which rows are compared: (row, against which).
 
     With a reference, every other row against it. Without, each step of the ablation against the step
     before, HIFA also against HIFA-GL over the placebo between them, and every row against source-only (or

@@ -76,7 +76,7 @@ def _end(number: int, frame: object) -> None:
 
 
 def _lines() -> "queue.Queue[str]":
-    """The lines of standard input, read by a thread that ends the process when the input ends."""
+    """Return the lines of standard input, read by a thread that ends the process when the input ends."""
     waiting: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
@@ -90,7 +90,7 @@ def _lines() -> "queue.Queue[str]":
 
 
 def _told(error: Exception, folder: Path) -> str:
-    """One line on an unforeseen error; its whole story goes into a file of the job's folder."""
+    """Return one line on an unforeseen error; its whole story goes into a file of the job's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FAULT_FILE).write_text(traceback.format_exc(), encoding="utf-8")
     lines = str(error).strip().splitlines()

@@ -142,7 +142,7 @@ class Worker:
             self.process.stdin.flush()
 
     def _receive(self) -> Document | None:
-        """What the process says next, or None if it died."""
+        """Return what the process says next, or None if it died."""
         assert self.process is not None
         assert self.process.stdout is not None
         try:

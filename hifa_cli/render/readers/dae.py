@@ -54,7 +54,7 @@ def read(path: Path) -> Body:
 
 
 def up_axis(path: Path) -> Literal["x", "y", "z"]:
-    """The axis that a file says is up; y where it says none, as COLLADA has it."""
+    """Return the axis that a file says is up; y where it says none, as COLLADA has it."""
     from lxml import etree
 
     axes: dict[str, Literal["x", "y", "z"]] = {"X_UP": "x", "Y_UP": "y", "Z_UP": "z"}
@@ -196,7 +196,7 @@ class Document:
         return self._points[source]
 
     def _read_source(self, source: Any) -> NDArray[np.float64]:
-        """(n, 3) points of a source, by its accessor where it has one."""
+        """Return (n, 3) points of a source, by its accessor where it has one."""
         accessor = next((one for one in source.iter() if name_of(one) == "accessor"), None)
         array = next(iter(children(source, "float_array", "int_array")), None)
         if array is None and accessor is not None:
@@ -245,7 +245,7 @@ def _numbers(element: Any, count: int) -> NDArray[np.float64]:
 
 
 def _transform(node: Any) -> NDArray[np.float64]:
-    """(4, 4) of a node's transforms, the last one applied first."""
+    """Return (4, 4) of a node's transforms, the last one applied first."""
     place = np.eye(4)
     for one in node:
         kind = name_of(one)
@@ -284,7 +284,7 @@ def _rotation(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
 def _looking(
     eye: NDArray[np.float64], interest: NDArray[np.float64], up: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(3, 4): what is at the origin and looks along −z comes to the eye and looks at the interest."""
+    """Return (3, 4): what is at the origin and looks along −z comes to the eye and looks at the interest."""
     back = eye - interest
     right = np.cross(up, back)
     if not (np.linalg.norm(right) > 0):
@@ -294,7 +294,7 @@ def _looking(
 
 
 def _faces(primitive: Any, points: NDArray[np.float64], stride: int, offset: int) -> NDArray[np.int64]:
-    """(m, 3) triangles of one primitive."""
+    """Return (m, 3) triangles of one primitive."""
     kind = name_of(primitive)
     rings = [_corners(one, stride, offset) for one in children(primitive, "p")]
     starts = np.cumsum([0, *(len(ring) for ring in rings)])
@@ -318,7 +318,7 @@ def _faces(primitive: Any, points: NDArray[np.float64], stride: int, offset: int
 
 
 def _starts(primitive: Any, corners: int) -> NDArray[np.int64]:
-    """Where each polygon of a list begins.
+    """Return where each polygon of a list begins.
 
     Raises:
         HifaError: the lengths of the polygons do not add up to the corners that are listed.

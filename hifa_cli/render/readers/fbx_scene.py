@@ -64,7 +64,7 @@ def bodies(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _is_shown(node: Any) -> bool:
-    """Whether a node and all above it are visible."""
+    """Return whether a node and all above it are visible."""
     while node is not None:
         if not node.visible:
             return False

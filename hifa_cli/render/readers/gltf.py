@@ -58,7 +58,7 @@ def read(path: Path) -> tuple[Floats, Integers]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file names the compressions that native libraries unpack."""
+    """Return whether a file names the compressions that native libraries unpack."""
     return validate.COMPRESSED.search(validate.gltf_json(path)) is not None
 
 
@@ -76,7 +76,7 @@ def of_bytes(content: bytes, path: Path | None = None) -> tuple[Floats, Integers
 
 
 def _opened(content: bytes) -> tuple[Object, bytes | None]:
-    """The JSON document and the binary chunk, of either form, whatever the file is called."""
+    """Return the JSON document and the binary chunk, of either form, whatever the file is called."""
     binary = None
     if content[:4] == b"glTF":
         version, length = struct.unpack_from("<II", content, 4)
@@ -144,7 +144,7 @@ class Scene:
         return found
 
     def triangles(self) -> tuple[Floats, Integers]:
-        """(n, 3) vertices and (m, 3) faces of everything in the scene."""
+        """Return (n, 3) vertices and (m, 3) faces of everything in the scene."""
         places = dict(self._placed())
         parts = Parts()
         for number, place in places.items():
@@ -171,7 +171,7 @@ class Scene:
         return [number for number in range(len(nodes)) if number not in below]
 
     def _placed(self) -> Iterator[tuple[int, Floats]]:
-        """Every node of the scene with its (4, 4) place in the world."""
+        """Yield every node of the scene with its (4, 4) place in the world."""
         nodes = self._list("nodes")
         waiting = [(root, np.eye(4), 0) for root in reversed(self._roots())]
         seen: set[int] = set()
@@ -204,7 +204,7 @@ class Scene:
         ]
 
     def _bodies(self, node: Object) -> Iterator[tuple[Floats, Integers, Object]]:
-        """The primitives of a node's mesh that have faces, each with what it was made from."""
+        """Yield the primitives of a node's mesh that have faces, each with what it was made from."""
         mesh = _at(self._list("meshes"), node["mesh"])
         weights = node.get("weights", mesh.get("weights", []))
         for primitive in mesh["primitives"]:
@@ -238,7 +238,7 @@ class Scene:
         return found.astype(np.float64)
 
     def _unpacked(self, compressed: Object) -> tuple[Floats, Integers]:
-        """A primitive that Draco has compressed.
+        """Return a primitive that Draco has compressed.
 
         Raises:
             HifaError: DracoPy is not installed, or the data is damaged.
@@ -269,7 +269,7 @@ class Scene:
             parts.add(self._posed(vertices, primitive["attributes"], joints), faces, np.eye(4))
 
     def _joint(self, number: int, places: dict[int, Floats]) -> Floats:
-        """(4, 4) place of a joint, also of one that is not in the scene."""
+        """Return (4, 4) place of a joint, also of one that is not in the scene."""
         nodes = self._list("nodes")
         place = np.eye(4)
         for _ in range(MOST_DEPTH):
@@ -292,7 +292,7 @@ class Scene:
         return self._above
 
     def _posed(self, vertices: Floats, attributes: Object, joints: Floats) -> Floats:
-        """(n, 3) vertices moved by their joints."""
+        """Return (n, 3) vertices moved by their joints."""
         sets = [number for number in range(8) if f"JOINTS_{number}" in attributes]
         if not sets:
             return vertices
@@ -311,7 +311,7 @@ class Scene:
         return posed
 
     def accessor(self, number: int) -> NDArray[Any]:
-        """(count, width) numbers: normalised integers as reals, sparse ones filled in."""
+        """Return (count, width) numbers: normalised integers as reals, sparse ones filled in."""
         if number not in self._accessors:
             self._accessors[number] = self._read_accessor(_at(self._list("accessors"), number))
         return self._accessors[number]
@@ -344,7 +344,7 @@ class Scene:
         return values
 
     def _strided(self, view: int, offset: int, kind: np.dtype[Any], count: int, width: int) -> NDArray[Any]:
-        """(count, width) numbers of a buffer view."""
+        """Return (count, width) numbers of a buffer view."""
         about = _at(self._list("bufferViews"), view)
         content = self._view(view)
         size = kind.itemsize * width
@@ -366,7 +366,7 @@ class Scene:
         return self._plain_view(about)
 
     def _meshopt(self, number: int, about: Object, name: str) -> memoryview:
-        """A buffer view that meshoptimizer has compressed.
+        """Return a buffer view that meshoptimizer has compressed.
 
         Raises:
             HifaError: its decoder is not installed and no uncompressed copy is there, or it is damaged.
@@ -421,7 +421,7 @@ class Scene:
 
 
 def _at(values: list[Any], number: Any) -> Any:
-    """An entry by its number, which must not be negative."""
+    """Return an entry by its number, which must not be negative."""
     if not isinstance(number, int) or number < 0:
         raise IndexError(number)
     return values[number]
@@ -445,7 +445,7 @@ def _real(values: NDArray[Any]) -> Floats:
 
 
 def _faces(corners: Integers, mode: int) -> Integers:
-    """(m, 3) triangles of a list, a strip or a fan of corners."""
+    """Return (m, 3) triangles of a list, a strip or a fan of corners."""
     if mode == _LIST:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
     if len(corners) < 3:
@@ -458,7 +458,7 @@ def _faces(corners: Integers, mode: int) -> Integers:
 
 
 def _transform(node: Object) -> Floats:
-    """(4, 4) of a node: its matrix, else translation · rotation · scale."""
+    """Return (4, 4) of a node: its matrix, else translation · rotation · scale."""
     if "matrix" in node:
         found = np.array(node["matrix"], dtype=np.float64).reshape(4, 4).T
     else:

@@ -28,7 +28,7 @@ def one_ring(vertices: NDArray[np.float64], outer: Ring, holes: list[Ring]) -> R
 
 
 def _flat(vertices: NDArray[np.float64], outer: Ring) -> NDArray[np.float64]:
-    """(n, 2) places of all vertices seen against the outline's normal: it turns left."""
+    """Return (n, 2) places of all vertices seen against the outline's normal: it turns left."""
     points = vertices[outer] - vertices[outer[0]]
     normal = np.cross(points, np.roll(points, -1, axis=0)).sum(axis=0)
     length = np.linalg.norm(normal)
@@ -58,7 +58,7 @@ def _bridge(plane: NDArray[np.float64], ring: Ring, hole: Ring, others: list[Rin
 
 
 def _opens(plane: NDArray[np.float64], ring: Ring, at: int, point: NDArray[np.float64]) -> bool:
-    """Whether a corner of the ring opens towards a point: one place can be several corners."""
+    """Return whether a corner of the ring opens towards a point: one place can be several corners."""
     before, corner, after = (plane[ring[(at + step) % len(ring)]] for step in (-1, 0, 1))
     if _turn(before, corner, after) >= 0:
         return bool(_turn(before, corner, point) >= 0 and _turn(corner, after, point) >= 0)
@@ -77,7 +77,7 @@ def _crossed(
     starts: NDArray[np.float64],
     ends: NDArray[np.float64],
 ) -> bool:
-    """Whether an edge that ends in neither of a bridge's ends crosses or touches the bridge."""
+    """Return whether an edge that ends in neither of a bridge's ends crosses or touches the bridge."""
     apart = ~np.any([(one == two).all(axis=1) for one in (starts, ends) for two in (begin, end)], axis=0)
     starts, ends = starts[apart], ends[apart]
     left, right = _turn(begin, end, starts), _turn(begin, end, ends)

@@ -46,6 +46,6 @@ class Parts:
         self._offset += len(vertices)
 
     def joined(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """(n, 3) vertices and (m, 3) faces of all parts."""
+        """Return (n, 3) vertices and (m, 3) faces of all parts."""
         none = np.empty((0, 3), dtype=np.int64)
         return np.concatenate([np.empty((0, 3)), *self._vertices]), np.concatenate([none, *self._faces])

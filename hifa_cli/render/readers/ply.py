@@ -186,7 +186,7 @@ def _corners(element: Element) -> int:
 
 
 def apart(starts: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(m, 3) triangles of strips, that a −1 or the end of a list parts."""
+    """Return (m, 3) triangles of strips, that a −1 or the end of a list parts."""
     faces = np.empty((len(corners), 3), dtype=np.int64)
     return faces[: take_apart(starts, corners, faces)]
 
@@ -217,7 +217,7 @@ class TextBody:
         self.by_line = lines is not None
 
     def columns(self, element: Element, wanted: list[int]) -> NDArray[np.float64]:
-        """(count, wanted) numbers of some properties that are not lists.
+        """Return (count, wanted) numbers of some properties that are not lists.
 
         Raises:
             Short: records are missing.
@@ -235,7 +235,7 @@ class TextBody:
         return _gathered(offsets[:, 0], lengths[:, 0], self.values, 1)
 
     def goes_on(self, element: Element, vertices: int) -> bool:
-        """Whether a line follows that may be another record: three numbers or more."""
+        """Return whether a line follows that may be another record: three numbers or more."""
         del element, vertices
         if not self.by_line or self.line + 1 >= len(self.lines):
             return False
@@ -267,7 +267,7 @@ class BinaryBody:
         self.content, self.place, self.order = content, header.begin, header.order
 
     def columns(self, element: Element, wanted: list[int]) -> NDArray[np.float64]:
-        """(count, wanted) numbers of some properties that are not lists.
+        """Return (count, wanted) numbers of some properties that are not lists.
 
         Raises:
             Short: records are missing.
@@ -306,7 +306,7 @@ class BinaryBody:
         return _gathered(offsets[:, 0], lengths[:, 0], self.content, kind.itemsize, kind)
 
     def goes_on(self, element: Element, vertices: int) -> bool:
-        """Whether all that follows is faces, too."""
+        """Return whether all that follows is faces, too."""
         if element.name not in _FACES:
             return False
         wanted = _corners(element)

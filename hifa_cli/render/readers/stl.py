@@ -47,7 +47,7 @@ def announced(content: Bytes) -> int:
 
 
 def is_text(content: Bytes) -> bool:
-    """Whether a file begins as a text."""
+    """Return whether a file begins as a text."""
     head = content[:1024].tobytes()
     if encoding_of(head[:64]) is not None:
         return True
@@ -55,7 +55,7 @@ def is_text(content: Bytes) -> bool:
 
 
 def _corners(content: Bytes, count: int) -> NDArray[np.float64]:
-    """(3·m, 3) corners of a binary file: as many as it announces, or holds where the count is wrong.
+    """Return (3·m, 3) corners of a binary file: as many as it announces, or holds where the count is wrong.
 
     Raises:
         HifaError: it holds fewer, or its size fits no count.

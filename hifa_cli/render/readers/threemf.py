@@ -64,7 +64,7 @@ class Package:
         self._meshes: dict[Key, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
 
     def built(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """(n, 3) vertices and (m, 3) faces of everything that is built.
+        """Return (n, 3) vertices and (m, 3) faces of everything that is built.
 
         Raises:
             HifaError: components go round in a circle, or name what is not there.
@@ -163,7 +163,7 @@ class Package:
         return self._meshes[key]
 
     def _table(self, group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64]:
-        """(n, columns) numbers of the attributes of all rows.
+        """Return (n, columns) numbers of the attributes of all rows.
 
         Raises:
             HifaError: a row lacks one, or it is not a number.
@@ -208,7 +208,7 @@ def lifted(content: bytes, mark: str, tables: list[NDArray[np.float64]]) -> byte
 
 @compiled
 def past_blanks(block: Bytes, place: int) -> int:
-    """The place of the next byte that is not white space."""
+    """Return the place of the next byte that is not white space."""
     while place < len(block) and block[place] <= 32:
         place += 1
     return place
@@ -329,7 +329,7 @@ def _refuse_others(element: Any, known: tuple[str, ...]) -> None:
 
 
 def _rows(group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64]:
-    """(n, columns) numbers of a list that stayed in the XML."""
+    """Return (n, columns) numbers of a list that stayed in the XML."""
     table = np.empty((len(group), len(columns)))
     for column, name in enumerate(columns):
         words = group.xpath(f"*/@{name}", smart_strings=False)  # an object a row would take twice as long
@@ -341,7 +341,7 @@ def _rows(group: Any, row: str, columns: tuple[str, ...]) -> NDArray[np.float64]
 
 
 def _place(reference: Any) -> Place:
-    """(4, 4) of an item's or component's transform, whose rows 3MF writes as columns."""
+    """Return (4, 4) of an item's or component's transform, whose rows 3MF writes as columns."""
     place = np.eye(4)
     if (text := reference.get("transform")) is not None:
         values, _ = numbers_of(np.frombuffer((text + " ").encode(), dtype=np.uint8))
