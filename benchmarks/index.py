@@ -35,10 +35,10 @@ embed(frozen_encoder(torch.device("cpu")), find_shapes(Path(sys.argv[2])).items,
 """
 
 
-def cpu_seconds(command: list[str]) -> float:
+def cpu_seconds(command: list[str], **environment: str) -> float:
     """CPU seconds of a command and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -51,7 +51,8 @@ def new(meshes: Path, out: Path, workers: int) -> float:
 
 def old(meshes: Path, out: Path, workers: int) -> float:
     """Views as PNG files, then torch."""
-    return cpu_seconds([*_pinned(workers), sys.executable, "-c", _OLD, str(meshes), str(out), str(workers)])
+    words = [sys.executable, "-c", _OLD, str(meshes), str(out), str(workers)]
+    return cpu_seconds([*_pinned(workers), *words], HIFA_ENGINE="torch")
 
 
 def _pinned(workers: int) -> list[str]:
