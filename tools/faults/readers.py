@@ -412,5 +412,5 @@ READERS: dict[str, Callable[[], Read]] = {
     "maps": _maps, "views": _views, "list": _list, "features": _features, "store": _store, "sample": _sample,
     "scores": _scores, "demo": _demo,
 }  # fmt: skip
-STARTERS = ("step",)  # what they read they read in processes of hifa's own
+STARTERS = ("mesh", "step")  # libraries read theirs (Draco, FBX, USD, STEP …) in processes of hifa's own
 WRITERS = ("checkpoint", "query", "demo")  # what they read they also go on with, in the same folder
