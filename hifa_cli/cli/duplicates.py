@@ -138,7 +138,8 @@ def _lines(found: "Duplicates") -> list[Any]:
             turned = f", turned by {one.angle:.0f}°" if "pose" in one.changes and one.angle > 0.5 else ""
             lines.append(f"  {one.kind}: {one.shape}{more}{size}{turned}")
     inside = sum(len(family) for family in found.families)
-    lines.append(f"{len(found.families)} families of {inside} shapes among {found.shapes}")
+    families = "1 family" if len(found.families) == 1 else f"{len(found.families)} families"
+    lines.append(f"{families} of {inside} shapes among {found.shapes}")
     if found.failed:
         lines.append(f"{len(found.failed)} shapes could not be compared")
     return lines

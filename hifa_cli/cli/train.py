@@ -271,14 +271,14 @@ def train(
     method, preset = choose_recipe(method, preset)
     own = settings_of(method)  # a class of the user's that is not there is said first
     settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
+    if shapes is None and find_method(method)[0].sees_shapes:  # loads torch, only where shapes are not given
+        raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
     start_reporting(quiet=quiet or not leads, verbose=verbose)
     photos = find_images(images, split=split, layout=layout)
     targets = find_shapes(shapes, split=split, layout=layout) if shapes else Collection((), ())
-    if shapes is None and find_method(method)[0].sees_shapes:  # loads torch: a wrong folder is said before
-        raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
     if leads:
         photos.report()
         targets.report()
