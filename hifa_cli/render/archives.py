@@ -56,6 +56,8 @@ def peek(path: Path, head: bytes) -> Inside | None:
                 with archive.open(mesh) as member:
                     return Inside(mesh.filename, member.read(HEAD))
     except _BROKEN:
+        if format_of_suffix(path.suffix) in (THREEMF, USD):
+            return None  # its own reader says what is wrong
         raise HifaError("is a damaged or encrypted archive: unpack it first") from None
     return None
 

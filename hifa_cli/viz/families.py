@@ -77,7 +77,7 @@ def family_page(gallery: "Gallery", found: "Duplicates", out: Path) -> None:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'; "
         'img-src data:">',
-        f"<style>{_STYLE}</style></head><body><h1>{len(found.families)} families of duplicates in "
+        f"<style>{_STYLE}</style></head><body><h1>{_count(found)} of duplicates in "
         f"{_text(gallery.folder.resolve().name)}</h1>",
         f"<p class='soft'>{found.shapes} shapes, {found.pairs} pairs compared. Distances are means over the "
         "surface, in per cent of the RMS radius. Nothing was deleted.</p>",
@@ -94,6 +94,10 @@ def _shown(found: "Duplicates") -> "list[list[Member]]":
     if len(found.families) > MOST:
         progress.warn(f"{MOST} of {len(found.families)} families are shown; --json and --csv have all")
     return found.families[:MOST]
+
+
+def _count(found: "Duplicates") -> str:
+    return "1 family" if len(found.families) == 1 else f"{len(found.families)} families"
 
 
 def _text(text: str) -> str:
