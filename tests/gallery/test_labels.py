@@ -92,7 +92,7 @@ def test_damaged_classes_are_one_line(place: Path, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("--method", "labels"), "needs --fit PHOTOS"),
-        (("--method", "meda", "--fit", "photos"), "go together"),
+        (("--method", "meda", "--fit", "photos"), "takes a gallery"),
         (("--method", "labels", "--fit", "photos", "--maps", "m"), "neither --maps"),
     ],
 )
