@@ -5,7 +5,9 @@ links, encrypted files, bombs, and archives of several meshes are refused.
 """
 
 import gzip
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,7 +25,10 @@ from hifa_cli.render.validate import FREE_EXPANSION, MOST_EXPANSION
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _MOST_FILES = 10_000  # beside the mesh
 _BLOCK = 1 << 20
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError, RuntimeError)
+_BROKEN = (  # what zipfile and gzip raise of damaged bytes; ValueError of names that are not UTF-8
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error,
+    EOFError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 class Inside(NamedTuple):

@@ -141,6 +141,13 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
             assert "\n" not in reason, number
 
 
+@pytest.mark.parametrize("suffix", ["zip", "ply", "3mf", "usdz"])
+def test_names_that_are_not_utf8_are_damage(tmp_path: Path, suffix: str) -> None:
+    whole = zipped(tmp_path / "a.zip", {"ä.obj": obj_text(box())}).read_bytes()
+    (tmp_path / f"b.{suffix}").write_bytes(whole.replace("ä".encode(), b"\xeb\x20"))
+    assert refused(tmp_path / f"b.{suffix}")
+
+
 def test_folders_hold_packed_meshes_under_their_own_names(tmp_path: Path) -> None:
     for name in ("a.obj.gz", "a.zip"):
         PACKED[name](tmp_path / name)
