@@ -135,7 +135,7 @@ def test_a_photo_that_is_no_image_and_a_gallery_of_another_model_are_told(
     library: Path, tmp_path: Path
 ) -> None:
     for seed in ("1", "2"):
-        words = ("--images", library / "photos", "--method", "source-only", "--seed", seed, *TINY)
+        words = ("--images", library / "photos", "--seed", seed, *TINY, "--method", "source-only")
         hifa("train", *words, "--out", tmp_path / f"run{seed}")
     hifa("render", library / "meshes" / "rod", "--out", tmp_path / "views")
     hifa("export", "--model", tmp_path / "run1", "--shapes", tmp_path / "views", "--out", tmp_path / "e.h5")

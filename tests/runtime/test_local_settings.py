@@ -12,6 +12,7 @@ from hifa_cli.runtime.child import program_command
 PACKAGE = Path(hifa_cli.__file__).parent
 STARTS = {  # who may start a process, and only by hifa_cli.runtime.child's commands
     "doctor.py",
+    "render/readers/fbx.py",
     "render/isolated.py",
     "render/opengl.py",
     "render/workers.py",
