@@ -1,6 +1,6 @@
 """What a folder is, what it holds, and what is wrong with it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hifa_cli.data.lists import LIST_SUFFIXES, is_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES, PUBLISHED
 from hifa_cli.data.pictures import read_picture
 from hifa_cli.data.rebuild.faults import bytes_twice, named_twice, photo_faults
-from hifa_cli.data.shapes import shape_candidates, view_of
+from hifa_cli.data.shapes import shape_candidates, sign_of_photos, view_of
 from hifa_cli.data.tree import SPLITS, clean, existing_folder, is_picture, places, suffix, walk
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import progress
@@ -194,13 +194,15 @@ def _domains(root: Path, layout: str) -> list[Domain]:
     if root.is_file():
         return ["images"]
     existing_folder(root, "photos, views or meshes")
-    views: Counter[tuple[str, str]] = Counter()
+    views: defaultdict[tuple[str, str], list[Path]] = defaultdict(list)
     marked: Counter[str] = Counter()
     pictures = meshes = 0
     folders = list(walk(root, []))
     for folder, place in zip(folders, places([folder.parts for folder in folders]), strict=True):
         names = [name for name in folder.files if is_picture(name)]
-        views.update((str(folder.path), view.shape) for name in names if (view := view_of(name)))
+        for name in names:
+            if view := view_of(name):
+                views[str(folder.path), view.shape].append(folder.path / name)
         marked[place.domain or ""] += len(names)
         pictures += len(names)
         meshes += sum(is_mesh(folder.path / name) for name in folder.files)
@@ -209,15 +211,16 @@ def _domains(root: Path, layout: str) -> list[Domain]:
         return [*kinds, "meshes"] if meshes else kinds
     if not pictures:
         return ["meshes"] if meshes else []
-    seen = (root / "views.json").is_file() or _looks_like_views(views, pictures)
+    seen = (root / "views.json").is_file() or _looks_like_views([*views.values()], pictures)
     kinds = ["shapes" if seen else "images"]
     return [*kinds, "meshes"] if meshes else kinds
 
 
-def _looks_like_views(views: Counter[tuple[str, str]], pictures: int) -> bool:
-    """Most pictures are numbered, and by few numbers a name."""
-    numbered = sum(views.values())
-    return numbered > pictures / 2 and 2 <= numbered / len(views) <= _MOST_VIEWS
+def _looks_like_views(views: Sequence[Sequence[Path]], pictures: int) -> bool:
+    """Return whether most pictures are numbered, by few numbers a name, and are not a camera's."""
+    numbered = sum(map(len, views))
+    few = numbered > pictures / 2 and 2 <= numbered / len(views) <= _MOST_VIEWS
+    return few and sign_of_photos(views) is None
 
 
 def _listed_domains(root: Path) -> list[Domain]:

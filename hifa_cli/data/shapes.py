@@ -12,6 +12,7 @@ from hifa_cli.data.items import Candidate, Collection, Problem, collection_of
 from hifa_cli.data.labels import Lookup, class_of, label_lookup
 from hifa_cli.data.lists import Finder, Row, is_list, read_list
 from hifa_cli.data.mi3dor import MI3DOR2_CLASSES, MI3DOR_CLASSES
+from hifa_cli.data.pictures import photo_signs
 from hifa_cli.data.tree import (
     Folder,
     checked_split,
@@ -26,6 +27,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.runtime.kinds import refuse_other
 
 _MESH = "|".join(ending[1:] for ending in sorted(MESH_SUFFIXES))
+_SAMPLED = 5  # shapes, and pictures of each, that are looked at to tell views from photos
 _NAMES = (
     re.compile(r"(?P<shape>(?P<class>.+)_(?P<split>train|test)_\d+)_(?P<view>\d{3})"),  # MI3DOR, from 001
     re.compile(rf"(?P<shape>.+?)(\.({_MESH}))?[._](shaded_)?v(?P<view>\d{{2,3}})"),  # mvcnn_pytorch
@@ -150,9 +152,34 @@ def _found(root: Path, problems: list[Problem]) -> list[Shape]:
             f"the {strangers} pictures in {root} carry no view number (00.png, …_001.png): "
             "they are photos, which 'hifa query' and the option --images take; views come from 'hifa render'"
         )
+    if not (root / "views.json").is_file():  # hifa's own views
+        _refuse_photos(root, shapes)
     if strangers:
         problems.append(Problem(str(root), f"holds {strangers} pictures without a view number; left out"))
     return _placed(shapes, label_lookup(root))
+
+
+def sign_of_photos(shapes: Iterable[Sequence[Path]]) -> str | None:
+    """Return what tells that the pictures of most shapes are photos; None where they may be rendered views.
+
+    A renderer draws a shape's views in one size, on a plain ground or without colour.
+    """
+    several = [views for views in shapes if len(views) > 1]
+    looked_at = several[:: max(1, len(several) // _SAMPLED)][:_SAMPLED]
+    found = [photo_signs(views[:_SAMPLED]) for views in looked_at]
+    if sum(one.sizes > 1 for one in found) > len(found) / 2:
+        return "those of one folder have several sizes"
+    if sum(one.camera for one in found) > len(found) / 2:
+        return "they have no plain background"
+    return None
+
+
+def _refuse_photos(root: Path, shapes: Sequence[Shape]) -> None:
+    if sign := sign_of_photos([*shape.views.values()] for shape in shapes):
+        raise HifaError(
+            f"the pictures in {root} look like photos, not like rendered views: {sign}; 'hifa query' and "
+            "--images take photos. Name views that look so in a list, with one id for each shape (docs/data.md)"
+        )
 
 
 def _in_folder(

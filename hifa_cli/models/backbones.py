@@ -30,7 +30,7 @@ class Backbone(NamedTuple):
 
     Attributes:
         name: as the user writes it.
-        library: that builds it.
+        package: that builds it.
         model: the library's name of it.
         mean: of the pictures, RGB in 0 … 1.
         std: of the pictures.
@@ -40,7 +40,7 @@ class Backbone(NamedTuple):
     """
 
     name: str
-    library: Literal["timm", "torchvision", "open_clip"]
+    package: Literal["timm", "torchvision", "open_clip"]
     model: str
     mean: Numbers
     std: Numbers

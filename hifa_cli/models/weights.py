@@ -89,12 +89,12 @@ def expected_files(backbone: str) -> tuple[str, ...]:
     """
     own = backbone.removeprefix(TORCHVISION)
     row = backbone_of(backbone)
-    if row.library == "torchvision":
+    if row.package == "torchvision":
         from torchvision.models import get_model_weights
 
         url = get_model_weights(row.model).DEFAULT.url
         return (f"{own}.safetensors", url.rsplit("/", 1)[-1], f"{own}.pth")
-    if row.library == "open_clip":
+    if row.package == "open_clip":
         whole = row.model.replace("@", ".")
         return (f"{whole}.safetensors", f"{whole}.pt", f"{row.model.partition('@')[0]}.safetensors")
     import timm

@@ -98,7 +98,7 @@ def test_a_damaged_text_tower_is_refused(world: Path, tmp_path: Path) -> None:
 
 def test_names_of_open_clip_are_checked() -> None:
     row = backbone_of("openclip/ViT-B-32@laion2b_s34b_b79k")
-    assert (row.library, row.size, row.fixed) == ("open_clip", 224, True)
+    assert (row.package, row.size, row.fixed) == ("open_clip", 224, True)
     assert row.mean[0] == pytest.approx(0.48145466)
     with pytest.raises(HifaError, match="no backbone 'openclip/ViT-B-32@nope'"):
         backbone_of("openclip/ViT-B-32@nope")
