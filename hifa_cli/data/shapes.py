@@ -178,7 +178,7 @@ def _refuse_photos(root: Path, shapes: Sequence[Shape]) -> None:
     if sign := sign_of_photos([*shape.views.values()] for shape in shapes):
         raise HifaError(
             f"the pictures in {root} look like photos, not like rendered views: {sign}; 'hifa query' and "
-            "--images take photos. Name views that look so in a list, with one id for each shape (docs/data.md)"
+            "--images take photos. Name views that look so in a list, an id for each shape (docs/data.md)"
         )
 
 
