@@ -229,7 +229,10 @@ PRESETS: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class DuplicatesConfig:
-    """How ``hifa duplicates`` finds shapes that are the same part; lengths are in RMS radii of a shape."""
+    """Settings of ``hifa duplicates``, which finds shapes that are the same part.
+
+    Lengths are in RMS radii of a shape.
+    """
 
     within: float = 1.0  # per cent: mean distance of two surfaces that still are variants of one shape
     invariants: float = 0.12  # greatest difference of the invariants of a pair that is worth comparing
@@ -266,10 +269,10 @@ ADAPT_DIMENSIONS = {"jgsa": 30, "meda": 20}  # the authors' codes
 
 @dataclass(frozen=True)
 class IndexConfig:
-    """How a gallery is searched."""
+    """Settings of a gallery's search."""
 
     factory: str = "auto"  # a FAISS factory string, or by size
-    exact_floats: int = 100_000_000  # beyond that many numbers exact search is no longer quick
+    exact_floats: int = 100_000_000  # beyond that many numbers exact search becomes slow
     compact_bytes: int = 8_000_000_000  # beyond that an index of one byte a number is too large for memory
     recall: float = 0.95  # of the ten nearest, that the search is tuned to
     recall_at: int = 10
@@ -286,7 +289,7 @@ Find = Literal["both", "kind", "part"]
 
 @dataclass(frozen=True)
 class RankingConfig:
-    """How shapes are ranked by a photo without training: see :mod:`hifa_cli.search.rerank`.
+    """Settings of the ranking without training: see :mod:`hifa_cli.search.rerank`.
 
     A gallery without one ranks as the paper does: the maximum over the views, clamped cosines.
     """
@@ -303,7 +306,7 @@ class RankingConfig:
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """How a gallery's own map is learned of generated photos: see :mod:`hifa_cli.adaptation.own_map`."""
+    """Settings of the map that a gallery learns; see :mod:`hifa_cli.adaptation.own_map`."""
 
     photos: int = 8  # of each shape; one is held out
     longest: int = 256  # pixels of a photo's longer side
@@ -321,7 +324,7 @@ class LearnConfig:
 
 @dataclass(frozen=True)
 class PageConfig:
-    """How large a page of rankings may become."""
+    """Limits of a page of rankings."""
 
     queries: int = 200
     meshes: int = 300  # shapes that turn; the rest are pictures
@@ -351,7 +354,7 @@ MetricProfile = Literal["mi3dor", "mi3dor-legacy", "psb", "mpeg7", "mpeg7-2001",
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How answers are scored (section 4.1)."""
+    """Settings of the metrics (section 4.1)."""
 
     profile: MetricProfile = "mi3dor"
     bootstrap: int = 0  # resamples of the confidence intervals; 0 means none

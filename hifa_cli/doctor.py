@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and the remedy."""
+"""Checks of this machine: what works, what does not, and the remedy."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def examine(*, thorough: bool = False) -> list[Finding]:
     """Look at every part, each question in a process of its own: what breaks there breaks nothing here.
 
     Args:
-        thorough: load torch and FAISS too where there is no GPU that they could miss.
+        thorough: load torch and FAISS too where no GPU is present that they could miss.
     """
     looks: list[Callable[[], Finding]] = [
         _machine,

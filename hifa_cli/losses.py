@@ -400,7 +400,9 @@ def class_confusion(logits: Tensor, temperature: float) -> Tensor:
 
 
 def prototype_transport(prototypes: Tensor, features: Tensor, temperature: float) -> Tensor:
-    """What it costs to carry each class's prototype to the items: Σ_j π_kj (1 − cos(μ_k, f_j)), meant over k.
+    """Return the cost of carrying each class's prototype to the items.
+
+    Σ_j π_kj (1 − cos(μ_k, f_j)), meant over k.
 
     Args:
         prototypes: (C, D) the classifier's rows; they carry no gradient here.

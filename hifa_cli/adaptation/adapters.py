@@ -227,7 +227,7 @@ def load_maps(path: Path) -> Maps:
 
 
 def _check_arrays(maps: Maps) -> None:
-    """Whether the arrays fit each other: an empty photo and an empty shape go through.
+    """Return whether the arrays fit each other: an empty photo and an empty shape go through.
 
     Raises:
         ValueError: they do not.

@@ -27,7 +27,7 @@ _MOST = 1 << 28  # numbers in a stored array
 
 @dataclass(frozen=True)
 class PhotoClasses:
-    """What labelled photos say, fitted once.
+    """The class knowledge of labelled photos, fitted once.
 
     Attributes:
         weights: (C, D) of the regression on centred unit vectors.

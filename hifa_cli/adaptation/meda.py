@@ -62,7 +62,7 @@ class Meda:
 
 
 class Problem(NamedTuple):
-    """What stays the same in all rounds.
+    """The matrices that stay the same in all rounds.
 
     Attributes:
         kernel: (n, m) of all training vectors, photos first, with the points.

@@ -33,7 +33,7 @@ class Examples(NamedTuple):
 
 
 class Found(NamedTuple):
-    """How often photos find their very shape: in first place, among ten, and the mean of 1 / rank."""
+    """Return how often photos find their very shape: in first place, among ten, and the mean of 1 / rank."""
 
     first: float
     ten: float

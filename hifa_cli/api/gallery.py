@@ -116,7 +116,7 @@ class Hits(Sequence[Hit]):
 
 
 class HitLists(list[Hits]):
-    """What a list of photos found, in the order of the photos; a notebook shows a contact sheet."""
+    """The answers to a list of photos, in the order of the photos; a notebook shows a contact sheet."""
 
     def _repr_html_(self) -> str:
         from hifa_cli.viz.contact_sheet import MOST_QUERIES, QUERIES

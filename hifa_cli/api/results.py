@@ -1,4 +1,4 @@
-"""What the functions of the API return: paths that know what is in them, and pictures for a notebook."""
+"""Results of the API's functions: paths that know what is in them, and pictures for a notebook."""
 
 import base64
 import html

@@ -196,7 +196,9 @@ def _form(form: Format, out: Path | None) -> Format:
         return form
     if form == "table":
         return told
-    raise typer.BadParameter(f"--out: {out} is no place for {form}: end it otherwise, or leave {form} out")
+    raise typer.BadParameter(
+        f"--out: {out} does not end as {form} does: give it another ending, or leave {form} out"
+    )
 
 
 def _chosen(metrics: str | None, scores: "Scores", form: Format) -> tuple[str, ...]:
@@ -236,7 +238,7 @@ def _instances(
 
 
 def _have_classes(paths: Sequence[Path]) -> bool:
-    """Whether any export has a photo of a known class; without, only the very mesh can be scored."""
+    """Return whether any export has a photo of a known class; without, only the very mesh can be scored."""
     from hifa_cli.embeddings.io import read_export
 
     images = [read_export(path).images for path in paths]

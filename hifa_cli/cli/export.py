@@ -149,7 +149,7 @@ def export(
 
 
 class _Encoder(NamedTuple):
-    """What was asked for: a run, or a backbone without training."""
+    """The encoder that was asked for: a run, or a backbone without training."""
 
     model: Path | None
     backbone: str

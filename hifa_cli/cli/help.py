@@ -1,4 +1,4 @@
-"""How ``--help`` looks: readable from 60 columns on, every default shown, no markup, examples at the end.
+"""The layout of ``--help``: readable from 60 columns on, every default shown, no markup, examples at the end.
 
 Typer's own layout needs five columns beside one another, cuts long options at 60 columns and reads square
 brackets as markup. This one takes the same public attributes of the parameters.

@@ -295,7 +295,7 @@ def _learned(out: Path, photos: int, workers: int, device: str) -> dict[str, Any
 
 
 def _as_paper_trained(model: Path | None, backbone: str | None) -> bool:
-    """Whether shapes of a model are drawn and ranked as the paper does: one without a fused descriptor."""
+    """Return whether a model has no fused descriptor, so that shapes are drawn and ranked as in the paper."""
     if model is None or backbone is not None:
         return False
     from hifa_cli.models.about import read_about

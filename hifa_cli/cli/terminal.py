@@ -161,7 +161,7 @@ def plain(text: str) -> str:
 
 
 def print_result(*renderables: Any) -> None:
-    """Write results for people to stdout, as wide as they need where stdout is no terminal."""
+    """Write results for people to stdout, as wide as they need where stdout is not a terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=200)

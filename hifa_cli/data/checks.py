@@ -1,4 +1,4 @@
-"""What a folder is, what it holds, and what is wrong with it."""
+"""Checks of a folder: its kind, its contents and its faults."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, where it is not what its name says."""
+"""The kind of a file by its first bytes, where its name says another."""
 
 import re
 

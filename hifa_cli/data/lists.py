@@ -164,7 +164,10 @@ class Finder:
         self._dropped = 0  # how many leading folders the last path lost: the next one will lose as many
 
     def find(self, name: str) -> tuple[Path, str] | None:
-        """The picture (or folder) and its name in the list; noted among the problems if there is none."""
+        """Return the picture (or folder) and its name in the list.
+
+        None, and a problem noted, if it is absent.
+        """
         written = PurePosixPath(name.replace("\\", "/"))
         parts = [part for part in written.parts if part not in ("/", ".")]
         if written.is_absolute() and _exists(Path(written)):

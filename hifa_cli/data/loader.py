@@ -24,7 +24,7 @@ from hifa_cli.runtime.seeding import numpy_stream
 
 
 class Batch(NamedTuple):
-    """What a training step sees, or the part of it that one of several processes sees.
+    """The batch of a training step, or the part of it that one of several processes sees.
 
     It has no field for the shapes' labels: training never sees them.
 

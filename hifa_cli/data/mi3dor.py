@@ -1,4 +1,4 @@
-"""What is published about MI3DOR and MI3DOR-2: class names and how many items there should be.
+"""Published facts of MI3DOR and MI3DOR-2: class names and how many items there should be.
 
 MI3DOR: Zhou et al. 2020, section 4.1; gallery sizes a class as counted from the unpacked test set.
 MI3DOR-2: the same section.
@@ -25,7 +25,7 @@ MI3DOR2_CLASSES = (
 
 
 class Published(NamedTuple):
-    """How many items a benchmark has: in all, and of each class where that is known."""
+    """The number of items of a benchmark: in all, and of each class where that is known."""
 
     total: int
     classes: Mapping[str, int]

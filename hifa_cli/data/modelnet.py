@@ -21,7 +21,7 @@ PER_CLASS: Mapping[str, int] = {"train": 80, "test": 20}
 
 @dataclass(frozen=True)
 class LaidOut:
-    """How many meshes of each split were laid out, and the classes that are absent."""
+    """The number of meshes of each split that were laid out, and the classes that are absent."""
 
     counts: dict[str, int]
     missing: tuple[str, ...]

@@ -39,7 +39,7 @@ _NUMBERED = re.compile(r"(?P<class>.+)_\d{4}")  # chair_0001, as ModelNet number
 
 
 class View(NamedTuple):
-    """What a picture's name says of it."""
+    """The parts of a view's file name."""
 
     shape: str
     number: int

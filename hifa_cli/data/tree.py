@@ -1,4 +1,4 @@
-"""What a folder's names say: which files are pictures, which class and split they belong to."""
+"""Files, classes and splits, as the names in a folder say them."""
 
 import os
 import unicodedata
@@ -33,7 +33,7 @@ class Folder(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What the folders on the way to a file mean."""
+    """The meaning of the folders on the way to a file."""
 
     class_name: str | None
     split: str | None
@@ -50,7 +50,7 @@ def existing_folder(root: Path, wanted: str) -> Path:
     """Return ``root`` where it is a folder.
 
     Raises:
-        HifaError: there is nothing, a file that is not a list, or a URL.
+        HifaError: it does not exist, is a file but not a list, or is a URL.
     """
     refuse_url(root)
     if not root.exists():

@@ -52,7 +52,7 @@ Floats = NDArray[np.float32]
 
 
 class PictureFeatures(NamedTuple):
-    """What a network makes of N pictures.
+    """The outputs of a network for N pictures.
 
     Attributes:
         pooled: (N, D) vectors, as they leave the network.
@@ -66,7 +66,7 @@ class PictureFeatures(NamedTuple):
 
 
 class PictureEncoder(Protocol):
-    """Whatever turns pictures into vectors: a graph on an engine, or torch.
+    """An encoder of pictures: a graph on an engine, or torch.
 
     Attributes:
         digest: SHA-256 of weights and configuration; vectors of one digest can be compared.
@@ -86,7 +86,7 @@ class PictureEncoder(Protocol):
 
     @property
     def classifier(self) -> Floats | None:
-        """(K, D) weights whose products with a vector are its logits; None where there are no logits."""
+        """(K, D) weights whose products with a vector are its logits; None without logits."""
 
     def each_picture(self, pixels: Pixels) -> Floats:
         """Encode (N, 3, S, S) uint8 pixels, each picture by itself: (N, D)."""
@@ -103,7 +103,7 @@ class PictureEncoder(Protocol):
         """Return how many numbers at the end of a fused descriptor are the untrained trunk's."""
 
     def has_default_trunk(self) -> bool:
-        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
+        """Return whether the trunk is the default encoder's, weight for weight (frozen in training)."""
 
     def shapes(self, pixels: Sequence[Pixels]) -> list[tuple[Floats, Floats]]:
         """Embed shapes of (V, 3, S, S) uint8 pixels each: (V, D) of the views and (D,) of the shape."""
@@ -188,7 +188,7 @@ class GraphEncoder:
         return 0 if bank is None else int(bank.shape[1])
 
     def has_default_trunk(self) -> bool:
-        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on.
+        """Return whether the trunk is the default encoder's, weight for weight (frozen in training).
 
         Raises:
             HifaError: the weights cannot be read.

@@ -1,4 +1,4 @@
-"""What runs an ONNX graph on CPUs: OpenVINO where it has a wheel, else ONNX Runtime.
+"""Engines that run an ONNX graph on CPUs: OpenVINO where it has a wheel, else ONNX Runtime.
 
 Nothing is ever sent anywhere. ``import openvino`` by itself reports "import" to its maker's statistics
 through ``openvino.tools.ovc``; the import is made so that this part, which converts models and is not

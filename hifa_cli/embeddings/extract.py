@@ -128,7 +128,7 @@ class Encoder:
         return PictureFeatures(pooled, None, part)
 
     def has_default_trunk(self) -> bool:
-        """Whether the trunk is the default encoder's, weight for weight: frozen while it was trained on."""
+        """Return whether the trunk is the default encoder's, weight for weight (frozen in training)."""
         mine, theirs = self.network.state_dict(), frozen_model().tensors
         trunk = {name: tensor for name, tensor in theirs.items() if name.startswith("trunk.")}
         return all(

@@ -1,4 +1,4 @@
-"""What a frozen trunk makes of pictures: looked at once, and kept on disk for the next run.
+"""A frozen trunk's features of pictures: computed once, and kept on disk for the next run.
 
     CACHE/<trunk>/<ab>/<cdef…>.safetensors    an item's features, named by what its pictures hold
 
@@ -40,7 +40,7 @@ EACH = 4  # pictures a thread of the engine
 
 
 class ExtractedFeatures(NamedTuple):
-    """What the trunk made of an item."""
+    """The trunk's features of an item."""
 
     row: int  # its place in the sequence
     features: TrunkFeatures  # (1, V, …); without maps where none were asked for: (1, V, 0, 0, 0)

@@ -23,7 +23,7 @@ _READERS = 2
 
 
 def exporting_encoder(model: Path | None) -> GraphEncoder | None:
-    """Open the encoder that can export without torch; None where there is no graph, or no engine."""
+    """Open the encoder that can export without torch; None without a graph or an engine."""
     found = default_encoder() if model is None else graph_encoder(model)
     return found if found is not None and found.knows_shapes else None
 

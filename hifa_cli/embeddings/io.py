@@ -409,7 +409,7 @@ def read_shapes_heading(path: Path) -> Header:
     """Return what an export's shapes are; their vectors stay on disk, however many there are.
 
     Raises:
-        HifaError: as ``read_export``, or there are no shapes.
+        HifaError: as ``read_export``, or the export has no shapes.
     """
     with _opened(path) as file:
         _check_schema(file, path)
@@ -439,7 +439,7 @@ def shape_blocks(path: Path, size: int) -> Iterator[NDArray[np.float32]]:
 
 
 def sample_images(path: Path, count: int) -> NDArray[np.float32] | None:
-    """Return up to ``count`` photo vectors of an export, spread over all; None where there are no photos.
+    """Return up to ``count`` photo vectors of an export, spread over all; None if it has no photos.
 
     Raises:
         HifaError: as ``read_export``.

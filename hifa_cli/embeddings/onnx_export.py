@@ -97,7 +97,7 @@ def _quiet() -> Iterator[None]:
 
 
 def export_onnx(folder: Path) -> bool:
-    """Write the graph of the model in ``folder`` beside it, where there is none yet.
+    """Write the graph of the model in ``folder`` beside it, unless it has one.
 
     A network that treats shapes otherwise than photos gets a graph of each. Without a graph queries work as
     well, only slower; so what cannot be written is a note.
@@ -181,7 +181,7 @@ def _difference(
 
 
 def largest_difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
-    """Return how far the cosines of pairs of rows are from 1, at most; infinite where they are no numbers."""
+    """Return how far the cosines of pairs of rows are from 1, at most; infinite where they are not finite."""
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     if wanted.shape != found.shape:
         return float("inf")

@@ -1,4 +1,4 @@
-"""How sure a score is: confidence intervals and paired significance, by drawing queries again."""
+"""Confidence intervals and paired significance of scores, by drawing queries again."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How two exports differ in a metric: first minus second, its 95 % interval, and p."""
+    """The difference of two exports in a metric: first minus second, its 95 % interval, and p."""
 
     value: float
     interval: Interval

@@ -29,7 +29,7 @@ def without_duplicates(export: Export, name: str = "the export") -> tuple[Export
         The export without them, and their ids.
 
     Raises:
-        HifaError: there are no shapes, or none would be left.
+        HifaError: the export has no shapes, or none would be left.
     """
     shapes = export.shapes
     if shapes is None or not len(shapes):

@@ -26,7 +26,7 @@ _LONG = 50  # blocks from which a bar is worth showing
 
 @dataclass(frozen=True, repr=False)
 class Scores:
-    """What an export is worth by one profile.
+    """The scores of an export by one profile.
 
     Attributes:
         profile: the definitions.
@@ -119,7 +119,7 @@ def evaluate(
         name: what messages call the export.
 
     Raises:
-        HifaError: there are no photos or no shapes, no photo has a class that a shape has, or there
+        HifaError: the export has no photos or no shapes, no photo has a class that a shape has, or there
             is no such profile.
     """
     chosen = _profile(profile)
@@ -245,7 +245,7 @@ def confusion(export: Export, *, best: int = 1, name: str = "the export") -> NDA
     Rows of classes that no photo has, and answers of no class, are zero.
 
     Raises:
-        HifaError: there are no photos or no shapes.
+        HifaError: the export has no photos or no shapes.
     """
     images, shapes = _both(export, name)
     n = len(export.classes)

@@ -90,7 +90,7 @@ def instance_scores(export: Export, pairs: Mapping[str, str], name: str = "the e
         name: of the export, for messages.
 
     Raises:
-        HifaError: there are no photos or shapes, or no photo has its mesh in the gallery.
+        HifaError: the export has no photos or no shapes, or no photo has its mesh in the gallery.
     """
     images, shapes = export.images, export.shapes
     if images is None or shapes is None or not len(images) or not len(shapes):

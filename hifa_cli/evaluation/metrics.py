@@ -24,7 +24,7 @@ E_CUT = 32  # the E-measure of the Princeton Shape Benchmark
 
 @dataclass(frozen=True)
 class Hits:
-    """Where the relevant shapes of some queries stand: one entry a relevant shape, by query and rank.
+    """The ranks of the relevant shapes of some queries: one entry a relevant shape, by query and rank.
 
     Attributes:
         query: (H,) row of the query, ascending.

@@ -215,7 +215,10 @@ class Gallery:
 
     @property
     def finds(self) -> tuple[Find, ...]:
-        """What a query can look for, the default first; nothing where the gallery knows one order only."""
+        """Return what a query can look for, the default first.
+
+        Empty where the gallery knows one order only.
+        """
         return () if self.document.get("ranking") is None else get_args(Find)
 
     def check_width(self, vectors: NDArray[np.floating[Any]]) -> None:

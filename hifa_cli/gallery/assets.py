@@ -1,4 +1,7 @@
-"""What a gallery has beside its generations: the model, thumbnails, views; put in place and cleared up."""
+"""The files of a gallery beside its generations: the model, thumbnails, views.
+
+They are put in place, and cleared up after a change.
+"""
 
 import filecmp
 import os

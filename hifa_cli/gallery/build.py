@@ -49,7 +49,7 @@ SHARDS = ".embedded"  # what a killed run had embedded
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a source is read.
+    """Options of reading a source.
 
     Attributes:
         render: how meshes are drawn.

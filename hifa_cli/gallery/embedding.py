@@ -91,7 +91,7 @@ class Embedder:
         """Embed shapes as they come and put them into the store; one step a shape.
 
         Args:
-            shapes: None stands for one that there are no pictures of.
+            shapes: None stands for a shape without pictures.
         """
         waiting: list[Drawn] = []
         for shape in shapes:

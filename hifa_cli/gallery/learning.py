@@ -111,7 +111,7 @@ def learn(
         and after), ``failed``.
 
     Raises:
-        HifaError: there is no gallery, it cannot be learned, or somebody else is writing there.
+        HifaError: the gallery does not exist, it cannot be learned, or somebody else is writing there.
     """
     read_gallery(folder)
     with writing(folder):
@@ -253,7 +253,7 @@ def cost(shapes: int, missing: int, config: LearnConfig, workers: int) -> str:
 def _made(
     gallery: Gallery, missing: Sequence[Pupil], folder: Path, config: LearnConfig, workers: int
 ) -> Iterator[tuple[Pupil, str | None]]:
-    """Yield each shape once its photos lie in a folder, or why there are none."""
+    """Yield each shape once its photos lie in a folder, or why it has none."""
     for number, origin in enumerate(gallery.document["origins"]):
         mine = {one.digest.hex(): one for one in missing if int(gallery.origins[one.row]) == number}
         drawn = _config_of(origin)
@@ -337,7 +337,7 @@ def forget(folder: Path) -> None:
     """Take a gallery's own map out of force, and remove it with the photos that it was learned of.
 
     Raises:
-        HifaError: there is no gallery, or somebody else is writing there.
+        HifaError: the gallery does not exist, or somebody else is writing there.
     """
     read_gallery(folder)
     with writing(folder):

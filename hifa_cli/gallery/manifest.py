@@ -1,4 +1,4 @@
-"""What ``gallery.json`` may say: whoever wrote it, nothing in it names a folder of its own choice."""
+"""The rules of ``gallery.json``: whoever wrote it, nothing in it names a folder of its own choice."""
 
 import math
 import re
@@ -30,12 +30,12 @@ class _Texts:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a digest can name a folder: letters, digits and dashes, so that it leads nowhere else."""
+    """Return whether a digest can name a folder: letters, digits and dashes lead nowhere else."""
     return _PLAIN.fullmatch(name) is not None
 
 
 def check_heading(document: dict[str, Any]) -> None:
-    """Whether a gallery's document is what ``hifa index`` writes, in kind and in measure.
+    """Return whether a gallery's document is what ``hifa index`` writes, in kind and in measure.
 
     Raises:
         ValueError: it is not.
@@ -71,7 +71,10 @@ def _check_ranking(document: Any) -> None:
 
 
 def _check_own(own: Any) -> None:
-    """What is said of a learned map: its name leads nowhere else, and its numbers are numbers."""
+    """Return whether the entry of a learned map holds.
+
+    Its name leads nowhere else, and its numbers are numbers.
+    """
     counts = [own[name] for name in ("shapes", "photos", "steps")]
     found = [own["floor"], own["weight"], *own["before"], *own["after"]]
     if not (isinstance(own["map"], str) and own["map"] and is_plain(own["map"])):
@@ -92,7 +95,7 @@ def _check_taught(document: dict[str, Any]) -> None:
 
 
 def _check_origin(origin: Any) -> None:
-    """Where shapes came from; views are below the gallery's own folder, by a number."""
+    """Return whether the sources of shapes hold; views are below the gallery's own folder, by a number."""
     if not isinstance(origin, dict) or origin["kind"] not in KINDS:
         raise ValueError("an origin of no kind")
     if not all(isinstance(origin[name], str) and "\0" not in origin[name] for name in ("path", "root")):

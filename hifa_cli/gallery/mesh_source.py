@@ -33,7 +33,7 @@ from hifa_cli.runtime.lock import sole_output
 
 
 class Drawing(NamedTuple):
-    """How meshes are drawn.
+    """Options of drawing meshes.
 
     Attributes:
         config: the pictures.
@@ -172,7 +172,7 @@ def meshes_source(
         embedder: makes the vectors.
 
     Raises:
-        HifaError: there are no meshes.
+        HifaError: the source has no meshes.
     """
     found, failed, chosen = meshes_of([place], split, drawing.config.layout)
     for failure in failed:

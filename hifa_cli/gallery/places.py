@@ -1,4 +1,4 @@
-"""Where a gallery's sources lie: written relative to the gallery too, so that both can move together."""
+"""The places of a gallery's sources: written relative to the gallery too, so that both can move together."""
 
 import os
 from collections.abc import Sequence

@@ -126,20 +126,20 @@ def read_graph(place: Path, shapes: int, neighbours: int, suffix: str = "") -> G
 
 
 class Lift(NamedTuple):
-    """How the very part counts beside its kind: see :func:`~hifa_cli.search.rerank.lifted`."""
+    """Settings of the very part beside its kind: see :func:`~hifa_cli.search.rerank.lifted`."""
 
     floor: float
     weight: float
 
 
 def lift_of(document: dict[str, Any]) -> Lift | None:
-    """Return how a gallery's learned map counts, or None where there is none."""
+    """Return how a gallery's learned map counts, or None without one."""
     own = document.get("own")
     return None if own is None else Lift(float(own["floor"]), float(own["weight"]))
 
 
 class Classes(NamedTuple):
-    """What labelled photos say of classes.
+    """The class knowledge of labelled photos.
 
     Attributes:
         photos: of any photo.

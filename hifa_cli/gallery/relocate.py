@@ -30,7 +30,7 @@ def relocate(folder: Path, moves: Sequence[str]) -> dict[str, Any]:
         ``relocated``: for each source its ``old`` and ``new`` path; ``failed`` is empty.
 
     Raises:
-        HifaError: no source lies at OLD, nothing is at NEW, or what is there are not the gallery's shapes.
+        HifaError: no source lies at OLD, nothing is at NEW, or the shapes there are not the gallery's.
     """
     with writing(folder):
         gallery = read_gallery(folder)

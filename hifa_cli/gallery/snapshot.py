@@ -40,7 +40,7 @@ _BLOCK = 16_384  # rows copied at once
 
 @dataclass(frozen=True)
 class Making:
-    """Who made the vectors: the model's digest, its method, and its folder where there is one."""
+    """The maker of the vectors: the model's digest, its method, and its folder if it has one."""
 
     model: str
     method: str
@@ -49,7 +49,7 @@ class Making:
 
 @dataclass
 class Plan:
-    """What the next generation holds.
+    """The contents of the next generation.
 
     Attributes:
         old: the gallery as it is, or None.

@@ -1,4 +1,4 @@
-"""What a gallery can be made of: an export, rendered views, or the meshes themselves.
+"""The sources of a gallery: an export, rendered views, or the meshes themselves.
 
 A source says what it offers before anything is embedded, so that only what is new has to be.
 """
@@ -245,7 +245,7 @@ def render_config(origin: dict[str, Any]) -> RenderConfig:
 
 
 def holds_meshes(source: Path) -> bool:
-    """Whether ``source`` is a mesh, or a folder with meshes in it and no rendered views at its root."""
+    """Return whether ``source`` is a mesh, or a folder with meshes and without rendered views at its root."""
     if source.is_file():
         return is_mesh(source)
     if (source / SETTINGS).is_file():

@@ -96,7 +96,7 @@ class VectorStore:
         """Read a record.
 
         Raises:
-            KeyError: there is none.
+            KeyError: it does not exist.
         """
         place, size = self._places[digest]
         with self.path.open("rb") as file:

@@ -38,7 +38,7 @@ Rows = NDArray[np.int64]
 
 @dataclass
 class Change:
-    """What a change did.
+    """The result of a change.
 
     Attributes:
         added: shapes that were not there.
@@ -306,7 +306,7 @@ def unaltered(folder: Path) -> dict[str, Any]:
     """Return the report of no change at all.
 
     Raises:
-        HifaError: there is no gallery.
+        HifaError: the gallery does not exist.
     """
     gallery = read_gallery(folder)
     return joined([Change(unchanged=len(gallery), gallery=summary(gallery.document))])

@@ -50,7 +50,7 @@ def stats(folder: Path) -> dict[str, Any]:
 
 
 def _own_map(gallery: Gallery) -> dict[str, Any] | None:
-    """What is to be said of the map that was learned of a gallery's shapes; None where there is none."""
+    """Return a note on the map that was learned from a gallery's shapes; None without a map."""
     if gallery.own is None:
         return None
     said: dict[str, Any] = gallery.document["ranking"]["own"]

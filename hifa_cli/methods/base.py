@@ -209,7 +209,7 @@ class Hifa(Objective):
         )
 
     def _mutual(self, features: Features, step: int, domain: str) -> Tensor:
-        if features.pooled.shape[0] < 2:  # there is no other item to borrow from
+        if features.pooled.shape[0] < 2:  # no other item to borrow from
             return features.pooled.sum() * 0
         generator = torch_stream(self.seed, "mutual", step, domain)
         shift = int(torch.randint(1, features.views.shape[0], (), generator=generator))

@@ -54,7 +54,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def check_method(name: str) -> None:
-    """Whether ``name`` is in the table or has the form of a user's own class; nothing is imported.
+    """Return whether ``name`` is in the table or has the form of a user's own class; nothing is imported.
 
     Raises:
         HifaError: neither.
@@ -101,7 +101,7 @@ def settings_of(name: str) -> type | None:
         name: a name of the table, whose settings are fields of ``TrainConfig``, or ``package.module:Class``.
 
     Raises:
-        HifaError: there is no such method, or its ``Settings`` is not a dataclass of numbers, texts and
+        HifaError: the method does not exist, or its ``Settings`` is not a dataclass of numbers, texts and
             choices with a default each, under names of its own.
     """
     if name in METHODS:

@@ -1,4 +1,4 @@
-"""What a model's folder says of its network, read without torch."""
+"""The description of a network in a model's folder, read without torch."""
 
 import json
 from pathlib import Path

@@ -64,7 +64,7 @@ class ClipTrunk(Trunk):
         self.width = int(whole.visual.output_dim)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (N, 3, H, W) normalised pixels to (N, F, 1, 1), as there is no map, and (N, F)."""
+        """Return (N, 3, H, W) normalised pixels to (N, F, 1, 1), without a map, and (N, F)."""
         high = self.net(pixels)
         return high[:, :, None, None], high
 

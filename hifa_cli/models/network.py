@@ -28,7 +28,7 @@ SCALE = 10.0  # length of each block of a centred input
 
 
 class TrunkFeatures(NamedTuple):
-    """What a trunk makes of pictures, before the bottleneck.
+    """The outputs of a trunk, before the bottleneck.
 
     Attributes:
         low: (B, V, c, h, w) low-level maps, I of section 3.2 (AlexNet: conv5 after its pooling).
@@ -40,7 +40,7 @@ class TrunkFeatures(NamedTuple):
 
 
 class Features(NamedTuple):
-    """What the network makes of a batch of photos (V = 1) or shapes (V = 12).
+    """The outputs of the network for a batch of photos (V = 1) or shapes (V = 12).
 
     Attributes:
         low: (B, V, c, h, w) low-level maps, I_s or I_t.
@@ -521,7 +521,7 @@ def save_network(network: Network, folder: Path, **about: object) -> None:
 
 
 def _check_head(config: ModelConfig, path: Path) -> None:
-    """Whether the head that is described is as large as the stored one, before memory is taken for it.
+    """Return whether the head that is described is as large as the stored one, before memory is taken for it.
 
     Raises:
         ValueError: it is not.

@@ -47,7 +47,7 @@ class _Described(NamedTuple):
 
 
 class _Refused(pickle.UnpicklingError):
-    """What this reader refuses, in words for the user."""
+    """A file that this reader refuses, in words for the user."""
 
 
 def read_tensors(path: Path) -> Tensors:

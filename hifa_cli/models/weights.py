@@ -160,7 +160,7 @@ def read_weights(path: Path) -> State:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether it holds all its numbers itself: not sparse, quantised, complex, stretched or without data."""
+    """Return whether it holds all its numbers: it is not sparse, quantised, complex, stretched or empty."""
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         return False
     whole = tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()

@@ -33,7 +33,7 @@ MARK = "demo.json"
 
 @dataclass
 class DemoReport:
-    """What the demo came to."""
+    """The result of the demo."""
 
     folder: Path
     sheet: Path

@@ -1,4 +1,4 @@
-"""What a query may be: photos, folders, patterns, lists, standard input, meshes."""
+"""Kinds of queries: photos, folders, patterns, lists, standard input, meshes."""
 
 import glob
 import sys
@@ -61,7 +61,7 @@ def find_queries(
             (``@list.txt``; CSV, TSV and JSON too), or ``-`` for one photo from standard input.
         scratch: folder for what comes from standard input; it must outlive the queries.
         stdin: standard input, by default this process's.
-        absent: takes the words at which there is nothing to look for, each with its reason; without it
+        absent: takes the words at which nothing can be looked for, each with its reason; without it
             the first of them ends the search.
 
     Raises:

@@ -56,7 +56,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What one query found, best first."""
+    """The answer to one query, best first."""
 
     query: str
     matches: tuple[Match, ...]
@@ -78,7 +78,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """What of a ranking is shown.
+    """Options of what is shown of a ranking.
 
     Attributes:
         top: how many shapes.
@@ -106,7 +106,7 @@ class QueryOptions:
 
 
 class QueryEncoder(Protocol):
-    """What embeds queries."""
+    """The encoder of queries."""
 
     digest: str
 
@@ -201,7 +201,7 @@ def rank(
         found with: (q, D) unit vectors, or raw ones where the gallery ranks as the paper does.
 
     Raises:
-        HifaError: nothing can be read, there is no such class or shape, or the gallery is of another model.
+        HifaError: nothing can be read, a class or shape does not exist, or the gallery is of another model.
     """
     among = rows_of_classes(gallery, wanted.classes)
     like, unlike = rows_of_ids(gallery, wanted.like), rows_of_ids(gallery, wanted.unlike)
@@ -277,7 +277,7 @@ def _asked(
     encoder: QueryEncoder, gallery: Gallery, queries: Sequence[Query], wanted: QueryOptions,
     failed: list[Failed] | None,
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
-    """What can be read of the queries: them, their pictures and their vectors; fused where that is wanted."""
+    """Return the queries that can be read, their pictures and their vectors; fused where that is wanted."""
     failed = [] if failed is None else failed
     with tempfile.TemporaryDirectory() as scratch:
         items = list(_items(queries, gallery, Path(scratch), failed))
@@ -516,7 +516,7 @@ def _shape_encoder(encoder: QueryEncoder, gallery: Gallery) -> PictureEncoder:
 def _of_shape(ranker: Ranker | None, encoder: PictureEncoder | None, pixels: Pixels) -> QueryVectors:
     """Return (1, D) of a mesh's views, as the gallery's own shapes have it."""
     if encoder is None:
-        raise RuntimeError("there is nothing to embed a mesh by")
+        raise RuntimeError("no encoder is there to embed a mesh")
     ((views, vector),) = encoder.shapes([pixels])
     if ranker is None:
         return QueryVectors(vector[None], vector[None])
@@ -545,6 +545,6 @@ def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
         part = "" if crop is None else f" within --crop {','.join(map(str, crop))}"
         raise HifaError(
             f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} are of one colour, "
-            "or nearly so: there is nothing to look for; give another photo"
+            "or nearly so, and shows nothing to look for: give another photo"
         )
     return pixels[None]

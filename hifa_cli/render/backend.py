@@ -1,4 +1,4 @@
-"""Which renderer draws here, and why."""
+"""The choice of the renderer on this machine."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple

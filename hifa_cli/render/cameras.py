@@ -27,7 +27,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a picture plane lies on the pixels: column = left + scale·u, row = top − scale·v."""
+    """The place of a picture plane on the pixels: column = left + scale·u, row = top − scale·v."""
 
     scale: float
     left: float

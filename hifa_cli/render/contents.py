@@ -1,4 +1,4 @@
-"""Which format a mesh has: what its first bytes say, else its ending."""
+"""The format of a mesh: by its first bytes, else by its ending."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,9 @@ _STARTS: tuple[tuple[re.Pattern[bytes], MeshFormat], ...] = tuple(
 _OBJ = re.compile(
     rb"(^|[\r\n])[ \t]*v" + (rb"[ \t]+" + _NUMBER) * 3 + rb"[^\r\n]*[\r\n]+[ \t]*(v|vn|vt|f|#|g|o)[ \t]"
 )
-_OTHERS = "its first bytes are no mesh's that is read, nor does its name say: save it as GLB, OBJ or STL"
+_OTHERS = (
+    "neither its first bytes nor its name are those of a mesh format that is read: save it as GLB, OBJ or STL"
+)
 
 
 def format_of(path: Path) -> MeshFormat:

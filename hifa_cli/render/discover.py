@@ -51,7 +51,7 @@ def find_meshes(places: Sequence[Path], layout: str = layouts.AUTO) -> Found:
         that do not exist, links that lead nowhere, and meshes whose id is taken.
 
     Raises:
-        HifaError: there is no such layout, or a list of the data set cannot be read.
+        HifaError: the layout does not exist, or a list of the data set cannot be read.
     """
     chosen: list[layouts.Chosen] = []
     meshes: dict[str, MeshFile] = {}

@@ -1,4 +1,4 @@
-"""How large a shape is drawn: its outline's box and the area that it covers."""
+"""The size of a drawn shape: its outline's box and the area that it covers."""
 
 import math
 from typing import Any

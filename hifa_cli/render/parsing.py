@@ -164,7 +164,7 @@ def to_content(text: Bytes, place: int) -> int:
 
 @compiled
 def integer(text: Bytes, place: int) -> tuple[int, int]:
-    """Return the whole number that begins at ``place``, and where it ends: at ``place`` if there is none.
+    """Return the whole number that begins at ``place``, and where it ends: at ``place`` without one.
 
     Numbers of more than 18 digits, which count nothing, come out wrong but within 64 bits.
     """

@@ -39,7 +39,7 @@ CONTEXTS = 8  # OpenGL workers at most: each holds memory of the GPU
 
 @dataclass
 class RenderReport:
-    """What a run of the stage did."""
+    """The result of a run of the stage."""
 
     rendered: int = 0
     skipped: int = 0
@@ -68,7 +68,7 @@ def render(
     ``split`` only the meshes of that split are drawn.
 
     Raises:
-        HifaError: there are no meshes, ``out`` cannot be written to or is being written by another
+        HifaError: the source has no meshes, ``out`` cannot be written to or is being written by another
             process, or no renderer starts.
     """
     found, failed, chosen = meshes_of(meshes, split, config.layout)

@@ -181,7 +181,7 @@ def laid_out(
 
 @compiled
 def divided(plane: NDArray[np.float64], axis: int, cells: int) -> NDArray[np.float64]:
-    """Where rows (or columns) of cells begin; a single one where there are no finite numbers to go by."""
+    """Return where rows (or columns) of cells begin; a single one without finite numbers."""
     low, high = math.inf, -math.inf
     for corner in range(len(plane)):
         low, high = min(low, plane[corner, axis]), max(high, plane[corner, axis])
@@ -246,7 +246,7 @@ def holds_one(
     cells: NDArray[np.int64],
     links: NDArray[np.int64],
 ) -> bool:
-    """Whether another corner lies in a triangle or on its edge; looks through the cells that it covers."""
+    """Return whether another corner lies in a triangle or on its edge, looking only at the cells it covers."""
     a, b, c = ring[corners[0]], ring[corners[1]], ring[corners[2]]
     bottom, top = math.inf, -math.inf
     for corner in corners:

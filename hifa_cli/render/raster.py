@@ -1,4 +1,4 @@
-"""Which face is seen through each pixel: a z-buffer that needs no graphics library.
+"""The face that is seen through each pixel: a z-buffer that needs no graphics library.
 
 Pixels: column ``x`` grows to the right, row ``y`` downwards, and the centre of the pixel in row i and
 column j lies at (j + 0.5, i + 0.5). Depth enters as its inverse, 1 / w, which is affine in the picture
@@ -23,7 +23,7 @@ def visible(
     """Return the nearest face and its inverse depth at every pixel centre.
 
     Both sides of a face are seen. A face with a corner at or behind the eye (inverse depth not
-    positive, or not finite) is left out whole: there is no clipping at a near plane.
+    positive, or not finite) is left out whole: nothing is clipped at a near plane.
 
     Args:
         projected: (n, 3) column, row (pixels) and inverse depth of every vertex.

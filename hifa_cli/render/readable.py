@@ -1,4 +1,4 @@
-"""Whether meshes can be read and drawn, tried as the render stage does it: apart, with limits."""
+"""Trials of whether meshes can be read and drawn, as the render stage does it: apart, with limits."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What of a mesh's geometry shows which way is up: how it rests, its symmetry, its walls and legs.
+"""Signs of the up axis in a mesh's geometry: how it rests, its symmetry, its walls and legs.
 
 All of it is seen from outside, on six small pictures along the axes, so that what lies inside a shape and
 how its faces are wound do not matter. The box around the mesh fills every picture.
@@ -209,7 +209,10 @@ def _symmetries(symmetry: list[tuple[float, float]], axis: int) -> dict[str, flo
 
 
 def mirrored(views: dict[Direction, Side], axis: int) -> tuple[float, float]:
-    """How alike a shape and its mirror image in ``axis`` are, 0 to 1: seen along it, and from the sides."""
+    """Return how alike a shape and its mirror image in ``axis`` are, 0 to 1.
+
+    Seen along it, and from the sides.
+    """
     front, back = views[axis, 1], views[axis, -1]
     both = front.seen & back.seen
     along = 1 - float(np.abs(front.place - (1 - back.place))[both].mean()) if both.any() else 0.0

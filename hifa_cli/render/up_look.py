@@ -1,4 +1,4 @@
-"""Which axis is up, as the shapes of a folder show it.
+"""The up axis, as the shapes of a folder show it.
 
 A linear classifier of geometry (:mod:`.up_features`) gives each axis a score; the files of a folder vote.
 ``benchmarks/up_axis.py`` fits its weights and measures it.

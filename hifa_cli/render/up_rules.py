@@ -1,4 +1,4 @@
-"""Which axis is up as somebody said it: for all files, for a pattern of files, or file by file."""
+"""The up axis as the user says it: for all files, for a pattern of files, or file by file."""
 
 import csv
 import glob

@@ -27,7 +27,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Taken:
-    """What was taken for one folder and format.
+    """The up axis that was taken for one folder and format.
 
     Attributes:
         folder: that was given, resolved.

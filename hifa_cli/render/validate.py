@@ -1,4 +1,4 @@
-"""What readers look at before they read a stranger's mesh: references, bombs, circles.
+"""Checks before a stranger's mesh is read: references, bombs, circles.
 
 Grey views need geometry alone. So no material or texture is opened, and the only other file that a mesh
 may name is a glTF's buffer in its own folder or below.
@@ -64,7 +64,10 @@ class OwnFolder:
 
 
 def own_file(path: Path, name: str) -> Path | None:
-    """Where a file lies that the mesh at ``path`` names by a relative URI; None outside its own folder."""
+    """Return where a file lies that the mesh at ``path`` names by a relative URI.
+
+    None outside its own folder.
+    """
     inside = PurePosixPath(unquote(name))
     strange = inside.is_absolute() or ".." in inside.parts or any(sign in str(inside) for sign in ":\\\0")
     return None if strange else path.parent / inside
@@ -87,7 +90,7 @@ def check_package(path: Path) -> None:
     """Refuse a 3MF that would fill the memory, or whose XML brings a document type.
 
     Raises:
-        HifaError: it is one, or is no whole archive.
+        HifaError: it is one, or is not a whole archive.
         OSError: it cannot be read.
     """
     try:

@@ -66,7 +66,7 @@ def _said(path: Path, found: MeshFormat) -> Axis:
 
 
 class Renderer(Protocol):
-    """What draws: the built-in renderer or OpenGL."""
+    """The renderer: the built-in one or OpenGL."""
 
     name: str
 
@@ -193,7 +193,7 @@ def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
     """
     fitted = np.empty_like(vertices)
     fit(vertices, faces, fitted)
-    if math.isnan(fitted[0, 0]):  # there is no mean of centres whose weights are all zero
+    if math.isnan(fitted[0, 0]):  # centres whose weights are all zero have no mean
         raise HifaError("has no face that spans an area beside how far its vertices lie apart")
     return fitted
 

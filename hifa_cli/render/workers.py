@@ -68,7 +68,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a job; no reason means that it was drawn.
+    """The outcome of a job; no reason means that it was drawn.
 
     Attributes:
         job: the job.
@@ -193,7 +193,7 @@ class Crew:
         except BaseException as error:
             self._put(error)
         finally:
-            self._hungry.set()  # there is nothing left to do, or nobody left but the others
+            self._hungry.set()  # nothing is left to do, or nobody is left but the others
             self._put(None)
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""The device of the network."""
 
 import platform
 import sys

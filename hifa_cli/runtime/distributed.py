@@ -21,7 +21,7 @@ Rows = TypeVar("Rows", bound="Any")  # an array or a tensor
 
 
 class World(NamedTuple):
-    """Which process this is, and of how many."""
+    """The rank of this process, and the number of processes."""
 
     rank: int
     size: int

@@ -1,4 +1,4 @@
-"""What a folder or file is to hifa, told from what lies in it, and which verb takes it."""
+"""The kind of a folder or file, told from what lies in it, and the verb that takes it."""
 
 from pathlib import Path
 

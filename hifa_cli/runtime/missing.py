@@ -20,7 +20,7 @@ def command_for(module: str) -> str:
 
 
 def what_is_missing(error: ModuleNotFoundError, verb: str) -> str | None:
-    """Return what to say of a module that is not installed; None where it is no package of ours to name.
+    """Return what to say of a module that is not installed; None where it is not a package of ours to name.
 
     Args:
         error: of the import.

@@ -1,4 +1,4 @@
-"""How many threads to work with: what the machine allows, and what others leave free.
+"""The number of threads: what the machine allows, and what others leave free.
 
 Two threads on a core that somebody else uses wait for each other; one alone is several times as fast.
 """

@@ -171,7 +171,7 @@ def read(path: Path, count: int, dimension: int, *, mapped: bool = True) -> Inde
 
 
 def set_effort(index: Index, effort: int) -> None:
-    """How many lists are visited, or how many neighbours a graph keeps in mind; 0 changes nothing."""
+    """Return how many lists are visited, or how many neighbours a graph keeps in mind; 0 changes nothing."""
     if not effort:
         return
     if (ivf := _faiss().try_extract_index_ivf(index)) is not None:
@@ -181,7 +181,7 @@ def set_effort(index: Index, effort: int) -> None:
 
 
 def efforts(index: Index) -> list[int]:
-    """Return the efforts worth trying, least first; 0 where there is nothing to choose."""
+    """Return the efforts worth trying, least first; 0 alone where nothing can be chosen."""
     if (ivf := _faiss().try_extract_index_ivf(index)) is not None:
         powers = [1 << power for power in range(ivf.nlist.bit_length())]
         return [*(one for one in powers if one < ivf.nlist), ivf.nlist]
@@ -196,7 +196,7 @@ def _graph(index: Index) -> Any:
 
 
 def propose(index: Index, queries: Vectors, depth: int) -> NDArray[np.int64]:
-    """Return (q, depth) rows that may be nearest, −1 where there are no more.
+    """Return (q, depth) rows that may be nearest, −1 beyond the last.
 
     Raises:
         HifaError: the index breaks, or names rows that it does not have.

@@ -1,4 +1,4 @@
-"""How likely a shape that was found is of the photo's kind, and whether anything is.
+"""The likelihood that a shape is of the photo's kind, and that any shape is.
 
 Cosines cannot be compared between photos: one photo is near to everything, another to nothing. A photo's
 scores are therefore standardised by its cosines with a background, shapes of many kinds that ship with the
@@ -25,7 +25,7 @@ EVIDENCE = ("kind", "neighbours", "semantic", "shapes", "rank")
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns evidence into a likelihood.
+    """The function from evidence to a likelihood.
 
     Attributes:
         background: (m, D) unit vectors of shapes of many kinds.
@@ -64,7 +64,7 @@ def evidence_of(
         kind: (D,) unit query with the semantic term.
         part: (D,) unit query without.
         scores: (k,) cosines of the shapes.
-        neighbours: (k,) mean cosines of their neighbours in the gallery, or their own where there are none.
+        neighbours: (k,) mean cosines of their neighbours in the gallery, or their own without neighbours.
         shapes: in the gallery.
     """
     others = np.asarray(background @ kind, dtype=np.float64)
@@ -89,7 +89,7 @@ def shipped_calibration() -> Calibration:
 
 
 def calibration_for(model: str, projection: int, version: int) -> Calibration | None:
-    """Return the calibration of a gallery, or None where there is none for it.
+    """Return the calibration of a gallery, or None if it has none.
 
     Args:
         model: digest of the gallery's encoder.

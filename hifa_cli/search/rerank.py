@@ -115,12 +115,12 @@ class OwnMap:
 
 
 class QueryVectors(NamedTuple):
-    """What q queries are compared by.
+    """The vectors that q queries are compared by.
 
     Attributes:
         kind: (q, D) unit, with the semantic term.
         part: (q, D) unit, without; by the gallery's own map where it has one.
-        unmapped: (q, D) unit, ``part`` without that map; None where there is none.
+        unmapped: (q, D) unit, ``part`` without that map; None without a map.
     """
 
     kind: Floats
@@ -188,7 +188,7 @@ class Ranker:
         Args:
             features: (N, D) pooled features.
             logits: (N, K) of the encoder's classifier, or None.
-            photos: whether the pictures are photos; the views of a mesh are no matter of the own map.
+            photos: whether the pictures are photos; the own map does not concern the views of a mesh.
         """
         plain = self.views(features)
         part = plain if self.own is None or not photos else self.own(plain)

@@ -19,7 +19,7 @@ _ENOUGH = 1e-3  # a gain of recall below which more effort is not the way
 
 @dataclass(frozen=True)
 class SearchParams:
-    """How hard an index tries, and what came of it.
+    """The effort of an index, and its recall.
 
     Attributes:
         effort: lists visited or neighbours kept in mind; 0 where an index knows neither.

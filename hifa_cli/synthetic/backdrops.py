@@ -1,4 +1,4 @@
-"""What the camera sees around the subject: sky, ground and wall, ray by ray."""
+"""The surroundings of the subject: sky, ground and wall, ray by ray."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ HORIZON = 60.0  # units: the ground is lost in haze beyond
 
 
 class Backdrop(NamedTuple):
-    """What each pixel would see if nothing stood in the way.
+    """The surroundings that each pixel would see if nothing stood in the way.
 
     Attributes:
         colours: (n, 3) reflectances where there is ground or wall, light itself in the sky.

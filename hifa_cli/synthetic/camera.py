@@ -63,7 +63,7 @@ def looking(azimuth: float, elevation: float, roll: float) -> tuple[Floats, Floa
 
 @dataclass(frozen=True)
 class Framing:
-    """How the subject lies in the picture: see `frame`."""
+    """The place of the subject in the picture: see `frame`."""
 
     azimuth: float
     elevation: float

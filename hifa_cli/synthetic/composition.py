@@ -1,4 +1,4 @@
-"""How a thing is put before the camera: its pose, its materials, and where the camera stands."""
+"""The placing of a thing before the camera: its pose, its materials, and where the camera stands."""
 
 from typing import NamedTuple
 

@@ -59,7 +59,7 @@ def choose_light(around: Scenery, azimuth: float, rng: Generator) -> Light:
 
 
 class Shadows:
-    """Where the key light does not reach, and where the ground is too close under something to be bright."""
+    """Return where the key light does not reach, and where something stands close above the ground."""
 
     def __init__(self, scene: Staged, light: Light) -> None:
         side = np.array([0.0, 0.0, 1.0]) if abs(light.way[2]) < 0.9 else np.array([1.0, 0.0, 0.0])

@@ -1,4 +1,4 @@
-"""What things are made of: solid textures and gloss, for each part's role."""
+"""Materials of things: solid textures and gloss, for each part's role."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks.
+    """The look of a surface.
 
     Attributes:
         pattern: a key of `PATTERNS`.

@@ -175,7 +175,9 @@ def _expose(scene: Staged, camera: Camera, around: Scenery, light: Light) -> tup
 
 
 class Samples(NamedTuple):
-    """Where light is computed: once in a pixel that sees one material of one thing, else in each sample.
+    """Return where light is computed.
+
+    It is computed once in a pixel that sees one material of one thing, else in each sample.
 
     Attributes:
         pixels: (n,) which pixel, row by row.

@@ -1,4 +1,4 @@
-"""What lies around and behind the subject: a ground, a wall or a sky, and the light they throw."""
+"""The things around and behind the subject: a ground, a wall or a sky, and the light they throw."""
 
 from dataclasses import dataclass
 

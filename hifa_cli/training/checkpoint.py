@@ -71,7 +71,7 @@ def load_checkpoint(
     """Take up the checkpoint in ``folder``, of at most ``most`` steps.
 
     Returns:
-        The number of finished steps; 0 where there is no checkpoint.
+        The number of finished steps; 0 without a checkpoint.
 
     Raises:
         HifaError: the checkpoint is damaged or of another network.

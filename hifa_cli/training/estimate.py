@@ -21,7 +21,7 @@ LOOKED_AT = 24  # pictures of each domain that a frozen trunk is timed on
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would cost on this machine."""
+    """The estimated cost of a run on this machine."""
 
     parameters: dict[str, int]  # of trunk, head and critic; trained: what the optimiser moves
     pictures_a_step: int

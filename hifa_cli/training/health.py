@@ -1,4 +1,4 @@
-"""What a run believes of the shapes before its first step; no label of a shape is known here."""
+"""The beliefs of a run about the shapes before its first step; no label of a shape is known here."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def merged_classes(beliefs: Beliefs, classes: tuple[str, ...]) -> list[tuple[str
 
 
 def offset_of(photos: Tensor, shapes: Tensor) -> float:
-    """Return the distance of the domains' mean features over the photos' own spread; 0 where there is none.
+    """Return the distance of the domains' mean features over the photos' own spread; 0 without a spread.
 
     Args:
         photos: (n, F) trunk features.

@@ -15,7 +15,7 @@ CONFIDENCE = 3.0  # weight of what ImageNet's classes say beside the picture's o
 
 
 class Beliefs(NamedTuple):
-    """What is believed of m shapes.
+    """The pseudo-labels of m shapes.
 
     Attributes:
         labels: (m,) classes after propagation.

@@ -1,4 +1,4 @@
-"""What a training run consists of: resolved configuration, network, objective, and its batches.
+"""The parts of a training run: resolved configuration, network, objective, and its batches.
 
 Of a shape nothing but its pictures gets past here.
 """

@@ -48,7 +48,7 @@ FREE = ("workers", "checkpoint")  # what may change when a run goes on: no bit o
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a run came to."""
+    """The result of a run."""
 
     folder: Path
     steps: int

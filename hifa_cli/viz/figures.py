@@ -268,7 +268,7 @@ def _thinned(recall: NDArray[np.float64]) -> NDArray[np.int64]:
 def confusion_figure(
     matrices: Sequence[tuple[str, NDArray[np.float64]]], classes: Sequence[str], best: int
 ) -> "Figure":
-    """Which class the answers to each class's photos are of, in percent of its answers. An export a panel."""
+    """Draw the classes of the answers to a class's photos in percent of its answers, an export a panel."""
     kept = np.flatnonzero(sum(matrix.sum(axis=0) + matrix.sum(axis=1) for _, matrix in matrices) > 0)
     side = float(np.clip(0.16 * len(kept) + 1.2, 2.6, 7.0))
     figure, axes = _panels(len(matrices), 1, height=side, width=side + 0.6)

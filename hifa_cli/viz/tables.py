@@ -77,7 +77,10 @@ class Table:
         return f"{(min if column in LOWER_IS_BETTER else max)(values):.{DIGITS}f}"
 
     def is_best(self, row: Row, column: str) -> bool:
-        """Whether a value is printed like the best of its column: those that print alike are all best."""
+        """Return whether a value is printed like the best of its column.
+
+        Those that print alike are all best.
+        """
         value = row.values.get(column)
         return isinstance(value, float) and f"{value:.{DIGITS}f}" == self.best(column)
 

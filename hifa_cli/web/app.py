@@ -1,4 +1,4 @@
-"""Answer photos from an open gallery: bytes in, a document out. There is no HTTP in here."""
+"""Answer photos from an open gallery: bytes in, a document out. This module knows no HTTP."""
 
 import tempfile
 import threading

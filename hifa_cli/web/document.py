@@ -1,4 +1,4 @@
-"""What a page shows: queries, matches, pictures and meshes, as one JSON document."""
+"""The contents of a page: queries, matches, pictures and meshes, as one JSON document."""
 
 import base64
 import io

@@ -26,7 +26,7 @@ _SCRIPTS = {
 
 @dataclass(frozen=True)
 class PageReport:
-    """What a page became.
+    """The result of writing a page.
 
     Attributes:
         size: bytes.
@@ -107,7 +107,9 @@ def assemble(kind: Kind, data: dict[str, Any], footer: str) -> str:
 
 
 def _policy(kind: Kind, *, frames: bool) -> str:
-    """What the browser may load and run: our own script and style by their digests, nothing from elsewhere.
+    """Return what the browser may load and run.
+
+    Our own script and style by their digests, nothing from elsewhere.
 
     ``frame-ancestors`` counts only in a header.
     """

@@ -245,7 +245,7 @@ def lay_out(root: Path, meshes: Sequence[Path], layout: str = AUTO) -> tuple[lis
         The meshes that are drawn, with ids ``[split/][class/]name``, and what was taken for what.
 
     Raises:
-        HifaError: there is no such layout, it has no meshes, or none of the meshes follows it.
+        HifaError: the layout does not exist, it has no meshes, or none of the meshes follows it.
     """
     tree = Tree(root, meshes)
     row = _chosen(tree, layout, lambda one: one.meshes)

@@ -1,4 +1,4 @@
-"""What a layout is: how a data set is recognised, and where it says class, id and split."""
+"""The parts of a layout: how a data set is recognised, and where it says class, id and split."""
 
 import csv
 import gzip

@@ -15,7 +15,7 @@ PIX3D_LIST = "pix3d.json"
 
 
 def is_pix3d(tree: Tree) -> bool:
-    """Whether Pix3D's list lies in the root, or above its folder of meshes, photos or a class of these."""
+    """Return whether Pix3D's list lies in the root, or above its folder of meshes, photos or a class."""
     path = tree.nearby(PIX3D_LIST)
     if path is None:
         return False
@@ -27,7 +27,7 @@ def _pix3d(tree: Tree) -> tuple[Path, list[dict[str, Any]]]:
     """Return the folder of the list and its entries that name a photo and a mesh.
 
     Raises:
-        HifaError: there is no list, or it names nothing.
+        HifaError: the list is absent or empty.
     """
     path = tree.nearby(PIX3D_LIST)
     if path is None:

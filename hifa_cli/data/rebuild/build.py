@@ -23,7 +23,7 @@ _FOLDERS = {"image": "image", "shape": "model"}
 
 @dataclass
 class Built:
-    """What was laid out, and what is missing.
+    """The items that were laid out, and those that are missing.
 
     Attributes:
         out: the benchmark.

@@ -1,4 +1,4 @@
-"""What the names of MI3DOR's items say: ``<class>_<6 digits>_<source>_<id in that source>``."""
+"""The parts of the names of MI3DOR's items: ``<class>_<6 digits>_<source>_<id in that source>``."""
 
 import gzip
 import re
@@ -30,7 +30,7 @@ _VIEW = re.compile(r"_\d{3}$")
 
 
 class Origin(NamedTuple):
-    """Where an item of MI3DOR is from."""
+    """The source of an item of MI3DOR."""
 
     class_name: str
     source: SourceName

@@ -1,4 +1,4 @@
-"""What frozen trunks make of all pictures, once for all rows and seeds; and how much room a job needs."""
+"""Features of all pictures by frozen trunks, once for all rows and seeds; and the room that a job needs."""
 
 import os
 from collections.abc import Sequence
@@ -62,7 +62,10 @@ def look_once(
 
 
 def room(needed: float, device: torch.device, config: TrainConfig) -> int:
-    """How many jobs fit side by side: by cores and memory; one on a GPU or where whole trunks are trained."""
+    """Return how many jobs fit side by side: by cores and memory.
+
+    One on a GPU or where whole trunks are trained.
+    """
     if device.type != "cpu" or resolved_freeze(config, device) == "none":
         return 1
     return max(1, min(cores(), int(SHARE * machine_memory() / (PROCESS + needed))))

@@ -40,7 +40,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Shared:
-    """What all jobs of a comparison share.
+    """The data that all jobs of a comparison share.
 
     Attributes:
         images: folder or list of photos.

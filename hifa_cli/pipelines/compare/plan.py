@@ -24,7 +24,7 @@ SHARED = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """The jobs of a comparison.
 
     Attributes:
         jobs: by row's name and seed, rows that others are built on among them; bases stand before those.
@@ -49,7 +49,7 @@ def plan(
         device: kind of device: numbers differ from one to another.
 
     Raises:
-        ValueError: a row asks for a setting that there is not.
+        ValueError: a row asks for a setting that does not exist.
     """
     bases = [arm.base for arm in arms if arm.base is not None]
     every = {arm.name: arm for arm in (*bases, *arms)}
@@ -81,7 +81,7 @@ def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
     """Return the shared settings with those of a trained or frozen row.
 
     Raises:
-        ValueError: the row asks for a setting that there is not.
+        ValueError: the row asks for a setting that does not exist.
     """
     try:
         kind = settings_of(arm.method) if arm.kind == "trained" else None
@@ -141,7 +141,7 @@ def _slug(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def checked(arms: Sequence[Arm], config: TrainConfig) -> None:
-    """Whether every row and every base asks for settings that there are.
+    """Check that every row and every base asks for settings that exist.
 
     Raises:
         ValueError: one does not.

@@ -1,4 +1,4 @@
-"""What a comparison shows: the paper's tables, paired differences, gains, and one JSON document."""
+"""The report of a comparison: the paper's tables, paired differences, gains, and one JSON document."""
 
 from dataclasses import asdict
 from pathlib import Path

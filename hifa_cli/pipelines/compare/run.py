@@ -32,7 +32,7 @@ Key = tuple[str, int | None]
 
 @dataclass
 class Comparison:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Attributes:
         folder: where everything stays.
@@ -115,7 +115,7 @@ def compare(
 
     Raises:
         HifaError: unusable data, or ``out`` is something else.
-        ValueError: a row asks for a setting that there is not.
+        ValueError: a row asks for a setting that does not exist.
         Stopped: the user interrupted; what is done is kept.
     """
     if train_split == test_split:

@@ -1,4 +1,4 @@
-"""What several seeds say together: means, deviations, paired differences, relative gains."""
+"""Summaries of several seeds: means, deviations, paired differences, relative gains."""
 
 import math
 from collections.abc import Mapping, Sequence

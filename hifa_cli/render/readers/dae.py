@@ -34,7 +34,7 @@ Body = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def read(path: Path) -> Body:
-    """Read the triangles of the scene, or of all geometry where there is no scene.
+    """Read the triangles of the scene, or of all geometry in a file without a scene.
 
     Raises:
         HifaError: it is not COLLADA, or a part of it cannot be drawn; the message names the part.

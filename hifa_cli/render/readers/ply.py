@@ -46,7 +46,7 @@ class Element:
 
 
 class Header(NamedTuple):
-    """What a file announces, and the position where its body begins; ``order`` is '' for text."""
+    """The header of a file, and the position where its body begins; ``order`` is '' for text."""
 
     order: str
     elements: list[Element]

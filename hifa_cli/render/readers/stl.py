@@ -98,7 +98,7 @@ def _of_solid(content: Bytes, place: int, count: int) -> NDArray[np.float64]:
 
 
 def _alike(faces: Any, count: int) -> bool:
-    """Whether what follows the announced triangles looks like more of them, and not like other data."""
+    """Return whether the bytes after the announced triangles look like more of them, not like other data."""
     if count in UNKNOWN:
         return True
     with np.errstate(invalid="ignore", over="ignore"):

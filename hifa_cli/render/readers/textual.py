@@ -34,7 +34,7 @@ def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
 
 
 def _refuse_damaged(vertices: NDArray[np.float64], faces: NDArray[np.int64], text: Bytes) -> None:
-    """Refuse a text whose faces have corners that are no numbers, where no program wrote that they are none.
+    """Refuse a text whose faces have corners that are not numbers, where no program wrote that they are none.
 
     Raises:
         HifaError: so it is; a picture would lack these faces.

@@ -139,7 +139,7 @@ class Package:
         return self._objects[key]
 
     def _unused(self, part: str) -> list[Key]:
-        """Objects of a part, or of all parts where it has none, that are no other's component."""
+        """Return the objects of a part, or else of all parts, that are not components of others."""
         if not any(key[0] == part for key in self._objects):
             for name in sorted(self._names):
                 if name.endswith(".model"):

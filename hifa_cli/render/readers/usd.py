@@ -100,7 +100,7 @@ def _refuse_strange_layers(path: Path) -> None:
 
 
 class _Stage:
-    """What is drawn of a stage, as it is walked."""
+    """The drawn parts of a stage, collected while it is walked."""
 
     def __init__(self, stage: Any) -> None:
         from pxr import Usd, UsdGeom
