@@ -246,7 +246,7 @@ def holds_one(
     cells: NDArray[np.int64],
     links: NDArray[np.int64],
 ) -> bool:
-    """Return whether another corner lies in a triangle or on its edge, looking only at the cells it covers."""
+    """Return whether another corner lies in a triangle or on its edge; looks only at its cells."""
     a, b, c = ring[corners[0]], ring[corners[1]], ring[corners[2]]
     bottom, top = math.inf, -math.inf
     for corner in corners:
