@@ -18,14 +18,12 @@ from hifa_cli.config import (
     RenderConfig,
     Renderer,
     Shading,
-    TrainConfig,
 )
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.progress import reporting_somewhere
 from hifa_cli.settings import choose_recipe, train_config
 
 if TYPE_CHECKING:
-    from hifa_cli.embeddings.extract import Encoder
     from hifa_cli.embeddings.io import Export
     from hifa_cli.evaluation.evaluate import Scores
 
@@ -222,48 +220,17 @@ def embed(
         raise HifaError("nothing to embed: give images=PHOTOS, shapes=VIEWS or both")
     if model is not None and (backbone or weights or size):
         raise HifaError("a model has its own backbone, weights and size: leave these out")
-    from contextlib import nullcontext
+    from hifa_cli.pipelines.export import EncoderChoice, Sources, run_export
 
-    from hifa_cli.data import find_images, find_shapes
-    from hifa_cli.embeddings.extract import export
-    from hifa_cli.embeddings.io import write_export
-    from hifa_cli.runtime.lock import sole_output
-
-    file = _optional(out)
-    with reporting_somewhere(), sole_output(file) if file is not None else nullcontext():
-        if file is not None and file.exists() and not force:
-            raise HifaError(f"{file} exists: choose another out or give force=True")
-        photos = find_images(Path(images), split=split) if images is not None else None
-        views = find_shapes(Path(shapes), split=split) if shapes is not None else None
-        for found in (photos, views):
-            if found is not None:
-                found.report()
-        encoder = _encoder(model, backbone, weights, size, device)
-        about = {
-            "run": _absolute(model),
-            "weights": None if model is not None else weights or TrainConfig.weights,
-            "images": _absolute(images),
-            "shapes": _absolute(shapes),
-            "split": split,
-        }
-        done = export(encoder, photos, views, about=about, features=_optional(feature_cache))
-        if file is not None:
-            write_export(file, done)
-    return done
-
-
-def _encoder(
-    model: PathLike | None, backbone: str | None, weights: str | None, size: int, device: str
-) -> "Encoder":
-    """Open a run's model, or a pretrained encoder."""
-    from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
-    from hifa_cli.runtime.device import pick_device
-
-    where = pick_device(device)
-    if model is not None:
-        return load_encoder(Path(model), where)
-    prepared = untrained(backbone or TrainConfig.backbone, size)
-    return frozen_encoder(where, prepared, weights or TrainConfig.weights)
+    with reporting_somewhere():
+        return run_export(
+            EncoderChoice(_optional(model), backbone, weights, size),
+            Sources(_optional(images), _optional(shapes), split),
+            device=device,
+            features=_optional(feature_cache),
+            out=_optional(out),
+            force=force,
+        )
 
 
 def evaluate(
@@ -389,7 +356,3 @@ def _paths(given: PathLike | Sequence[PathLike]) -> list[Path]:
 
 def _optional(path: PathLike | None) -> Path | None:
     return None if path is None else Path(path)
-
-
-def _absolute(path: PathLike | None) -> str | None:
-    return None if path is None else str(Path(path).resolve())

@@ -8,6 +8,7 @@ import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    BY_PRESET,
     RUN,
     TABLES,
     AcceptLicence,
@@ -19,9 +20,12 @@ from hifa_cli.cli.options import (
     Quiet,
     Strict,
     Verbose,
+    backbone_option,
+    freeze_option,
     out_option,
     refuse_ending,
     set_option,
+    weights_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import PRESETS, CompareConfig, EvaluateConfig, Freeze, MetricProfile, Preset, TrainConfig
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
 
 _DEFAULT = CompareConfig()
 MOST_SEEDS = 10_000  # from 0 on; a slip of the finger should not take all memory
-_BY_PRESET = "what the preset says"
 EVERY_ROW, SCORE = "Recipe of every row", "Splits, scores and tables"
 _OF_TRAIN = {"images_per_step": "images", "shapes_per_step": "shapes"}  # the flags of 'hifa train' by field
 _PATHS = ("images", "shapes", "method", "preset")  # keys of [train] that mean something else there
@@ -71,37 +74,18 @@ def compare(
         Preset | None,
         typer.Option(help="Recipe of every row.", show_default=TrainConfig.preset, rich_help_panel=EVERY_ROW),
     ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model.",
-            show_default=_BY_PRESET,
-            autocompletion=completion.backbones,
-            rich_help_panel=EVERY_ROW,
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="imagenet, none, or a file of weights.",
-            show_default=TrainConfig.weights,
-            autocompletion=completion.weights,
-            rich_help_panel=EVERY_ROW,
-        ),
-    ] = None,
-    freeze: Annotated[
-        Freeze | None,
-        typer.Option(help="As in 'hifa train'.", show_default=_BY_PRESET, rich_help_panel=EVERY_ROW),
-    ] = None,
+    backbone: Annotated[str | None, backbone_option(EVERY_ROW)] = None,
+    weights: Annotated[str | None, weights_option(EVERY_ROW)] = None,
+    freeze: Annotated[Freeze | None, freeze_option(EVERY_ROW)] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps of the run.", show_default=_BY_PRESET, rich_help_panel=EVERY_ROW),
+        typer.Option(min=1, help="Steps of the run.", show_default=BY_PRESET, rich_help_panel=EVERY_ROW),
     ] = None,
     assignments: Annotated[
         list[str] | None,
         set_option(
             "Any other number of the run, e.g. momentum=0.8. Repeatable.",
-            show_default=_BY_PRESET,
+            show_default=BY_PRESET,
             rich_help_panel=EVERY_ROW,
         ),
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hifa_cli.cli import completion
+from hifa_cli.config import TrainConfig
 from hifa_cli.errors import reason_of
 from hifa_cli.models.backbones import ACCEPT
 
@@ -129,6 +130,38 @@ SAY = "Output and control"
 def out_option(help: str, **more: Any) -> Any:
     """Return ``-o/--out``, spelt alike for every verb."""
     return typer.Option("--out", "-o", help=help, **more)
+
+
+BY_PRESET = "what the preset says"
+
+
+def backbone_option(panel: str, default: str = BY_PRESET) -> Any:
+    """Return ``--backbone``; ``panel`` is its group in ``--help``."""
+    return typer.Option(
+        help="efficientnet_lite0, alexnet, dinov2-small, torchvision/NAME or any timm model.",
+        show_default=default,
+        autocompletion=completion.backbones,
+        rich_help_panel=panel,
+    )
+
+
+def weights_option(panel: str) -> Any:
+    """Return ``--weights``; ``panel`` is its group in ``--help``."""
+    return typer.Option(
+        help="imagenet (downloaded if not installed), none, or a file of weights.",
+        show_default=TrainConfig.weights,
+        autocompletion=completion.weights,
+        rich_help_panel=panel,
+    )
+
+
+def freeze_option(panel: str) -> Any:
+    """Return ``--freeze``; ``panel`` is its group in ``--help``."""
+    return typer.Option(
+        help="trunk: keep the trunk as it is; auto does so on a CPU, where training it takes days.",
+        show_default=BY_PRESET,
+        rich_help_panel=panel,
+    )
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of contact sheets

@@ -9,6 +9,7 @@ import typer
 
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
+    BY_PRESET,
     RUN,
     SAY,
     AcceptLicence,
@@ -22,8 +23,11 @@ from hifa_cli.cli.options import (
     Seed,
     Threads,
     Verbose,
+    backbone_option,
+    freeze_option,
     out_option,
     set_option,
+    weights_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
 from hifa_cli.config import DEFAULT_RECIPE, Freeze, Preset, TrainConfig
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
 Keep = Literal["last", "best"]
 Number = float | None
 Count = int | None
-_BY_PRESET = "what the preset says"
 
 
 def _known_method(name: str | None) -> str | None:
@@ -124,41 +127,18 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="efficientnet_lite0, alexnet, torchvision/NAME or any timm model.",
-            show_default=_BY_PRESET,
-            autocompletion=completion.backbones,
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="imagenet, none, or a file of weights.",
-            show_default=TrainConfig.weights,
-            autocompletion=completion.weights,
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
-    freeze: Annotated[
-        Freeze | None,
-        typer.Option(
-            help="trunk: keep the trunk as it is; auto does so on a CPU, where training it takes days.",
-            show_default=_BY_PRESET,
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
+    backbone: Annotated[str | None, backbone_option(NETWORK)] = None,
+    weights: Annotated[str | None, weights_option(NETWORK)] = None,
+    freeze: Annotated[Freeze | None, freeze_option(NETWORK)] = None,
     embedding: Annotated[
         Count,
         typer.Option(
-            min=1, help="D, the length of a descriptor.", show_default=_BY_PRESET, rich_help_panel=NETWORK
+            min=1, help="D, the length of a descriptor.", show_default=BY_PRESET, rich_help_panel=NETWORK
         ),
     ] = None,
     steps: Annotated[
         Count,
-        typer.Option(min=1, help="Steps of the run.", show_default=_BY_PRESET, rich_help_panel=STEPS),
+        typer.Option(min=1, help="Steps of the run.", show_default=BY_PRESET, rich_help_panel=STEPS),
     ] = None,
     images_per_step: Annotated[
         Count,
@@ -166,23 +146,23 @@ def train(
             "--photos-per-step",
             min=1,
             help="Photos a step.",
-            show_default=_BY_PRESET,
+            show_default=BY_PRESET,
             rich_help_panel=STEPS,
         ),
     ] = None,
     shapes_per_step: Annotated[
-        Count, typer.Option(min=1, help="Shapes a step.", show_default=_BY_PRESET, rich_help_panel=STEPS)
+        Count, typer.Option(min=1, help="Shapes a step.", show_default=BY_PRESET, rich_help_panel=STEPS)
     ] = None,
     views: Annotated[
         Count,
-        typer.Option(min=1, help="Views of a shape a step.", show_default=_BY_PRESET, rich_help_panel=STEPS),
+        typer.Option(min=1, help="Views of a shape a step.", show_default=BY_PRESET, rich_help_panel=STEPS),
     ] = None,
     rate: Annotated[
         Number,
         typer.Option(
             min=0,
             help="Learning rate of the new layers.",
-            show_default=_BY_PRESET,
+            show_default=BY_PRESET,
             rich_help_panel=STEPS,
         ),
     ] = None,
@@ -191,7 +171,7 @@ def train(
         typer.Option(
             min=0,
             help="Largest gradient norm; 0 means none.",
-            show_default=_BY_PRESET,
+            show_default=BY_PRESET,
             rich_help_panel=STEPS,
         ),
     ] = None,
@@ -206,23 +186,23 @@ def train(
     ] = None,
     weight_mutual: Annotated[
         Number,
-        typer.Option(min=0, help="λ; 0 is the placebo arm.", show_default=_BY_PRESET, rich_help_panel=LOSS),
+        typer.Option(min=0, help="λ; 0 is the placebo arm.", show_default=BY_PRESET, rich_help_panel=LOSS),
     ] = None,
     weight_global: Annotated[
-        Number, typer.Option(min=0, help="β.", show_default=_BY_PRESET, rich_help_panel=LOSS)
+        Number, typer.Option(min=0, help="β.", show_default=BY_PRESET, rich_help_panel=LOSS)
     ] = None,
     weight_local: Annotated[
-        Number, typer.Option(min=0, help="Factor on γ.", show_default=_BY_PRESET, rich_help_panel=LOSS)
+        Number, typer.Option(min=0, help="Factor on γ.", show_default=BY_PRESET, rich_help_panel=LOSS)
     ] = None,
     radius: Annotated[
         Number,
-        typer.Option(min=0, help="R of equation 4.", show_default=_BY_PRESET, rich_help_panel=LOSS),
+        typer.Option(min=0, help="R of equation 4.", show_default=BY_PRESET, rich_help_panel=LOSS),
     ] = None,
     assignments: Annotated[
         list[str] | None,
         set_option(
             "Any other number of the run, e.g. momentum=0.8. Repeatable.",
-            show_default=_BY_PRESET,
+            show_default=BY_PRESET,
             rich_help_panel=LOSS,
         ),
     ] = None,

@@ -15,6 +15,7 @@ from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.embeddings.joining import joined
 from hifa_cli.embeddings.text import save_words
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
@@ -276,24 +277,14 @@ def export(
         features: folder that keeps what the trunk makes of the pictures, for other models on the same trunk.
     """
     cache = FeatureCache(features, encoder.network, encoder.device) if features is not None else None
-    classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
-    done = {
-        name: embed(
-            encoder,
-            part.relabelled(classes).items,
-            label=f"embedding {name}",
-            domain=name,
-            cache=cache,
-        )
-        if part
-        else None
-        for name, part in (("images", images), ("shapes", shapes))
-    }
-    return Export(
-        images=done["images"],
-        shapes=done["shapes"],
-        classes=classes,
-        hifa_version=__version__,
+
+    def embedded(items: Sequence[Item], domain: str) -> Embeddings:
+        return embed(encoder, items, label=f"embedding {domain}", domain=domain, cache=cache)
+
+    return joined(
+        images,
+        shapes,
+        embedded,
         method=encoder.method,
         model=encoder.digest,
         config={"model": asdict(encoder.network.config), **about},

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hifa_cli import __version__
 from hifa_cli.config import ModelConfig
 from hifa_cli.data import Collection, Item
 from hifa_cli.data.reading import item_pixels
 from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.encoder import Floats, GraphEncoder, default_encoder, graph_encoder
 from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.embeddings.joining import joined
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.threads import wanted
@@ -45,16 +46,10 @@ def export_by_graph(
     Raises:
         HifaError: nothing of a domain can be read.
     """
-    classes = tuple(sorted({name for part in (images, shapes) if part for name in part.classes}))
-    done = {
-        name: None if part is None else _embedded(encoder, part.relabelled(classes).items, name)
-        for name, part in (("images", images), ("shapes", shapes))
-    }
-    return Export(
-        images=done["images"],
-        shapes=done["shapes"],
-        classes=classes,
-        hifa_version=__version__,
+    return joined(
+        images,
+        shapes,
+        partial(_embedded, encoder),
         method=encoder.method,
         model=encoder.digest,
         config={"model": asdict(encoder.config), **about},
