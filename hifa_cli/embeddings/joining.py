@@ -27,6 +27,9 @@ def joined(
         model: its digest.
         config: of the model, and where everything came from.
 
+    Returns:
+        The export; a domain that is None stays None.
+
     Raises:
         HifaError: nothing of a domain can be read.
     """

@@ -65,6 +65,9 @@ def run_export(
         out: file to write.
         force: overwrite it.
 
+    Returns:
+        Vectors, ids and labels of both domains.
+
     Raises:
         HifaError: nothing can be read, the model cannot be opened, or ``out`` exists or cannot be written.
     """
