@@ -15,9 +15,6 @@ A name is imported when it is first used (PEP 562), so that ``import hifa_cli`` 
 nor trimesh. ``__init__.pyi`` tells type checkers the same names.
 """
 
-import importlib
-from typing import Any
-
 __version__ = "0.2.0"
 
 _HOMES = {
@@ -42,8 +39,10 @@ _HOMES = {
 __all__ = [*_HOMES, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for."""
+    import importlib  # not above: the command first takes the current folder off the path
+
     if (home := _HOMES.get(name)) is None:
         raise AttributeError(f"module 'hifa_cli' has no attribute '{name}'")
     return getattr(importlib.import_module(home), name)

@@ -1,5 +1,10 @@
 """The verbs: options, help, messages and exit codes. Heavy imports stand inside command bodies."""
 
+# ruff: noqa: E402
+from hifa_cli.runtime.first import drop_current_folder
+
+drop_current_folder()  # before the imports below can find a json.py there
+
 import os
 import sys
 from collections.abc import Callable, Sequence

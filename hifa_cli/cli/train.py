@@ -61,6 +61,19 @@ DATA, NETWORK, STEPS, LOSS = "What of the data", "Network", "Steps", "Losses (eq
 
 _FLAGS = {"images": "images_per_step", "shapes": "shapes_per_step"}  # parameters not named as their field
 
+_SHOWN = (
+    "method",
+    "preset",
+    "backbone",
+    "weights",
+    "freeze",
+    "pseudo_labels",
+    "steps",
+    "images",
+    "shapes",
+    "rate",
+)
+
 
 def train(
     context: typer.Context,
@@ -290,7 +303,8 @@ def _train(
     from hifa_cli.runtime.distributed import world
     from hifa_cli.training.trainer import train as stage
 
-    progress.note("  ".join(f"{name}={value}" for name, value in asdict(config).items()))
+    chosen = "  ".join(f"{name}={getattr(config, name)}" for name in _SHOWN)
+    progress.note(f"{chosen}  (all settings: {out / 'run.json'})")
     report = stage(photos, shapes, out, config, **options)
     if world().leads:
         export_onnx(out)  # so that exports, galleries and queries of it need no torch

@@ -1,6 +1,7 @@
 """Child processes never take code from the folder that the user stands in."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -54,6 +55,7 @@ VERBS = (
     "index meshes --out gallery",
     "index --stats --out gallery",
     "index --verify --out gallery",
+    "duplicates gallery",
     "query photos/train/chair/0.png -g gallery --top 2 --html page.html --sheet sheet.png",
     "export --images photos --shapes views --out all.h5",
     "evaluate all.h5",
@@ -124,6 +126,25 @@ def test_running_the_package_as_a_module_leaves_the_current_folder_too(trap: Pat
     done = subprocess.run(
         [sys.executable, "-m", "hifa_cli", "index", "meshes", "--out", "gallery"],
         cwd=trap, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in trap.parent.glob("ran-*")] == []
+
+
+@pytest.mark.parametrize("path", [".", ":", "lib", "lib:", "./:/nowhere"])
+@pytest.mark.parametrize("start", ["command", "module"])
+def test_relative_entries_of_pythonpath_do_not_reach_the_command(trap: Path, path: str, start: str) -> None:
+    """What Python itself imports before any program of ours, such as sitecustomize, is beyond our reach."""
+    for name in ("sitecustomize", "usercustomize"):
+        (trap / f"{name}.py").unlink()
+    (trap / "typing.py").write_text((trap / "json.py").read_text().replace("json", "typing"))
+    (trap / "lib").mkdir()
+    for module in trap.glob("*.py"):
+        (trap / "lib" / module.name).write_bytes(module.read_bytes())
+    installed, module = [str(Path(sys.executable).with_name("hifa"))], [sys.executable, "-m", "hifa_cli"]
+    done = subprocess.run(
+        [*(installed if start == "command" else module), "render", "meshes", "-o", "views"],
+        cwd=trap, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [path.name for path in trap.parent.glob("ran-*")] == []
