@@ -13,7 +13,7 @@ from hifa_cli.data.lists import LIST_SUFFIXES
 from hifa_cli.data.tree import is_picture, walk
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import progress
-from hifa_cli.runtime.kinds import kind_of
+from hifa_cli.runtime.kinds import kind_of, refuse_other
 
 STDIN = "-"
 MOST_STDIN = 500_000_000  # bytes of a photo from standard input
@@ -96,6 +96,7 @@ def _of(word: str, scratch: Path, stdin: BinaryIO | None) -> list[Query]:
     if path.is_dir():
         return _meshes(path) or _collected(path)
     if path.exists():
+        refuse_other(path, wanted="a photo")
         return [Query(word, path)]
     if glob.has_magic(word):
         matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - patterns may be absolute

@@ -283,7 +283,7 @@ def _asked(
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
-        why = f"{failed[0].query}: {failed[0].error}" if len(queries) == 1 and failed else ""
+        why = _said(failed[0]) if len(queries) == 1 and failed else ""
         raise HifaError(why or "none of the queries can be read; see the warnings")
     asked = [items[number][0] for number, _ in found]
     shown: list[tuple[Path, ...]] = [(one.path,) for one in asked]
@@ -291,6 +291,11 @@ def _asked(
     if wanted.fuse:
         return [_fused_query(asked)], [tuple(one.path for one in asked)], _fused_vectors(gallery, vectors)
     return asked, shown, vectors
+
+
+def _said(failed: Failed) -> str:
+    """Return why a query failed, with its name."""
+    return failed.error if failed.query in failed.error else f"{failed.query}: {failed.error}"
 
 
 def _joined(vectors: Sequence[QueryVectors]) -> QueryVectors:
@@ -397,7 +402,8 @@ def _items(
         with reporting(Reporter()):  # one shape: nothing to show
             report = render([one.path], views, config, workers=1, force=False)
         if report.failed:
-            progress.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
+            if len(queries) > 1:
+                progress.warn(f"{one.name}: cannot be drawn: {report.failed[0].reason}")
             failed.append(Failed(one.name, f"cannot be drawn: {report.failed[0].reason}"))
             continue
         for shape in find_shapes(views).items:
@@ -447,7 +453,8 @@ def _embedded(
                     item = items[start + place]
                     given = "standard input" if item.id == STDIN else item.id  # its file is ours
                     reason = str(error).replace(str(item.views[0]), given)
-                    progress.warn(reason)
+                    if len(items) > 1:  # else it is the error that ends the command
+                        progress.warn(reason)
                     failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
             if not seen:
                 continue

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import hifa
+from tests.cli.test_cli import hifa, one_line
 from tests.conftest import write_photos
 from tests.gallery.test_update import write_mesh
 
@@ -61,3 +61,18 @@ def test_a_mesh_that_fails_has_an_entry_and_is_seen_with_strict(place: Path, tmp
     code, out, _ = hifa(*again)
     assert (code, len(json.loads(out)["failed"])) == (1, 1)
     assert (tmp_path / "g" / "gallery.json").is_file()
+
+
+def test_one_photo_that_cannot_be_read_is_one_line(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    code, stdout, stderr = hifa("query", tmp_path / "torn.jpg", "-g", place / "gallery")
+    assert (code, stdout) == (1, "")
+    assert stderr.count("torn.jpg") == 1
+    assert stderr.startswith("error: ")
+
+
+def test_an_export_is_named_where_a_photo_is_wanted(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    code, _, stderr = hifa("query", tmp_path / "all.h5", "-g", place / "gallery")
+    assert code == 1
+    assert "is an export, not a photo: 'hifa index" in one_line(stderr)

@@ -141,9 +141,9 @@ def test_relative_entries_of_pythonpath_do_not_reach_the_command(trap: Path, pat
     (trap / "lib").mkdir()
     for module in trap.glob("*.py"):
         (trap / "lib" / module.name).write_bytes(module.read_bytes())
-    installed, module = [str(Path(sys.executable).with_name("hifa"))], [sys.executable, "-m", "hifa_cli"]
+    installed, as_module = [str(Path(sys.executable).with_name("hifa"))], [sys.executable, "-m", "hifa_cli"]
     done = subprocess.run(
-        [*(installed if start == "command" else module), "render", "meshes", "-o", "views"],
+        [*(installed if start == "command" else as_module), "render", "meshes", "-o", "views"],
         cwd=trap, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
