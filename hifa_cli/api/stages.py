@@ -285,6 +285,7 @@ def build_gallery(
     factory: str = IndexConfig.factory,
     workers: int = 0,
     keep_views: bool = False,
+    maps: PathLike | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Gallery:
@@ -296,12 +297,13 @@ def build_gallery(
         model: folder of a run; the pretrained encoder by default.
         ranking: ``default``, or ``paper`` as the paper's benchmark does.
         rig: from where meshes are drawn: ``eye`` (15° above) or ``paper`` (30°). By default ``eye``, and
-            ``paper`` with a ``model`` or ``ranking="paper"``.
+            ``paper`` with ``ranking="paper"`` or a ``model`` without a fused descriptor.
         up: ``auto``, ``x``, ``y``, ``z``, or patterns such as ``["*.obj=y"]``.
         split: only this split of views or meshes.
         factory: FAISS factory string; ``auto`` goes by size.
         workers: processes that render; 0: as many as there are cores.
         keep_views: keep the drawn views as pictures in the gallery.
+        maps: of ``hifa adapt --maps``, for an export that it adapted; photos go through them too.
         device: where the network runs: auto, cpu, cuda, cuda:N or mps.
         force: replace a gallery that is there.
 
@@ -317,6 +319,7 @@ def build_gallery(
         Gallery('gallery', 120 shapes, 10 classes, frozen)
     """
     from hifa_cli.gallery.build import build_gallery as stage
+    from hifa_cli.models.about import has_fused_descriptor
     from hifa_cli.render.up_rules import parse_up
     from hifa_cli.runtime.device import settled_device
 
@@ -325,14 +328,15 @@ def build_gallery(
     except ValueError as error:
         raise HifaError(f"up: {error}") from error
     as_paper = ranking == "paper"
-    elevation = _elevation(rig or ("paper" if as_paper or model is not None else "eye"))
+    trained_as_paper = model is not None and not has_fused_descriptor(Path(model))
+    elevation = _elevation(rig or ("paper" if as_paper or trained_as_paper else "eye"))
     with reporting_somewhere():
         report = stage(
             _paths(source), Path(out), model=_optional(model), split=split,
             index_config=IndexConfig(factory=factory),
             render_config=RenderConfig(up=axis, ups=ups, elevation=elevation), workers=workers or None,
             device=settled_device(device), force=force, ranking=None if as_paper else RankingConfig(),
-            keep_views=keep_views,
+            keep_views=keep_views, maps=_optional(maps),
         )  # fmt: skip
     gallery = open_gallery(out, model=model, device=device)
     gallery.failed = tuple((one["path"], one["reason"]) for one in report["failed"])

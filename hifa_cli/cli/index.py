@@ -10,6 +10,7 @@ import typer
 from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
     DRAW,
+    EXPORTS,
     AcceptLicence,
     Config,
     Device,
@@ -158,6 +159,15 @@ def index(
             rich_help_panel=ENCODER,
         ),
     ] = 0,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MAPS",
+            help="Of 'hifa adapt --maps', for an adapted export: photos go through them too.",
+            show_default="no maps",
+            rich_help_panel=ENCODER,
+        ),
+    ] = None,
     rig: Annotated[
         Literal["eye", "paper"] | None,
         typer.Option(
@@ -230,6 +240,8 @@ def index(
     _check_usage(sources, others, remove, update=update, stats=stats, verify=verify)
     if learn and (forget or ranking == "paper" or model is not None):
         raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
+    if maps is not None and not (len(sources) == 1 and sources[0].suffix.lower() in EXPORTS):
+        raise typer.BadParameter("--maps goes with one SOURCE, the export that 'hifa adapt' wrote")
     start_reporting(quiet=quiet, verbose=verbose)
     if stats or verify:
         _look(out, stats=stats, as_json=as_json)
@@ -251,7 +263,7 @@ def index(
             report = build.build_gallery(
                 sources, out, model=model, split=split, index_config=settings, render_config=drawn,
                 workers=workers or None, device=settled_device(device), force=force,
-                ranking=None if as_paper else RankingConfig(), keep_views=keep_views,
+                ranking=None if as_paper else RankingConfig(), keep_views=keep_views, maps=maps,
             )  # fmt: skip
         if learn:
             report["learned"] = _learned(out, learn_photos, workers, device)
@@ -298,10 +310,9 @@ def _as_paper_trained(model: Path | None, backbone: str | None) -> bool:
     """Return whether a model has no fused descriptor, so that shapes are drawn and ranked as in the paper."""
     if model is None or backbone is not None:
         return False
-    from hifa_cli.models.about import read_about
+    from hifa_cli.models.about import has_fused_descriptor
 
-    network = read_about(model).get("model")
-    return not isinstance(network, dict) or network.get("descriptor") != "fused"
+    return not has_fused_descriptor(model)
 
 
 def _backbone(

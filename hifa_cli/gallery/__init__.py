@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,12 @@ from hifa_cli.search.likelihood import calibration_for
 from hifa_cli.search.ranking import normalised
 from hifa_cli.search.searcher import Searcher, effort_of
 
+if TYPE_CHECKING:
+    from hifa_cli.adaptation.adapters import Maps
+
 SCHEMA = 2
 MAIN_FILE, MODELS, THUMBNAILS, VIEWS = "gallery.json", "models", "thumbnails", "views"
+MAPS_FILE = "maps.safetensors"  # of hifa adapt, in the model's folder
 INDEX_FILE, SAMPLE_FILE = "index.faiss", "sample.npy"
 DIGEST_BYTES = 16
 _ATTEMPTS = 20  # at opening while others replace one generation after the other
@@ -212,6 +216,15 @@ class Gallery:
         """Return the map of photos that was learned of this gallery's shapes, where there is one."""
         said = (self.document.get("ranking") or {}).get("own")
         return None if said is None else read_map(self.folder, said["map"], self.vectors.shape[1])
+
+    @cached_property
+    def maps(self) -> "Maps | None":
+        """Return the maps of ``hifa adapt`` that the shapes went through; None where they did not."""
+        if self.model_folder is None or not (self.model_folder / MAPS_FILE).is_file():
+            return None
+        from hifa_cli.adaptation.adapters import load_maps  # needs h5py, which other galleries do without
+
+        return load_maps(self.model_folder / MAPS_FILE)
 
     @property
     def finds(self) -> tuple[Find, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.embeddings.encoder import GRAPH_FILES, MODEL_ABOUT, MODEL_WEIGHTS
 from hifa_cli.embeddings.text import TEXT_ABOUT, TEXT_WEIGHTS
-from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, model_folder, thumbnail_path
+from hifa_cli.gallery import MAPS_FILE, MODELS, THUMBNAILS, VIEWS, model_folder, thumbnail_path
 from hifa_cli.gallery.own import MAPS
 from hifa_cli.gallery.sources import Source
 from hifa_cli.runtime.atomic import written_folder
@@ -27,7 +27,9 @@ def put_model(folder: Path, digest: str, model: Path | None) -> None:
     target = model_folder(folder, digest)
     if model is None or not digest or model.resolve() == target.resolve():
         return
-    others = (name for name in (*GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT) if (model / name).is_file())
+    others = (
+        name for name in (*GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT, MAPS_FILE) if (model / name).is_file()
+    )
     names = (MODEL_WEIGHTS, MODEL_ABOUT, *others)
     if all(
         (target / name).is_file() and filecmp.cmp(model / name, target / name, shallow=False)

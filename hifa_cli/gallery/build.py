@@ -27,6 +27,7 @@ from hifa_cli.embeddings.io import read_shapes_heading, sample_images
 from hifa_cli.embeddings.text import TEXT_ABOUT, TEXT_WEIGHTS
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_gallery, unit
+from hifa_cli.gallery.adapted import digest_in, with_maps
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.mesh_source import Drawing, meshes_source
@@ -85,6 +86,7 @@ def build_gallery(
     force: bool,
     ranking: RankingConfig | None = None,
     keep_views: bool = False,
+    maps: Path | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of one source or several, whatever it held before.
 
@@ -101,6 +103,7 @@ def build_gallery(
         ranking: how shapes are ranked by photos; None ranks as the paper does. An export's, and those of a
             trained model without a fused descriptor, are always ranked as the paper does.
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
+        maps: of ``hifa adapt``, by which the export was adapted; photos go through them too.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``.
@@ -119,6 +122,8 @@ def build_gallery(
         if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
         old = _old(out)
+        if maps is not None:
+            model = with_maps(places[0], maps, model, Path(scratch))
         opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
         making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
         ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
@@ -483,10 +488,11 @@ def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
         HifaError: ``model`` is another one.
     """
     header = read_shapes_heading(path)
-    if model is not None and header.model and read_about(model).get("digest") != header.model:
-        raise HifaError(f"the export was not made by the model in {model}: give the run that made it")
     if model is not None:
-        return Making(str(read_about(model)["digest"]), header.method, model)
+        digest = digest_in(model)
+        if header.model not in ("", digest):
+            raise HifaError(f"the export was not made by the model in {model}: {_remedy(header.config)}")
+        return Making(digest, header.method, model)
     named = header.config.get("run")
     if isinstance(named, str) and (Path(named) / MODEL_ABOUT).is_file():
         if read_about(Path(named)).get("digest") == header.model:
@@ -494,8 +500,20 @@ def _export_making(path: Path, model: Path | None, scratch: Path) -> Making:
     elif header.method == FROZEN and frozen_model().digest == header.model:
         save_frozen(scratch)
         return Making(header.model, header.method, scratch)
-    progress.warn("the model that made this export is not to be found: a photo query will need --model RUN")
+    if "adapt" in header.config:
+        progress.warn(f"photos cannot be held against adapted shapes yet: {_remedy(header.config)}")
+    else:
+        progress.warn("the model that made this export cannot be found: a photo query will need --model RUN")
     return Making(header.model, header.method)
+
+
+def _remedy(config: dict[str, Any]) -> str:
+    """Return what to give with an export, by what it says of its making."""
+    return (
+        "give --maps MAPS, which 'hifa adapt --maps' keeps"
+        if "adapt" in config
+        else "give the run that made it"
+    )
 
 
 def _refuse_strange(out: Path) -> None:

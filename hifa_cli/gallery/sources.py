@@ -179,13 +179,14 @@ def _refuse_repeated(path: Path, ids: Sequence[str]) -> None:
 
 def _views_of(config: dict[str, Any]) -> Collection:
     """Return the views that an export was made of, where they are still there: they give the thumbnails."""
-    named = config.get("shapes")
+    below = config.get("base")  # of an adapted export
+    named = (below if isinstance(below, dict) else config).get("shapes")
     if isinstance(named, str) and Path(named).is_dir():
         try:
             return find_shapes(Path(named))
         except HifaError:
             pass
-    progress.note("the views of this export are not to be found: the gallery has no thumbnails")
+    progress.note("the views of this export cannot be found: the gallery has no thumbnails")
     return Collection((), ())
 
 

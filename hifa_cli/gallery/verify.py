@@ -10,6 +10,7 @@ import numpy as np
 from hifa_cli.embeddings.encoder import stored_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
+from hifa_cli.gallery.adapted import maps_of
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
 from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
@@ -179,6 +180,8 @@ def _model(gallery: Gallery) -> Iterator[str]:
         return
     try:
         found = stored_digest(gallery.model_folder)
+        if (maps := maps_of(gallery.model_folder)) is not None:
+            found = maps.digest() if maps.base == found else ""
     except HifaError as error:
         yield str(error)
         return

@@ -23,3 +23,13 @@ def read_about(folder: Path) -> dict[str, object]:
     if not isinstance(document, dict) or document.get("schema") != 1:
         raise HifaError(f"{folder / CONFIG_FILE} is of another schema; train again with this version of hifa")
     return document
+
+
+def has_fused_descriptor(folder: Path) -> bool:
+    """Return whether a model's descriptor holds the untrained feature too.
+
+    Raises:
+        HifaError: no readable model exists in ``folder``.
+    """
+    network = read_about(folder).get("model")
+    return isinstance(network, dict) and network.get("descriptor") == "fused"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.config import Find, ModelConfig, RenderConfig
+from hifa_cli.config import ADAPT_DIMENSIONS, Find, ModelConfig, RenderConfig
 from hifa_cli.data import Item
 from hifa_cli.data.transforms import Pixels, to_pixels
 from hifa_cli.embeddings.encoder import GraphEncoder, PictureEncoder, PictureFeatures, graph_encoder
@@ -131,17 +131,22 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
         HifaError: the gallery holds no model and none is given, or another model made the gallery.
     """
     if model is None and gallery.model_folder is None:
-        raise HifaError(f"the gallery {gallery.folder} holds vectors but no model: give --model RUN")
+        adapted = gallery.method.partition(":")[0] in ADAPT_DIMENSIONS
+        remedy = (
+            "build it again with --maps, what 'hifa adapt --maps' kept" if adapted else "give --model RUN"
+        )
+        raise HifaError(f"the gallery {gallery.folder} holds vectors but no model: {remedy}")
     folder = model or gallery.model_folder
+    wanted = gallery.maps.base if gallery.maps else gallery.model
     if folder is not None and str(device) in ("auto", "cpu"):
         light = graph_encoder(folder, threads=1, wanted=QUICK_START)
-        if light is not None and light.digest == gallery.model:
+        if light is not None and light.digest == wanted:
             return light
     from hifa_cli.embeddings.extract import load_encoder
     from hifa_cli.runtime.device import pick_device
 
     encoder = load_encoder(folder, pick_device(str(device)))
-    if gallery.model and encoder.digest != gallery.model:
+    if wanted and encoder.digest != wanted:
         raise HifaError(
             f"the gallery {gallery.folder} was made by another model than {folder}: "
             "build it again with this one"
@@ -459,14 +464,22 @@ def _embedded(
             if not seen:
                 continue
             for number in [one for one in seen if shapes is not None and len(seen[one]) > 1]:
-                yield number, _of_shape(ranker, shapes, seen.pop(number))
+                yield number, _mapped(gallery, _of_shape(ranker, shapes, seen.pop(number)), "shapes")
             if not seen:
                 continue
             found = encoder.pictures(np.concatenate(list(seen.values())))
             start_of = 0
             for number, pixels in seen.items():
                 mine = slice(start_of, start_of := start_of + len(pixels))
-                yield number, _of_pictures(ranker, found, mine, photo=len(items[number].views) == 1)
+                photo = len(items[number].views) == 1
+                vectors = _of_pictures(ranker, found, mine, photo=photo)
+                yield number, _mapped(gallery, vectors, "images" if photo else "shapes")
+
+
+def _mapped(gallery: Gallery, vectors: QueryVectors, domain: str) -> QueryVectors:
+    """Return vectors as the gallery's shapes were adapted, if they were."""
+    maps = gallery.maps
+    return vectors if maps is None else vectors.each(lambda one: maps(one, domain))
 
 
 def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
