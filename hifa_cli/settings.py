@@ -211,10 +211,22 @@ def run_settings(texts: Mapping[str, str], own: type | None = None) -> dict[str,
         ValueError: a field does not exist, or the text is not a value of it.
     """
     theirs = names_of(own)
+    texts = texts if "attention" in theirs else _with_attention(texts)
     mine = typed(TrainConfig, {key: text for key, text in texts.items() if key not in theirs}, sealed=SEALED)
     if own is None:
         return mine
     return mine | typed(own, {key: text for key, text in texts.items() if key in theirs})
+
+
+def _with_attention(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return settings in which ``attention`` of DLEA is spelt as the pooling that it stands for."""
+    rest = {name: text for name, text in texts.items() if name != "attention"}
+    match texts.get("attention"):
+        case None | "none":
+            return rest
+        case "views" if "pooling" not in rest:
+            return {**rest, "pooling": "attention"}
+    raise ValueError("attention: give none, or views without another pooling")
 
 
 def stored_model(document: Any) -> ModelConfig:

@@ -12,6 +12,9 @@ from hifa_cli.config import TrainConfig
 from hifa_cli.data.loader import Batch
 from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.network import Network
+from hifa_cli.pipelines.compare.plan import row_config
+from hifa_cli.pipelines.compare.rows import parse_arms
+from hifa_cli.settings import run_settings
 from hifa_cli.training.optim import TrainStep
 from tests import reference_losses as reference
 from tests.methods.test_rivals import CONFIG, MODEL, batch, looked_at, network, numbers
@@ -200,3 +203,14 @@ def test_a_photo_moves_no_attention_and_the_domain_loss_does() -> None:
     method(seen, 0, 0.5)["adversarial"].backward()
     assert method.network.attention.weight.grad.abs().sum() > 0
     assert any(one is method.network.attention.weight for one in method.network.head_parameters())
+
+
+def test_dleas_attention_has_a_name_of_its_own() -> None:
+    assert run_settings({"attention": "none"}) == {}
+    assert run_settings({"attention": "views", "views": "3"}) == {"pooling": "attention", "views": 3}
+    for texts in ({"attention": "much"}, {"attention": "views", "pooling": "max"}):
+        with pytest.raises(ValueError, match="attention: give none, or views"):
+            run_settings(texts)
+    rows = parse_arms("dlea(attention=none),dlea(attention=views),dlea")
+    found = [row_config(row, TrainConfig()).pooling for row in rows]
+    assert found == ["max", "attention", "max"]
