@@ -113,6 +113,7 @@ def train(
     force: bool = False,
     feature_cache: PathLike | None = None,
     tensorboard: bool = False,
+    report: bool = True,
     photos_per_step: int | None = None,
     shapes_per_step: int | None = None,
     **settings: Any,
@@ -132,6 +133,7 @@ def train(
         force: throw away a run that is in ``out``.
         feature_cache: folder that keeps what a frozen trunk makes of the pictures, for further runs.
         tensorboard: write TensorBoard scalars as well.
+        report: write ``report.html``: beliefs, curves, t-SNE before and after, examples.
         photos_per_step: photos of a step; the preset's by default.
         shapes_per_step: shapes of a step; likewise.
         **settings: any number of the run by its name in ``TrainConfig``: ``steps=100``, ``momentum=0.8``.
@@ -150,9 +152,9 @@ def train(
     """
     from hifa_cli.data import Collection, find_images, find_shapes
     from hifa_cli.methods.registry import find_method, settings_of
+    from hifa_cli.pipelines.train import run_training as stage
     from hifa_cli.runtime.device import pick_device
     from hifa_cli.runtime.distributed import joined
-    from hifa_cli.training.trainer import train as stage
 
     per_step = {"images": photos_per_step, "shapes": shapes_per_step}
     given = {**settings, **{name: count for name, count in per_step.items() if count is not None}}
@@ -166,13 +168,11 @@ def train(
         photos.report()
         targets.report()
         with joined(pick_device(device)) as where:
-            report = stage(
+            done = stage(
                 photos, targets, Path(out), config, seed=seed, device=where, force=force,
-                features=_optional(feature_cache), tensorboard=tensorboard,
+                features=_optional(feature_cache), tensorboard=tensorboard, report=report,
             )  # fmt: skip
-    return Run(
-        Path(out), config.method, report.steps, report.seconds, report.digest, report.last, asdict(config)
-    )
+    return Run(Path(out), config.method, done.steps, done.seconds, done.digest, done.last, asdict(config))
 
 
 def embed(

@@ -229,6 +229,14 @@ def train(
         ),
     ] = None,
     feature_cache: Features = None,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            help="Write RUN/report.html: beliefs, curves, t-SNE, examples.",
+            rich_help_panel=SAY,
+        ),
+    ] = True,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -284,7 +292,7 @@ def train(
             return
         _train(
             photos, targets, out, settings, seed=seed, device=where, force=force,
-            features=feature_cache, tensorboard=tensorboard, as_json=as_json and leads,
+            features=feature_cache, tensorboard=tensorboard, report=report, as_json=as_json and leads,
         )  # fmt: skip
 
 
@@ -299,25 +307,23 @@ def _train(
     photos: "Collection", shapes: "Collection", out: Path, config: TrainConfig, *, as_json: bool,
     **options: Any,
 ) -> None:  # fmt: skip
-    from hifa_cli.embeddings.onnx_export import export_onnx
-    from hifa_cli.runtime.distributed import world
-    from hifa_cli.training.trainer import train as stage
+    from hifa_cli.pipelines.train import run_training
 
     chosen = "  ".join(f"{name}={getattr(config, name)}" for name in _SHOWN)
     progress.note(f"{chosen}  (all settings: {out / 'run.json'})")
-    report = stage(photos, shapes, out, config, **options)
-    if world().leads:
-        export_onnx(out)  # so that exports, galleries and queries of it need no torch
+    done = run_training(photos, shapes, out, config, **options)
     document = {
-        "out": str(out), "method": config.method, "steps": report.steps, "seconds": report.seconds,
-        "model": report.digest, "last": report.last, "config": asdict(config),
+        "out": str(out), "method": config.method, "steps": done.steps, "seconds": done.seconds,
+        "model": done.digest, "last": done.last, "config": asdict(config),
     }  # fmt: skip
     if as_json:
         print_json(document)
     else:
         progress.note(
-            f"trained {config.method}: {report.steps} steps in {report.seconds} s, model {report.digest[:12]}"
+            f"trained {config.method}: {done.steps} steps in {done.seconds} s, model {done.digest[:12]}"
         )
+        if options["report"]:
+            progress.note(f"what it believed and learned: {out / 'report.html'}")
         progress.note(f"next: hifa export --model {out} --images PHOTOS --shapes VIEWS --out EMB.h5")
 
 

@@ -1,6 +1,7 @@
 """The beliefs of a run about the shapes before its first step; no label of a shape is known here."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hifa_cli.training.pseudo_labels import Beliefs
 
 HEALTH_FILE = "health.json"
 MERGED = 0.8  # of the first class's mean probability: a second one as likely as that looks like the same
+EXAMPLES = 6  # of each class that are kept as the surest and as the least sure
 SHOWN = 8  # classes that a message names
 
 
@@ -27,8 +29,8 @@ def report_beliefs(beliefs: Beliefs, labels: NDArray[np.int64], classes: tuple[s
 
     Returns:
         ``agreement`` of two opinions (an estimate of how many labels are right, from below where they err
-        apart), ``shapes`` by class, classes ``without_shapes``, and pairs that look ``merged``: shapes of the
-        first are nearly as likely of the second.
+        apart), ``photos`` and ``shapes`` by class, classes ``without_shapes``, and pairs that look
+        ``merged``: shapes of the first are nearly as likely of the second.
     """
     counts = np.bincount(beliefs.labels, minlength=len(classes))
     known = np.unique(labels)
@@ -44,10 +46,40 @@ def report_beliefs(beliefs: Beliefs, labels: NDArray[np.int64], classes: tuple[s
         progress.note(f"shapes of {pairs} are hard to tell apart")
     return {
         "agreement": round(beliefs.agreement, 4),
+        "photos": {classes[label]: int((labels == label).sum()) for label in known},
         "shapes": {classes[label]: int(counts[label]) for label in known},
         "without_shapes": empty,
         "merged": [list(pair) for pair in merged],
     }
+
+
+def examples(
+    beliefs: Beliefs, views: Sequence[Sequence[Path]], classes: Sequence[str]
+) -> dict[str, dict[str, list[list[Any]]]]:
+    """Return which shapes were labelled most and least surely.
+
+    Args:
+        beliefs: labels and scores of m shapes.
+        views: pictures of these shapes.
+        classes: names of the classes.
+
+    Returns:
+        By class, ``sure`` and ``unsure``: lists of a picture and the probability of the class, at most
+        ``EXAMPLES`` each and none in both.
+    """
+    if len(views) != len(beliefs.labels):
+        return {}
+    found = {}
+    for label in np.unique(beliefs.labels):
+        rows = np.flatnonzero(beliefs.labels == label)
+        rows = rows[np.argsort(-beliefs.scores[rows, label], kind="stable")].tolist()
+        sure, rest = rows[:EXAMPLES], rows[EXAMPLES:]
+        named = [
+            [[str(views[row][0]), round(float(beliefs.scores[row, label]), 4)] for row in part]
+            for part in (sure, rest[::-1][:EXAMPLES])
+        ]
+        found[classes[label]] = dict(zip(("sure", "unsure"), named, strict=True))
+    return found
 
 
 def merged_classes(beliefs: Beliefs, classes: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,13 +26,27 @@ from hifa_cli.models.network import QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.seeding import torch_stream
-from hifa_cli.training.health import offset_of, report_beliefs
+from hifa_cli.training.health import examples, offset_of, report_beliefs
 from hifa_cli.training.pseudo_labels import propagate
 from hifa_cli.training.validation import accuracy_on_features, held_out
 
 BANK = 50  # photos of a class that the gate compares with
 Steps = Callable[[int], Batch]
 Validate = Callable[[], float]
+
+
+class Seen(NamedTuple):
+    """A frozen trunk's features of all photos and shapes.
+
+    Attributes:
+        photos: (n, 1, F).
+        labels: (n,) classes of the photos.
+        shapes: (m, V, F).
+    """
+
+    photos: TrunkFeatures
+    labels: NDArray[np.int64]
+    shapes: TrunkFeatures
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,9 @@ class Run:
     objective: Objective
     seed: int
     device: torch.device
+    readable: list[tuple[Path, ...]] = field(default_factory=list)  # of the shapes that were looked at
     health: dict[str, Any] = field(default_factory=dict)  # what is believed of the shapes
+    seen: list["Seen"] = field(default_factory=list)  # what the trunk made of everything, if it is frozen
 
     @property
     def network(self) -> Network:
@@ -177,6 +193,7 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
     seen, labels, shapes = _everything(run, looked)
+    run.seen.append(Seen(seen, labels, shapes))
     if start == 0:
         believe(run, seen, labels, shapes)
     steps = FeatureBatches(seen, labels, shapes, config, run.seed)
@@ -196,7 +213,8 @@ def _everything(
     shapes = TrunkFeatures(*(part[:0] for part in seen))
     if run.views and (run.objective.sees_shapes or run.config.centred):
         items = [Item(str(views[0].parent), -1, views) for views in run.views]
-        shapes, _ = looked(items, "looking at the shapes", maps=maps)
+        shapes, kept = looked(items, "looking at the shapes", maps=maps)
+        run.readable[:] = [run.views[row] for row in kept]
     return seen, labels, shapes
 
 
@@ -228,6 +246,7 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         found = found[torch.randperm(len(found), generator=torch_stream(run.seed, "permuted labels"))]
     objective.assigned[: len(found)] = found.to(objective.assigned.device)
     run.health.update(report_beliefs(beliefs, labels, run.model.classes))
+    run.health["examples"] = examples(beliefs, run.readable, run.model.classes)
     run.health["offset"] = offset_of(
         photos.high[:, 0, : blocks[0]], shapes.high[..., : blocks[0]].mean(dim=1)
     )

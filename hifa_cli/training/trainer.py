@@ -37,6 +37,7 @@ from hifa_cli.training.checkpoint import (
 from hifa_cli.training.health import write_health
 from hifa_cli.training.monitor import CollapseMonitor, stop_unless_finite, warn_if_stiff
 from hifa_cli.training.optim import TrainStep, learning_rate
+from hifa_cli.training.points import Points, points_of
 from hifa_cli.training.setup import Run, Steps, Validate, make_steps, setup_run
 
 LOG_EVERY_ON_GPU = 10  # reading a loss makes the host wait for the device
@@ -55,6 +56,7 @@ class TrainReport:
     seconds: float
     digest: str
     last: dict[str, Any]  # the last line of the log
+    points: Points | None = None  # a sample before and after, where the trunk was frozen
 
 
 def train(
@@ -132,7 +134,7 @@ def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboa
         write_settings(out, {**settings, "finished": report})
         _tidy(out)
     barrier()
-    return TrainReport(out, run.config.steps, seconds, str(report["digest"]), last)
+    return TrainReport(out, run.config.steps, seconds, str(report["digest"]), last, points_of(run))
 
 
 def _settings(run: Run) -> dict[str, Any]:

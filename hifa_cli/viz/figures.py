@@ -4,6 +4,7 @@ Colours are of Okabe and Ito and of Tol, which the colour-blind tell apart; doma
 well, curves in dash, so that a print in grey can be read. Text is 7 to 8 points at the width of a page.
 """
 
+import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from hifa_cli.evaluation.metrics import LOWER_IS_BETTER, Curve
 from hifa_cli.runtime import local_settings
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.search.ranking import normalised
+from hifa_cli.search.rerank import unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,10 +62,12 @@ class Embedded(NamedTuple):
     photos: NDArray[np.bool_]
 
 
-def tsne(export: Export, *, points: int, perplexity: float, seed: int, name: str = "the export") -> Embedded:
+def tsne(
+    export: Export, *, points: int, perplexity: float, seed: int, name: str = "the export", clamp: bool = True
+) -> Embedded:
     """Lay both domains out on one plane by t-SNE (van der Maaten and Hinton 2008), as in figure 3.
 
-    The vectors are those that retrieval compares: clamped and normalised.
+    The vectors are those that retrieval compares: normalised, and clamped as in the paper.
 
     Args:
         export: one or both domains.
@@ -71,6 +75,7 @@ def tsne(export: Export, *, points: int, perplexity: float, seed: int, name: str
         perplexity: of t-SNE, lowered where there are fewer than three times as many points.
         seed: of the sample and of t-SNE.
         name: what messages call the export.
+        clamp: set negative values to zero first; False for descriptors with signs.
 
     Raises:
         HifaError: fewer than five points.
@@ -79,7 +84,10 @@ def tsne(export: Export, *, points: int, perplexity: float, seed: int, name: str
     parts = [(part, part is export.images) for part in (export.images, export.shapes) if part is not None]
     rows = [_sample(part, points, generator) for part, _ in parts]
     vectors = np.concatenate(
-        [normalised(part.vectors[kept]) for (part, _), kept in zip(parts, rows, strict=True)]
+        [
+            normalised(part.vectors[kept]) if clamp else unit(part.vectors[kept]).astype(np.float64)
+            for (part, _), kept in zip(parts, rows, strict=True)
+        ]
     )
     if len(vectors) < 5:
         raise HifaError(
@@ -328,6 +336,35 @@ def _draw_seeds(axis: "Axes", rows: Sequence[Sequence[float]]) -> None:
     axis.grid(axis="x", linewidth=0.3, alpha=0.6)
 
 
+def training_figure(terms: Mapping[str, Sequence[tuple[int, float]]]) -> "Figure":
+    """A panel for each logged number of a run over its steps.
+
+    Args:
+        terms: by name, pairs of a step and a value.
+    """
+    columns = min(3, max(1, len(terms)))
+    figure, axes = _panels(-(-len(terms) // columns), columns, height=1.7)
+    for axis in axes.flat[len(terms) :]:
+        axis.set_axis_off()
+    for axis, (name, pairs) in zip(axes.flat, terms.items(), strict=False):
+        steps, values = np.array(pairs, dtype=np.float64).T
+        axis.plot(steps, values, color=_LINES[0], linewidth=0.4, alpha=0.4)
+        axis.plot(steps, _smooth(values), color=_LINES[0])
+        axis.set_title(name)
+        axis.set_xlabel("step")
+    return figure
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over a window of a twentieth of all values."""
+    half = len(values) // 40
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    first = np.maximum(np.arange(len(values)) - half, 0)
+    last = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    means: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)
+    return means
+
+
 def _panels(rows: int, columns: int, *, height: float, width: float = _WIDTH) -> tuple["Figure", Any]:
     with local_settings.ignored():
         from matplotlib.figure import Figure
@@ -346,6 +383,18 @@ def style() -> Iterator[None]:
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
         yield
+
+
+def as_png(figure: "Figure", *, dots: int = 110) -> bytes:
+    """Return a figure as PNG; the same data give the same bytes.
+
+    Args:
+        figure: drawn under :func:`style`.
+        dots: per inch.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dots)
+    return content.getvalue()
 
 
 def save(figure: "Figure", out: Path) -> None:
