@@ -31,7 +31,7 @@ FROZEN = "Without a trained model"
 
 
 def export(
-    out: Annotated[Path, out_option("HDF5 file to write.")],
+    out: Annotated[Path, out_option("File to write: HDF5 (.h5), or Parquet (.parquet).")],
     model: Annotated[
         Path | None,
         typer.Option(
@@ -57,6 +57,13 @@ def export(
     shapes: Annotated[
         Path | None,
         typer.Option(metavar="VIEWS", help="Rendered shapes ('hifa render').", show_default="no shapes"),
+    ] = None,
+    to: Annotated[
+        Literal["hdf5", "parquet"] | None,
+        typer.Option(
+            help="Format, which --out must end like: hdf5 (.h5) or parquet (.parquet, hifa-cli[parquet]).",
+            show_default="by the ending of --out",
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -85,12 +92,14 @@ def export(
     force: Force = False,
     config: Config = None,
 ) -> None:
-    """Embed photos and shapes into an HDF5 file."""
+    """Embed photos and shapes into an HDF5 or Parquet file."""
     if images is None and shapes is None:
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):
         raise typer.BadParameter("--model has its own backbone and weights: leave one out")
-    refuse_ending(out, "--out", EXPORTS)
+    refuse_ending(
+        out, "--out", [one for one in EXPORTS if to is None or (one == ".parquet") == (to == "parquet")]
+    )
     from hifa_cli.pipelines.export import EncoderChoice, Sources, run_export
 
     start_reporting(quiet=quiet, verbose=verbose)

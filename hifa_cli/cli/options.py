@@ -12,6 +12,7 @@ from hifa_cli.cli import completion
 from hifa_cli.config import TrainConfig
 from hifa_cli.errors import reason_of
 from hifa_cli.models.backbones import ACCEPT
+from hifa_cli.runtime.kinds import EXPORT_SUFFIXES
 
 if TYPE_CHECKING:
     from hifa_cli.config import Axis, Up
@@ -165,7 +166,7 @@ def freeze_option(panel: str) -> Any:
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of contact sheets
-EXPORTS = (".h5", ".hdf5", ".hdf")
+EXPORTS = EXPORT_SUFFIXES
 
 
 def refuse_ending(path: Path | None, option: str, endings: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.kinds import refuse_other
 
 SCHEMA = 1
+PARQUET = ".parquet"
 GROUPS = ("images", "shapes")
 _MOST_CLASSES = 1_000_000  # where a file names none and they are made up from its labels
 _MOST_EXPANSION = 1_100  # deflate cannot pack tighter than 1 : 1,032
@@ -84,6 +85,10 @@ class Export:
 def write_export(path: Path, export: Export) -> None:
     """Write an export; the file appears whole or not at all.
 
+    Args:
+        path: its ending says the format: ``.parquet``, else HDF5.
+        export: what to write.
+
     Raises:
         HifaError: the place cannot be written to.
         ValueError: columns of unequal length or width, or values that are not finite.
@@ -93,6 +98,10 @@ def write_export(path: Path, export: Export) -> None:
         _check_written(name, part, len(export.classes))
     if len({part.vectors.shape[1] for _, part in domains}) > 1:
         raise ValueError("images and shapes have vectors of different width")
+    if _is_parquet(path):
+        from hifa_cli.embeddings.parquet import write_parquet
+
+        return write_parquet(Path(path), export)
     with written_file(Path(path)) as temporary, _new(temporary, domains) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs.create("classes", list(export.classes), (len(export.classes),), h5py.string_dtype())
@@ -144,8 +153,16 @@ def read_export(path: Path) -> Export:
             schema says; the message names the column.
     """
     path = Path(path)
+    if _is_parquet(path):
+        from hifa_cli.embeddings.parquet import read_parquet
+
+        return read_parquet(path)
     with _opened(path) as file:
         return _export(file, path)
+
+
+def _is_parquet(path: Path) -> bool:
+    return Path(path).suffix.lower() == PARQUET
 
 
 @contextmanager
@@ -411,6 +428,10 @@ def read_shapes_heading(path: Path) -> Header:
     Raises:
         HifaError: as ``read_export``, or the export has no shapes.
     """
+    if _is_parquet(path):
+        from hifa_cli.embeddings.parquet import parquet_heading
+
+        return parquet_heading(path)
     with _opened(path) as file:
         _check_schema(file, path)
         if "shapes" not in file:
@@ -432,6 +453,11 @@ def shape_blocks(path: Path, size: int) -> Iterator[NDArray[np.float32]]:
     Raises:
         HifaError: as ``read_export``.
     """
+    if _is_parquet(path):
+        from hifa_cli.embeddings.parquet import parquet_blocks
+
+        yield from parquet_blocks(path, size)
+        return
     with _opened(path) as file:
         column = _columns(file, "shapes", path)["vectors"]
         for start in range(0, column.shape[0], size):
@@ -444,6 +470,12 @@ def sample_images(path: Path, count: int) -> NDArray[np.float32] | None:
     Raises:
         HifaError: as ``read_export``.
     """
+    if _is_parquet(path):
+        photos = read_export(path).images
+        if photos is None:
+            return None
+        rows = np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(np.int64)
+        return photos.vectors[np.unique(rows)]
     with _opened(path) as file:
         if "images" not in file:
             return None

@@ -41,7 +41,7 @@ from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
 from hifa_cli.render.up_taken import read_taken, valid_taken
 from hifa_cli.runtime import progress, threads
-from hifa_cli.runtime.kinds import refuse_other, refuse_url
+from hifa_cli.runtime.kinds import EXPORT_SUFFIXES, refuse_other, refuse_url
 from hifa_cli.runtime.lock import LOCK_FILE, sole_writer
 from hifa_cli.search import faiss_index
 
@@ -336,7 +336,7 @@ def open_source(
     Raises:
         HifaError: nothing is there usable, or the model is not that of an export.
     """
-    if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (".h5", ".hdf5", ".hdf", ""):
+    if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (*EXPORT_SUFFIXES, ""):
         offered = export_source(place)
         return offered, _export_making(place, model, scratch), None
     encoder, folder = _encoder(model, work.device, scratch)

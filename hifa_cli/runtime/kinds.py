@@ -17,7 +17,7 @@ _TAKEN_BY = {
     "a comparison of 'hifa compare'": "hifa compare --out {place}",
     "an export": "hifa index {place} --out GALLERY",
 }
-EXPORT_SUFFIXES = (".h5", ".hdf5", ".hdf")
+EXPORT_SUFFIXES = (".h5", ".hdf5", ".hdf", ".parquet")
 
 
 def kind_of(place: Path) -> str | None:
