@@ -1,8 +1,8 @@
 """``hifa compare``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,6 +33,8 @@ from hifa_cli.runtime import progress
 
 if TYPE_CHECKING:
     from hifa_cli.pipelines.compare.rows import Arm
+    from hifa_cli.pipelines.compare.run import Comparison
+    from hifa_cli.pipelines.compare.vary import Varied, Varying
 
 _DEFAULT = CompareConfig()
 MOST_SEEDS = 10_000  # from 0 on; a slip of the finger should not take all memory
@@ -103,6 +105,32 @@ def compare(
         MetricProfile,
         typer.Option(help="Whose definitions of the metrics: see docs/metrics.md.", rich_help_panel=SCORE),
     ] = EvaluateConfig.profile,
+    vary: Annotated[
+        Literal["labels", "unlabelled", "views"] | None,
+        typer.Option(
+            help="Compare at several sizes of the data: labels (photos of each class), unlabelled (per cent "
+            "of classes without photos), views (of each shape). Writes vary.json, .csv, .md and a figure.",
+            show_default="the data as they are",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Of --vary, e.g. 1,5,20.",
+            show_default="labels 1,3,5,10,20; unlabelled 0,25,50,75; views 1,2,3,4,6,12",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    ranks: Annotated[
+        bool,
+        typer.Option(
+            "--ranks",
+            help="Write ranks.csv.gz, too: where each query's relevant shapes stand, for others to check.",
+            rich_help_panel=SCORE,
+        ),
+    ] = False,
     jobs: Annotated[
         int,
         typer.Option(
@@ -147,6 +175,7 @@ def compare(
     arms, chosen = _arms(methods), _seeds(seeds)
     if reference is not None and reference not in [arm.name for arm in arms]:
         raise typer.BadParameter(f"--reference {reference} is none of the rows")
+    numbers = _values(vary, values)
     given = {"backbone": backbone, "weights": weights, "freeze": freeze, "steps": steps}
     settings = _settings(context, preset, given, assignments or [])
     from hifa_cli.data.tree import existing_folder
@@ -154,6 +183,7 @@ def compare(
     from hifa_cli.pipelines.compare.outputs import write_results, write_text
     from hifa_cli.pipelines.compare.report import document, tables
     from hifa_cli.pipelines.compare.run import compare as stage
+    from hifa_cli.pipelines.compare.vary import Varying
     from hifa_cli.runtime.device import pick_device
     from hifa_cli.viz.tables import to_latex, to_markdown, to_terminal
 
@@ -162,12 +192,26 @@ def compare(
         if not place.is_file():
             existing_folder(place, what)  # before torch is loaded
     start_reporting(quiet=quiet, verbose=verbose)
-    done = stage(
-        images, shapes, out, arms, settings, seeds=chosen, train_split=train_split, test_split=test_split,
-        profile=profile, device=pick_device(device), jobs=jobs, force=force, features=feature_cache,
-    )  # fmt: skip
+    device_there = pick_device(device)
+
+    def comparison(photos: Path, views: Path, folder: Path, beside: Path | None) -> "Comparison":
+        return stage(
+            photos, views, folder, arms, settings, seeds=chosen, train_split=train_split,
+            test_split=test_split, profile=profile, device=device_there, jobs=jobs, force=force,
+            features=feature_cache or beside,
+        )  # fmt: skip
+
+    if vary is not None:
+        asked = Varying(vary, numbers, images, shapes, train_split, test_split)
+        _vary(asked, out, comparison, as_json=as_json, strict=strict)
+        return
+    done = comparison(images, shapes, out, None)
     shown, whole = tables(done, reference), document(done, reference)
     written = write_results(done, shown, whole)
+    if ranks:
+        from hifa_cli.pipelines.compare.ranks import write_ranks
+
+        written.append(write_ranks(done))
     for path, text in ((markdown, to_markdown), (latex, to_latex)):
         if path is not None:
             write_text(path, text(shown))
@@ -184,6 +228,49 @@ def compare(
     progress.note(said)
     if strict:
         raise typer.Exit(1)
+
+
+def _values(what: "Varied | None", text: str | None) -> tuple[int, ...]:
+    """Return the values of --vary."""
+    if what is None:
+        if text is not None:
+            raise typer.BadParameter("--values goes with --vary")
+        return ()
+    from hifa_cli.pipelines.compare.vary import checked_values
+
+    try:
+        return checked_values(what, text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--values: '{text}' is not a list of whole numbers such as 1,5,20"
+        ) from error
+
+
+def _vary(
+    asked: "Varying",
+    out: Path,
+    comparison: "Callable[[Path, Path, Path, Path], Comparison]",
+    *,
+    as_json: bool,
+    strict: bool,
+) -> None:
+    from hifa_cli.errors import HifaError
+    from hifa_cli.pipelines.compare import vary
+    from hifa_cli.viz.tables import to_terminal
+
+    points, failed = vary.vary(asked, out, comparison)
+    written = vary.write_varied(asked, points, failed, out)
+    if as_json:
+        print_json(vary.document(asked, points, failed))
+    else:
+        print_result(*map(to_terminal, vary.tables(asked, points)))
+    progress.note(f"written: {', '.join(path.name for path in written)} in {out}")
+    if failed and not points:
+        raise HifaError(f"all jobs failed: {next(iter(failed.values()))}")
+    if failed:
+        progress.note(f"{len(failed)} jobs failed; the same command tries them again")
+        if strict:
+            raise typer.Exit(1)
 
 
 def _arms(text: str) -> "tuple[Arm, ...]":

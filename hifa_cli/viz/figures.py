@@ -336,6 +336,32 @@ def _draw_seeds(axis: "Axes", rows: Sequence[Sequence[float]]) -> None:
     axis.grid(axis="x", linewidth=0.3, alpha=0.6)
 
 
+def varied_figure(
+    lines: Mapping[str, Mapping[str, Sequence[tuple[int, Sequence[float]]]]], title: str
+) -> "Figure":
+    """A panel a metric: a line for each row over the values of what is varied, with bars of deviation.
+
+    Args:
+        lines: by metric and row, pairs of a value and the scores of the seeds.
+        title: what is varied.
+    """
+    figure, axes = _panels(1, max(1, len(lines)), height=2.9)
+    for axis, (metric, rows) in zip(axes.flat, lines.items(), strict=False):
+        for number, (name, pairs) in enumerate(rows.items()):
+            values = [value for value, _ in pairs]
+            spreads = [float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0 for _, scores in pairs]
+            axis.errorbar(
+                values, [float(np.mean(scores)) for _, scores in pairs], spreads, label=name, capsize=2,
+                color=_LINES[number % len(_LINES)], linestyle=_DASHES[number % len(_DASHES)],
+                marker=_MARKERS[number % len(_MARKERS)], markersize=3,
+            )  # fmt: skip
+        axis.set(xlabel=title, title=metric)
+        axis.set_xticks(sorted({value for pairs in rows.values() for value, _ in pairs}))
+    handles, names = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(4, max(1, len(names))), frameon=False)
+    return figure
+
+
 def training_figure(terms: Mapping[str, Sequence[tuple[int, float]]]) -> "Figure":
     """A panel for each logged number of a run over its steps.
 

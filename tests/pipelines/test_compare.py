@@ -1,5 +1,7 @@
 """``hifa compare``: rows over seeds through the command line, killed, resumed and with rows that fail."""
 
+import csv
+import gzip
 import json
 import os
 import re
@@ -80,7 +82,7 @@ def test_every_row_has_every_seed_and_the_document_is_as_described(
     assert found["schema"] == 1
     assert found["seeds"] == [0, 1]
     assert found["splits"] == {"train": "train", "test": "test"}
-    assert found["data"]["test"] == {"photos": 12, "shapes": 9, "classes": 3}
+    assert {**found["data"]["test"], "digest": ""} == {"photos": 12, "shapes": 9, "classes": 3, "digest": ""}
     assert (found["settings"]["steps"], found["settings"]["embedding"]) == (6, 8)
     assert (found["benchmark"], found["published"]) == (None, None)
     assert [arm["name"] for arm in found["arms"]] == ROWS.split(",")
@@ -510,3 +512,29 @@ def test_a_worker_ends_when_its_parent_is_gone() -> None:
     assert process.stdin is not None
     process.stdin.close()
     process.wait(timeout=60)
+
+
+def test_ranks_are_enough_to_check_the_scores(compared: tuple[Path, dict[str, Any]], world: Path) -> None:
+    folder, found = compared
+    code, out, err = hifa(*words(world, folder, ROWS, "--json", "--jobs", 1, "--ranks"))
+    assert code == 0, err
+    assert scores(json.loads(out)) == scores(found)
+    with gzip.open(folder / "ranks.csv.gz", "rt", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for arm in found["arms"]:
+        for run in arm["runs"]:
+            seed = "" if run["seed"] is None else str(run["seed"])
+            mine = [line for line in lines if (line["row"], line["seed"]) == (arm["name"], seed)]
+            ranks = [(int(line["relevant"]), [int(one) for one in line["ranks"].split()]) for line in mine]
+            assert len(mine) == 12
+            assert run["NN"] == pytest.approx(sum(1 in one for _, one in ranks) / len(ranks))
+            tier = [sum(rank <= count for rank in one) / count for count, one in ranks]
+            assert run["FT"] == pytest.approx(sum(tier) / len(tier))
+
+
+def test_the_document_names_data_and_versions(compared: tuple[Path, dict[str, Any]]) -> None:
+    _, found = compared
+    digests = {split: part["digest"] for split, part in found["data"].items()}
+    assert len(set(digests.values())) == 2
+    assert all(len(one) == 64 for one in digests.values())
+    assert {"python", "torch", "numpy"} <= set(found["versions"])

@@ -1,6 +1,9 @@
 """The report of a comparison: the paper's tables, paired differences, gains, and one JSON document."""
 
+import platform
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +182,10 @@ def document(done: Comparison, reference: str | None = None) -> dict[str, Any]:
         "device": done.device,
         "seeds": list(done.seeds),
         "splits": {"train": done.shared.train_split, "test": done.shared.test_split},
-        "data": {split: dict(counts) for split, counts in done.counts.items()},
+        "data": {
+            split: {**counts, "digest": done.digests.get(split, "")} for split, counts in done.counts.items()
+        },
+        "versions": _versions(),
         "settings": {key: value for key, value in asdict(done.config).items() if key != "method"},
         "arms": [_arm(done, arm.name) for arm in done.arms],
         "differences": [
@@ -193,6 +199,24 @@ def document(done: Comparison, reference: str | None = None) -> dict[str, Any]:
         if theirs
         else None,
     }
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that scores depend on; those that are installed."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in (
+        "torch",
+        "torchvision",
+        "timm",
+        "numpy",
+        "scikit-learn",
+        "openvino",
+        "onnxruntime",
+        "pillow",
+    ):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _arm(done: Comparison, name: str) -> dict[str, Any]:

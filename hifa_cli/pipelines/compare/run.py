@@ -45,6 +45,7 @@ class Comparison:
         counts: photos, shapes and classes of each split.
         benchmark: MI3DOR or MI3DOR-2 where both domains are its, else ''.
         differences: where the counts are not the benchmark's published ones.
+        digests: of each split's ids, classes and sizes of files.
         scores: the document of each job that is done.
         failed: the reason of each that failed.
     """
@@ -59,6 +60,7 @@ class Comparison:
     counts: Mapping[str, Mapping[str, int]]
     benchmark: str = ""
     differences: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
     scores: dict[Key, Scored] = field(default_factory=dict)
     failed: dict[Key, str] = field(default_factory=dict)
 
@@ -128,10 +130,12 @@ def compare(
     train, test = found(shared, train_split), found(shared, test_split)
     for part in (*train, *test):
         part.report()
-    shared = replace(shared, test_data=data_digest(*test))
-    planned = plan(arms, seeds, config, out, train_data=data_digest(*train), device=device.type)
+    digests = {train_split: data_digest(*train), test_split: data_digest(*test)}
+    shared = replace(shared, test_data=digests[test_split])
+    planned = plan(arms, seeds, config, out, train_data=digests[train_split], device=device.type)
     counts = {train_split: _counts(train), test_split: _counts(test)}
     done = Comparison(out, tuple(arms), tuple(seeds), config, planned, shared, device.type, counts)
+    done.digests = digests
     done.benchmark, done.differences = _benchmark(images, shapes)
     with sole_output(out):
         _claim(out)
