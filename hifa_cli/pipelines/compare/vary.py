@@ -221,7 +221,16 @@ def tables(asked: Varying, points: Sequence[Point]) -> list[Table]:
 
 
 def document(asked: Varying, points: Sequence[Point], failed: Mapping[str, str]) -> dict[str, Any]:
-    """Return the JSON document of ``hifa compare --vary``."""
+    """Return the JSON document of ``hifa compare --vary``.
+
+    Args:
+        asked: what is varied.
+        points: the scores.
+        failed: the reason of each job that failed.
+
+    Returns:
+        ``vary``, ``values``, ``points`` and ``failed``.
+    """
     return {
         "schema": 1,
         "vary": asked.what,
@@ -232,7 +241,20 @@ def document(asked: Varying, points: Sequence[Point], failed: Mapping[str, str])
 
 
 def write_varied(asked: Varying, points: Sequence[Point], failed: Mapping[str, str], out: Path) -> list[Path]:
-    """Write ``vary.json``, ``.csv``, ``.md`` and the figure into ``out``; return the files."""
+    """Write ``vary.json``, ``.csv``, ``.md`` and the figure.
+
+    Args:
+        asked: what is varied.
+        points: the scores.
+        failed: the reason of each job that failed.
+        out: folder.
+
+    Returns:
+        The files.
+
+    Raises:
+        HifaError: the folder cannot be written to.
+    """
     stem = out / STEM
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
