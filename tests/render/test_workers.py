@@ -10,9 +10,10 @@ import pytest
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import NoRoom
 from hifa_cli.render import workers
-from hifa_cli.render.workers import Job, StartError, Worker, draw_all, memory_limit
+from hifa_cli.render.workers import Job, Worker, draw_all, memory_limit
 from hifa_cli.runtime.child import program_command
 from hifa_cli.runtime.progress import Reporter, reporting
+from hifa_cli.runtime.workers import StartError
 
 # A worker whose meshes do what their names say; no renderer, so that it starts in a moment.
 HOSTILE = """

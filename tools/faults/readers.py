@@ -56,7 +56,8 @@ def _step() -> Read:
     """STEP, whose reader can crash and take for ever: in a worker of ``hifa render`` that costs one mesh."""
     from hifa_cli.config import RenderConfig
     from hifa_cli.errors import HifaError
-    from hifa_cli.render.workers import GLANCE, Job, Worker
+    from hifa_cli.render.workers import Job, Worker
+    from hifa_cli.runtime.workers import GLANCE
 
     config = RenderConfig(views=2, size=32, timeout=STEP_TIMEOUT)
     worker = Worker(config, 2e9)
