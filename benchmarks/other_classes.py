@@ -4,10 +4,10 @@
     hifa render WORLD/shapes --elevation 15 --out WORLD/views
     python benchmarks/open_set.py WORLD/photos WORLD/views
 
-MESHES holds a folder of upright meshes for each class. A hash of the name deals the meshes of each class into
-four parts: photos to train (30 %) and to test (20 %), shapes to train (30 %) and to test (20 %), so that no photo
-shows a mesh that is a shape. Photos are made by ``other_photos.py``, which nothing in hifa is fitted on; it needs
-OpenGL. Photos that are there already are kept.
+MESHES holds a folder of upright meshes for each class. A hash of the name deals the meshes of each class
+into four parts: photos to train (30 %) and to test (20 %), shapes to train (30 %) and to test (20 %), so that
+no photo shows a mesh that is a shape. Photos are made by ``other_photos.py``, which nothing in hifa is fitted
+on; it needs OpenGL. Photos that are there already are kept.
 """
 
 import argparse
