@@ -2,7 +2,7 @@
 
 The textbook loop is what one writes from the paper in an afternoon: a DataLoader that decodes and augments,
 the network on every picture, the losses, SGD. It runs in the same process and takes turns with ours step
-by step, so that both see the same machine. Comparisons: the whole network trained, the trunk frozen (where the
+by step, so that both see the same machine. Comparisons: the whole network, the trunk frozen (where the
 textbook wraps the trunk in ``no_grad`` and ours looks at every picture once), and its last N blocks trained
 (where the textbook wraps the early blocks in ``no_grad``).
 
