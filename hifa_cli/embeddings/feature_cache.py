@@ -104,7 +104,13 @@ class FeatureCache:
         return tuple(low.shape[1:])
 
     def write(self, key: str | None, features: TrunkFeatures, *, maps: bool) -> None:
-        """Keep an item's (1, V, …) features."""
+        """Keep an item's (1, V, …) features.
+
+        Args:
+            key: of the item; None keeps nothing.
+            features: (1, V, …) of the trunk.
+            maps: whether the maps are kept too.
+        """
         parts = {"high": features.high[0], **({"maps": features.low[0]} if maps else {})}
         for name, part in parts.items() if key is not None else ():
             path = self._path(str(key), name)
@@ -168,6 +174,9 @@ def extract_features(
         workers: threads that read pictures.
         cache: features kept before.
         frozen: whether the trunk stays as it is: then a graph of it may look, several times as fast.
+
+    Yields:
+        Row of the item, and its features.
     """
     network.eval()
     maps, frozen = maps or network.kept >= 0, frozen and network.kept < 0

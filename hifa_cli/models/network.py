@@ -214,6 +214,9 @@ def timm_model(
         pretrained: whether its weights are fetched.
         state: a checkpoint of the model, which timm fits to this size and release.
 
+    Returns:
+        The model.
+
     Raises:
         HifaError: the model cannot be built for that size.
     """
@@ -244,6 +247,9 @@ def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
         backbone: its name.
         size: pixels a side; 0 means what its pretraining saw.
         inputs: ``pooled``, or ``blocks`` for ``LiteBlocks``.
+
+    Returns:
+        The trunk.
 
     Raises:
         HifaError: no such backbone, not for that size, or it has no ``blocks``.
@@ -536,6 +542,11 @@ def digest(network: Network) -> str:
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file; tensors that share their memory, as some modules' do, each by itself.
+
+    Args:
+        tensors: by name.
+        path: of the file.
+        metadata: texts by name.
 
     Raises:
         HifaError: it cannot be written: the disk is full, for one.

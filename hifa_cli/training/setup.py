@@ -77,6 +77,16 @@ def setup_run(
 ) -> Run:
     """Resolve the configuration against the data and build network and objective.
 
+    Args:
+        photos: labelled photos.
+        shapes: rendered shapes; their labels are never read.
+        config: every number of the run.
+        seed: of every random stream.
+        device: where to train.
+
+    Returns:
+        The run, ready to step.
+
     Raises:
         HifaError: photos without classes, no shapes for a method that needs them, weights that are not here.
     """
@@ -176,6 +186,14 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
 
     Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
     makes of everything; a run that goes on has them from its checkpoint.
+
+    Args:
+        run: of :func:`setup_run`.
+        folder: of features that other runs have kept, or None.
+        start: the first step; 0 sets centres and labels.
+
+    Returns:
+        A function from a step to its batch, and one that returns the held-out photos' accuracy.
     """
     config, network = run.config, run.network
     cache = FeatureCache(folder, network, run.device) if folder and config.freeze != "none" else None
@@ -246,6 +264,9 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         photos: (n, 1, F) of the labelled photos.
         labels: (n,) their classes.
         shapes: (m, V, F); nothing else of the shapes is known.
+
+    Raises:
+        HifaError: a centred input has no shapes to be centred by.
     """
     network, objective = run.network, run.objective
     if run.config.centred:

@@ -35,6 +35,13 @@ def look_once(
 
     A trunk that cannot be had is left to its jobs to complain of.
 
+    Args:
+        jobs: that are to be done.
+        shared: where the data are.
+        train: photos and shapes of the training split.
+        test: photos and shapes of the test split.
+        device: where the trunks run.
+
     Returns:
         Bytes of features that the hungriest job will hold.
     """
@@ -65,6 +72,14 @@ def room(needed: float, device: torch.device, config: TrainConfig) -> int:
     """Return how many jobs fit side by side: by cores and memory.
 
     One on a GPU or where whole trunks are trained.
+
+    Args:
+        needed: bytes that the hungriest job holds.
+        device: where the networks run.
+        config: of the rows.
+
+    Returns:
+        At least 1.
     """
     if device.type != "cpu" or resolved_freeze(config, device) != "trunk":
         return 1
