@@ -77,6 +77,26 @@ class Column:
         return [self.value(row) for row in rows.tolist()]
 
 
+def listed(column: Column, most: int) -> dict[str, Any]:
+    """Return a field for people: name, kind, unit, of how many shapes it is known, and what they have.
+
+    That is the range of a number, and of a flag or a text of at most ``most`` words each value with its count.
+    """
+    field, known = column.field, column.known
+    said: dict[str, Any] = {"name": field.name, "kind": field.kind, "unit": field.unit or None}
+    said |= {"origin": field.origin, "known": int(known.sum())}
+    if not known.any():
+        return said
+    numbers = np.asarray(column.numbers)[known]
+    if field.kind == "number":
+        return {**said, "least": float(numbers.min()), "most": float(numbers.max())}
+    counts = np.bincount(numbers.astype(np.int64))
+    if np.count_nonzero(counts) <= most:
+        words = ("false", "true") if field.kind == "flag" else column.words
+        said["values"] = [[words[place], int(counts[place])] for place in np.flatnonzero(counts).tolist()]
+    return said
+
+
 def column_of(field: Field, values: Sequence[Value]) -> Column:
     """Return a column of plain values; None stands for no value."""
     if field.kind != "text":

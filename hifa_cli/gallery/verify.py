@@ -11,7 +11,7 @@ from hifa_cli.embeddings.encoder import stored_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
 from hifa_cli.gallery.adapted import maps_of
-from hifa_cli.gallery.fields import Column
+from hifa_cli.gallery.fields import listed
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
 from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
@@ -41,7 +41,7 @@ def stats(folder: Path) -> dict[str, Any]:
             {"kind": origin["kind"], "path": origin["path"], "shapes": numbers[number]}
             for number, origin in enumerate(document["origins"])
         ],
-        "fields": [_field(column) for column in gallery.fields.values()],
+        "fields": [listed(column, _LISTED) for column in gallery.fields.values()],
         "own_map": _own_map(gallery),
         "bytes": {
             "generation": _size(gallery.place),
@@ -50,16 +50,6 @@ def stats(folder: Path) -> dict[str, Any]:
         "generation": document["generation"],
         "hifa_version": document["hifa_version"],
     }  # fmt: skip
-
-
-def _field(column: Column) -> dict[str, Any]:
-    """Return a field by name, kind, unit and origin, and of how many shapes it is known."""
-    field = column.field
-    said: dict[str, Any] = {"name": field.name, "kind": field.kind, "unit": field.unit or None}
-    said |= {"origin": field.origin, "known": int(column.known.sum())}
-    if field.kind == "number" and column.known.any():
-        said |= {"least": float(np.nanmin(column.numbers)), "most": float(np.nanmax(column.numbers))}
-    return said
 
 
 def _own_map(gallery: Gallery) -> dict[str, Any] | None:

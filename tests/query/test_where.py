@@ -90,7 +90,7 @@ def test_conditions_find_their_shapes(gallery: Gallery, condition: str, rows: li
         ("(price < 2", "the end where ')' should stand"),
         ("price", "the end where a comparison"),
         ("price < 2; drop", "cannot be read from character 10 on"),
-        ("__import__('os').system('true')", "no field '__import__'"),
+        ("__import__('os').system('true')", "cannot be read from character 17 on"),
         ("price = licence", "price (number) and licence (text) cannot be compared"),
         ("(" * 60 + "printed" + ")" * 60, "nested more than 50 deep"),
         ("printed " + "or printed " * 2000, "10000 are allowed"),
