@@ -50,7 +50,16 @@ class TerminalReporter(Reporter):
             self.progress.update(self.progress.tasks[0].id, status=message)
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Show a bar while ``items`` pass; where nobody watches, a line every ``HEARTBEAT`` seconds."""
+        """Show a bar while ``items`` pass; where nobody watches, a line every ``HEARTBEAT`` seconds.
+
+        Args:
+            items: what is worked through.
+            label: what is done, in a word or two.
+            total: how many there are; None if ``items`` knows.
+
+        Yields:
+            The items, unchanged.
+        """
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

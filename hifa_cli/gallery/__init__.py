@@ -166,6 +166,9 @@ class Gallery:
             top: how many; a row of −1 means that no more was found.
             among: (m,) only these rows, ascending.
 
+        Returns:
+            (q, k) cosines and (q, k) rows.
+
         Raises:
             HifaError: the vectors are of another length than the gallery's.
         """

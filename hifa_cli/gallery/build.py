@@ -296,6 +296,11 @@ def say_stale(folder: Path) -> None:
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
+    Args:
+        source: what the user gave.
+        split: that is asked for.
+        config: how the gallery is to be searched.
+
     Raises:
         HifaError: the source is of another kind, or the split or factory string does not exist.
     """
@@ -338,6 +343,17 @@ def open_source(
     scratch: Path,
 ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """Return what ``place`` offers, the model that makes vectors of it, and what embeds it.
+
+    Args:
+        place: export, views or meshes.
+        out: the gallery.
+        origins: of the gallery as it is.
+        model: folder of a run; None means the export's own, or the pretrained encoder.
+        work: how the source is read.
+        scratch: folder for what is made on the way.
+
+    Returns:
+        Source, model, and the embedder; None where vectors are there already.
 
     Raises:
         HifaError: nothing is there usable, or the model is not that of an export.

@@ -175,6 +175,9 @@ def meshes_source(
         known: which way was taken to be up when the gallery was made.
         embedder: makes the vectors.
 
+    Returns:
+        The source; nothing is drawn yet.
+
     Raises:
         HifaError: the source has no meshes.
     """

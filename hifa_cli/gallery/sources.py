@@ -204,6 +204,14 @@ def _views_of(config: dict[str, Any]) -> Collection:
 def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> ViewsSource:
     """Return the shapes whose rendered views lie under a folder.
 
+    Args:
+        folder: of views, or a list of them.
+        split: only the views of that split.
+        embedder: makes the vectors.
+
+    Returns:
+        The source; nothing is embedded yet.
+
     Raises:
         HifaError: none exist.
     """

@@ -71,6 +71,16 @@ def add(
     A shape that is there already with the same content is left; one whose id is taken by other content is
     reported and left out (``update`` is for those).
 
+    Args:
+        folder: the gallery.
+        sources: exports, views or meshes.
+        config: how the gallery is searched.
+        work: how sources are read.
+        model: folder of the run, where the gallery has none.
+
+    Returns:
+        What was added, left and failed.
+
     Raises:
         HifaError: no gallery exists, a source is unusable or of another model, or somebody else writes.
     """
@@ -123,6 +133,15 @@ def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path
     What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
     has vanished is removed; one that cannot be drawn any more keeps what it had.
 
+    Args:
+        folder: the gallery.
+        config: how the gallery is searched.
+        work: how sources are read.
+        model: folder of the run, where the gallery has none.
+
+    Returns:
+        What was added, changed, removed and failed.
+
     Raises:
         HifaError: no gallery exists, a source as a whole is gone or empty, or somebody else writes.
     """
@@ -166,6 +185,14 @@ def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path
 
 def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change:
     """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
+
+    Args:
+        folder: the gallery.
+        patterns: ids, or patterns of ids.
+        config: how the gallery is searched.
+
+    Returns:
+        What was removed.
 
     Raises:
         HifaError: no gallery exists, nothing fits, nothing would be left, or somebody else writes.

@@ -130,6 +130,14 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
 
     On ``auto`` and ``cpu`` the gallery's graph is used where it has one, without torch.
 
+    Args:
+        gallery: to ask.
+        model: folder of a run, or None.
+        device: ``auto``, ``cpu``, or a device of torch.
+
+    Returns:
+        The encoder that made the gallery's vectors.
+
     Raises:
         HifaError: the gallery holds no model and none is given, or another model made the gallery.
     """
@@ -160,6 +168,15 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
 def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int) -> list[Ranking]:
     """Return the shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
 
+    Args:
+        encoder: of :func:`encoder_for`.
+        gallery: to ask.
+        items: photos (one view) or drawn shapes (several).
+        top: shapes of each.
+
+    Returns:
+        A ranking for each item that could be read, in their order.
+
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
@@ -178,6 +195,15 @@ def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top
 
 def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int) -> list[Ranking]:
     """Return the shapes nearest to photos, folders of photos and meshes, in the order given.
+
+    Args:
+        encoder: of :func:`encoder_for`.
+        gallery: to ask.
+        paths: photos, folders of photos, or meshes.
+        top: shapes of each.
+
+    Returns:
+        A ranking for each query that could be read.
 
     Raises:
         HifaError: a path is missing, or nothing can be read.

@@ -24,6 +24,9 @@ def box_frames(
         faces: (m, 3).
         rig: (V, 3, 3).
         size: pixels a side.
+
+    Returns:
+        V frames.
     """
     most = cameras.LARGEST_AREA * size * size
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
@@ -46,12 +49,15 @@ PLANE = Frame(scale=1.0, left=0.0, top=0.0)  # the picture plane itself, rows do
 
 
 def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1.0) -> Frame:
-    """The frame that centres a box of the plane, its longest side ``shrink·LONGEST_SIDE`` of the picture.
+    """Return the frame that centres a box, its longest side ``shrink·LONGEST_SIDE`` of the picture.
 
     Args:
         box: left, top, right, bottom on the plane, rows downwards.
         size: pixels a side.
         shrink: at most 1, to keep the area below ``LARGEST_AREA``.
+
+    Returns:
+        Scale and offsets of the picture plane.
     """
     left, top, right, bottom = box
     longest = max(right - left, bottom - top, float(np.finfo(np.float64).tiny))

@@ -76,7 +76,13 @@ class DrawShape:
         return self.views(path)
 
     def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
-        """Write the pictures into an empty folder."""
+        """Write the pictures into an empty folder.
+
+        Args:
+            folder: empty.
+            pictures: of the shape.
+            mark: what they depend on; it is written with them.
+        """
         write_views(folder, np.asarray(pictures), mark)
 
 

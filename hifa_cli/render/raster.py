@@ -64,7 +64,17 @@ SLACK = 1e-9  # pixels: a centre on an edge belongs to both faces, so no crack o
 
 @compiled
 def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
-    """The edge from a down to b: its column (less half a pixel) at row coordinate 0, and columns a row."""
+    """Return the edge from a down to b: its column (less half a pixel) at row 0, and columns a row.
+
+    Args:
+        ax: column of a.
+        ay: row of a.
+        bx: column of b.
+        by: row of b, not above a.
+
+    Returns:
+        Column at row 0, and slope.
+    """
     slope = (bx - ax) / (by - ay) if by - ay > SLACK else 0.0
     return ax - 0.5 - ay * slope, slope
 
@@ -138,7 +148,16 @@ def new_keys(height: int, width: int) -> NDArray[np.int64]:
 
 
 def cleared(room: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
-    """Return (height, width) keys of nothing but ground, in ``room`` from :func:`new_keys`."""
+    """Return (height, width) keys of nothing but ground, in ``room`` from :func:`new_keys`.
+
+    Args:
+        room: of :func:`new_keys`.
+        height: rows.
+        width: columns.
+
+    Returns:
+        A view of ``room``.
+    """
     keys = room[: height * width].reshape(height, width)
     keys.fill(GROUND)
     return keys
@@ -204,7 +223,14 @@ def fill_barycentrics(
     face_ids: NDArray[np.int32],
     weights: NDArray[np.float32],
 ) -> None:
-    """Fill ``weights`` in place where ``face_ids`` names a face."""
+    """Fill ``weights`` in place where ``face_ids`` names a face.
+
+    Args:
+        projected: (n, 3) columns, rows and inverse depths.
+        faces: (m, 3).
+        face_ids: (H, W), −1 for the ground.
+        weights: (H, W, 3) set in place where a face is seen.
+    """
     height, width = face_ids.shape
     for row in range(height):
         for column in range(width):

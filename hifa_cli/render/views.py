@@ -39,6 +39,9 @@ def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> A
         path: the mesh.
         config: what was asked for.
         rules: those of ``config``, for whoever asks for many files.
+
+    Returns:
+        ``x``, ``y`` or ``z``.
     """
     if (ruled := (rules or UpRules(config.ups)).find(path)) is not None:
         return ruled[1]
@@ -79,7 +82,18 @@ class Renderer(Protocol):
         rig: NDArray[np.float64],
         frames: list[Frame],
     ) -> NDArray[np.uint8]:
-        """Return (V, size, size) greys of a shape in the unit sphere."""
+        """Return (V, size, size) greys of a shape in the unit sphere.
+
+        Args:
+            vertices: (n, 3) in the unit sphere.
+            faces: (m, 3).
+            normals: (m, 3, 3) of the corners; None draws faces flat.
+            rig: (V, 3, 3) cameras: rows right, up, back.
+            frames: of each view.
+
+        Returns:
+            (V, size, size) greys.
+        """
 
 
 def _renderer(config: RenderConfig) -> Renderer:
@@ -205,7 +219,13 @@ def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
 
 @compiled
 def fit(vertices: NDArray[np.float64], faces: NDArray[np.int32], fitted: NDArray[np.float64]) -> None:
-    """Write the vertices, moved and scaled into the unit sphere, into ``fitted``."""
+    """Write the vertices, moved and scaled into the unit sphere, into ``fitted``.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3), which weigh the centre by area.
+        fitted: (n, 3) set in place.
+    """
     low, high = np.full(3, math.inf), np.full(3, -math.inf)
     for vertex in range(vertices.shape[0]):
         for axis in range(3):

@@ -267,7 +267,7 @@ def draws_views() -> "type[DrawShape]":
 
 
 def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
-    """Be a worker: answer every line until there are no more.
+    """Answer every line as a worker, until the last.
 
     Args:
         kind: imports and returns the class that draws; what goes wrong with that is the answer.

@@ -36,6 +36,9 @@ def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tupl
         body: a photo's bytes, or the form.
         top: shapes where the request does not say.
 
+    Returns:
+        The photos in their order, and the options.
+
     Raises:
         HifaError: the form is broken or a field has a wrong value.
     """

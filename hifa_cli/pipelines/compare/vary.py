@@ -277,25 +277,23 @@ def write_varied(asked: Varying, points: Sequence[Point], failed: Mapping[str, s
 def _write_figures(asked: Varying, points: Sequence[Point], stem: Path) -> list[Path]:
     from hifa_cli.viz.figures import save, style, varied_figure
 
-    lines = {
-        metric: {
-            name: [(one.value, one.scores[metric]) for one in points if _name(one) == name]
-            for name in dict.fromkeys(map(_name, points))
-        }
-        for metric in ("NN", "FT")
-    }
     if not points:
         return []
+    apart = any(one.part != "all" for one in points)
+    panels = [("FT", "all"), ("FT", "known"), ("FT", "unknown")] if apart else [("NN", "all"), ("FT", "all")]
+    lines = {
+        metric if part == "all" else f"{metric}, {part} classes": {
+            name: [(one.value, one.scores[metric]) for one in points if (one.row, one.part) == (name, part)]
+            for name in dict.fromkeys(one.row for one in points)
+        }
+        for metric, part in panels
+    }
     paths = [stem.with_suffix(ending) for ending in FIGURES]
     with style():
         figure = varied_figure(lines, TITLES[asked.what])
         for path in paths:
             save(figure, path)
     return paths
-
-
-def _name(point: Point) -> str:
-    return point.row if point.part == "all" else f"{point.row}, {point.part}"
 
 
 def checked_values(what: Varied, text: str | None) -> tuple[int, ...]:
