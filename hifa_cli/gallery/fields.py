@@ -80,7 +80,7 @@ class Column:
 def listed(column: Column, most: int) -> dict[str, Any]:
     """Return a field for people: name, kind, unit, of how many shapes it is known, and what they have.
 
-    That is the range of a number, and of a flag or a text of at most ``most`` words each value with its count.
+    That is the range of a number; of a flag or a text of at most ``most`` words each value with its count.
     """
     field, known = column.field, column.known
     said: dict[str, Any] = {"name": field.name, "kind": field.kind, "unit": field.unit or None}
