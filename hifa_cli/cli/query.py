@@ -121,7 +121,7 @@ def query(
         str | None,
         typer.Option(
             metavar="CONDITION",
-            help="Only shapes that this holds for, such as \"faces < 5000 and licence = 'CC0'\"; "
+            help="Only shapes that this holds for, such as \"licence = 'CC0'\" (docs/gallery.md); "
             "'hifa index --stats' names the fields.",
             show_default="all shapes",
             rich_help_panel=RANK,
