@@ -49,7 +49,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
          "hifa query a.jpg b.jpg c.jpg --fuse --find part -g gallery"),
         ("a folder of photos, as a page to look at", "hifa query photos/ -g gallery --html ranked.html"),
         ("only shapes that a condition holds for",
-         "hifa query photo.jpg -g gallery --where \"watertight and faces < 5000\""),
+         "hifa query photo.jpg -g gallery --where \"licence = 'CC0'\""),
         ("more like one shape, less like another", "hifa query --like chair/12 --unlike chair/3 -g gallery"),
         ("for a script", "hifa query 'photos/*.jpg' -g gallery --top 5 --json"),
     ),
