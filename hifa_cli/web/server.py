@@ -246,6 +246,7 @@ class Server(ThreadingHTTPServer):
     """A threading server of either family that asks no name server and survives clients that leave."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait to be taken; beyond, the system resets them
 
     def server_bind(self) -> None:
         """Bind without a reverse look-up; ``::`` takes IPv4 too where the system can."""

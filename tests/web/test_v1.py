@@ -218,6 +218,14 @@ def test_an_error_of_the_work_reaches_everybody_who_waits_and_nobody_else() -> N
     assert batches.ask("good", 4) == 8
 
 
+def test_a_crowd_that_comes_at_once_is_answered_or_told_to_come_back(world: Path) -> None:
+    with serving(world / "g") as port, ThreadPoolExecutor(64) as threads:
+        asked = [threads.submit(ask, port, "POST", "/v1/search?like=rod/1", b"") for _ in range(192)]
+        statuses = {one.result()[0] for one in asked}
+    assert 200 in statuses
+    assert statuses <= {200, 503}
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(HifaError, match="is 'hifa serve' running"):
         client(9).health()
