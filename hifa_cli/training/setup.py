@@ -37,17 +37,19 @@ Validate = Callable[[], float]
 
 
 class Seen(NamedTuple):
-    """A frozen trunk's features of all photos and shapes.
+    """What training reads of all photos and shapes, and the trunk's features of them before it.
 
     Attributes:
-        photos: (n, 1, F).
+        photos: (n, 1, F) of a frozen trunk, or maps of the early blocks.
         labels: (n,) classes of the photos.
-        shapes: (m, V, F).
+        shapes: (m, V, F), or maps.
+        before: (n, 1, F) and (m, V, F); those of a frozen trunk itself.
     """
 
     photos: TrunkFeatures
     labels: NDArray[np.int64]
     shapes: TrunkFeatures
+    before: tuple[TrunkFeatures, TrunkFeatures]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Run:
     device: torch.device
     readable: list[tuple[Path, ...]] = field(default_factory=list)  # of the shapes that were looked at
     health: dict[str, Any] = field(default_factory=dict)  # what is believed of the shapes
-    seen: list["Seen"] = field(default_factory=list)  # what the trunk made of everything, if it is frozen
+    seen: list["Seen"] = field(
+        default_factory=list
+    )  # what the trunk made of everything, if it was looked at once
 
     @property
     def network(self) -> Network:
@@ -219,10 +223,11 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
     seen, labels, shapes = _everything(run, looked)
-    if network.kept < 0:
-        run.seen.append(Seen(seen, labels, shapes))
+    if start == 0 or network.kept < 0:  # a trunk that moved is no longer what it was before
+        before = _looked_whole(network, seen), _looked_whole(network, shapes)
+        run.seen.append(Seen(seen, labels, shapes, before))
     if start == 0:
-        believe(run, _looked_whole(network, seen), labels, _looked_whole(network, shapes))
+        believe(run, before[0], labels, before[1])
     steps = FeatureBatches(seen, labels, shapes, config, run.seed)
     if not run.held.items:
         return steps, None

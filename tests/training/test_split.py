@@ -169,6 +169,7 @@ def test_the_command_trains_and_exports(photos: Path, views: Path, tmp_path: Pat
     )
     assert code == 0, err
     assert TrainConfig(freeze="blocks:1").freeze in (out / "run.json").read_text(encoding="utf-8")
+    assert (out / "report.html").read_text(encoding="utf-8").count("<figure") == 2  # curves, before and after
     code, _, err = hifa(
         "export", "--model", out, "--images", photos, "--shapes", views, "-o", tmp_path / "e.h5", "-q"
     )
