@@ -35,6 +35,8 @@ figure { margin: 0; } figure > img { max-width: 100%; height: auto; min-width: 5
 ul { display: flex; flex-wrap: wrap; gap: 8px; list-style: none; margin: 0; padding: 0; }
 li { width: 112px; font-size: 12px; overflow-wrap: anywhere; } li img, .none { width: 112px; height: 112px; object-fit: contain; border: 1px solid #d4d4d4; display: block; }
 .unsure img { border-style: dashed; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 0 24px; }
+@media (max-width: 500px) { ul { gap: 6px; } li { width: calc((100% - 12px) / 3); } li img, .none { width: 100%; height: auto; aspect-ratio: 1; box-sizing: border-box; } figure > img { min-width: 0; } }
 """  # noqa: E501
 
 
@@ -160,7 +162,8 @@ def _planes(points: "Points | None", classes: tuple[str, ...]) -> list[str]:
     if points is None or len(points.labels) + len(points.believed) < 5:
         return [
             head,
-            "<p>Not drawn: the whole network was trained, or too few photos and shapes are there.</p>",
+            "<p>Not drawn: the whole network was trained, a trunk that moves went on from a checkpoint, or "
+            "too few photos and shapes are there.</p>",
         ]
     from hifa_cli.viz.figures import as_png, style, tsne, tsne_figure
 
@@ -194,10 +197,12 @@ def _examples(health: dict[str, Any]) -> list[str]:
         "surest mean that training learns something wrong of this class: give it more or other photos.</p>",
     ]
     for name, both in health["examples"].items():
+        found.append("<div class='pair'>")
         for kind, title in (("sure", "most surely"), ("unsure", "least surely")):
             if both[kind]:
                 items = "".join(_item(Path(path), share) for path, share in both[kind])
-                found.append(f"<h3>{_text(name)}, {title}</h3><ul class='{kind}'>{items}</ul>")
+                found.append(f"<div><h3>{_text(name)}, {title}</h3><ul class='{kind}'>{items}</ul></div>")
+        found.append("</div>")
     return found
 
 
