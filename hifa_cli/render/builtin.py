@@ -10,6 +10,7 @@ from hifa_cli.render.cameras import Frame
 from hifa_cli.render.framing import plane_box
 
 SAMPLES = 2  # a side of a pixel
+MOST_WAITING = 50_000  # faces: of more, most are smaller than a sample, and drawn as soon as looked up
 
 
 class BuiltinRenderer:
@@ -47,7 +48,7 @@ class BuiltinRenderer:
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
         room = np.empty_like(vertices)
-        away = raster.facing_away(vertices, faces)
+        away = raster.facing_away(vertices, faces) if len(faces) <= MOST_WAITING else 0.0
         for camera, frame, picture in zip(rig, frames, pictures, strict=True):
             projected = cameras.project(vertices, camera, frame.magnified(SAMPLES), room)
             place = self._box(projected)

@@ -272,14 +272,16 @@ def facing_away(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> floa
     for vertex in range(vertices.shape[0]):
         mark = np.uint64(0)
         for axis in range(3):
-            mark = scrambled(mark ^ np.float64(vertices[vertex, axis] + 0.0).view(np.uint64))  # −0 is 0
-        marks[vertex] = mark
+            mark = (mark ^ np.float64(vertices[vertex, axis] + 0.0).view(np.uint64)) * SPIN  # −0 is 0
+            mark ^= mark >> np.uint64(32)
+        marks[vertex] = scrambled(mark)
     total, volume = np.uint64(0), 0.0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         p, q, r = marks[a], marks[b], marks[c]
-        total += scrambled(p + SPIN * q) + scrambled(q + SPIN * r) + scrambled(r + SPIN * p)
-        total -= scrambled(q + SPIN * p) + scrambled(r + SPIN * q) + scrambled(p + SPIN * r)
+        for start, end in ((p, q), (q, r), (r, p)):
+            number = scrambled(start ^ end)
+            total = total + number if start < end else total - number
         ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
         bx, by, bz = vertices[b, 0], vertices[b, 1], vertices[b, 2]
         cx, cy, cz = vertices[c, 0], vertices[c, 1], vertices[c, 2]
