@@ -27,6 +27,7 @@ from hifa_cli.gallery.build import (
     writing,
 )
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.metadata import Metadata, read_metadata
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, SourceEntry, render_config, rig_of_views
@@ -49,6 +50,7 @@ class Change:
         failed: meshes that could not be drawn (a shape that was there stays as it was), and ids that
             another shape has.
         gallery: what the gallery is now.
+        metadata: what was joined of a table; empty where none was given.
     """
 
     added: int = 0
@@ -58,6 +60,7 @@ class Change:
     unchanged: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     gallery: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def add(
@@ -213,20 +216,37 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
         return _changed(folder, old, kept, [], config, BuildOptions(), change, [])
 
 
+def annotate(folder: Path, table: Path, config: IndexConfig) -> Change:
+    """Join a table to a gallery's shapes; the fields that it does not have, and other shapes, keep theirs.
+
+    Raises:
+        HifaError: no gallery exists, the table cannot be read, or somebody else writes.
+    """
+    metadata = read_metadata(table)
+    read_gallery(folder)
+    with writing(folder):
+        old = read_gallery(folder)
+        change = Change(unchanged=len(old))
+        kept = np.arange(len(old))
+        found = _changed(folder, old, kept, [], config, BuildOptions(), change, [], metadata=metadata)
+        found.metadata = metadata.report
+        return found
+
+
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
     work: BuildOptions, change: Change, embedders: Sequence[Embedder | None],
-    moved: Mapping[int, tuple[int, SourceEntry]] | None = None,
+    moved: Mapping[int, tuple[int, SourceEntry]] | None = None, *, metadata: Metadata | None = None,
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
-    if len(kept) < len(old) or moved or any(rows for _, rows in fresh):
+    if metadata is not None or len(kept) < len(old) or moved or any(rows for _, rows in fresh):
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
-                    offered=moved or {}, taught=old.taught)  # fmt: skip
+                    offered=moved or {}, taught=old.taught, metadata=metadata)  # fmt: skip
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
@@ -349,5 +369,6 @@ def joined(changes: Sequence[Change]) -> dict[str, Any]:
         "renamed": sum(change.renamed for change in changes),
         "unchanged": last.unchanged,
         "failed": [failure for change in changes for failure in change.failed],
+        **({"metadata": last.metadata} if last.metadata else {}),
         **last.gallery,
     }

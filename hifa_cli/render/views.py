@@ -18,6 +18,7 @@ from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.contents import format_of
+from hifa_cli.render.facts import facts_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
@@ -117,6 +118,7 @@ class MeshViews:
         self.rig = cameras.rig(config.views, config.elevation)
         self.renderer: Renderer = _renderer(config)
         self.remark = ""  # what was left out of the last mesh, to be said
+        self.mesh: Mesh | None = None  # the last one that was read, until the next
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Draw the mesh at ``path``.
@@ -127,13 +129,16 @@ class MeshViews:
         Raises:
             HifaError: the mesh cannot be read, or nothing of it can be seen.
         """
-        return self.draw(read_mesh(path), up_axis(Path(path), self.config, self.rules))
+        self.mesh = None
+        self.mesh = read_mesh(path)
+        return self.draw(self.mesh, up_axis(Path(path), self.config, self.rules))
 
     def warm_up(self) -> None:
-        """Draw a tetrahedron, so that everything is loaded and compiled before the first mesh."""
+        """Draw and measure a tetrahedron, so that all is loaded and compiled before the first mesh."""
         vertices = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
         self.draw(Mesh(vertices, faces), "z")
+        facts_of(Mesh(vertices, faces))
 
     def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Draw a mesh that is already read.

@@ -13,10 +13,13 @@ from hifa_cli.config import PageConfig, ServeConfig
 from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
+from hifa_cli.gallery.fields import listed
 from hifa_cli.query.parse import Box, Query, read_query
 from hifa_cli.query.retrieve import QueryEncoder, QueryOptions, Ranking, encoder_for, rank
 from hifa_cli.runtime.progress import Reporter, current, reporting
 from hifa_cli.web.document import page_contents
+
+MOST_VALUES = 20  # of a field that a page lists, each with its count
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ def _without_paths(message: str, kept: Sequence[tuple[Query, Path]]) -> str:
 
 
 def _facts(gallery: Gallery) -> dict[str, Any]:
-    """Return the gallery's name, size, classes with their counts, and what ``find`` it supports."""
+    """Return the gallery's name, size, classes and fields with counts, and what ``find`` it supports."""
     counts = np.bincount(np.asarray(gallery.labels) + 1, minlength=len(gallery.classes) + 1)[1:]
     classes = [[name, int(count)] for name, count in zip(gallery.classes, counts, strict=True) if count]
     return {
@@ -187,4 +190,5 @@ def _facts(gallery: Gallery) -> dict[str, Any]:
         "shapes": len(gallery),
         "classes": classes,
         "find": list(gallery.finds),
+        "fields": [listed(column, MOST_VALUES) for column in gallery.fields.values()],
     }

@@ -31,7 +31,7 @@ def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tupl
 
     Args:
         address: the query string: ``top``, ``threshold``, ``class`` (repeatable), ``crop``, ``fuse``,
-            ``find``, ``like`` and ``unlike`` (both repeatable).
+            ``find``, ``where``, ``like`` and ``unlike`` (both repeatable).
         kind: the content type: a form (``multipart/form-data``) may hold several photos and the same fields.
         body: a photo's bytes, or the form.
         top: shapes where the request does not say.
@@ -73,6 +73,7 @@ def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
         find=_find(find or "both"),
         like=tuple(name for name in words.get("like", []) if name),
         unlike=tuple(name for name in words.get("unlike", []) if name),
+        where=_last(words, "where"),
     )
 
 
