@@ -73,6 +73,7 @@ class App:
         self.folder, self.model, self.device, self.config = folder, model, device, config
         self.lock = threading.Lock()  # one query at a time: the network takes all cores as it is
         self._batches: Batches[list[Query], dict[str, Any]] = Batches(self._batch, self.lock, BATCH)
+        self._encoded_by: str | None = None  # digest of the model that is open
         self._open()
 
     def about(self) -> dict[str, Any]:
@@ -222,8 +223,11 @@ class App:
             self._open()
 
     def _open(self) -> None:
-        self.gallery: Gallery = read_gallery(self.folder, device=self.device)
-        self.encoder: QueryEncoder = encoder_for(self.gallery, self.model, self.device)
+        gallery = read_gallery(self.folder, device=self.device)
+        if self._encoded_by is None or gallery.model != self._encoded_by:  # an engine is slow to open
+            self.encoder: QueryEncoder = encoder_for(gallery, self.model, self.device)
+        self.gallery: Gallery = gallery
+        self._encoded_by = gallery.model or None
         self.facts = _facts(self.gallery)
 
 
