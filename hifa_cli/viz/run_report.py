@@ -113,7 +113,8 @@ def _beliefs(health: dict[str, Any]) -> list[str]:
     lines = [
         "<h2>Classes of the shapes</h2>",
         f"<p>Two independent opinions name one class for <b>{health['agreement']:.0%}</b> of the shapes: "
-        "an estimate of how many labels are right. Where it is low, training helps little.</p>",
+        "at most about as many labels are right, for both may err alike. Where it is low, or classes have no "
+        "shapes or are hard to tell apart, training helps little.</p>",
         f"<p>Before training the domains lie <b>{health.get('offset', 0):.2f}</b> spreads of the photos "
         "apart.</p>",
     ]
