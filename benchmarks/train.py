@@ -2,10 +2,12 @@
 
 The textbook loop is what one writes from the paper in an afternoon: a DataLoader that decodes and augments,
 the network on every picture, the losses, SGD. It runs in the same process and takes turns with ours step
-by step, so that both see the same machine. Two comparisons: the whole network trained, and the trunk frozen
-(where the textbook wraps the trunk in ``no_grad`` and ours looks at every picture once).
+by step, so that both see the same machine. Comparisons: the whole network, the trunk frozen (where the
+textbook wraps the trunk in ``no_grad`` and ours looks at every picture once), and its last N blocks trained
+(where the textbook wraps the early blocks in ``no_grad``).
 
     python benchmarks/train.py [--backbone alexnet] [--photos 8] [--shapes 4] [--steps 6]
+        [--freeze none,trunk,blocks:1,blocks:2]
 """
 
 import argparse
@@ -26,7 +28,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hifa_cli.config import TrainConfig
+from hifa_cli.config import TrainConfig, last_blocks
 from hifa_cli.data import find_images, find_shapes
 from hifa_cli.data.loader import FeatureBatches, ImageBatches
 from hifa_cli.data.reading import prefetch
@@ -99,9 +101,11 @@ def textbook(run: Run) -> Callable[[], None]:
     network, critic = Network(model), Critic(*_map_of(run.network), run.network.dimension)
     network.load_state_dict(run.network.state_dict())
     network.train()
-    frozen = config.freeze != "none"
-    trained = list(network.bottleneck.parameters()) + list(network.classifier.parameters())
-    trained += list(critic.parameters()) + ([] if frozen else list(network.trunk.parameters()))
+    if last := last_blocks(config.freeze):
+        network.split(last)
+    elif config.freeze == "trunk":
+        network.trunk.requires_grad_(False)
+    trained = [p for p in (*network.parameters(), *critic.parameters()) if p.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=config.rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
     photos = forever([(item.views, item.label) for item in run.photos.items], config.images, model)
     shapes = forever([(views, -1) for views in run.views], config.shapes, model)
@@ -109,8 +113,13 @@ def textbook(run: Run) -> Callable[[], None]:
 
     def embed(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         batch, views = pixels.shape[:2]
-        with torch.set_grad_enabled(not frozen):
-            low, high = network.trunk(pixels.flatten(0, 1))
+        if last:
+            with torch.no_grad():
+                early = network.trunk.early(pixels.flatten(0, 1), network.kept)
+            low, high = network.trunk.late(early, network.kept)
+        else:
+            with torch.set_grad_enabled(config.freeze == "none"):
+                low, high = network.trunk(pixels.flatten(0, 1))
         each = network.bottleneck(network.dropout(high)).unflatten(0, (batch, views))
         return low.unflatten(0, (batch, views)), each, each.amax(dim=1)
 
@@ -202,6 +211,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=8, help="a step")
     parser.add_argument("--shapes", type=int, default=4, help="a step, of twelve views")
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--freeze", default="none,trunk,blocks:1,blocks:2")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = TrainConfig(
@@ -214,12 +224,13 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         photos, views = write_world(Path(folder))
-        for freeze in ("none", "trunk"):
+        for freeze in arguments.freeze.split(","):
             run = setup_run(
                 find_images(photos), find_shapes(views), replace(config, freeze=freeze),
                 seed=0, device=CPU,
             )  # fmt: skip
-            results["whole network" if freeze == "none" else "frozen trunk"] = compare(run, arguments.steps)
+            names = {"none": "whole network", "trunk": "frozen trunk"}
+            results[names.get(freeze, freeze)] = compare(run, arguments.steps)
     results["peak_memory_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
     print(json.dumps(results, indent=2))
 

@@ -41,7 +41,10 @@ Pooling = Literal["max", "mean", "attention"]
 PseudoLabels = Literal["argmax", "propagated", "permuted"]
 Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
-Freeze = Literal["auto", "none", "trunk"]
+Freeze = Literal[
+    "auto", "none", "trunk",
+    "blocks:1", "blocks:2", "blocks:3", "blocks:4", "blocks:5", "blocks:6", "blocks:7",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ class TrainConfig:
     preset: Preset = "stable"
     backbone: str = "efficientnet_lite0"
     weights: str = "imagenet"
-    freeze: Freeze = "auto"  # auto: the trunk is frozen on a CPU, trained on a GPU
+    freeze: Freeze = (
+        "auto"  # auto: frozen on a CPU, trained on a GPU; blocks:N: the last N blocks are trained
+    )
     embedding: int = 256  # D, section 3.2
     embedding_relu: bool = False
     dropout: float = 0.2
@@ -174,6 +179,11 @@ class TrainConfig:
     validate_every: int = 100  # steps
     keep: Literal["last", "best"] = "last"  # which weights; best is by the held-out photos, never by shapes
     own: str = ""  # settings of a user's own method (its class ``Settings``), as JSON
+
+
+def last_blocks(freeze: Freeze) -> int:
+    """Return N of ``blocks:N``; 0 where no part of a trunk is trained by itself."""
+    return int(freeze.partition(":")[2] or 0)
 
 
 DEFAULT_RECIPE: tuple[str, Preset] = ("hifa-l", "propagated")  # method and preset of 'hifa train' by itself

@@ -32,12 +32,15 @@ def pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def typed(kind: type, texts: Mapping[str, str], *, sealed: Sequence[str] = ()) -> dict[str, Any]:
-    """Values of a configuration's fields from text, each by the field's own type.
+    """Return values of a configuration's fields from text, each by the field's own type.
 
     Args:
         kind: a dataclass of ``config.py``.
         texts: by name of the field.
         sealed: fields that may not be set so.
+
+    Returns:
+        The values by name of the field.
 
     Raises:
         ValueError: the field is unknown, or the text is not a value of it.

@@ -1,13 +1,12 @@
-"""Check docstrings for what ruff cannot see: sections that are missing, and words that we no longer use.
+"""Check docstrings for what ruff cannot see: sections that are missing, and words that we do not use.
 
-    python -m tools.docstrings            name what is wrong and not allowed yet; exit 1 where there is any
-    python -m tools.docstrings --write    write the list of what is allowed for now: it only becomes shorter
+    python -m tools.docstrings            name what is wrong; exit 1 where there is any
 
 A public function with three arguments or more has ``Args:``, and ``Returns:`` where it returns something and
-``Raises:`` where it raises; one of ``losses.py`` with as many has an ``Example:`` too.
+``Raises:`` where it raises; one of ``losses.py`` with as many has an ``Example:`` too. Verbs are explained by
+their options.
 """
 
-import argparse
 import ast
 import re
 import sys
@@ -15,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ALLOWED = Path(__file__).with_name("docstrings_allowed.txt")
 MANY = 3  # arguments from which they are explained one by one
 OLD_WORDS = re.compile(r"\A(What|How|Whether|Where)\b|\b(is|are) no [a-z]+\b|\bthere is no\b", re.IGNORECASE)
 
@@ -38,7 +36,8 @@ def faults(source: str, *, examples: bool = False) -> Iterator[tuple[str, str]]:
             continue  # ruff asks for it
         if OLD_WORDS.search(text.split("\n\n")[0]):
             yield name, "words"
-        if not name.rsplit(".", 1)[-1].startswith("_") and _arguments(node) >= MANY:
+        public = not name.rsplit(".", 1)[-1].startswith("_") and not _is_verb(node)
+        if public and _arguments(node) >= MANY:
             yield from ((name, section) for section in _missing(node, text, examples=examples))
 
 
@@ -48,6 +47,12 @@ def _functions(tree: ast.AST, prefix: str) -> Iterator[tuple[str, Function]]:
             yield f"{prefix}{node.name}", node
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from _functions(node, f"{prefix}{node.name}.")
+
+
+def _is_verb(node: Function) -> bool:
+    """Return whether a function is a verb of the command line, whose options explain themselves."""
+    every = [*node.args.args, *node.args.kwonlyargs]
+    return any("typer." in ast.unparse(one.annotation) for one in every if one.annotation is not None)
 
 
 def _arguments(node: Function) -> int:
@@ -79,26 +84,13 @@ def found() -> list[str]:
     return lines
 
 
-def allowed() -> set[str]:
-    """Return the lines that are allowed for now."""
-    return set(ALLOWED.read_text(encoding="utf-8").splitlines()) if ALLOWED.exists() else set()
-
-
 def main() -> int:
-    """Name the faults, or write down those that there are."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--write", action="store_true", help=f"write {ALLOWED.relative_to(ROOT)}")
+    """Name the faults."""
     lines = found()
-    if parser.parse_args().write:
-        ALLOWED.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return 0
-    new = [line for line in lines if line not in allowed()]
-    for line in new:
+    for line in lines:
         sys.stdout.write(f"{line}\n")
-    sys.stderr.write(f"{len(lines)} docstrings to mend, {len(new)} of them not allowed\n")
-    return 1 if new else 0
+    sys.stderr.write(f"{len(lines)} docstrings to mend\n")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

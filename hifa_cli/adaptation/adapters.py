@@ -90,6 +90,9 @@ def adapt(test: Export, fit: Export, config: AdaptConfig) -> Export:
         fit: photos with labels and shapes; it may be ``test`` itself (transductive).
         config: method and settings.
 
+    Returns:
+        The export, its vectors adapted.
+
     Raises:
         HifaError: the exports are not of one model, there is nothing to fit on, or it needs too much memory.
     """

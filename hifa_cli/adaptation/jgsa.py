@@ -67,6 +67,9 @@ def fit_jgsa(source: Floats, labels: Labels, target: Floats, config: AdaptConfig
 
     The authors' code z-scores hand-made features of each domain. That alone moves deep embeddings' domains
     onto each other, so unit length is the default here.
+
+    Returns:
+        The two maps.
     """
     raw = _preparation(source, target, config)
     xs, xt = raw.prepared(source, 0), raw.prepared(target, 1)
@@ -113,6 +116,16 @@ def jgsa_matrices(
 
     As in the authors' code the mean differences are divided by the Frobenius norm of their marginal part,
     C (1 / n_s + 1 / n_t). There a class without a shape adds its photos' mean alone; here it adds nothing.
+
+    Args:
+        source: (n_s, D) photos.
+        labels: (n_s,) their classes.
+        target: (n_t, D) shapes.
+        guesses: (n_t,) classes that the shapes are taken for.
+        config: α, β, μ and the ridge.
+
+    Returns:
+        S_max and S_min + ridge, both (2 D, 2 D).
     """
     classes, dimension = np.unique(labels), source.shape[1]
     differences = [np.sqrt(len(classes)) * np.concatenate((source.mean(axis=0), -target.mean(axis=0)))]
@@ -139,6 +152,11 @@ def jgsa_matrices(
 
 def largest(greatest: Floats, least: Floats, count: int) -> tuple[Floats, Floats]:
     """Return the ``count`` largest solutions of ``greatest`` v = φ ``least`` v, descending.
+
+    Args:
+        greatest: (2 D, 2 D) symmetric.
+        least: (2 D, 2 D) positive definite.
+        count: k.
 
     Returns:
         (k,) values and (2 D, k) vectors with vᵀ ``least`` v = 1, the largest entry of each positive.

@@ -95,6 +95,9 @@ def fit_classes(kinds: Floats, parts: Floats, labels: NDArray[np.int64]) -> Phot
         parts: (n, D) unit vectors without what their own classifier says.
         labels: (n,) classes.
 
+    Returns:
+        The class knowledge.
+
     Raises:
         HifaError: fewer than two classes.
     """
@@ -178,6 +181,9 @@ def read_classes(path: Path, classes: int, width: int) -> PhotoClasses:
         path: the file.
         classes: C.
         width: D.
+
+    Returns:
+        The class knowledge.
 
     Raises:
         ValueError: it is something else, or of other measures.

@@ -100,6 +100,9 @@ def fit_meda(
         config: λ, ρ, η, T, neighbours and landmarks.
         dimension: d ≤ min(D / 2, n_s − 1, n_t − 1).
         generator: chooses the landmarks.
+
+    Returns:
+        The classifier and its manifold.
     """
     projection = geodesic_map(principal_axes(source, dimension), principal_axes(target, dimension))
     plain = np.concatenate((source, target)) @ projection
@@ -121,7 +124,16 @@ def fit_meda(
 
 
 def gaussian(left: Floats, right: Floats, width: float) -> Floats:
-    """Return (n, F) and (m, F) to the (n, m) kernel, block by block: no other matrix of its size is made."""
+    """Return (n, F) and (m, F) to the (n, m) kernel, block by block: no other matrix of its size is made.
+
+    Args:
+        left: (n, F).
+        right: (m, F).
+        width: of the kernel: exp(−‖x − y‖² / (2 width²)).
+
+    Returns:
+        (n, m).
+    """
     kernel = np.empty((len(left), len(right)))
     for block in blocks(len(left), len(right)):
         kernel[block] = squared_distances(left[block], right)
@@ -137,6 +149,16 @@ def pose(
 
     With m landmarks (Nyström) F = K_nm γ, and (K_mn (E + λ M + ρ L) K_nm + η K_mm) γ = K_mn E Y makes the
     same sum of penalties smallest among these functions; with all vectors as landmarks it is the same F.
+
+    Args:
+        features: (n, F) of photos, then shapes.
+        labels: (n,) classes, −1 for shapes.
+        width: of the kernel.
+        config: λ, ρ, η, neighbours and landmarks.
+        generator: chooses the landmarks.
+
+    Returns:
+        The factorised problem.
     """
     count, photos = len(features), len(labels)
     graph = laplacian(cosine_graph(features, config.neighbours)) * config.rho
@@ -193,7 +215,16 @@ def mean_differences(labels: Labels, guesses: Labels, balance: float) -> tuple[F
 
 
 def solved(problem: Problem, directions: Floats, weights: Floats) -> Floats:
-    """β for this round's M: (A + U D V) β = R by Woodbury's identity, V = Uᵀ K."""
+    """β for this round's M: (A + U D V) β = R by Woodbury's identity, V = Uᵀ K.
+
+    Args:
+        problem: of :func:`pose`.
+        directions: (n, r) U.
+        weights: (r,) D.
+
+    Returns:
+        β, or γ with landmarks.
+    """
     right = directions.T @ problem.kernel  # V, (r, m)
     left = directions if problem.points is None else right.T
     both = np.concatenate((problem.given, left), axis=1)
@@ -209,6 +240,15 @@ def estimated_balance(source: Floats, labels: Labels, target: Floats, guesses: L
 
     The authors' code compares every class of photos with the shapes guessed to be of the *first* class, a
     slip against the paper; here each is compared with its own, and classes without shapes are left out.
+
+    Args:
+        source: (n_s, D) photos.
+        labels: (n_s,) their classes.
+        target: (n_t, D) shapes.
+        guesses: (n_t,) classes that the shapes are taken for.
+
+    Returns:
+        μ, 0 to 1.
     """
     whole = proxy_distance(source, target)
     parts = [
@@ -239,12 +279,15 @@ def proxy_distance(source: Floats, target: Floats) -> float:
 
 
 def hinge(weights: Floats, inputs: Floats, sides: Floats) -> tuple[float, Floats]:
-    """(‖w‖² / 2 + Σ max(0, 1 − y wᵀx)²) / n and its gradient; the last weight, the offset, is not penalised.
+    """Return (‖w‖² / 2 + Σ max(0, 1 − y wᵀx)²) / n and its gradient; the offset is not penalised.
 
     Args:
         weights: (F + 1,).
         inputs: (n, F + 1), the last column one.
         sides: (n,) 1 or −1.
+
+    Returns:
+        The value, and (F + 1,).
     """
     slack = np.maximum(1 - sides * (inputs @ weights), 0)
     kept = np.append(weights[:-1], 0.0)

@@ -38,6 +38,9 @@ def nearest_labels(vectors: Floats, labels: Labels, queries: Floats) -> Labels:
         vectors: (n, D).
         labels: (n,).
         queries: (m, D).
+
+    Returns:
+        (m,) labels.
     """
     found = np.empty(len(queries), dtype=np.int64)
     for block in blocks(len(queries), len(vectors)):

@@ -138,6 +138,9 @@ def gradient_of_scores(queries: Floats, views: Floats, temperature: float) -> Fl
         queries: (b, D) unit.
         views: (b, V, D) unit; zeros stand for a view that is not there.
         temperature: that scores are divided by.
+
+    Returns:
+        (b, D).
     """
     count, width = queries.shape
     cosines = (queries @ views.reshape(-1, width).T).reshape(count, len(views), -1)

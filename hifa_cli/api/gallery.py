@@ -155,6 +155,12 @@ class Gallery:
         return self.stored.classes
 
     @property
+    def fields(self) -> dict[str, str]:
+        """Return what is known of the shapes and may stand in ``where``: names, and kinds with units."""
+        found = (column.field for column in self.stored.fields.values())
+        return {one.name: f"{one.kind}, {one.unit}" if one.unit else one.kind for one in found}
+
+    @property
     def method(self) -> str:
         """The training method of the model that made the gallery; ``frozen`` for a pretrained encoder."""
         return self.stored.method
@@ -176,19 +182,19 @@ class Gallery:
     def query(
         self, photos: None = ..., top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
         threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str],
-        unlike: Sequence[str] = ...,
+        unlike: Sequence[str] = ..., where: str = ...,
     ) -> Hits: ...  # fmt: skip
     @overload
     def query(  # type: ignore[overload-overlap]  # a text is one photo, though it is a list of texts too
         self, photos: "Photo", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
         threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str] = ...,
-        unlike: Sequence[str] = ...,
+        unlike: Sequence[str] = ..., where: str = ...,
     ) -> Hits: ...  # fmt: skip
     @overload
     def query(
         self, photos: "Iterable[Photo]", top_k: int = ..., *, find: Find = ..., classes: Sequence[str] = ...,
         threshold: float = ..., crop: tuple[int, int, int, int] | None = ..., like: Sequence[str] = ...,
-        unlike: Sequence[str] = ...,
+        unlike: Sequence[str] = ..., where: str = ...,
     ) -> HitLists: ...  # fmt: skip
     def query(
         self,
@@ -201,6 +207,7 @@ class Gallery:
         crop: tuple[int, int, int, int] | None = None,
         like: Sequence[str] = (),
         unlike: Sequence[str] = (),
+        where: str = "",
     ) -> Hits | HitLists:
         """Find the shapes that photos show.
 
@@ -215,14 +222,16 @@ class Gallery:
             crop: left, top, width and height in pixels of the part of each photo that counts.
             like: ids of shapes to look for more of as well; they are not among the hits.
             unlike: ids of shapes to look for less of; likewise.
+            where: only shapes that this condition holds for, such as ``faces < 5000 and licence = 'CC0'``;
+                ``fields`` names what may stand in it.
 
         Returns:
             The hits of one photo; of a list a list in its order, in which a photo that cannot be used has
             no hits and says why in ``error`` (and in a warning).
 
         Raises:
-            HifaError: the one photo cannot be used, no shape is of such a class, or the gallery's model is
-                missing.
+            HifaError: the one photo cannot be used, no shape is of such a class, ``where`` is wrong, or the
+                gallery's model is missing.
 
         Example:
             >>> import hifa_cli as hifa
@@ -232,7 +241,7 @@ class Gallery:
         """
         wanted = QueryOptions(
             top_k, threshold, _several(classes), Box(*crop) if crop else None, find=find,
-            like=_several(like), unlike=_several(unlike),
+            like=_several(like), unlike=_several(unlike), where=where,
         )  # fmt: skip
         if photos is None:
             with reporting_somewhere():

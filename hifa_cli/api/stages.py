@@ -286,6 +286,7 @@ def build_gallery(
     workers: int = 0,
     keep_views: bool = False,
     maps: PathLike | None = None,
+    metadata: PathLike | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Gallery:
@@ -304,6 +305,7 @@ def build_gallery(
         workers: processes that render; 0: as many as there are cores.
         keep_views: keep the drawn views as pictures in the gallery.
         maps: of ``hifa adapt --maps``, for an export that it adapted; photos go through them too.
+        metadata: a table about the shapes (CSV, JSON, JSON lines) with a column ``id`` or ``path``.
         device: where the network runs: auto, cpu, cuda, cuda:N or mps.
         force: replace a gallery that is there.
 
@@ -337,6 +339,7 @@ def build_gallery(
             render_config=RenderConfig(up=axis, ups=ups, elevation=elevation), workers=workers or None,
             device=settled_device(device), force=force, ranking=None if as_paper else RankingConfig(),
             keep_views=keep_views, maps=_optional(maps),
+            metadata=_optional(metadata),
         )  # fmt: skip
     gallery = open_gallery(out, model=model, device=device)
     gallery.failed = tuple((one["path"], one["reason"]) for one in report["failed"])

@@ -117,6 +117,16 @@ def index(
             rich_help_panel=CHANGES,
         ),
     ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table about the shapes (.csv, .json, .jsonl) with a column 'id' or 'path': fields for "
+            "'hifa query --where'. With a SOURCE, with a change, or alone.",
+            show_default="the fields as they are",
+            rich_help_panel=CHANGES,
+        ),
+    ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
     ] = False,
@@ -234,9 +244,9 @@ def index(
     sources, out = _places(
         sources or [],
         out,
-        changes=bool(add or remove or relocate or update or stats or verify or forget or learn),
+        changes=bool(add or remove or relocate or update or stats or verify or forget or learn or metadata),
     )
-    others = add or relocate or (learn and not sources) or forget
+    others = add or relocate or ((learn or metadata) and not sources) or forget
     _check_usage(sources, others, remove, update=update, stats=stats, verify=verify)
     if learn and (forget or ranking == "paper" or model is not None):
         raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
@@ -264,6 +274,7 @@ def index(
                 sources, out, model=model, split=split, index_config=settings, render_config=drawn,
                 workers=workers or None, device=settled_device(device), force=force,
                 ranking=None if as_paper else RankingConfig(), keep_views=keep_views, maps=maps,
+                metadata=metadata,
             )  # fmt: skip
         if learn:
             report["learned"] = _learned(out, learn_photos, workers, device)
@@ -273,7 +284,7 @@ def index(
         from hifa_cli.gallery.relocate import relocate as move
 
         done = move(out, relocate)
-        if not (update or remove or add or learn or forget):
+        if not (update or remove or add or learn or forget or metadata):
             if as_json:
                 print_json({"out": str(out), **done})
             return
@@ -287,6 +298,8 @@ def index(
         changes.append(gallery_update.remove(out, remove, settings))
     if add:
         changes.append(gallery_update.add(out, add, settings, work, model=model))
+    if metadata is not None:
+        changes.append(gallery_update.annotate(out, metadata, settings))
     if forget:
         from hifa_cli.gallery.learning import forget as forget_map
 
@@ -346,7 +359,8 @@ def _check_usage(
     changes, looks = bool(add or remove or update), stats or verify
     if sum((bool(sources), changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
-            "give either a SOURCE, or changes (--update, --remove, --add, --relocate, --learn, --forget), or "
+            "give either a SOURCE, or changes (--update, --remove, --add, --metadata, --relocate, --learn, "
+            "--forget), or "
             "one of --stats and --verify"
         )
 
@@ -371,6 +385,8 @@ def _note(report: dict[str, Any]) -> None:
             f"learned of {learned['photos']} generated photos of {learned['shapes']} shapes; of those held "
             f"out {after:.0%} find their very shape ({before:.0%} before), {tens:.0%} among ten ({ten:.0%})"
         )
+    if joined := report.get("metadata"):
+        progress.note(f"{joined['file']}: joined to {joined['joined']} shapes")
     if report["failed"]:
         progress.note(f"{len(report['failed'])} could not be taken; see the warnings")
     recall = report["recall"]
@@ -423,4 +439,11 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     classes = listing("class", "shapes", numbers=("shapes",))
     for name, count in found["classes"].items():
         classes.add_row(Text(plain(name)), str(count))
-    return [facts, origins, classes] if found["classes"] else [facts, origins]
+    fields = listing("field", "kind", "unit", "from", "known", numbers=("known",))
+    for one in found["fields"]:
+        fields.add_row(
+            Text(plain(one["name"])), one["kind"], one["unit"] or "–", one["origin"], str(one["known"])
+        )
+    shown = [facts, origins]
+    shown += [classes] * bool(found["classes"])
+    return [*shown, fields] if found["fields"] else shown

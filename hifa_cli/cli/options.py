@@ -159,7 +159,9 @@ def weights_option(panel: str) -> Any:
 def freeze_option(panel: str) -> Any:
     """Return ``--freeze``; ``panel`` is its group in ``--help``."""
     return typer.Option(
-        help="trunk: keep the trunk as it is; auto does so on a CPU, where training it takes days.",
+        metavar="auto|none|trunk|blocks:N",
+        help="trunk: keep the trunk as it is; auto does so on a CPU, where training it takes days. blocks:N: "
+        "train its last N blocks, and look at the pictures once with the others.",
         show_default=BY_PRESET,
         rich_help_panel=panel,
     )

@@ -117,6 +117,16 @@ def query(
     text_weight: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Of --text beside a photo; the photo has the rest.")
     ] = 0.5,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only shapes that this holds for, such as \"licence = 'CC0'\" (docs/gallery.md); "
+            "'hifa index --stats' names the fields.",
+            show_default="all shapes",
+            rich_help_panel=RANK,
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -170,7 +180,7 @@ def query(
     start_reporting(quiet=quiet or as_json or as_csv, verbose=verbose)
     wanted = QueryOptions(
         top, threshold, tuple(classes or ()), _box(crop), fuse, find, tuple(like or ()), tuple(unlike or ()),
-        text or "", text_weight,
+        text or "", text_weight, where or "",
     )  # fmt: skip
     refuse_ending(sheet, "--sheet", PICTURES)
     refuse_ending(html, "--html", (".html", ".htm"))

@@ -115,6 +115,9 @@ def check(
         read_meshes: yields the meshes that cannot be read; the layer that reads them is above this one.
         layout: of a data set; ``auto`` recognises it.
 
+    Returns:
+        Layout, counts by class and split, and what is wrong.
+
     Raises:
         HifaError: nothing is there there that hifa reads.
     """

@@ -33,6 +33,9 @@ def find_images(root: Path, *, split: str | None = None, layout: str = layouts.A
         split: ``train``, ``test`` or ``val``: only items under a folder of that name (or so listed).
         layout: of a data set (data/layouts); ``auto`` recognises it.
 
+    Returns:
+        The photos, sorted by id, and the classes of all splits.
+
     Raises:
         HifaError: nothing is there, no picture is found, or none of the split.
     """
@@ -47,6 +50,14 @@ def find_images(root: Path, *, split: str | None = None, layout: str = layouts.A
 
 def image_candidates(root: Path, problems: list[Problem], layout: str = layouts.AUTO) -> list[Candidate]:
     """Return the photos of every split, in the order of the tree or list; what is wrong goes to ``problems``.
+
+    Args:
+        root: folder of photos, or a list.
+        problems: takes what was found wrong.
+        layout: of a data set; ``auto`` recognises it.
+
+    Returns:
+        The photos, not numbered by class yet.
 
     Raises:
         HifaError: nothing is there, or views or meshes in place of photos.

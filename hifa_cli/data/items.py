@@ -71,6 +71,14 @@ def collection_of(
     """Number the classes of all candidates, keep those of ``split``, sort by id.
 
     The classes are those of every split, so that train and test speak of the same labels.
+
+    Args:
+        candidates: photos or shapes of every split.
+        problems: found on the way.
+        split: ``train``, ``test`` or ``val``; None keeps all.
+
+    Returns:
+        The collection.
     """
     found = list(candidates)
     notes = list(problems)

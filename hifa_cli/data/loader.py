@@ -67,6 +67,15 @@ def _moved(part: Tensor | TrunkFeatures, device: torch.device) -> Tensor | Trunk
 def augmented_pixels(path: Path, model: ModelConfig, resize: int, generator: np.random.Generator) -> Pixels:
     """Return (3, size, size) uint8 pixels: resized, cropped at random, mirrored half of the time.
 
+    Args:
+        path: of the picture.
+        model: has the size that the network sees.
+        resize: pixels of the shorter side before the crop.
+        generator: chooses the crop and the mirror.
+
+    Returns:
+        (3, size, size) uint8.
+
     Raises:
         HifaError: the picture cannot be read.
     """
@@ -82,6 +91,14 @@ def in_order(items: Sequence[Item], model: ModelConfig, *, workers: int) -> Iter
     """Yield every readable item once, in order: its row, and (1, V, 3, S, S) uint8 pixels.
 
     An item with a picture that cannot be read is named in a warning and left out.
+
+    Args:
+        items: photos or shapes.
+        model: has the size that the network sees.
+        workers: threads that decode.
+
+    Yields:
+        Row and pixels.
     """
     for row, pixels in enumerate(item_pixels(items, model, workers=workers)):
         if pixels is not None:
@@ -89,7 +106,17 @@ def in_order(items: Sequence[Item], model: ModelConfig, *, workers: int) -> Iter
 
 
 def photo_rows(labels: NDArray[np.int64], step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
-    """(images,) photos of a step, drawn with replacement; every class equally likely where balanced."""
+    """Return the photos of a step, drawn with replacement; every class is equally likely if balanced.
+
+    Args:
+        labels: (n,) classes of the photos.
+        step: number of the step.
+        seed: of the run.
+        config: has the number of photos, and whether classes are balanced.
+
+    Returns:
+        (images,) rows of photos.
+    """
     generator = numpy_stream(seed, "batch", step, "images")
     if not config.balanced:
         return generator.integers(0, len(labels), size=config.images)
@@ -99,7 +126,17 @@ def photo_rows(labels: NDArray[np.int64], step: int, seed: int, config: TrainCon
 
 
 def shape_rows(count: int, step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
-    """Return (shapes,) shapes of a step: all once in a fresh random order, then again in another."""
+    """Return (shapes,) shapes of a step: all once in a fresh random order, then again in another.
+
+    Args:
+        count: of shapes.
+        step: number of the step.
+        seed: of the run.
+        config: has the number of shapes of a step.
+
+    Returns:
+        (shapes,) rows of shapes.
+    """
     places = np.arange(step * config.shapes, (step + 1) * config.shapes)
     rounds = places // count
     orders = {r: numpy_stream(seed, "batch", "shapes", int(r)).permutation(count) for r in np.unique(rounds)}
@@ -107,7 +144,17 @@ def shape_rows(count: int, step: int, seed: int, config: TrainConfig) -> NDArray
 
 
 def view_rows(available: int, step: int, seed: int, config: TrainConfig) -> NDArray[np.int64]:
-    """Return (views,) which views every shape of the step shows: all, or a fresh random few."""
+    """Return (views,) which views every shape of the step shows: all, or a fresh random few.
+
+    Args:
+        available: views of a shape.
+        step: number of the step.
+        seed: of the run.
+        config: has the number of views of a step.
+
+    Returns:
+        (views,) numbers of views, ascending.
+    """
     if config.views >= available:
         return np.arange(available)
     generator = numpy_stream(seed, "batch", step, "views")

@@ -37,6 +37,9 @@ def lay_out(modelnet: Path, out: Path, *, copy: bool = False) -> LaidOut:
         out: folder to make, whole or not at all.
         copy: copy rather than link.
 
+    Returns:
+        Counts by split, and the classes that are absent.
+
     Raises:
         HifaError: ``modelnet`` has no such tree, a mesh cannot be read, or ``out`` cannot be written.
     """

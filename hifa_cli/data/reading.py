@@ -21,7 +21,16 @@ R = TypeVar("R")
 
 
 def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """``map(function, items)`` in order, a few items ahead in threads (decoding frees the interpreter)."""
+    """Yield ``map(function, items)`` in order, a few items ahead in threads (decoding frees the interpreter).
+
+    Args:
+        function: of one item.
+        items: what it is applied to.
+        workers: threads.
+
+    Yields:
+        The results.
+    """
     source = iter(items)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(source, workers + 2))

@@ -70,6 +70,9 @@ def find_shapes(root: Path, *, split: str | None = None, layout: str = layouts.A
         split: ``train``, ``test`` or ``val``.
         layout: of a data set whose renders carry no view number (data/layouts); ``auto`` recognises it.
 
+    Returns:
+        The shapes, sorted by id, and the classes of all splits.
+
     Raises:
         HifaError: nothing is there, meshes are in place of views, no view is found, or none of the
             split.
@@ -103,6 +106,14 @@ def shapes_of_meshes(meshes: Iterable[tuple[str, Path]], split: str | None = Non
 
 def shape_candidates(root: Path, problems: list[Problem], layout: str = layouts.AUTO) -> list[Candidate]:
     """Return the shapes of every split, in the order of the tree or list; what is wrong goes to ``problems``.
+
+    Args:
+        root: folder of views, or a list of them.
+        problems: takes what was found wrong.
+        layout: of a data set; ``auto`` recognises it.
+
+    Returns:
+        The shapes, not numbered by class yet.
 
     Raises:
         HifaError: nothing is there, or meshes or photos in place of views.

@@ -17,6 +17,9 @@ def squared(picture: Image.Image, side: int, fit: str) -> Image.Image:
         side: pixels.
         fit: ``squash`` ignores the aspect ratio (MSTN's recipe), ``crop`` keeps the middle (the lab's),
             ``pad`` keeps everything on a white ground.
+
+    Returns:
+        A picture of ``side`` × ``side`` pixels.
     """
     if picture.size == (side, side):
         return picture

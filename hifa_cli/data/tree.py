@@ -118,16 +118,17 @@ def places(paths: Sequence[tuple[str, ...]]) -> list[Place]:
 
     The class is the first folder that is not a split (``train``, ``test``, ``val``, as first or second
     folder) and no domain folder of MI3DOR. A folder ``train`` among other classes, without a ``test``
-    beside it, is the class of trains.
+    beside it, is the class of trains; so is one within ``train`` and ``test`` that hold other classes, too.
     """
     tops = {parts[0].lower() for parts in paths if parts}
     top_splits = tops & set(SPLITS)
     mixed = len(top_splits) == 1 and len(tops) > 1
     mi3dor = len(tops & set(_MI3DOR_DOMAINS)) >= 2
-    return [_place(parts, mixed=mixed, mi3dor=mi3dor) for parts in paths]
+    outer = tops <= set(SPLITS) and any(len(parts) > 1 and parts[1].lower() not in SPLITS for parts in paths)
+    return [_place(parts, mixed=mixed, mi3dor=mi3dor, outer=outer) for parts in paths]
 
 
-def _place(parts: tuple[str, ...], *, mixed: bool, mi3dor: bool) -> Place:
+def _place(parts: tuple[str, ...], *, mixed: bool, mi3dor: bool, outer: bool) -> Place:
     names = [clean(part) for part in parts]
     domain = split = None
     unpacked = mi3dor or (len(names) > 1 and names[1].lower() in SPLITS)
@@ -136,7 +137,11 @@ def _place(parts: tuple[str, ...], *, mixed: bool, mi3dor: bool) -> Place:
     if len(names) == 1 and mixed and names[0].lower() in SPLITS:
         return Place(names[0], None, domain)
     for position in (0, 1):
-        if position < len(names) and names[position].lower() in SPLITS and not _is_class(names, position):
+        if (
+            position < len(names)
+            and names[position].lower() in SPLITS
+            and (outer or not _is_class(names, position))
+        ):
             split = names.pop(position).lower()
             break
     if names and names[0].lower() in _MI3DOR2_DOMAINS:

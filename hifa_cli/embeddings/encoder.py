@@ -414,6 +414,9 @@ def graph_encoder(
         folder: of the model.
         threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
+
+    Returns:
+        The encoder, or None.
     """
     try:
         about = json.loads((folder / GRAPH_ABOUT).read_text(encoding="utf-8"))

@@ -148,6 +148,9 @@ def frozen_encoder(
         config: another backbone's (``untrained``).
         weights: ``imagenet``, a file, or ``none`` for a random one.
 
+    Returns:
+        The encoder.
+
     Raises:
         HifaError: the weights cannot be had or do not fit.
     """
@@ -240,6 +243,17 @@ def embed(
 ) -> Embeddings:
     """Embed every readable item; one that cannot be read is named in a warning and left out.
 
+    Args:
+        encoder: the model.
+        items: photos or shapes.
+        label: of the progress.
+        domain: ``images`` or ``shapes``.
+        workers: threads that decode.
+        cache: what a frozen trunk made of the pictures.
+
+    Returns:
+        Ids, labels and vectors of the readable items, in their order.
+
     Raises:
         HifaError: nothing could be read.
     """
@@ -275,6 +289,9 @@ def export(
         shapes: rendered shapes.
         about: where everything came from, for the file's ``config``.
         features: folder that keeps what the trunk makes of the pictures, for other models on the same trunk.
+
+    Returns:
+        The export; a domain that is None stays None.
     """
     cache = FeatureCache(features, encoder.network, encoder.device) if features is not None else None
 

@@ -7,7 +7,7 @@ name or on a head. It can be deleted at any time.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -52,14 +52,15 @@ class FeatureCache:
     Args:
         folder: made when it is needed.
         network: whose trunk looks; its weights, preprocessing, torch's version and the kind of device
-            choose the subfolder.
+            choose the subfolder. Of a network that is split, what its early blocks make is kept.
         device: where it looks.
     """
 
     def __init__(self, folder: Path, network: Network, device: torch.device) -> None:
-        self.digest = trunk_digest(network, device)
+        self.digest = early_digest(network, device) if network.kept >= 0 else trunk_digest(network, device)
         self.folder = folder / self.digest[:16]
         self._network, self._device = network, device
+        self._width = 0 if network.kept >= 0 else network.trunk.width
 
     def key(self, item: Item) -> str | None:
         """SHA-256 of what the item's pictures hold, or None where they cannot be read."""
@@ -89,7 +90,7 @@ class FeatureCache:
     def fits(self, kept: TrunkFeatures, views: int) -> bool:
         """Return whether features are what the trunk could have made of an item of ``views`` views."""
         low = (1, views, *(self._map if kept.low.numel() else (0, 0, 0)))
-        shapes = kept.low.shape == low and kept.high.shape == (1, views, self._network.trunk.width)
+        shapes = kept.low.shape == low and kept.high.shape == (1, views, self._width)
         return shapes and kept.high.dtype == torch.float32 == kept.low.dtype and _finite(kept)
 
     @cached_property
@@ -97,11 +98,19 @@ class FeatureCache:
         """Return (c, h, w) of the trunk's maps, as one picture shows."""
         side = self._network.config.size
         with torch.inference_mode():
-            low, _ = self._network.trunk(torch.zeros((1, 3, side, side), device=self._device))
+            blank = torch.zeros((1, 3, side, side), device=self._device)
+            kept, trunk = self._network.kept, self._network.trunk
+            low = trunk.early(blank, kept) if kept >= 0 else trunk(blank)[0]
         return tuple(low.shape[1:])
 
     def write(self, key: str | None, features: TrunkFeatures, *, maps: bool) -> None:
-        """Keep an item's (1, V, …) features."""
+        """Keep an item's (1, V, …) features.
+
+        Args:
+            key: of the item; None keeps nothing.
+            features: (1, V, …) of the trunk.
+            maps: whether the maps are kept too.
+        """
         parts = {"high": features.high[0], **({"maps": features.low[0]} if maps else {})}
         for name, part in parts.items() if key is not None else ():
             path = self._path(str(key), name)
@@ -115,10 +124,21 @@ class FeatureCache:
 
 def trunk_digest(network: Network, device: torch.device) -> str:
     """SHA-256 of all that decides what the trunk makes of a picture."""
-    config = {name: value for name, value in asdict(network.config).items() if name in SEEN_BY}
     who = runs_by(network, device) or torch.__version__
-    total = hashlib.sha256(repr((sorted(config.items()), who, device.type)).encode())
-    for name, tensor in sorted(network.trunk.state_dict().items()):
+    return _digest(network, (who, device.type), network.trunk.state_dict())
+
+
+def early_digest(network: Network, device: torch.device) -> str:
+    """SHA-256 of all that decides what the early blocks of a split network make of a picture."""
+    moving = {name for name, one in network.trunk.named_parameters() if one.requires_grad}
+    state = {name: one for name, one in network.trunk.state_dict().items() if name not in moving}
+    return _digest(network, (torch.__version__, device.type, network.kept), state)
+
+
+def _digest(network: Network, who: tuple[object, ...], state: Mapping[str, Tensor]) -> str:
+    config = {name: value for name, value in asdict(network.config).items() if name in SEEN_BY}
+    total = hashlib.sha256(repr((sorted(config.items()), *who)).encode())
+    for name, tensor in sorted(state.items()):
         total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
@@ -138,6 +158,8 @@ def extract_features(
 ) -> Iterator[ExtractedFeatures]:
     """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
 
+    Of a network that is split, the early blocks alone look, and their maps are what is wanted.
+
     Torch looks at items one by one, the views of a shape together: in a larger batch the last bits of an
     item's features would depend on its neighbours, and then on which run looked first. A graph looks at
     every picture by itself (:mod:`.trunk_engine`). An item that cannot be read is named in a warning and
@@ -152,8 +174,12 @@ def extract_features(
         workers: threads that read pictures.
         cache: features kept before.
         frozen: whether the trunk stays as it is: then a graph of it may look, several times as fast.
+
+    Yields:
+        Row of the item, and its features.
     """
     network.eval()
+    maps, frozen = maps or network.kept >= 0, frozen and network.kept < 0
     keys = {row: cache.key(item) for row, item in enumerate(items)} if cache else {}
     missing: list[int] = []
     for row in range(len(items)):
@@ -182,7 +208,7 @@ Found = Iterator[tuple[int, TrunkFeatures]]
 
 def _by_torch(network: Network, pixels: Places, device: torch.device) -> Found:
     for place, seen in pixels:
-        found = network.trunk_features(seen.to(device))
+        found = (network.early_maps if network.kept >= 0 else network.trunk_features)(seen.to(device))
         yield place, TrunkFeatures(found.low.cpu(), found.high.cpu())
 
 

@@ -52,6 +52,9 @@ def trunk_engine(network: Network, device: torch.device, digest: str) -> TrunkEn
         network: with the trunk.
         device: where it is.
         digest: of the trunk: asked for again, the same graph answers.
+
+    Returns:
+        The engine, or None.
     """
     if not runs_by(network, device):
         return None

@@ -28,13 +28,16 @@ class Difference(NamedTuple):
 
 
 def confidence(scores: Scores, *, resamples: int, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
-    """Percentile bootstrap over queries: how much a metric depends on which photos were asked.
+    """Return the percentile bootstrap over queries: how much a metric depends on which photos were asked.
 
     Args:
         scores: of one export.
         resamples: how many times as many queries are drawn with replacement.
         seed: of the draws.
         level: of the interval.
+
+    Returns:
+        An interval by metric.
     """
     sums = _sums(scores)
     draws = np.concatenate(
@@ -68,6 +71,15 @@ def significance(first: Scores, second: Scores, *, resamples: int, seed: int = 0
     The interval is a paired bootstrap over queries; p is two-sided, of the permutation test that
     exchanges the two exports' answers to a query at random (the exchange leaves the distribution
     unchanged if neither is better). One of ``resamples + 1`` is the least p there is.
+
+    Args:
+        first: scores of one export.
+        second: scores of the other, by the same profile.
+        resamples: of the bootstrap and of the permutation test.
+        seed: of the draws.
+
+    Returns:
+        A difference by metric.
 
     Raises:
         HifaError: they share no query, or were scored by different profiles.

@@ -118,6 +118,9 @@ def evaluate(
             ranked them; their vectors are then not looked at.
         name: what messages call the export.
 
+    Returns:
+        The scores.
+
     Raises:
         HifaError: the export has no photos or no shapes, no photo has a class that a shape has, or there
             is no such profile.
@@ -163,6 +166,9 @@ def apart(export: Export, unlabelled: Sequence[str], name: str = "the export") -
         export: photos and shapes with labels.
         unlabelled: classes that training had no photos of.
         name: of the export, for messages.
+
+    Returns:
+        Two exports: known classes, and the others.
 
     Raises:
         HifaError: a class is not in the export, or one of the parts has no photos.
@@ -243,6 +249,14 @@ def confusion(export: Export, *, best: int = 1, name: str = "the export") -> NDA
     """Return (classes, classes) share of a class's photos' ``best`` answers that are of each class.
 
     Rows of classes that no photo has, and answers of no class, are zero.
+
+    Args:
+        export: photos and shapes with labels.
+        best: answers of each photo that count.
+        name: of the export, for messages.
+
+    Returns:
+        (classes, classes), rows summing to at most 1.
 
     Raises:
         HifaError: the export has no photos or no shapes.

@@ -89,6 +89,9 @@ def instance_scores(export: Export, pairs: Mapping[str, str], name: str = "the e
         pairs: the id of the mesh that a photo shows.
         name: of the export, for messages.
 
+    Returns:
+        Ranks of the very meshes, and the figures made of them.
+
     Raises:
         HifaError: the export has no photos or no shapes, or no photo has its mesh in the gallery.
     """

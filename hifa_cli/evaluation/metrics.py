@@ -42,7 +42,17 @@ class Hits:
 
     @classmethod
     def of(cls, relevant: NDArray[np.bool_], sizes: Ints, largest: int, gallery: int) -> "Hits":
-        """From a (Q, K) table of r_k, best answer first."""
+        """Return the hits of a (Q, K) table of r_k, best answer first.
+
+        Args:
+            relevant: (Q, K) whether the answer at each rank is relevant.
+            sizes: (Q,) C of each query.
+            largest: Tmax, over the whole gallery.
+            gallery: N.
+
+        Returns:
+            The hits.
+        """
         query, column = np.nonzero(relevant)
         return cls(query, column + 1, sizes, largest, gallery)
 

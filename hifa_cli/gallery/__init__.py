@@ -23,6 +23,7 @@ from hifa_cli.adaptation.labels import PhotoClasses
 from hifa_cli.config import RIGS, Find
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_table, read_texts
+from hifa_cli.gallery.fields import Column, read_columns
 from hifa_cli.gallery.manifest import check_heading, is_plain
 from hifa_cli.gallery.own import Own, read_map
 from hifa_cli.gallery.places import located
@@ -165,6 +166,9 @@ class Gallery:
             top: how many; a row of −1 means that no more was found.
             among: (m,) only these rows, ascending.
 
+        Returns:
+            (q, k) cosines and (q, k) rows.
+
         Raises:
             HifaError: the vectors are of another length than the gallery's.
         """
@@ -225,6 +229,11 @@ class Gallery:
         from hifa_cli.adaptation.adapters import load_maps  # needs h5py, which other galleries do without
 
         return load_maps(self.model_folder / MAPS_FILE)
+
+    @cached_property
+    def fields(self) -> dict[str, Column]:
+        """Return what is known of the shapes by field; nothing where an earlier version made the gallery."""
+        return read_columns(self.place, self.document.get("fields"), len(self))
 
     @property
     def finds(self) -> tuple[Find, ...]:
@@ -310,6 +319,7 @@ def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
             gallery.searcher  # noqa: B018 - opens the index while it is there
             gallery.ranking  # noqa: B018 - and the graph
             gallery.own  # noqa: B018 - and the map
+            gallery.fields  # noqa: B018 - and the fields
             return gallery
         except FileNotFoundError as error:
             if read_main(folder) == document:

@@ -23,7 +23,13 @@ from hifa_cli.runtime.atomic import written_folder
 
 
 def put_model(folder: Path, digest: str, model: Path | None) -> None:
-    """Copy the model into the gallery, under its digest: an old gallery.json goes on finding its own."""
+    """Copy the model into the gallery, under its digest: an old gallery.json goes on finding its own.
+
+    Args:
+        folder: the gallery.
+        digest: of the model.
+        model: folder of the model; None leaves what is there.
+    """
     target = model_folder(folder, digest)
     if model is None or not digest or model.resolve() == target.resolve():
         return

@@ -31,6 +31,7 @@ from hifa_cli.gallery.adapted import digest_in, with_maps
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.mesh_source import Drawing, meshes_source
+from hifa_cli.gallery.metadata import read_metadata
 from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
@@ -87,6 +88,7 @@ def build_gallery(
     ranking: RankingConfig | None = None,
     keep_views: bool = False,
     maps: Path | None = None,
+    metadata: Path | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of one source or several, whatever it held before.
 
@@ -104,9 +106,11 @@ def build_gallery(
             trained model without a fused descriptor, are always ranked as the paper does.
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
         maps: of ``hifa adapt``, by which the export was adapted; photos go through them too.
+        metadata: a table about the shapes (:mod:`~hifa_cli.gallery.metadata`), joined to them.
 
     Returns:
-        ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``.
+        ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``, and
+        ``metadata`` (what was joined) where a table was given.
 
     Raises:
         HifaError: nothing usable at a source, an id is in two of them, they are of different models, ``out``
@@ -115,6 +119,7 @@ def build_gallery(
     places = [sources] if isinstance(sources, Path) else list(sources)
     check_sources(places, split, index_config, render_config.layout)
     _refuse_strange(out)
+    table = None if metadata is None else read_metadata(metadata)
     work = BuildOptions(
         render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory
     )
@@ -137,7 +142,7 @@ def build_gallery(
         fresh = [(source, source.prepare(rows)) for source, rows in fresh]
         document = write_generation(
             out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, index_config,
-            _photos(places[0], index_config), ranked, str(device), offered=offered),
+            _photos(places[0], index_config), ranked, str(device), offered=offered, metadata=table),
         )  # fmt: skip
         for embedder in embedders:
             embedder.forget()
@@ -149,6 +154,7 @@ def build_gallery(
         **summary(document),
         "failed": [one for source in read for one in failures(source)],
         "layouts": [one for source in read for one in source.origin.get("layout", ())],
+        **({} if table is None else {"metadata": table.report}),
     }
 
 
@@ -290,6 +296,11 @@ def say_stale(folder: Path) -> None:
 def check_wanted(source: Path, split: str | None, config: IndexConfig) -> None:
     """Refuse what cannot succeed before anything is rendered or embedded.
 
+    Args:
+        source: what the user gave.
+        split: that is asked for.
+        config: how the gallery is to be searched.
+
     Raises:
         HifaError: the source is of another kind, or the split or factory string does not exist.
     """
@@ -332,6 +343,17 @@ def open_source(
     scratch: Path,
 ) -> tuple[Source, Making, Embedder | None]:  # fmt: skip
     """Return what ``place`` offers, the model that makes vectors of it, and what embeds it.
+
+    Args:
+        place: export, views or meshes.
+        out: the gallery.
+        origins: of the gallery as it is.
+        model: folder of a run; None means the export's own, or the pretrained encoder.
+        work: how the source is read.
+        scratch: folder for what is made on the way.
+
+    Returns:
+        Source, model, and the embedder; None where vectors are there already.
 
     Raises:
         HifaError: nothing is there usable, or the model is not that of an export.

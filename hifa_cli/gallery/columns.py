@@ -54,7 +54,13 @@ class Texts(Sequence[str]):
 
 
 def write_texts(folder: Path, name: str, texts: Iterable[str]) -> None:
-    """Write a column of strings as ``name.txt`` and ``name.npy``."""
+    """Write a column of strings as ``name.txt`` and ``name.npy``.
+
+    Args:
+        folder: of the generation.
+        name: of the column.
+        texts: in the order of the rows.
+    """
     ends, total = [], 0
     with (folder / f"{name}.txt").open("wb") as file:
         for text in texts:
@@ -65,6 +71,14 @@ def write_texts(folder: Path, name: str, texts: Iterable[str]) -> None:
 
 def read_texts(folder: Path, name: str, count: int) -> Texts:
     """Open a column of strings.
+
+    Args:
+        folder: of the generation.
+        name: of the column.
+        count: of rows.
+
+    Returns:
+        The strings, read when they are asked for.
 
     Raises:
         HifaError: it is damaged, or not one of ``count`` strings.
@@ -78,6 +92,15 @@ def read_texts(folder: Path, name: str, count: int) -> Texts:
 
 def read_numbers(folder: Path, name: str, kind: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """Open a column of numbers, written by ``numpy.save``.
+
+    Args:
+        folder: of the generation.
+        name: of the column.
+        kind: of the numbers.
+        shape: that they must have.
+
+    Returns:
+        The numbers, mapped into memory.
 
     Raises:
         HifaError: it is damaged, or not of that kind and shape.
@@ -96,6 +119,14 @@ def read_numbers(folder: Path, name: str, kind: DTypeLike, shape: tuple[int, ...
 
 def read_table(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """Open raw little-endian numbers of a known shape by memory map.
+
+    Args:
+        path: of the file.
+        kind: of the numbers.
+        shape: that they must have.
+
+    Returns:
+        The numbers, mapped into memory.
 
     Raises:
         HifaError: the file is of another size.

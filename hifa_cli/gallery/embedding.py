@@ -2,10 +2,11 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +46,13 @@ class Drawn(NamedTuple):
         digest: of what they show.
         pixels: (V, 3, S, S).
         cover: PNG of the one that stands for the shape; empty where it is to be had elsewhere.
+        facts: what was measured of its mesh; empty where no mesh was read.
     """
 
     digest: bytes
     pixels: Pixels
     cover: bytes = b""
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 class Embedder:
@@ -147,7 +150,7 @@ class Embedder:
                 self._put(shape, ranked.mean(axis=0), ranked.astype(np.float16))
 
     def _put(self, shape: Drawn, vector: NDArray[np.float32], views: NDArray[np.float16]) -> None:
-        self.store.put(shape.digest, Stored(vector, views, shape.cover))
+        self.store.put(shape.digest, Stored(vector, views, shape.cover, dict(shape.facts)))
 
     def _read(self, items: Sequence[Item], digests: Sequence[bytes]) -> Iterator[Drawn | None]:
         pixels = item_pixels(items, self.encoder.config, workers=self.workers)

@@ -240,6 +240,9 @@ def cost(shapes: int, missing: int, config: LearnConfig, workers: int) -> str:
         missing: those whose photos are not there yet.
         config: photos a shape, and steps.
         workers: processes.
+
+    Returns:
+        A sentence.
     """
     photos = missing * config.photos
     seconds = photos * _SECONDS_A_PHOTO / workers + config.steps * _SECONDS_A_STEP
@@ -265,7 +268,16 @@ def _made(
 
 
 def make_jobs(pupils: Mapping[str, Pupil], folder: Path, config: LearnConfig) -> list[Job]:
-    """Return what the workers are to do: the photos of each shape, into a folder of its name."""
+    """Return what the workers are to do: the photos of each shape, into a folder of its name.
+
+    Args:
+        pupils: shapes by their digests.
+        folder: of the photos.
+        config: photos a shape.
+
+    Returns:
+        One job for each shape.
+    """
     return [
         Job(name, one.mesh, folder / name, photo_mark(one.digest, config.photos, config.longest))
         for name, one in pupils.items()

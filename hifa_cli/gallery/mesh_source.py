@@ -94,6 +94,10 @@ class MeshesSource:
         """Return the picture that was kept with the vectors."""
         return self.embedder.store.get(self.entries[row].digest).cover or None
 
+    def facts(self, row: int) -> dict[str, Any]:
+        """Return what was measured of a mesh while it was drawn; nothing where kept views were read."""
+        return self.embedder.store.get(self.entries[row].digest).facts
+
     def _embed(self, rows: Sequence[int]) -> None:
         digests = {self.jobs[row].id: self.entries[row].digest for row in rows}
         ready, to_draw = [], []
@@ -114,20 +118,20 @@ class MeshesSource:
         """Yield pictures that are kept, then those that are drawn now, as they come."""
         for job in ready:
             try:
-                yield self._drawn(digests[job.id], _kept_pictures(job, self.views))
+                yield self._drawn(digests[job.id], _kept_pictures(job, self.views), {})
             except HifaError:  # a picture is damaged
                 to_draw.append(job)
         drawing = self.drawing
         with closing(draw_jobs(to_draw, drawing.config, drawing.workers)) as outcomes:
-            for job, reason, pictures, _ in outcomes:
+            for job, reason, pictures, _, facts in outcomes:
                 if reason is not None:
                     self.failed.append(Failure(job.path, reason))
                     progress.warn(f"{job.path}: {reason}")
-                yield None if pictures is None else self._drawn(digests[job.id], pictures)
+                yield None if pictures is None else self._drawn(digests[job.id], pictures, facts)
 
-    def _drawn(self, digest: bytes, pictures: Greys) -> Drawn:
+    def _drawn(self, digest: bytes, pictures: Greys, facts: dict[str, Any]) -> Drawn:
         cover = grey_png(pictures[min(COVER, len(pictures) - 1)])
-        return Drawn(digest, grey_pixels(pictures, self.embedder.encoder.config), cover)
+        return Drawn(digest, grey_pixels(pictures, self.embedder.encoder.config), cover, facts)
 
     def _is_kept(self, job: Job) -> bool:
         """Return whether a shape's pictures lie in its folder and are current."""
@@ -170,6 +174,9 @@ def meshes_source(
         split: only the meshes of that split.
         known: which way was taken to be up when the gallery was made.
         embedder: makes the vectors.
+
+    Returns:
+        The source; nothing is drawn yet.
 
     Raises:
         HifaError: the source has no meshes.

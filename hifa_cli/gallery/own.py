@@ -55,6 +55,9 @@ def read_map(folder: Path, digest: str, width: int) -> Own:
         digest: as ``gallery.json`` names it.
         width: D of the gallery.
 
+    Returns:
+        The map and the shapes that it was learned of.
+
     Raises:
         HifaError: the file is not the one that was written.
         FileNotFoundError: it is gone.
@@ -101,6 +104,9 @@ def stale(folder: Path, digests: NDArray[np.uint8], own: Own | None) -> str | No
         folder: the gallery.
         digests: (n, 16) of its shapes.
         own: its map, or None.
+
+    Returns:
+        A sentence, or None if the map fits.
     """
     new = 0 if own is None else unlearned(digests, own)
     if not new:

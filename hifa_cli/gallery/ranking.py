@@ -52,6 +52,9 @@ def ranking_document(config: RankingConfig, model: str | None, residual: int = 0
         config: how shapes are ranked.
         model: digest of the encoder; None where a trained network's trunk is the default encoder's.
         residual: numbers at the end of a trained network's descriptor that are the untrained trunk's.
+
+    Returns:
+        Plain values for JSON.
     """
     found = shipped_projection(model) if config.project else None
     projection = PROJECTION_VERSION if found else 0
@@ -72,6 +75,9 @@ def ranker_of(
         model: digest of the encoder.
         classifier: (K, D) of the encoder, or None.
         own: the map of photos that was learned of the gallery's shapes, or None.
+
+    Returns:
+        The ranker, or None.
 
     Raises:
         ValueError: the projection that the gallery was made with is not in this version.
@@ -101,6 +107,9 @@ def write_graph_of(
         config: how many neighbours.
         residual: numbers at the end that are an untrained trunk's: then also the neighbours by these alone,
             for photos that training says nothing of.
+
+    Returns:
+        How many neighbours each shape has; 0 where none are used.
     """
     if not config.neighbours or not config.smooth_from <= len(vectors) <= config.smooth_most:
         return 0
@@ -115,7 +124,20 @@ def write_graph_of(
 
 
 def read_graph(place: Path, shapes: int, neighbours: int, suffix: str = "") -> Graph | None:
-    """Read what :func:`write_graph_of` wrote; None where a gallery has no graph."""
+    """Read what :func:`write_graph_of` wrote; None where a gallery has no graph.
+
+    Args:
+        place: the generation.
+        shapes: how many it has.
+        neighbours: of each; 0 is no graph.
+        suffix: of the file's name.
+
+    Returns:
+        Rows and weights of the neighbours, or None.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     if not neighbours:
         return None
     rows = read_numbers(place, f"{NEIGHBOURS_FILE}{suffix}", np.int32, (shapes, neighbours))
@@ -176,6 +198,14 @@ def write_taught(
 def read_photo_classes(place: Path, classes: int, width: int) -> PhotoClasses:
     """Read what labelled photos say.
 
+    Args:
+        place: the generation.
+        classes: C.
+        width: D.
+
+    Returns:
+        The class knowledge.
+
     Raises:
         ValueError: it is damaged.
     """
@@ -189,6 +219,14 @@ def read_photo_classes(place: Path, classes: int, width: int) -> PhotoClasses:
 
 def read_shape_classes(place: Path, shapes: int, classes: int) -> Floats:
     """Read (n, C) what labelled photos say of the shapes.
+
+    Args:
+        place: the generation.
+        shapes: n.
+        classes: C.
+
+    Returns:
+        (n, C).
 
     Raises:
         ValueError: it is damaged.
@@ -248,6 +286,9 @@ class GalleryRanking:
             top: k; fewer where there are fewer shapes.
             find: shapes of the same kind, the very part, or what serves both.
             among: (m,) only these rows, ascending.
+
+        Returns:
+            (q, k) cosines and (q, k) rows.
         """
         found = [
             self._one(kind, part, top, find, among, plain)
@@ -303,6 +344,9 @@ class GalleryRanking:
             kind: (D,) unit query with the semantic term.
             part: (D,) unit query without.
             rows: (k,) of the shapes.
+
+        Returns:
+            (k, 5), in the order of the likelihood's ``EVIDENCE``.
         """
         count = len(self.searcher.vectors)
         near = rows[:, None] if self.graph is None else self.graph.rows[rows].astype(np.int64)

@@ -26,6 +26,8 @@ from hifa_cli.gallery import (
 )
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
+from hifa_cli.gallery.fields import joined_columns, write_columns
+from hifa_cli.gallery.metadata import Metadata
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of, write_taught
 from hifa_cli.gallery.sources import Source, SourceEntry, row_digests
@@ -63,6 +65,7 @@ class Plan:
         offered: rows that stay but that a fresh source offers under another id, path or origin: the number
             of the source, and its entry.
         taught: what labelled photos say of classes, and the names of these; None without such photos.
+        metadata: a table about shapes, to be joined; None leaves the fields as they are.
     """
 
     old: Gallery | None
@@ -75,6 +78,7 @@ class Plan:
     device: str = "cpu"
     offered: Mapping[int, tuple[int, SourceEntry]] = field(default_factory=dict)
     taught: tuple[PhotoClasses, tuple[str, ...]] | None = None
+    metadata: Metadata | None = None
 
 
 @dataclass
@@ -86,6 +90,7 @@ class _Columns:
     paths: list[str] = field(default_factory=list)
     origins: list[int] = field(default_factory=list)
     digests: list[NDArray[np.uint8]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)  # of the new rows
     width: int = 0
     views: int = 0  # a shape's; 0 where they are not kept
 
@@ -120,6 +125,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
             raise HifaError(f"nothing would be left in {folder}: delete the folder if that is what you want")
         classes = sorted({name for name in columns.names if name is not None})
         _write_columns(place, columns, classes)
+        fields = _write_fields(place, columns, plan, origins)
         searched = _write_index(place, columns, plan)
         if plan.ranking is not None:
             vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
@@ -142,6 +148,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         "views": columns.views,
         "classes": classes,
         "origins": [portable(origin, folder) for origin in origins],
+        **({"fields": fields} if fields else {}),
         **searched,
         "model": plan.making.model,
         "method": plan.making.method,
@@ -246,6 +253,7 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
             columns.paths += [entry.path for entry in entries]
             columns.origins += [places[source.origin["path"]]] * len(entries)
             columns.digests.append(row_digests(entries))
+            columns.facts += [source.facts(row) for row in block.rows.tolist()]
             signed = plan.ranking is not None
             yield _Block(signed_unit(block.vectors) if signed else unit(block.vectors), block.views)
 
@@ -258,6 +266,26 @@ def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:
     np.save(place / "labels.npy", np.array(labels, dtype=np.int32))
     np.save(place / "origins.npy", np.array(columns.origins, dtype=np.int32))
     np.save(place / "digests.npy", np.concatenate(columns.digests))
+
+
+def _write_fields(
+    place: Path, columns: _Columns, plan: Plan, origins: list[dict[str, Any]]
+) -> list[dict[str, str]]:
+    """Write what is known of the shapes; return what ``gallery.json`` says of it."""
+    kept = len(plan.kept)
+    before = [(-1, False)] * len(columns.facts)
+    if plan.old is not None and plan.old.fields:
+        rows = {name: row for row, name in enumerate(plan.old.ids)}
+        digests = np.concatenate(columns.digests)[kept:]
+        for number, name in enumerate(columns.ids[kept:]):
+            if (row := rows.get(name)) is not None:
+                before[number] = row, bool((plan.old.digests[row] == digests[number]).all())
+    table = {}
+    if plan.metadata is not None:
+        roots = [Path(origin["root"]) for origin in origins]
+        table = plan.metadata.joined(columns.ids, columns.paths, [roots[one] for one in columns.origins])
+    old = {} if plan.old is None else plan.old.fields
+    return write_columns(place, joined_columns(old, plan.kept, columns.facts, before, table))
 
 
 def _write_index(place: Path, columns: _Columns, plan: Plan) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class Source(Protocol):
     def cover(self, row: int) -> bytes | None:
         """Return the PNG file of a picture of a shape, or None."""
 
+    def facts(self, row: int) -> dict[str, Any]:
+        """Return what was measured of a shape's mesh; nothing where no mesh was read."""
+
 
 @dataclass
 class ExportSource:
@@ -98,6 +101,10 @@ class ExportSource:
         path = self.covers.get(self.entries[row].id)
         return None if path is None else _content(path)
 
+    def facts(self, row: int) -> dict[str, Any]:
+        """Return nothing: an export has no meshes."""
+        return {}
+
 
 @dataclass
 class ViewsSource:
@@ -127,6 +134,10 @@ class ViewsSource:
     def cover(self, row: int) -> bytes | None:
         """Return one of the shape's views."""
         return _content(cover_of(self.shapes.items[row].views))
+
+    def facts(self, row: int) -> dict[str, Any]:
+        """Return nothing: views have no meshes."""
+        return {}
 
 
 def cover_of(views: Sequence[Path]) -> Path:
@@ -192,6 +203,14 @@ def _views_of(config: dict[str, Any]) -> Collection:
 
 def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> ViewsSource:
     """Return the shapes whose rendered views lie under a folder.
+
+    Args:
+        folder: of views, or a list of them.
+        split: only the views of that split.
+        embedder: makes the vectors.
+
+    Returns:
+        The source; nothing is embedded yet.
 
     Raises:
         HifaError: none exist.

@@ -1,15 +1,16 @@
 """Vectors of shapes on their way into a gallery: a file that grows, and that a killed run leaves to the next.
 
 A record holds one shape: a head of fixed size, the vector (float32), the vectors of its views (float16), the
-picture that stands for it, and a checksum of all this. What was cut off by a kill is cut away at the next
-opening; so is all behind the first damaged record.
+picture that stands for it, what was measured of its mesh, and a checksum of all this. What was cut off by a
+kill is cut away at the next opening; so is all behind the first damaged record.
 """
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError, NoRoom
 from hifa_cli.gallery import DIGEST_BYTES
 
-_HEAD = struct.Struct(f"<4s{DIGEST_BYTES}sIII")  # magic, digest, views, width, bytes of the picture
-_MAGIC = b"hfv1"
+_HEAD = struct.Struct(f"<4s{DIGEST_BYTES}sIIII")  # magic, digest, views, width, bytes of picture and facts
+_MAGIC = b"hfv2"
 _CHECK = 8  # bytes of checksum
 _LARGEST = 1 << 28  # bytes of a record; 12 views of 100,000 numbers are 3 million
 
@@ -30,11 +31,13 @@ class Stored(NamedTuple):
         vector: (D,) float32.
         views: (V, D) float16.
         cover: PNG file of the picture that stands for the shape; empty if absent.
+        facts: what was measured of the mesh: numbers, flags and None by name.
     """
 
     vector: NDArray[np.float32]
     views: NDArray[np.float16]
     cover: bytes
+    facts: dict[str, Any] = {}  # noqa: RUF012 - a named tuple's default; nobody changes it
 
 
 class VectorStore:
@@ -72,11 +75,13 @@ class VectorStore:
             HifaError: the file cannot be written.
         """
         count, width = record.views.shape
+        facts = json.dumps(record.facts).encode()
         content = b"".join((
-            _HEAD.pack(_MAGIC, digest, count, width, len(record.cover)),
+            _HEAD.pack(_MAGIC, digest, count, width, len(record.cover), len(facts)),
             np.ascontiguousarray(record.vector, "<f4").tobytes(),
             np.ascontiguousarray(record.views, "<f2").tobytes(),
             record.cover,
+            facts,
         ))  # fmt: skip
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +115,8 @@ def _records(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     while place + _HEAD.size <= whole:
         file.seek(place)
         head = file.read(_HEAD.size)
-        magic, digest, count, width, cover = _HEAD.unpack(head)
-        size = _HEAD.size + width * (4 + 2 * count) + cover
+        magic, digest, count, width, cover, facts = _HEAD.unpack(head)
+        size = _HEAD.size + width * (4 + 2 * count) + cover + facts
         if magic != _MAGIC or not count or not width or size > min(_LARGEST, whole - place - _CHECK):
             return
         content = head + file.read(size - len(head))
@@ -122,11 +127,13 @@ def _records(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _parsed(content: bytes) -> Stored:
-    _, _, count, width, _ = _HEAD.unpack_from(content)
+    _, _, count, width, cover, _ = _HEAD.unpack_from(content)
     behind = _HEAD.size + 4 * width
     vector = np.frombuffer(content, "<f4", width, _HEAD.size).astype(np.float32)
     views = np.frombuffer(content, "<f2", count * width, behind).astype(np.float16)
-    return Stored(vector, views.reshape(count, width), content[behind + 2 * count * width :])
+    behind += 2 * count * width
+    facts: dict[str, Any] = json.loads(content[behind + cover :])
+    return Stored(vector, views.reshape(count, width), content[behind : behind + cover], facts)
 
 
 def _is_finite(record: Stored) -> bool:

@@ -27,6 +27,7 @@ from hifa_cli.gallery.build import (
     writing,
 )
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.metadata import Metadata, read_metadata
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, SourceEntry, render_config, rig_of_views
@@ -49,6 +50,7 @@ class Change:
         failed: meshes that could not be drawn (a shape that was there stays as it was), and ids that
             another shape has.
         gallery: what the gallery is now.
+        metadata: what was joined of a table; empty where none was given.
     """
 
     added: int = 0
@@ -58,6 +60,7 @@ class Change:
     unchanged: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     gallery: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def add(
@@ -67,6 +70,16 @@ def add(
 
     A shape that is there already with the same content is left; one whose id is taken by other content is
     reported and left out (``update`` is for those).
+
+    Args:
+        folder: the gallery.
+        sources: exports, views or meshes.
+        config: how the gallery is searched.
+        work: how sources are read.
+        model: folder of the run, where the gallery has none.
+
+    Returns:
+        What was added, left and failed.
 
     Raises:
         HifaError: no gallery exists, a source is unusable or of another model, or somebody else writes.
@@ -120,6 +133,15 @@ def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path
     What has not changed, by the digest of its content, is neither drawn nor embedded again. A mesh that
     has vanished is removed; one that cannot be drawn any more keeps what it had.
 
+    Args:
+        folder: the gallery.
+        config: how the gallery is searched.
+        work: how sources are read.
+        model: folder of the run, where the gallery has none.
+
+    Returns:
+        What was added, changed, removed and failed.
+
     Raises:
         HifaError: no gallery exists, a source as a whole is gone or empty, or somebody else writes.
     """
@@ -164,6 +186,14 @@ def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path
 def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change:
     """Remove shapes by id, or by a pattern of ids with ``*``, ``?`` and ``[…]`` (``*`` crosses ``/``).
 
+    Args:
+        folder: the gallery.
+        patterns: ids, or patterns of ids.
+        config: how the gallery is searched.
+
+    Returns:
+        What was removed.
+
     Raises:
         HifaError: no gallery exists, nothing fits, nothing would be left, or somebody else writes.
     """
@@ -186,20 +216,37 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
         return _changed(folder, old, kept, [], config, BuildOptions(), change, [])
 
 
+def annotate(folder: Path, table: Path, config: IndexConfig) -> Change:
+    """Join a table to a gallery's shapes; the fields that it does not have, and other shapes, keep theirs.
+
+    Raises:
+        HifaError: no gallery exists, the table cannot be read, or somebody else writes.
+    """
+    metadata = read_metadata(table)
+    read_gallery(folder)
+    with writing(folder):
+        old = read_gallery(folder)
+        change = Change(unchanged=len(old))
+        kept = np.arange(len(old))
+        found = _changed(folder, old, kept, [], config, BuildOptions(), change, [], metadata=metadata)
+        found.metadata = metadata.report
+        return found
+
+
 def _changed(
     folder: Path, old: Gallery, kept: Rows, fresh: list[tuple[Source, list[int]]], config: IndexConfig,
     work: BuildOptions, change: Change, embedders: Sequence[Embedder | None],
-    moved: Mapping[int, tuple[int, SourceEntry]] | None = None,
+    moved: Mapping[int, tuple[int, SourceEntry]] | None = None, *, metadata: Metadata | None = None,
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
-    if len(kept) < len(old) or moved or any(rows for _, rows in fresh):
+    if metadata is not None or len(kept) < len(old) or moved or any(rows for _, rows in fresh):
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
-                    offered=moved or {}, taught=old.taught)  # fmt: skip
+                    offered=moved or {}, taught=old.taught, metadata=metadata)  # fmt: skip
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
         _drop_views(folder, old, gone, set(read_gallery(folder).ids))
@@ -322,5 +369,6 @@ def joined(changes: Sequence[Change]) -> dict[str, Any]:
         "renamed": sum(change.renamed for change in changes),
         "unchanged": last.unchanged,
         "failed": [failure for change in changes for failure in change.failed],
+        **({"metadata": last.metadata} if last.metadata else {}),
         **last.gallery,
     }

@@ -11,6 +11,7 @@ from hifa_cli.embeddings.encoder import stored_digest
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
 from hifa_cli.gallery.adapted import maps_of
+from hifa_cli.gallery.fields import listed
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
 from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
@@ -40,6 +41,7 @@ def stats(folder: Path) -> dict[str, Any]:
             {"kind": origin["kind"], "path": origin["path"], "shapes": numbers[number]}
             for number, origin in enumerate(document["origins"])
         ],
+        "fields": [listed(column, _LISTED) for column in gallery.fields.values()],
         "own_map": _own_map(gallery),
         "bytes": {
             "generation": _size(gallery.place),

@@ -85,6 +85,11 @@ class Objective(nn.Module):
     def see(self, batch: Batch, step: int, domain: str) -> Features:
         """Embed one domain of the batch; dropout draws from a stream of its own for step and domain.
 
+        Args:
+            batch: photos and shapes of this process.
+            step: number of the step, which seeds the dropout.
+            domain: ``images`` or ``shapes``.
+
         Returns:
             Features of the *global* batch, of all processes, but for ``low``, which is this process's own.
         """
@@ -119,14 +124,36 @@ class Objective(nn.Module):
         return self.assigned[gathered(batch.shape_rows)]
 
     def forward(self, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the loss terms of ``batch`` at ``progress`` in [0, 1]."""
+        """Return the loss terms of ``batch`` at ``progress`` in [0, 1].
+
+        Args:
+            batch: photos with their classes, and shapes.
+            step: number of the step, which seeds every draw.
+            progress: share of the run that is done, 0 to 1; ramps of weights follow it.
+
+        Returns:
+            The terms by name, already weighted; their sum is what is minimised.
+        """
         source = self.see(batch, step, "images")
         batch = batch._replace(labels=gathered(batch.labels))
         terms = {"classification": losses.classification(source.logits, batch.labels)}
         return terms | self.align(source, batch, step, progress)
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the terms that this method adds to the classification of the photos."""
+        """Return the terms that this method adds to the classification of the photos.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            The terms by name, already weighted.
+
+        Raises:
+            NotImplementedError: the method does not define it.
+        """
         raise NotImplementedError
 
     def critic_parameters(self) -> Iterator[nn.Parameter]:
@@ -145,7 +172,17 @@ class SourceOnly(Objective):
     sees_shapes = False
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Nothing."""
+        """Return no term: photos alone are classified.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            An empty mapping.
+        """
         return {}
 
 
@@ -170,7 +207,17 @@ class Hifa(Objective):
             self.target_centroids = Centroids(classes, dimension, keep)
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the terms of equation 7 after the first."""
+        """Return the terms of equation 7 after the first.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1; it ramps β and γ up.
+
+        Returns:
+            λ L_MI, β L_G and γ L_L, those that the method has.
+        """
         target, config = self.see(batch, step, "shapes"), self.config
         terms: Terms = {}
         if self.norms:
@@ -190,7 +237,16 @@ class Hifa(Objective):
         )
 
     def local_term(self, source: Features, target: Features, batch: Batch) -> Tensor:
-        """Equation 6 on the shapes' pseudo-labels, all used together; the paper's are the arg-max."""
+        """Return equation 6 on the shapes' pseudo-labels, all used together; the paper's are the arg-max.
+
+        Args:
+            source: features of the photos.
+            target: features of the shapes.
+            batch: has the photos' classes, and the rows of the shapes that labels were assigned to.
+
+        Returns:
+            A scalar, not weighted yet.
+        """
         with full_precision(source.pooled):
             of_source, source_known = self.source_centroids(source.pooled, batch.labels)
             of_target, target_known = self.target_centroids(target.pooled, self.pseudo_labels(target, batch))
@@ -199,7 +255,16 @@ class Hifa(Objective):
             )
 
     def mutual_term(self, source: Features, target: Features, step: int) -> Tensor:
-        """Section 3.2: one critic for both domains; the sum over the domains of their means."""
+        """Return section 3.2's term: one critic for both domains, the sum over the domains of their means.
+
+        Args:
+            source: features of the photos, with maps.
+            target: features of the shapes, with maps.
+            step: number of the step, which pairs the items.
+
+        Returns:
+            A scalar, not weighted yet.
+        """
         return sum(
             (
                 self._mutual(features, step, domain)

@@ -22,7 +22,17 @@ class Mcc(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the confusion of the shapes' predictions."""
+        """Return the confusion of the shapes' predictions.
+
+        Args:
+            source: features of the photos; not used.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            The weighted term ``confusion``.
+        """
         target, config = self.see(batch, step, "shapes"), self.config
         with full_precision(source.pooled):
             confusion = losses.class_confusion(target.logits, config.mcc_temperature)
@@ -55,7 +65,16 @@ class Shot(Objective):
         self.register_buffer("first", torch.zeros(shapes, dtype=torch.int64))
 
     def forward(self, batch: Batch, step: int, progress: float) -> Terms:
-        """The smoothed classification of the photos, and from ``shot_start`` on the terms of the shapes."""
+        """Return the smoothed classification of the photos, and from ``shot_start`` on the shapes' terms.
+
+        Args:
+            batch: photos with their classes, and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1; the phase follows it.
+
+        Returns:
+            The terms by name, already weighted.
+        """
         source = self.see(batch, step, "images")
         labels = gathered(batch.labels)
         smoothed = losses.smoothed_classification(source.logits, labels, self.config.shot_smoothing)
@@ -63,7 +82,17 @@ class Shot(Objective):
         return {"classification": smoothed} | self.align(source, batch, step, progress)
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Remember the shapes; after the photos' phase, make them sure, spread out and near a centroid."""
+        """Remember the shapes; after the photos' phase, make them sure, spread out and near a centroid.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            No term in the photos' phase; after it those of the shapes.
+        """
         target = self.see(batch, step, "shapes")
         logits = self.judged(target)
         rows = None if batch.shape_rows is None else gathered(batch.shape_rows)
@@ -78,7 +107,16 @@ class Shot(Objective):
             return terms | self.further(target, logits, rows)
 
     def further(self, target: Features, logits: Tensor, rows: Tensor | None) -> Terms:
-        """Nothing more."""
+        """Return no further term.
+
+        Args:
+            target: features of the shapes.
+            logits: (B, C) of the shapes.
+            rows: (B,) of the shapes among all that are remembered, or None.
+
+        Returns:
+            An empty mapping.
+        """
         return {}
 
     def judged(self, target: Features) -> Tensor:
@@ -87,7 +125,14 @@ class Shot(Objective):
         return F.linear(target.pooled, classifier.weight.detach(), classifier.bias.detach())
 
     def remember(self, pooled: Tensor, logits: Tensor, rows: Tensor | None, *, started: bool) -> None:
-        """Keep what the shapes of this batch are now; until ``started`` also what the photos made of them."""
+        """Keep what the shapes of this batch are now; until ``started`` also what the photos made of them.
+
+        Args:
+            pooled: (B, D) embeddings of the shapes.
+            logits: (B, C) of the shapes.
+            rows: (B,) of the shapes among all that are remembered, or None.
+            started: whether the shapes' phase has begun.
+        """
         if rows is None or not self.training or not hasattr(self, "memory"):
             return
         self.memory[rows] = pooled.to(self.memory.dtype)
@@ -97,7 +142,16 @@ class Shot(Objective):
         self.known[rows] = True
 
     def self_labels(self, pooled: Tensor, logits: Tensor, rows: Tensor | None) -> Tensor:
-        """Return (B',) labels of this batch's shapes by the centroids of all that are remembered."""
+        """Return (B',) labels of this batch's shapes by the centroids of all that are remembered.
+
+        Args:
+            pooled: (B', D) embeddings of this batch's shapes.
+            logits: (B', C) of them.
+            rows: (B',) of them among all that are remembered, or None.
+
+        Returns:
+            (B',) int64 labels.
+        """
         if rows is None or not hasattr(self, "memory") or not bool(self.known[rows].all()):
             now = losses.at_least_float32(logits).softmax(dim=1)
             return losses.centroid_labels(losses.at_least_float32(pooled), now)
@@ -115,7 +169,16 @@ class PrototypeTransport(Shot):
     """
 
     def further(self, target: Features, logits: Tensor, rows: Tensor | None) -> Terms:
-        """The transport, the distance to the nearest prototype, and the labels from before it began."""
+        """Return the transport, the distance to the nearest prototype, and the labels from before it began.
+
+        Args:
+            target: features of the shapes.
+            logits: (B, C) of the shapes.
+            rows: (B,) of the shapes among all that are remembered, or None.
+
+        Returns:
+            The terms by name, already weighted.
+        """
         config, prototypes = self.config, self.network.classifier.weight
         cost = losses.prototype_transport(prototypes, target.pooled, config.transport_temperature)
         near = losses.nearest_prototype(prototypes, target.pooled)

@@ -127,6 +127,14 @@ def settings_of(name: str) -> type | None:
 def build_objective(network: "Network", config: TrainConfig, seed: int) -> "Objective":
     """Return the objective called ``config.method``.
 
+    Args:
+        network: that is trained.
+        config: of the run; ``method`` names the objective.
+        seed: of its random streams.
+
+    Returns:
+        The objective, its own parameters initialised.
+
     Raises:
         HifaError: no such method.
     """

@@ -68,12 +68,32 @@ class Dann(Objective):
         return self.config.adversarial_rate
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the domain loss on the descriptors."""
+        """Return the domain loss on the descriptors.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1, which λ_p follows.
+
+        Returns:
+            The weighted term ``adversarial``.
+        """
         target = self.see(batch, step, "shapes")
         return {"adversarial": self.adversarial_term(source, target, step, progress)}
 
     def adversarial_term(self, source: Features, target: Features, step: int, progress: float) -> Tensor:
-        """Return the discriminator descends it at full weight; the features climb it with weight λ_p."""
+        """Return the domain loss: the discriminator descends it at full weight, the features climb it by λ_p.
+
+        Args:
+            source: features of the photos.
+            target: features of the shapes.
+            step: number of the step, which seeds the discriminator's dropout.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            A scalar.
+        """
         scale = losses.ramp(progress, self.config.ramp)
         generator = torch_stream(self.seed, "discriminator", step)
         with full_precision(source.pooled):
@@ -104,7 +124,17 @@ class Mstn(Dann):
         self.weight_adversarial, self.weight_semantic = config.mstn_adversarial, config.mstn_semantic
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the domain loss and the centroids' distance."""
+        """Return the domain loss and the centroids' distance.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            The weighted terms ``adversarial`` and ``semantic``.
+        """
         target = self.see(batch, step, "shapes")
         with full_precision(source.pooled):
             of_source, source_known = self.source_centroids(source.pooled, batch.labels)
@@ -140,7 +170,17 @@ class Jan(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the JMMD of photos and shapes."""
+        """Return the JMMD of photos and shapes.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            The weighted term ``discrepancy``.
+        """
         target, config = self.see(batch, step, "shapes"), self.config
         kernels = (
             losses.Kernel(config.jan_kernels, config.jan_factor, None),
@@ -163,7 +203,17 @@ class Afn(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the penalty on the norms of both domains."""
+        """Return the penalty on the norms of both domains.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            The weighted term ``norm``.
+        """
         target = self.see(batch, step, "shapes")
         return {"norm": self.config.afn * (self.penalty(source.pooled) + self.penalty(target.pooled))}
 
@@ -192,7 +242,17 @@ class Coral(Objective):
     """
 
     def align(self, source: Features, batch: Batch, step: int, progress: float) -> Terms:
-        """Return the distance of the covariances."""
+        """Return the distance of the covariances.
+
+        Args:
+            source: features of the photos.
+            batch: of photos and shapes.
+            step: number of the step.
+            progress: share of the run that is done, 0 to 1.
+
+        Returns:
+            The weighted term ``covariance``.
+        """
         target, layer = self.see(batch, step, "shapes"), self.config.coral_layer
         pairs = (source.logits, target.logits) if layer == "logits" else (source.pooled, target.pooled)
         with full_precision(source.pooled):

@@ -33,6 +33,9 @@ def clip_model(architecture: str, size: int = 0, pretrained: str | None = None) 
         size: pixels a side; 0 means those of its pretraining.
         pretrained: which of its weights are fetched; None means random ones.
 
+    Returns:
+        The model.
+
     Raises:
         HifaError: open_clip cannot build it.
     """
@@ -72,6 +75,12 @@ class ClipTrunk(Trunk):
 def load_clip(trunk: ClipTrunk, backbone: str, size: int, state: dict[str, Tensor] | None) -> None:
     """Fill both sides: with a checkpoint of open_clip, or with what open_clip downloads.
 
+    Args:
+        trunk: whose pictures' side is filled.
+        backbone: its name.
+        size: pixels a side.
+        state: a checkpoint of open_clip; None downloads the weights.
+
     Raises:
         HifaError: the weights cannot be had or do not fit.
     """
@@ -102,6 +111,9 @@ def words_vector(architecture: str, state: dict[str, Tensor], text: str) -> Tens
         architecture: of the model.
         state: of its words' side.
         text: what to look for.
+
+    Returns:
+        (1, D).
 
     Raises:
         HifaError: the state does not fit, or the model's tokenizer needs a download that fails.

@@ -17,6 +17,7 @@ from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
+from hifa_cli.models.split import parts_of, split_at, through, trained_parameters
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import identity, stored_model
 
@@ -70,6 +71,19 @@ class Trunk(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return (N, 3, H, W) normalised pixels to (N, c, h, w) maps and (N, F) features."""
         raise NotImplementedError
+
+    def early(self, pixels: Tensor, kept: int) -> Tensor:
+        """Return (N, c', h', w') maps of the first ``kept`` blocks."""
+        parts = parts_of(self.net)
+        assert parts is not None
+        return through((*parts.stem, *parts.blocks[:kept]), pixels)
+
+    def late(self, maps: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+        """Return what ``forward`` does, from the maps of the first ``kept`` blocks."""
+        parts = parts_of(self.net)
+        assert parts is not None
+        low = through(parts.blocks[kept:], maps)
+        return low, self.net.forward_head(through(parts.top, low), pre_logits=True)
 
 
 class AlexNetTrunk(Trunk):
@@ -127,10 +141,13 @@ class LiteBlocks(TimmTrunk):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return (N, 3, H, W) normalised pixels to (N, 320, h, w) and (N, 3072)."""
-        net = self.net
-        low = net.bn1(net.conv_stem(pixels))
-        averages = []
-        for number, block in enumerate(net.blocks):
+        return self.late(self.early(pixels, 0), 0)
+
+    def late(self, maps: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+        """Return what ``forward`` does, from the maps of the first ``kept`` blocks."""
+        net, low = self.net, maps
+        averages = [low.mean(dim=(2, 3))] if kept > 5 else []
+        for number, block in enumerate(net.blocks[kept:], kept):
             low = block(low)
             if number >= 5:
                 averages.append(low.mean(dim=(2, 3)))
@@ -197,6 +214,9 @@ def timm_model(
         pretrained: whether its weights are fetched.
         state: a checkpoint of the model, which timm fits to this size and release.
 
+    Returns:
+        The model.
+
     Raises:
         HifaError: the model cannot be built for that size.
     """
@@ -227,6 +247,9 @@ def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
         backbone: its name.
         size: pixels a side; 0 means what its pretraining saw.
         inputs: ``pooled``, or ``blocks`` for ``LiteBlocks``.
+
+    Returns:
+        The trunk.
 
     Raises:
         HifaError: no such backbone, not for that size, or it has no ``blocks``.
@@ -278,18 +301,47 @@ class Network(nn.Module):
                 raise ValueError("a bank with places for other classes: train again with this version")
             self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
             self.register_buffer("threshold", torch.zeros(()))
+        self.kept = -1  # blocks of the trunk that stay as they are while the others are trained; see split
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
 
     def trunk_features(self, pixels: Tensor) -> TrunkFeatures:
         """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB."""
-        batch, views = pixels.shape[:2]
-        flat = pixels.flatten(0, 1)
-        flat = flat.expand(-1, 3, -1, -1).to(self.mean.dtype) / 255
-        flat = ((flat - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        low, high = self.trunk(flat)
-        return TrunkFeatures(low.unflatten(0, (batch, views)), high.unflatten(0, (batch, views)))
+        low, high = self.trunk(self._normalised(pixels))
+        return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """Return (N, 3, H, W) of (B, V, 1 or 3, H, W) uint8 pixels."""
+        flat = pixels.flatten(0, 1).expand(-1, 3, -1, -1).to(self.mean.dtype) / 255
+        return ((flat - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def split(self, last: int) -> None:
+        """Train the last blocks of the trunk, and let the others stay as they are.
+
+        Raises:
+            HifaError: the trunk has no such blocks, or fewer.
+        """
+        net = getattr(self.trunk, "net", None)
+        self.kept = split_at(net, last, self.config.backbone)
+        self.trunk.requires_grad_(False)
+        for parameter in trained_parameters(net, self.kept):
+            parameter.requires_grad_(True)
+
+    def early_maps(self, pixels: Tensor) -> TrunkFeatures:
+        """Return what the blocks that stay make of (B, V, 1 or 3, H, W) pixels; ``high`` is (B, V, 0)."""
+        maps = self.trunk.early(self._normalised(pixels), self.kept).unflatten(0, pixels.shape[:2])
+        return TrunkFeatures(maps, maps.new_empty(*pixels.shape[:2], 0))
+
+    def looked(self, seen: Tensor | TrunkFeatures) -> TrunkFeatures:
+        """Return the trunk's features of pixels, of early maps, or as they are."""
+        if not isinstance(seen, TrunkFeatures):
+            return self.trunk_features(seen)
+        if seen.high.shape[-1]:
+            return seen
+        flat = seen.low.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        low, high = self.trunk.late(flat, self.kept)
+        return TrunkFeatures(*(part.unflatten(0, seen.low.shape[:2]) for part in (low, high)))
 
     def look_in_chunks(self, pixels: Tensor, chunk: int) -> TrunkFeatures:
         """Return ``trunk_features`` at ``chunk`` pictures at a time, and again in the backward pass.
@@ -309,7 +361,7 @@ class Network(nn.Module):
             seen: the pictures.
             domain: ``images`` or ``shapes``: whose centre is taken away where the input is centred.
         """
-        low, high = seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)
+        low, high = self.looked(seen)
         views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
@@ -351,7 +403,7 @@ class Network(nn.Module):
         Returns:
             (B, V, d) of the views and (B, d) of the items.
         """
-        looked = seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)
+        looked = self.looked(seen)
         found = self(looked, domain)
         if self.config.descriptor == "embedding":
             return found.views, found.pooled
@@ -384,7 +436,7 @@ class Network(nn.Module):
 
         Neither what was trained nor what ImageNet sees counts; both would say of which kind a thing is.
         """
-        high = (seen if isinstance(seen, TrunkFeatures) else self.trunk_features(seen)).high
+        high = self.looked(seen).high
         plain = nn.functional.normalize(high[..., : self.residual].float(), dim=-1)
         return nn.functional.pad(plain, (self.described - self.residual, 0))
 
@@ -490,6 +542,11 @@ def digest(network: Network) -> str:
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file; tensors that share their memory, as some modules' do, each by itself.
+
+    Args:
+        tensors: by name.
+        path: of the file.
+        metadata: texts by name.
 
     Raises:
         HifaError: it cannot be written: the disk is full, for one.

@@ -33,6 +33,9 @@ def build_network(config: ModelConfig, weights: str, generator: torch.Generator)
             of such files.
         generator: draws the fresh parameters.
 
+    Returns:
+        The network.
+
     Raises:
         HifaError: the weights cannot be had or do not fit.
     """
@@ -61,6 +64,11 @@ def _reset_head(network: Network, config: ModelConfig) -> None:
 
 def load_trunk(network: Network, backbone: str, weights: str) -> None:
     """Fill the network's trunk with ``imagenet`` weights or with those of a file.
+
+    Args:
+        network: whose trunk is filled.
+        backbone: its name.
+        weights: ``imagenet``, a file, or a folder of files.
 
     Raises:
         HifaError: the weights cannot be had here or do not fit; says where to put a file.

@@ -67,6 +67,9 @@ def run_demo(
         workers: processes.
         device: where the network runs.
 
+    Returns:
+        Scores, rankings, and the seconds of each stage.
+
     Raises:
         HifaError: ``folder`` holds something else, or another demo.
     """

@@ -64,6 +64,9 @@ def find_queries(
         absent: takes the words at which nothing can be looked for, each with its reason; without it
             the first of them ends the search.
 
+    Returns:
+        Queries with the names that the user gave them.
+
     Raises:
         HifaError: something is not there, or holds nothing; with ``absent`` only where nothing else is.
     """

@@ -21,6 +21,7 @@ from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.query.examples import rows_of_ids, steered
 from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
+from hifa_cli.query.where import rows_where
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.search.exact import Rows
@@ -91,6 +92,7 @@ class QueryOptions:
         unlike: ids of shapes to look for less of; they are not shown.
         text: words to look for, beside the photos or in place of them.
         text_weight: of the words beside a photo, in 0 … 1.
+        where: only shapes that this condition holds for (:mod:`.where`); empty means all.
     """
 
     top: int
@@ -103,6 +105,7 @@ class QueryOptions:
     unlike: tuple[str, ...] = ()
     text: str = ""
     text_weight: float = 0.5
+    where: str = ""
 
 
 class QueryEncoder(Protocol):
@@ -126,6 +129,14 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
     """Return the model that a query of ``gallery`` needs: its own, or ``model`` where that is the same one.
 
     On ``auto`` and ``cpu`` the gallery's graph is used where it has one, without torch.
+
+    Args:
+        gallery: to ask.
+        model: folder of a run, or None.
+        device: ``auto``, ``cpu``, or a device of torch.
+
+    Returns:
+        The encoder that made the gallery's vectors.
 
     Raises:
         HifaError: the gallery holds no model and none is given, or another model made the gallery.
@@ -157,6 +168,15 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
 def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top: int) -> list[Ranking]:
     """Return the shapes of ``gallery`` nearest to each item; an unreadable item is named and left out.
 
+    Args:
+        encoder: of :func:`encoder_for`.
+        gallery: to ask.
+        items: photos (one view) or drawn shapes (several).
+        top: shapes of each.
+
+    Returns:
+        A ranking for each item that could be read, in their order.
+
     Raises:
         HifaError: none of the items can be read, or the gallery is of another model.
     """
@@ -175,6 +195,15 @@ def query(encoder: QueryEncoder, gallery: Gallery, items: Sequence[Item], *, top
 
 def query_paths(encoder: QueryEncoder, gallery: Gallery, paths: Sequence[Path], *, top: int) -> list[Ranking]:
     """Return the shapes nearest to photos, folders of photos and meshes, in the order given.
+
+    Args:
+        encoder: of :func:`encoder_for`.
+        gallery: to ask.
+        paths: photos, folders of photos, or meshes.
+        top: shapes of each.
+
+    Returns:
+        A ranking for each query that could be read.
 
     Raises:
         HifaError: a path is missing, or nothing can be read.
@@ -208,7 +237,7 @@ def rank(
     Raises:
         HifaError: nothing can be read, a class or shape does not exist, or the gallery is of another model.
     """
-    among = rows_of_classes(gallery, wanted.classes)
+    among = _among(gallery, wanted)
     like, unlike = rows_of_ids(gallery, wanted.like), rows_of_ids(gallery, wanted.unlike)
     words = _words(gallery, wanted.text) if wanted.text else None
     asked, shown, vectors = [_without_photo(wanted)], list[tuple[Path, ...]]([()]), words
@@ -269,6 +298,8 @@ def _likelihoods(
     ranking = gallery.ranking
     if ranking is None or ranking.calibration is None:
         return None, None
+    if not len(rows):
+        return None, True
     calibration, kept = ranking.calibration, rows >= 0
     evidence = ranking.evidence(
         calibration.background, vectors.kind[number], vectors.plain[number], rows[kept]
@@ -315,6 +346,8 @@ def _search(
 ) -> tuple[NDArray[np.float64], Rows]:
     """(q, k) scores and rows, as the gallery ranks; a row of −1 is none, which rows that are known become."""
     gallery.check_width(vectors.part)
+    if among is not None and not len(among):
+        return np.zeros((len(vectors.part), 0)), np.zeros((len(vectors.part), 0), dtype=np.int64)
     top = max(wanted.top, FIRST) + len(known)  # the first ranks say whether anything is of the query's kind
     if gallery.ranking is None:
         scores, rows = gallery.search(vectors.part, top, among=among)
@@ -339,6 +372,19 @@ def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
     mean: NDArray[np.float32] = clamped(vectors).mean(axis=0)
     return mean
+
+
+def _among(gallery: Gallery, wanted: QueryOptions) -> Rows | None:
+    """Return the rows that may be found, ascending; None for all.
+
+    Raises:
+        HifaError: a class or a field does not exist, or the condition is wrong.
+    """
+    rows = rows_of_classes(gallery, wanted.classes)
+    if not wanted.where.strip():
+        return rows
+    fitting = rows_where(gallery, wanted.where)
+    return fitting if rows is None else np.intersect1d(rows, fitting)
 
 
 def rows_of_classes(gallery: Gallery, classes: Sequence[str]) -> Rows | None:

@@ -75,6 +75,9 @@ def project(
         camera: (3, 3) rows right, up, back.
         frame: where the picture plane lies on the pixels.
         room: (n, 3) to write into, since fresh memory costs more than the projection of large meshes.
+
+    Returns:
+        (n, 3), in ``room`` if that is given.
     """
     projected = np.empty_like(points) if room is None else room
     fill_projected(points, camera, DISTANCE, frame.scale, frame.left, frame.top, projected)
@@ -91,7 +94,17 @@ def fill_projected(
     top: float,
     projected: NDArray[np.float64],
 ) -> None:
-    """Write columns, rows and inverse depths of ``points`` into ``projected``."""
+    """Write columns, rows and inverse depths of ``points`` into ``projected``.
+
+    Args:
+        points: (n, 3) within the unit sphere.
+        camera: (3, 3) rows right, up, back.
+        distance: of the eye from the origin.
+        scale: pixels to a unit of the picture plane.
+        left: pixels' column of the plane's column 0.
+        top: pixels' row of the plane's row 0.
+        projected: (n, 3) set in place.
+    """
     for point in range(points.shape[0]):
         x, y, z = points[point, 0], points[point, 1], points[point, 2]
         inverse = 1.0 / (distance - (camera[2, 0] * x + camera[2, 1] * y + camera[2, 2] * z))

@@ -24,10 +24,14 @@ def box_frames(
         faces: (m, 3).
         rig: (V, 3, 3).
         size: pixels a side.
+
+    Returns:
+        V frames.
     """
     most = cameras.LARGEST_AREA * size * size
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
     room = np.empty_like(vertices)
+    away = raster.facing_away(vertices, faces)
     frames = []
     for camera in rig:
         projected = cameras.project(vertices, camera, PLANE, room)
@@ -35,7 +39,7 @@ def box_frames(
         frame = centred(box, size)
         if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline is too large
             outline.fill(0)
-            raster.fill_outline(projected, faces, frame.scale, frame.left, frame.top, size, outline)
+            raster.fill_outline(projected, faces, frame.scale, frame.left, frame.top, size, away, outline)
             if (area := outline_area(outline, size)) > most:
                 frame = centred(box, size, shrink=math.sqrt(most / area))
         frames.append(frame)
@@ -46,12 +50,15 @@ PLANE = Frame(scale=1.0, left=0.0, top=0.0)  # the picture plane itself, rows do
 
 
 def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1.0) -> Frame:
-    """The frame that centres a box of the plane, its longest side ``shrink·LONGEST_SIDE`` of the picture.
+    """Return the frame that centres a box, its longest side ``shrink·LONGEST_SIDE`` of the picture.
 
     Args:
         box: left, top, right, bottom on the plane, rows downwards.
         size: pixels a side.
         shrink: at most 1, to keep the area below ``LARGEST_AREA``.
+
+    Returns:
+        Scale and offsets of the picture plane.
     """
     left, top, right, bottom = box
     longest = max(right - left, bottom - top, float(np.finfo(np.float64).tiny))

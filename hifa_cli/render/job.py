@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
+from hifa_cli.render.facts import Facts, facts_of
 from hifa_cli.render.view_io import holds_only_views, write_views
 from hifa_cli.render.views import MeshViews
 from hifa_cli.runtime.atomic import written_folder
@@ -27,6 +28,13 @@ class DrawShape:
     def remark(self) -> str:
         """Return what was left out of the last mesh that was drawn, to be said; mostly nothing."""
         return self.views.remark
+
+    def facts(self) -> Facts:
+        """Return what was measured of the last mesh that was drawn; nothing where the memory is short."""
+        try:
+            return {} if self.views.mesh is None else facts_of(self.views.mesh)
+        except MemoryError:
+            return {}
 
     def __call__(self, path: Path, folder: Path | None, mark: str) -> str | Pictures:
         """Draw the mesh at ``path``.
@@ -68,7 +76,13 @@ class DrawShape:
         return self.views(path)
 
     def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
-        """Write the pictures into an empty folder."""
+        """Write the pictures into an empty folder.
+
+        Args:
+            folder: empty.
+            pictures: of the shape.
+            mark: what they depend on; it is written with them.
+        """
         write_views(folder, np.asarray(pictures), mark)
 
 

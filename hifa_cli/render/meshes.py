@@ -119,6 +119,12 @@ def keep_drawable(
 
     They have three existing, finite vertices and are more than a line, however large or small they are.
 
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3), with any numbers.
+        kept: (m, 3) filled from the front.
+        places: (n,) set to 0 where a kept face uses the vertex.
+
     Returns:
         How many faces are kept, and how many vertices they use.
     """

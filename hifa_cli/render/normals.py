@@ -72,7 +72,14 @@ def gather_faces(
     starts: NDArray[np.int64],
     around: NDArray[np.int32],
 ) -> None:
-    """List the faces around every point: those of point p are ``around[starts[p] : starts[p + 1]]``."""
+    """List the faces around every point: those of point p are ``around[starts[p] : starts[p + 1]]``.
+
+    Args:
+        points: (n,) the point that each vertex is; vertices in one place are one point.
+        faces: (m, 3).
+        starts: (p + 1,) where each point's faces begin in ``around``.
+        around: (3m,) filled in place.
+    """
     for face in range(faces.shape[0]):
         for corner in range(3):
             starts[points[faces[face, corner]] + 1] += 1
@@ -100,7 +107,18 @@ def sum_normals(
     areas: NDArray[np.float32],
     normals: NDArray[np.float32],
 ) -> None:
-    """Fill ``areas`` (m, 3) with area vectors and ``normals`` (m, 3, 3) with corner normals."""
+    """Fill ``areas`` (m, 3) with area vectors and ``normals`` (m, 3, 3) with corner normals.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3).
+        points: (n,) the point that each vertex is.
+        starts: (p + 1,) of :func:`gather_faces`.
+        around: (3m,) of :func:`gather_faces`.
+        least: cosine of the crease: faces that meet more sharply do not share a normal.
+        areas: (m, 3) set in place.
+        normals: (m, 3, 3) set in place.
+    """
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         ux, uy, uz = (

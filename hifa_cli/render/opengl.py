@@ -221,7 +221,16 @@ class OpenGLRenderer:
 
 
 def projection(camera: NDArray[np.float64], frame: Frame, size: int) -> NDArray[np.float64]:
-    """The 4 × 4 matrix that takes points to clip space as :func:`cameras.project` takes them to pixels."""
+    """Return the matrix that takes points to clip space as :func:`cameras.project` takes them to pixels.
+
+    Args:
+        camera: (3, 3) rows right, up, back.
+        frame: where the picture plane lies on the pixels.
+        size: pixels a side.
+
+    Returns:
+        (4, 4).
+    """
     right, up, back = camera
     near, far = cameras.DISTANCE - DEPTH, cameras.DISTANCE + DEPTH
     depth = np.array([*-back, cameras.DISTANCE])  # w, the distance from the eye along its axis

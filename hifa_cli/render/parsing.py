@@ -185,9 +185,17 @@ def integer(text: Bytes, place: int) -> tuple[int, int]:
 
 @compiled
 def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float, int]:
-    """The decimal number that begins at ``place``, and where its word ends; not a number if it is none.
+    """Return the decimal number that begins at ``place``, and where its word ends; NaN if it is not a number.
 
     Correctly rounded up to 15 digits and powers of ten up to 22; else a few units in the last place off.
+
+    Args:
+        text: bytes of the file.
+        place: of its first byte.
+        powers: of ten, from 0 on.
+
+    Returns:
+        The number, and the place behind it.
     """
     begin = place
     negative = text[place] == 45
@@ -214,7 +222,16 @@ def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float,
 
 @compiled
 def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float, int]:
-    """:func:`number` with an exponent, with more than 18 digits, or with none."""
+    """Return what :func:`number` does for numbers with an exponent, with more than 18 digits, or with none.
+
+    Args:
+        text: bytes of the file.
+        place: of its first byte.
+        powers: of ten, from 0 on.
+
+    Returns:
+        The number, and the place behind it.
+    """
     negative = text[place] == 45
     if negative or text[place] == 43:
         place += 1
@@ -269,7 +286,18 @@ def all_numbers(
     values: NDArray[np.float64],
     lines: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Fill in what :func:`numbers_of` returns; returns how many values and lines there are."""
+    """Fill in what :func:`numbers_of` returns.
+
+    Args:
+        text: bytes of the file.
+        place: to begin at.
+        powers: of ten, from 0 on.
+        values: filled in place.
+        lines: places in ``values`` where lines begin, filled in place.
+
+    Returns:
+        How many values and lines there are.
+    """
     count, used, fresh = 0, 0, True
     while place < len(text):
         byte = text[place]
@@ -288,7 +316,16 @@ def all_numbers(
 
 @compiled
 def off_counts(text: Bytes, place: int, counts: NDArray[np.int64]) -> int:
-    """Read the counts of vertices and faces; returns the place after them (and the edges), or −1."""
+    """Read the counts of vertices and faces; returns the place after them (and the edges), or −1.
+
+    Args:
+        text: bytes of the file.
+        place: to begin at.
+        counts: (2,) vertices and faces, set in place.
+
+    Returns:
+        The place after them and the number of edges, or −1.
+    """
     for count in range(2):
         place = to_content(text, place)
         if place >= len(text):
@@ -311,7 +348,20 @@ def off_body(
     starts: NDArray[np.int64],
     corners: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Read vertices, then faces; returns how many of both could be read, and where it ended."""
+    """Read vertices, then faces.
+
+    Args:
+        text: bytes of the file.
+        place: to begin at.
+        by_line: whether each face ends with its line.
+        powers: of ten, from 0 on.
+        vertices: (n, 3) filled in place.
+        starts: where each face's corners begin, filled in place.
+        corners: filled in place.
+
+    Returns:
+        How many vertices and faces could be read, and where it ended.
+    """
     for vertex in range(len(vertices)):
         place = to_content(text, place)
         for axis in range(3):
@@ -382,7 +432,15 @@ def obj_body(
     starts: NDArray[np.int64],
     corners: NDArray[np.int64],
 ) -> None:
-    """Read what :func:`obj_counts` counted; a corner that is not a number becomes −1."""
+    """Read what :func:`obj_counts` counted; a corner that is not a number becomes −1.
+
+    Args:
+        text: bytes of the file.
+        powers: of ten, from 0 on.
+        vertices: (n, 3) filled in place.
+        starts: where each face's corners begin, filled in place.
+        corners: filled in place, from 0.
+    """
     vertex, face, used = 0, 0, 0
     place = to_content(text, 0)
     while place < len(text):

@@ -67,6 +67,17 @@ def render(
     unless ``force``. A mesh that cannot be drawn is listed with its reason and costs nothing else. With
     ``split`` only the meshes of that split are drawn.
 
+    Args:
+        meshes: files, or folders of them.
+        out: folder of the views.
+        config: how they are drawn.
+        workers: processes; None means all cores that are free.
+        force: draw again what is there.
+        split: ``train``, ``test`` or ``val``; None draws all.
+
+    Returns:
+        How many were drawn, were there, and failed with what reason.
+
     Raises:
         HifaError: the source has no meshes, ``out`` cannot be written to or is being written by another
             process, or no renderer starts.
@@ -97,6 +108,9 @@ def meshes_of(places: Sequence[Path], split: str | None = None, layout: str = AU
         places: meshes and folders of them.
         split: ``train``, ``test`` or ``val``.
         layout: of the folders; ``auto`` recognises it.
+
+    Returns:
+        The meshes with their ids, and the layouts that were taken.
 
     Raises:
         HifaError: none exist.
@@ -161,6 +175,11 @@ def _draw(
 def draw_jobs(jobs: Sequence[Job], config: RenderConfig, workers: int) -> Generator[Outcome]:
     """Draw ``jobs`` on at most ``workers`` processes, fewer where OpenGL's memory asks for it.
 
+    Args:
+        jobs: meshes, and what is to become of their pictures.
+        config: how they are drawn.
+        workers: processes at most.
+
     Yields:
         Outcomes as they come, in any order.
     """
@@ -222,7 +241,16 @@ def _jobs(
 def marks_of(
     meshes: Sequence[MeshFile], config: RenderConfig, failed: list[Failure]
 ) -> Iterator[tuple[MeshFile, str]]:
-    """Yield every mesh that can be opened, with the mark of its views; the others go to ``failed``."""
+    """Yield every mesh that can be opened, with the mark of its views; the others go to ``failed``.
+
+    Args:
+        meshes: to look at.
+        config: how they are drawn.
+        failed: takes those that cannot be opened.
+
+    Yields:
+        Mesh and mark.
+    """
     rules = UpRules(config.ups)
 
     def mark(mesh: MeshFile) -> str | OSError:
@@ -244,6 +272,14 @@ def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> s
     """Return what a shape's views show: a digest of the settings and one of the mesh's bytes.
 
     The renderer is not among the settings: renderers draw the same picture.
+
+    Args:
+        path: of the mesh.
+        config: how it is drawn.
+        rules: of the up axis; by default those of ``config``.
+
+    Returns:
+        A text that differs where the pictures may.
     """
     seen = {**picture_settings(config), "up": up_axis(path, config, rules)}
     settings = hashlib.blake2b(json.dumps(seen, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -267,7 +303,13 @@ def picture_settings(config: RenderConfig) -> dict[str, Any]:
 
 
 def write_settings(out: Path, config: RenderConfig, taken: Sequence[dict[str, Any]] = ()) -> None:
-    """Write ``views.json`` at the root of the views; ``taken`` is which axis was taken to be up, and why."""
+    """Write ``views.json`` at the root of the views; ``taken`` is which axis was taken to be up, and why.
+
+    Args:
+        out: folder of the views.
+        config: how they were drawn.
+        taken: for each folder and format which axis was taken to be up, and why.
+    """
     versions = {"hifa": __version__}
     for name in ("numpy", "numba", "trimesh", *(("pyrender",) if config.renderer == "opengl" else ())):
         with suppress(PackageNotFoundError):

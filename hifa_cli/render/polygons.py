@@ -31,7 +31,17 @@ def cut(
     corners: NDArray[np.int64],
     faces: NDArray[np.int64],
 ) -> int:
-    """Write the triangles of every polygon into ``faces``; returns how many there are."""
+    """Write the triangles of every polygon into ``faces``.
+
+    Args:
+        vertices: (n, 3).
+        starts: (k + 1,) where each polygon's corners begin.
+        corners: of all polygons.
+        faces: (t, 3) filled from the front.
+
+    Returns:
+        How many triangles there are.
+    """
     count = 0
     for polygon in range(len(starts) - 1):
         begin, size = starts[polygon], starts[polygon + 1] - starts[polygon]
@@ -77,7 +87,18 @@ def normal_of(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> tuple[f
 
 @compiled
 def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[float, float, float]) -> float:
-    """Return how far the way a → b → c turns left, seen against ``normal``."""
+    """Return how far the way a → b → c turns left, seen against ``normal``.
+
+    Args:
+        vertices: (n, 3).
+        a: the first vertex.
+        b: the second.
+        c: the third.
+        normal: that it is seen against.
+
+    Returns:
+        Twice the area of the triangle, positive to the left.
+    """
     ux, uy, uz = (
         vertices[b, 0] - vertices[a, 0],
         vertices[b, 1] - vertices[a, 1],
@@ -94,7 +115,16 @@ def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[fl
 
 @compiled
 def same(vertices: NDArray[np.float64], a: int, b: int) -> bool:
-    """Return whether two vertices lie in the same place: the bridge to a hole is walked along twice."""
+    """Return whether two vertices lie in the same place: the bridge to a hole is walked along twice.
+
+    Args:
+        vertices: (n, 3).
+        a: one vertex.
+        b: the other.
+
+    Returns:
+        True if all three coordinates are equal.
+    """
     return a == b or (
         vertices[a, 0] == vertices[b, 0]
         and vertices[a, 1] == vertices[b, 1]
@@ -121,6 +151,15 @@ def cut_ears(
 
     Where none can be found (it crosses itself) any corner is cut, so that the work always ends. Corners lie
     in cells, so that an ear looks at those near it: 100,000 corners take seconds rather than hours.
+
+    Args:
+        vertices: (n, 3).
+        ring: corners of the polygon.
+        faces: (t, 3) filled from ``count`` on.
+        count: triangles that are there already.
+
+    Returns:
+        How many there are then.
     """
     normal = normal_of(vertices, ring)
     size, place, missed, looks = len(ring), 0, 0, 0
@@ -158,7 +197,16 @@ def cut_ears(
 def laid_out(
     vertices: NDArray[np.float64], ring: NDArray[np.int64], normal: tuple[float, float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return a polygon seen along its normal: (n, 2) places, and where rows and columns of cells begin."""
+    """Return a polygon seen along its normal: (n, 2) places, and where rows and columns of cells begin.
+
+    Args:
+        vertices: (n, 3).
+        ring: n corners of the polygon.
+        normal: to see it along.
+
+    Returns:
+        (n, 2) places, and the beginnings of rows and columns.
+    """
     length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
     plane = np.zeros((len(ring), 2))
     if len(ring) <= FEW or not 0.0 < length < math.inf:
@@ -181,7 +229,16 @@ def laid_out(
 
 @compiled
 def divided(plane: NDArray[np.float64], axis: int, cells: int) -> NDArray[np.float64]:
-    """Return where rows (or columns) of cells begin; a single one without finite numbers."""
+    """Return where rows (or columns) of cells begin; a single one without finite numbers.
+
+    Args:
+        plane: (n, 2) places.
+        axis: 0 for columns, 1 for rows.
+        cells: how many are wanted.
+
+    Returns:
+        Ascending places.
+    """
     low, high = math.inf, -math.inf
     for corner in range(len(plane)):
         low, high = min(low, plane[corner, axis]), max(high, plane[corner, axis])
@@ -210,7 +267,16 @@ def cell_of(begins: NDArray[np.float64], place: float) -> int:
 def filled(
     plane: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first corner in each cell, and (n, 3): the one before it in its cell, the one after, its cell."""
+    """Return what lies in the cells.
+
+    Args:
+        plane: (n, 2) places.
+        rows: where rows of cells begin.
+        columns: where columns begin.
+
+    Returns:
+        The first corner in each cell, and (n, 3): the one before it in its cell, the one after, its cell.
+    """
     cells = np.full(len(rows) * len(columns), -1, dtype=np.int64)
     links = np.empty((len(plane), 3), dtype=np.int64)
     for corner in range(len(plane)):
@@ -224,7 +290,13 @@ def filled(
 
 @compiled
 def take_out(corner: int, cells: NDArray[np.int64], links: NDArray[np.int64]) -> None:
-    """Take a corner that has been cut off out of its cell."""
+    """Take a corner that has been cut off out of its cell.
+
+    Args:
+        corner: its number.
+        cells: the first corner in each cell, changed in place.
+        links: (n, 3) of :func:`filled`, changed in place.
+    """
     before, after, cell = links[corner, 0], links[corner, 1], links[corner, 2]
     if before >= 0:
         links[before, 1] = after
@@ -246,7 +318,22 @@ def holds_one(
     cells: NDArray[np.int64],
     links: NDArray[np.int64],
 ) -> bool:
-    """Return whether another corner lies in a triangle or on its edge; looks only at its cells."""
+    """Return whether another corner lies in a triangle or on its edge; looks only at its cells.
+
+    Args:
+        vertices: (n, 3).
+        ring: corners of the polygon.
+        normal: that it is seen against.
+        corners: three, the triangle.
+        plane: (n, 2) places.
+        rows: where rows of cells begin.
+        columns: where columns begin.
+        cells: the first corner in each cell.
+        links: (n, 3) of :func:`filled`.
+
+    Returns:
+        True if one does.
+    """
     a, b, c = ring[corners[0]], ring[corners[1]], ring[corners[2]]
     bottom, top = math.inf, -math.inf
     for corner in corners:
@@ -277,7 +364,17 @@ def holds_one(
 def spanned(
     plane: NDArray[np.float64], corners: tuple[int, int, int], low: float, high: float
 ) -> tuple[float, float]:
-    """Return the leftmost and rightmost places of a triangle between two heights."""
+    """Return the leftmost and rightmost places of a triangle between two heights.
+
+    Args:
+        plane: (n, 2) places.
+        corners: three, the triangle.
+        low: the lower height.
+        high: the upper height.
+
+    Returns:
+        The two places.
+    """
     left, right = math.inf, -math.inf
     for edge in range(3):
         p, q = corners[edge], corners[(edge + 1) % 3]

@@ -82,6 +82,9 @@ def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: A
         eye: (3,).
         lights: (L, 4) from :func:`in_space`.
         surface: (4,) from :func:`material`.
+
+    Returns:
+        The grey.
     """
     vx, vy, vz = eye[0] - point[0], eye[1] - point[1], eye[2] - point[2]
     nx, ny, nz = normal
@@ -174,7 +177,17 @@ def draw_flat(
 
 @compiled
 def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
-    """Return the mean of three vertices."""
+    """Return the mean of three vertices.
+
+    Args:
+        vertices: (n, 3).
+        a: the first vertex.
+        b: the second.
+        c: the third.
+
+    Returns:
+        Three coordinates.
+    """
     return (
         (vertices[a, 0] + vertices[b, 0] + vertices[c, 0]) / 3.0,
         (vertices[a, 1] + vertices[b, 1] + vertices[c, 1]) / 3.0,
@@ -184,7 +197,17 @@ def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
 
 @compiled
 def face_normal(vertices: Array, a: int, b: int, c: int) -> Triple:
-    """Return the cross product of two edges, twice the face's area long."""
+    """Return the cross product of two edges, twice the face's area long.
+
+    Args:
+        vertices: (n, 3).
+        a: the first vertex.
+        b: the second.
+        c: the third.
+
+    Returns:
+        Three coordinates.
+    """
     ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
     ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
     vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
@@ -256,7 +279,20 @@ def interpolate(
     faces: NDArray[np.int32],
     normals: NDArray[np.float32],
 ) -> tuple[Triple, Triple]:
-    """Return the point of a face that is seen at (x, y), and its normal there (of any length)."""
+    """Return the point of a face that is seen at (x, y), and its normal there (of any length).
+
+    Args:
+        x: column of the place.
+        y: row of the place.
+        face: that is seen there.
+        projected: (n, 3) columns, rows and inverse depths.
+        vertices: (n, 3).
+        faces: (m, 3).
+        normals: (m, 3, 3) of the corners; empty for flat faces.
+
+    Returns:
+        Point and normal.
+    """
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     ax, ay = projected[a, 0] - x, projected[a, 1] - y
     bx, by = projected[b, 0] - x, projected[b, 1] - y

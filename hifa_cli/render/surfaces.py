@@ -118,6 +118,9 @@ def sample(
         areas: (n,) their areas.
         count: how many points.
         seed: of the places within the triangles.
+
+    Returns:
+        Points and triangles.
     """
     generator = np.random.default_rng(seed)
     steps = (np.arange(count) + generator.random(count)) / count  # one point in each equal share of the area
@@ -316,6 +319,9 @@ def nearest_on(
         low: (m, 3) least corners of the triangles' boxes.
         high: (m, 3) greatest corners of the boxes.
         guesses: (n,) a triangle near each point; a good guess spares most of the work.
+
+    Returns:
+        (n, 3) points, and (n,) triangles.
     """
     found, rows = np.empty_like(points), guesses.copy()
     for n in range(len(points)):

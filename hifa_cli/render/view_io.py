@@ -17,7 +17,13 @@ def view_names(views: int) -> list[str]:
 
 
 def write_views(folder: Path, pictures: NDArray[np.uint8], mark: str) -> None:
-    """Write (V, H, W) greys as ``00.png`` … into ``folder``; ``mark`` goes into the first."""
+    """Write (V, H, W) greys as ``00.png`` … into ``folder``; ``mark`` goes into the first.
+
+    Args:
+        folder: empty.
+        pictures: (V, H, W) greys.
+        mark: what they depend on.
+    """
     for name, picture in zip(view_names(len(pictures)), pictures, strict=True):
         (folder / name).write_bytes(grey_png(picture, mark if name == "00.png" else ""))
 

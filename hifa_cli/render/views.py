@@ -18,6 +18,7 @@ from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.cameras import Frame
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.contents import format_of
+from hifa_cli.render.facts import facts_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
@@ -38,6 +39,9 @@ def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> A
         path: the mesh.
         config: what was asked for.
         rules: those of ``config``, for whoever asks for many files.
+
+    Returns:
+        ``x``, ``y`` or ``z``.
     """
     if (ruled := (rules or UpRules(config.ups)).find(path)) is not None:
         return ruled[1]
@@ -78,7 +82,18 @@ class Renderer(Protocol):
         rig: NDArray[np.float64],
         frames: list[Frame],
     ) -> NDArray[np.uint8]:
-        """Return (V, size, size) greys of a shape in the unit sphere."""
+        """Return (V, size, size) greys of a shape in the unit sphere.
+
+        Args:
+            vertices: (n, 3) in the unit sphere.
+            faces: (m, 3).
+            normals: (m, 3, 3) of the corners; None draws faces flat.
+            rig: (V, 3, 3) cameras: rows right, up, back.
+            frames: of each view.
+
+        Returns:
+            (V, size, size) greys.
+        """
 
 
 def _renderer(config: RenderConfig) -> Renderer:
@@ -103,6 +118,7 @@ class MeshViews:
         self.rig = cameras.rig(config.views, config.elevation)
         self.renderer: Renderer = _renderer(config)
         self.remark = ""  # what was left out of the last mesh, to be said
+        self.mesh: Mesh | None = None  # the last one that was read, until the next
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Draw the mesh at ``path``.
@@ -113,13 +129,16 @@ class MeshViews:
         Raises:
             HifaError: the mesh cannot be read, or nothing of it can be seen.
         """
-        return self.draw(read_mesh(path), up_axis(Path(path), self.config, self.rules))
+        self.mesh = None
+        self.mesh = read_mesh(path)
+        return self.draw(self.mesh, up_axis(Path(path), self.config, self.rules))
 
     def warm_up(self) -> None:
-        """Draw a tetrahedron, so that everything is loaded and compiled before the first mesh."""
+        """Draw and measure a tetrahedron, so that all is loaded and compiled before the first mesh."""
         vertices = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
         self.draw(Mesh(vertices, faces), "z")
+        facts_of(Mesh(vertices, faces))
 
     def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Draw a mesh that is already read.
@@ -200,7 +219,13 @@ def within_unit_sphere(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
 
 @compiled
 def fit(vertices: NDArray[np.float64], faces: NDArray[np.int32], fitted: NDArray[np.float64]) -> None:
-    """Write the vertices, moved and scaled into the unit sphere, into ``fitted``."""
+    """Write the vertices, moved and scaled into the unit sphere, into ``fitted``.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3), which weigh the centre by area.
+        fitted: (n, 3) set in place.
+    """
     low, high = np.full(3, math.inf), np.full(3, -math.inf)
     for vertex in range(vertices.shape[0]):
         for axis in range(3):

@@ -66,12 +66,14 @@ class Outcome(NamedTuple):
         reason: why the mesh could not be drawn, or None.
         pictures: (V, S, S) greys, where they were wanted and drawn.
         remark: what was left out of the mesh, to be said; empty where it was drawn whole.
+        facts: what was measured of the mesh (:mod:`.facts`), where pictures were wanted.
     """
 
     job: Job
     reason: str | None
     pictures: Greys | None = None
     remark: str = ""
+    facts: dict[str, Any] = {}  # noqa: RUF012 - a named tuple's default; nobody changes it
 
 
 def draw_all(
@@ -190,7 +192,8 @@ class Worker(WorkerProcess):
         if answer is not None and (pictures is not None or "shape" not in answer):
             if "full" in answer:
                 raise NoRoom(str(answer["full"]))
-            return Outcome(job, answer.get("error"), pictures, answer.get("remark", ""))
+            facts = answer.get("facts", {})
+            return Outcome(job, answer.get("error"), pictures, answer.get("remark", ""), facts)
         cause = self.cause_of_death()
         return Outcome(job, self.killed or cause)
 
@@ -264,7 +267,7 @@ def draws_views() -> "type[DrawShape]":
 
 
 def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
-    """Be a worker: answer every line until there are no more.
+    """Answer every line as a worker, until the last.
 
     Args:
         kind: imports and returns the class that draws; what goes wrong with that is the answer.
@@ -275,9 +278,11 @@ def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
     questions = open(sys.stdin.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
 
-    def answer(reason: str | None, what: str = "error", pictures: Greys | None = None) -> None:
-        shape = {} if pictures is None else {"shape": pictures.shape}
-        answers.write(json.dumps(shape if reason is None else {**shape, what: reason}).encode() + b"\n")
+    def answer(
+        reason: str | None, what: str = "error", pictures: Greys | None = None, **more: object
+    ) -> None:
+        said = {**more, **({} if pictures is None else {"shape": pictures.shape})}
+        answers.write(json.dumps(said if reason is None else {**said, what: reason}).encode() + b"\n")
         if pictures is not None:
             answers.write(pictures.tobytes())
         answers.flush()
@@ -297,7 +302,10 @@ def main(kind: "Callable[[], type[DrawShape]]" = draws_views) -> None:
                 answer(drawn)
             else:
                 remark = draw.remark or None
-                answer(remark, "remark", pictures=np.asarray(drawn) if job["pixels"] else None)
+                if job["pixels"]:
+                    answer(remark, "remark", np.asarray(drawn), facts=draw.facts())
+                else:
+                    answer(remark, "remark")
         except NoRoom as error:
             answer(str(error), "full")
 

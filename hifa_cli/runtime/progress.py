@@ -29,11 +29,29 @@ class Reporter:
         """Report how the current work is doing, beside its progress; the next status replaces it."""
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Yield ``items``; show how many of ``total`` are done under ``label``."""
+        """Yield ``items``; show how many of ``total`` are done under ``label``.
+
+        Args:
+            items: what is worked through.
+            label: what is done, in a word or two.
+            total: how many there are; None if ``items`` knows.
+
+        Yields:
+            The items, unchanged.
+        """
         yield from items
 
     def track_steps(self, items: Iterable[T], label: str, total: int) -> Iterator[T]:
-        """Yield the steps of training, the only work whose length a comparison knows beforehand."""
+        """Yield the steps of training, the only work whose length a comparison knows beforehand.
+
+        Args:
+            items: the steps.
+            label: what is trained.
+            total: how many there are.
+
+        Yields:
+            The items, unchanged.
+        """
         return self.track(items, label, total)
 
     def left_out(self, item: str, reason: str) -> None:
@@ -112,12 +130,30 @@ def status(message: str) -> None:
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Yield ``items``; show how many of ``total`` are done under ``label``."""
+    """Yield ``items``; show how many of ``total`` are done under ``label``.
+
+    Args:
+        items: what is worked through.
+        label: what is done, in a word or two.
+        total: how many there are; None if ``items`` knows.
+
+    Yields:
+        The items, unchanged.
+    """
     return current().track(items, label, total)
 
 
 def track_steps(items: Iterable[T], label: str, total: int) -> Iterator[T]:
-    """Yield the steps of training; show how many of ``total`` are done under ``label``."""
+    """Yield the steps of training; show how many of ``total`` are done under ``label``.
+
+    Args:
+        items: the steps.
+        label: what is trained.
+        total: how many there are.
+
+    Yields:
+        The items, unchanged.
+    """
     return current().track_steps(items, label, total)
 
 

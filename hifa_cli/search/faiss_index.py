@@ -44,6 +44,14 @@ def factory_for(count: int, dimension: int, config: IndexConfig) -> str:
 
     Exact up to ``exact_floats`` numbers, then inverted lists with 8 bits a number, and with 4 where even
     those would fill the memory.
+
+    Args:
+        count: of shapes.
+        dimension: of their vectors.
+        config: has the limits, or the factory that is asked for.
+
+    Returns:
+        A string for FAISS's index factory; ``Flat`` is exact.
     """
     if config.factory != "auto":
         return config.factory
@@ -103,6 +111,9 @@ def build(
         trained: an index of the same factory whose lists and codes may be used again.
         device: ``cuda`` or ``cuda:N`` to build on, where FAISS can; ``cuda`` means all of them.
 
+    Returns:
+        The index.
+
     Raises:
         HifaError: FAISS does not know the factory string or cannot train it on so few vectors.
     """
@@ -151,6 +162,15 @@ def write(index: Index, path: Path) -> None:
 def read(path: Path, count: int, dimension: int, *, mapped: bool = True) -> Index:
     """Open an index, by memory map where FAISS can.
 
+    Args:
+        path: of the file.
+        count: of vectors that it must hold.
+        dimension: of them.
+        mapped: map it into memory rather than read it.
+
+    Returns:
+        The index.
+
     Raises:
         HifaError: it cannot be read, or is not one of ``count`` vectors of ``dimension``.
     """
@@ -197,6 +217,14 @@ def _graph(index: Index) -> Any:
 
 def propose(index: Index, queries: Vectors, depth: int) -> NDArray[np.int64]:
     """Return (q, depth) rows that may be nearest, −1 beyond the last.
+
+    Args:
+        index: to ask.
+        queries: (q, D) unit.
+        depth: rows for each.
+
+    Returns:
+        (q, depth) rows.
 
     Raises:
         HifaError: the index breaks, or names rows that it does not have.

@@ -66,6 +66,9 @@ def evidence_of(
         scores: (k,) cosines of the shapes.
         neighbours: (k,) mean cosines of their neighbours in the gallery, or their own without neighbours.
         shapes: in the gallery.
+
+    Returns:
+        (k, 5), in the order of ``EVIDENCE``.
     """
     others = np.asarray(background @ kind, dtype=np.float64)
     middle, width = others.mean(), max(float(others.std()), 1e-9)
@@ -95,6 +98,9 @@ def calibration_for(model: str, projection: int, version: int) -> Calibration | 
         model: digest of the gallery's encoder.
         projection: version of the nuisance projection that its vectors went through.
         version: of the calibration that the gallery was made with; 0 is none.
+
+    Returns:
+        The calibration, or None.
     """
     if version != CALIBRATION_VERSION:
         return None

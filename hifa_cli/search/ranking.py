@@ -63,6 +63,9 @@ def ordered(rows: NDArray[np.int64], labels: NDArray[np.int64], gallery_labels: 
         rows: (B, K) gallery rows, best first.
         labels: (B,) classes of the queries.
         gallery_labels: (N,) classes of the shapes, −1 where unknown.
+
+    Returns:
+        The block, its keys as those of :func:`ranked`.
     """
     levels = np.uint64(1 << 32) - np.arange(rows.shape[1], dtype=np.uint64)  # only their order counts
     relevant = (gallery_labels[rows] == labels[:, None]) & (labels[:, None] >= 0)

@@ -189,6 +189,9 @@ class Ranker:
             features: (N, D) pooled features.
             logits: (N, K) of the encoder's classifier, or None.
             photos: whether the pictures are photos; the own map does not concern the views of a mesh.
+
+        Returns:
+            Unit vectors for the kind, for the very part, and without the own map.
         """
         plain = self.views(features)
         part = plain if self.own is None or not photos else self.own(plain)
@@ -252,7 +255,16 @@ def smoothed(standardised: Floats, graph: Graph | None) -> Floats:
 
 
 def standardised(scores: Floats, mean: float | None = None, deviation: float | None = None) -> Floats:
-    """Return (n,) scores less their mean, over their deviation (of 1 where they are all alike)."""
+    """Return (n,) scores less their mean, over their deviation (of 1 where they are all alike).
+
+    Args:
+        scores: (n,).
+        mean: of the scores; by default their own.
+        deviation: of the scores; by default their own.
+
+    Returns:
+        (n,).
+    """
     middle = scores.mean() if mean is None else mean
     width = scores.std() if deviation is None else deviation
     return np.asarray((scores - middle) / (width if width > 0 else 1), dtype=np.float32)
@@ -283,6 +295,9 @@ def blended(kind: Floats, part: Floats, depth: int, weight: float) -> Floats:
         part: (n,) cosines of the very part.
         depth: how many of the best by kind are ordered anew; the others stay behind them.
         weight: of the very part.
+
+    Returns:
+        (n,) scores.
     """
     logs = np.log(kind)
     order = np.argsort(-logs, kind="stable")

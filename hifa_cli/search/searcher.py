@@ -84,10 +84,18 @@ class Searcher:
         self.index = index
 
     def search(self, queries: Vectors, top: int, *, among: Rows | None = None) -> tuple[Scores, Rows]:
-        """The ``top`` nearest of (q, D) unit queries: (q, k) cosines and rows, −1 where none was found.
+        """Return the ``top`` nearest of (q, D) unit queries.
 
         Among a part of the rows the search is exact, since an index over all of them would have to look
         for long to find enough of a small part.
+
+        Args:
+            queries: (q, D) unit.
+            top: how many.
+            among: (m,) only these rows, ascending; None means all.
+
+        Returns:
+            (q, k) cosines and (q, k) rows, −1 beyond the last that was found.
         """
         if self.index is None or among is not None:
             return exact_search(self.vectors, queries, top, among=among)
@@ -127,6 +135,15 @@ def tune(
 
     SearchParams grows until it gains nothing any more, then the number of candidates does; where the target
     cannot be reached at all, the best that was seen is taken and a warning says so.
+
+    Args:
+        index: to be searched.
+        vectors: (n, D) that it holds.
+        sample: (q, D) queries, and what they are.
+        config: has the recall that is wanted.
+
+    Returns:
+        The effort, and what it finds.
     """
     queries, kind = sample
     _, wanted = exact_search(vectors, queries, config.recall_at)

@@ -39,7 +39,7 @@ def _fuselage(
 def wing(
     root: float, tip: float, span: float, sweep: float, role: str, *, rise: float = 0.0, thick: float = 0.12
 ) -> Part:
-    """Half a wing towards +Y with its root's middle at the origin.
+    """Return half a wing towards +Y with its root's middle at the origin.
 
     Args:
         root: chord there.
@@ -49,6 +49,9 @@ def wing(
         role: see `Part`.
         rise: how much higher the tip lies.
         thick: thickness over chord.
+
+    Returns:
+        One part, wound outward.
     """
     t = np.arange(20) * (2 * np.pi / 20)
     foil = np.stack([0.5 * np.cos(t), 0.5 * thick * np.sin(t) * (1.0 + 0.55 * np.cos(t))], axis=1)

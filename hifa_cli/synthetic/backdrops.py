@@ -76,7 +76,22 @@ def fill_hits(
     reach: Floats,
     kinds: NDArray[np.uint8],
 ) -> None:
-    """Unit rays through the pixels' centres, and the nearer of ground (z = ``ground``) and wall on each."""
+    """Fill in unit rays through the pixels' centres, and the nearer of ground and wall on each.
+
+    Args:
+        eye: (3,) place of the camera.
+        axes: (3, 3) its axes as rows: right, up, back.
+        focal: length in pixels.
+        centre: (2,) principal point in pixels.
+        width: pixels of a row.
+        ground: z of the ground.
+        normal: (3,) of the wall; zeros for none.
+        offset: of the wall's plane along its normal.
+        rays: (p, 3) set in place.
+        points: (p, 3) set in place: what each ray meets.
+        reach: (p,) set in place: distances; infinite for the sky.
+        kinds: (p,) set in place: sky, ground or wall.
+    """
     before = offset - eye[0] * normal[0] - eye[1] * normal[1] - eye[2] * normal[2]
     for pixel in range(len(rays)):
         x = (pixel % width + 0.5 - centre[0]) / focal

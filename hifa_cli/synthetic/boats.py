@@ -37,6 +37,9 @@ def hull(
         transom: the stern's width over the beam (0: pointed at both ends).
         sheer: how much higher the bow's rim lies.
         hollow: how deep it is open (0: decked).
+
+    Returns:
+        The hull's parts: skin, and where it is open the inside.
     """
     share = np.linspace(0, 1, 26)
     fore = 1 - ((share - 0.45).clip(0) / 0.55) ** rng.uniform(1.8, 2.8)

@@ -53,7 +53,16 @@ class Camera(NamedTuple):
 
 
 def looking(azimuth: float, elevation: float, roll: float) -> tuple[Floats, Floats]:
-    """Return the way from subject to eye, and the camera's axes, for angles in degrees."""
+    """Return the way from subject to eye, and the camera's axes, for angles in degrees.
+
+    Args:
+        azimuth: degrees about z, from +x.
+        elevation: degrees above the horizon.
+        roll: degrees about the line of sight.
+
+    Returns:
+        (3,) unit way from subject to eye, and (3, 3) axes as rows.
+    """
     a, e, r = np.radians([azimuth, elevation, roll])
     way = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
     right = np.array([-np.sin(a), np.cos(a), 0.0])
@@ -76,6 +85,15 @@ def frame(points: Floats, plan: Framing, longest: int, rng: Generator) -> Camera
 
     The larger of the box's two shares of the frame is ``fill``; the box may leave the frame by up to a
     seventh of itself if ``cropped``, else it lies wholly inside.
+
+    Args:
+        points: (n, 3) of the subject.
+        plan: direction, share of the frame, and whether it may be cropped.
+        longest: pixels of the longer side.
+        rng: chooses lens and format.
+
+    Returns:
+        The camera.
     """
     wide, tall = pick(rng, ASPECTS, (3, 4, 2, 2, 1))
     width, height = round(longest * wide), round(longest * tall)
@@ -114,6 +132,14 @@ def develop(light: Floats, key: float, rng: Generator) -> NDArray[np.uint8]:
 
     Exposure, white balance, vignetting, lens blur, photon and read noise, tone curve, saturation; one
     picture in thirty is black and white.
+
+    Args:
+        light: (height, width, 3) linear.
+        key: where the mean of the brighter half comes to lie, 1 being nearly white.
+        rng: chooses the camera's faults.
+
+    Returns:
+        (height, width, 3) display values.
     """
     from scipy.ndimage import gaussian_filter
 

@@ -50,7 +50,18 @@ def _seat(rng: Generator, width: float, depth: float, height: float) -> list[Par
 
 
 def legs(rng: Generator, width: float, depth: float, height: float, role: str = "leg") -> list[Part]:
-    """Four legs, square, round or turned, perhaps splayed and braced."""
+    """Return four legs, square, round or turned, perhaps splayed and braced.
+
+    Args:
+        rng: chooses them.
+        width: between the outer sides, along X.
+        depth: likewise, along Y.
+        height: of the seat's underside.
+        role: see `Part`.
+
+    Returns:
+        The legs and their braces.
+    """
     make = pick(rng, ("square", "round", "turned"))
     splay = rng.uniform(0, 0.09) if chance(rng, 0.6) else 0.0
     thick = rng.uniform(0.012, 0.032)

@@ -49,7 +49,16 @@ class Staged(NamedTuple):
 
 
 def plan_view(kind: str, place: str, rng: Generator) -> Framing:
-    """Return a camera's direction as people choose it, seven times in ten; any other way round else."""
+    """Return a camera's direction as people choose it, seven times in ten; any other way round else.
+
+    Args:
+        kind: of the subject.
+        place: where it is.
+        rng: decides.
+
+    Returns:
+        Direction, share of the frame, and whether it may be cropped.
+    """
     fronts, spread, (low, usual, high) = VIEWS[kind]
     azimuth = pick(rng, fronts) + rng.normal(0, spread) if chance(rng, 0.7) else rng.uniform(0, 360)
     elevation = rng.triangular(low, usual, high) if chance(rng, 0.9) else rng.uniform(max(low, 0), 60)
@@ -61,7 +70,17 @@ def plan_view(kind: str, place: str, rng: Generator) -> Framing:
 
 
 def pose(kind: str, place: str, parts: list[Part], rng: Generator) -> list[Part]:
-    """The subject as it stands, lies, leans, flies or floats, its lowest point (or waterline) at z = 0."""
+    """Return the subject as it stands, lies, leans, flies or floats, its lowest point or waterline at z = 0.
+
+    Args:
+        kind: of the subject.
+        place: where it is.
+        parts: of the subject.
+        rng: decides.
+
+    Returns:
+        The parts, moved.
+    """
     if kind == "guitar":
         tilt, lean = pick(
             rng, ((0, -12), (0, 0), (-60, 0), (60, 0), (-90, -10), (25, -8)), (4, 3, 1.5, 1.5, 1, 1)
@@ -93,7 +112,7 @@ def hangs(parts: list[Part]) -> bool:
 def staged(
     kind: str, subject: list[Part], others: list[list[Part]], own: list[Part], rng: Generator
 ) -> Staged:
-    """Subject and clutter as one mesh, every part with a material.
+    """Return subject and clutter as one mesh, every part with a material.
 
     Args:
         kind: the subject's.
@@ -101,6 +120,9 @@ def staged(
         others: the clutter, a list of parts a thing.
         own: the subject's parts before they were posed.
         rng: chooses the materials.
+
+    Returns:
+        The mesh, its faces' materials, and points of the things' own space.
     """
     materials: list[Material] = []
     of_part: list[int] = []

@@ -39,7 +39,16 @@ class Light(NamedTuple):
 
 
 def choose_light(around: Scenery, azimuth: float, rng: Generator) -> Light:
-    """Sun or lamp from anywhere above, mostly from the camera's side; the sky's or room's light."""
+    """Return sun or lamp from anywhere above, mostly from the camera's side, and the sky's or room's light.
+
+    Args:
+        around: the place.
+        azimuth: of the camera, degrees.
+        rng: decides.
+
+    Returns:
+        The light.
+    """
     side = azimuth + (rng.normal(0, 65) if chance(rng, 0.8) else 180 + rng.normal(0, 40))
     way, _ = optics.looking(side, rng.triangular(15, 50, 85), 0.0)
     outside = around.place in ("field", "water", "sky")
@@ -106,7 +115,14 @@ class Shadows:
 
 @compiled
 def fill_lit(nearest: NDArray[np.float32], where: Floats, taps: Floats, share: Floats) -> None:
-    """The share of ``taps`` around each texel that nothing nearer to the light covers."""
+    """Fill in the share of ``taps`` around each texel that nothing nearer to the light covers.
+
+    Args:
+        nearest: (s, s) depths from the light.
+        where: (p, 3) columns, rows and depths of the points in the light's picture.
+        taps: (t, 2) offsets in texels.
+        share: (p,) set in place, 0 to 1.
+    """
     side = nearest.shape[0] - 1  # the rim is empty: outside the map nothing casts a shadow
     for point in range(len(where)):
         total = 0
@@ -149,7 +165,18 @@ class Surface(NamedTuple):
 def reflect(
     surface: Surface, material: Material, light: Light, shadows: Shadows, table: Floats
 ) -> tuple[Floats, Floats]:
-    """Return the light (n, 3) that one material sends to the eye, and its opacity (n,)."""
+    """Return the light (n, 3) that one material sends to the eye, and its opacity (n,).
+
+    Args:
+        surface: n points with normals and ways to the eye.
+        material: of all of them.
+        light: sun or lamp, and what comes from around.
+        shadows: what hides the light.
+        table: noise for the textures.
+
+    Returns:
+        (n, 3) linear light, and (n,) opacity.
+    """
     base = albedo(material, surface.own, table)
     lit = shadows.lit(surface.points)[:, None] * light.key
     facing = dot(surface.normals, light.way).clip(0)

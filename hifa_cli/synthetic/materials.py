@@ -40,7 +40,16 @@ class Material:
 
 
 def albedo(material: Material, points: Floats, table: Floats) -> Floats:
-    """Return the colours of a material at points of the thing's own space: (n, 3) -> (n, 3) linear RGB."""
+    """Return the colours of a material at points of the thing's own space: (n, 3) -> (n, 3) linear RGB.
+
+    Args:
+        material: texture and colours.
+        points: (n, 3) in the thing's own space.
+        table: noise for the textures.
+
+    Returns:
+        (n, 3) linear RGB.
+    """
     share = PATTERNS[material.pattern](apply(material.tilt.T, points) * material.scale, table)[:, None]
     return np.asarray(material.colours[0] * (1 - share) + material.colours[1] * share)
 
@@ -103,7 +112,16 @@ PATTERNS: dict[str, Callable[[Floats, Floats], Floats]] = {
 
 
 def from_hsv(hue: float, saturation: float, value: float) -> Floats:
-    """Linear RGB of a colour given as display hue (0 … 1), saturation and value."""
+    """Return the linear RGB of a colour given as display hue (0 … 1), saturation and value.
+
+    Args:
+        hue: 0 to 1.
+        saturation: 0 to 1.
+        value: 0 to 1.
+
+    Returns:
+        (3,) linear RGB.
+    """
     shades = np.abs((hue * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     display = value * (1 - saturation * (1 - np.clip(shades, 0, 1)))
     return np.asarray(display**2.2)
@@ -317,7 +335,16 @@ SAME = {  # roles that mostly match another of the same thing
 
 
 def furnish(kind: str, roles: list[str], rng: Generator) -> dict[str, Material]:
-    """Return a material for every role of a thing, some of them alike."""
+    """Return a material for every role of a thing, some of them alike.
+
+    Args:
+        kind: of the thing.
+        roles: of its parts.
+        rng: decides.
+
+    Returns:
+        A material by role.
+    """
     made: dict[str, Material] = {}
     for role in sorted(set(roles), key=lambda role: (role in SAME, role)):
         other, odds = SAME.get(role, ("", 0.0))

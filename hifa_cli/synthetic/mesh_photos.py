@@ -27,6 +27,9 @@ def make_mesh_photo(
         rng: decides everything.
         longest: pixels of the longer side.
         size: of the mesh in the scene, in the scene's units: its largest extent.
+
+    Returns:
+        The picture, and what was placed how.
     """
     kind = pick(rng, STAND_INS)
     odds = {name: share for name, share in scenery.PLACES[kind].items() if name not in ("water", "sky")}

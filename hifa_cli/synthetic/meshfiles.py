@@ -22,6 +22,12 @@ def write_messy(parts: list[Part], path: Path, suffix: str, rng: np.random.Gener
     Headings stray a little about the common one, as within one library's kind, and one in eight lies a
     quarter turn off. Three shapes in ten are flawed: parts wound inward, faces doubled, vertices that
     no face uses.
+
+    Args:
+        parts: of the thing.
+        path: of the file.
+        suffix: of the format: .off, .obj, .stl, .ply or .glb.
+        rng: chooses heading, unit and flaws.
     """
     heading = rng.normal(0, 8) + pick(rng, (0.0, 90.0, 180.0, -90.0), (21, 1, 1, 1))
     parts = [part.turned("z", heading) for part in parts]
@@ -53,18 +59,36 @@ def _lines(rows: NDArray[np.generic], form: str) -> str:
 
 
 def write_off(path: Path, vertices: Floats, faces: Faces) -> None:
-    """Object File Format, as text."""
+    """Write the Object File Format, as text.
+
+    Args:
+        path: of the file.
+        vertices: (n, 3).
+        faces: (m, 3).
+    """
     head = f"OFF\n{len(vertices)} {len(faces)} 0\n"
     path.write_text(head + _lines(vertices, "%.6g %.6g %.6g") + _lines(faces, "3 %d %d %d"), encoding="ascii")
 
 
 def write_obj(path: Path, vertices: Floats, faces: Faces) -> None:
-    """Wavefront, as text, counting from one."""
+    """Write Wavefront's format, as text, counting from one.
+
+    Args:
+        path: of the file.
+        vertices: (n, 3).
+        faces: (m, 3).
+    """
     path.write_text(_lines(vertices, "v %.6g %.6g %.6g") + _lines(faces + 1, "f %d %d %d"), encoding="ascii")
 
 
 def write_stl(path: Path, vertices: Floats, faces: Faces) -> None:
-    """Binary STL: a soup of triangles with their normals."""
+    """Write binary STL: a soup of triangles with their normals.
+
+    Args:
+        path: of the file.
+        vertices: (n, 3).
+        faces: (m, 3).
+    """
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-30)
@@ -75,7 +99,13 @@ def write_stl(path: Path, vertices: Floats, faces: Faces) -> None:
 
 
 def write_ply(path: Path, vertices: Floats, faces: Faces) -> None:
-    """Binary PLY, little-endian."""
+    """Write binary PLY, little-endian.
+
+    Args:
+        path: of the file.
+        vertices: (n, 3).
+        faces: (m, 3).
+    """
     head = (
         "ply\nformat binary_little_endian 1.0\n"
         f"element vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n"
@@ -87,7 +117,13 @@ def write_ply(path: Path, vertices: Floats, faces: Faces) -> None:
 
 
 def write_glb(path: Path, vertices: Floats, faces: Faces) -> None:
-    """Binary glTF 2.0, whose up is +Y by its specification: the thing is laid over accordingly."""
+    """Write binary glTF 2.0, whose up is +Y by its specification: the thing is laid over accordingly.
+
+    Args:
+        path: of the file.
+        vertices: (n, 3), upright along +z.
+        faces: (m, 3).
+    """
     points = apply(rotation("x", -90), vertices).astype("<f4")
     binary = points.tobytes() + faces.astype("<u4").tobytes()
     document = {

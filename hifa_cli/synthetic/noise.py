@@ -34,7 +34,14 @@ def noise(table: Floats, points: Floats, octaves: int = 1) -> Floats:
 
 @compiled
 def fill_noise(table: Floats, points: Floats, octaves: int, values: NDArray[np.float64]) -> None:
-    """Trilinear interpolation between the table's knots, summed over octaves, into ``values``."""
+    """Fill in the trilinear interpolation between the table's knots, summed over octaves.
+
+    Args:
+        table: (k, k, k) knots, which repeat.
+        points: (n, 3).
+        octaves: how many, each of half the size and weight.
+        values: (n,) set in place.
+    """
     mask = table.shape[0] - 1
     for point in range(len(points)):
         total, weight, whole, pitch = 0.0, 1.0, 0.0, 1.0

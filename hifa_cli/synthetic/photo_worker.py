@@ -35,6 +35,9 @@ def photo_mark(digest: bytes, photos: int, longest: int) -> str:
         digest: of the shape.
         photos: how many.
         longest: pixels of the longer side.
+
+    Returns:
+        A text that differs where the photos would.
     """
     return json.dumps({"digest": digest.hex(), "photos": photos, "longest": longest, "style": STYLE})
 
@@ -56,7 +59,13 @@ class PhotographShape(DrawShape):
         ]
 
     def write(self, folder: Path, pictures: Pictures, mark: str) -> None:
-        """Write the photos into an empty folder."""
+        """Write the photos into an empty folder.
+
+        Args:
+            folder: empty.
+            pictures: (n, height, width, 3) photos.
+            mark: what they depend on; it is written with them.
+        """
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / f"{number:02d}.jpg", quality=QUALITY)
 

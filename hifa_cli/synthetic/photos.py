@@ -49,6 +49,9 @@ def make_photo(kind: str, rng: Generator, longest: int) -> Photo:
         kind: a key of `shapes.KINDS`.
         rng: decides everything.
         longest: pixels of the longer side.
+
+    Returns:
+        The picture, and what was placed how.
     """
     thing = make_thing(kind, rng)
     odds = scenery.PLACES[kind]
@@ -73,6 +76,9 @@ def place_camera(
         around: the place.
         longest: pixels of the longer side.
         rng: decides what is left open.
+
+    Returns:
+        The camera, and the place with its ground under the subject.
     """
     around = _fitted(around, subject, rng)
     return _camera(subject, plan, around, longest, rng), around
@@ -90,6 +96,9 @@ def expose_scene(
         around: the place.
         place: its name.
         rng: chooses light and exposure.
+
+    Returns:
+        The picture, and what was placed how.
     """
     scene = _unhidden(scene, camera)
     linear, mask = _expose(scene, camera, around, choose_light(around, plan.azimuth, rng))
@@ -98,7 +107,13 @@ def expose_scene(
 
 
 def save_photo(photo: Photo, path: Path, quality: int) -> None:
-    """Write the picture as a JPEG."""
+    """Write the picture as a JPEG.
+
+    Args:
+        photo: to write.
+        path: of the file.
+        quality: of the JPEG, 1 to 95.
+    """
     Image.fromarray(photo.picture).save(path, format="JPEG", quality=quality)
 
 

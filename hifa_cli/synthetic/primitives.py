@@ -30,11 +30,29 @@ class Part:
     role: str
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> "Part":
-        """Return the part, shifted."""
+        """Return the part, shifted.
+
+        Args:
+            x: along X.
+            y: along Y.
+            z: along Z.
+
+        Returns:
+            A new part.
+        """
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
     def scaled(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> "Part":
-        """The part, stretched about the origin; an odd number of negative factors keeps it wound outward."""
+        """Return the part, stretched about the origin; an odd number of negative factors keeps it outward.
+
+        Args:
+            x: factor along X.
+            y: factor along Y.
+            z: factor along Z.
+
+        Returns:
+            A new part.
+        """
         faces = self.faces[:, ::-1] if x * y * z < 0 else self.faces
         return replace(self, vertices=self.vertices * np.array([x, y, z]), faces=faces)
 
@@ -79,6 +97,9 @@ def loft(rings: ArrayLike, role: str, *, capped: bool = True, looped: bool = Fal
         role: see `Part`.
         capped: whether the first and last ring are filled (as fans: they must be star-shaped).
         looped: whether the last ring is joined to the first.
+
+    Returns:
+        One part.
     """
     points = np.asarray(rings, dtype=np.float64)
     count, sides = points.shape[:2]
@@ -115,6 +136,9 @@ def lathe(profile: ArrayLike, role: str, *, sides: int = 24) -> Part:
         profile: (k, 2) radius and height, from bottom to top (and down again on the inside, if hollow).
         role: see `Part`.
         sides: how many.
+
+    Returns:
+        One part, wound outward.
     """
     radius, height = np.asarray(profile, dtype=np.float64).T
     angle = np.arange(sides) * (2 * np.pi / sides)
@@ -139,6 +163,9 @@ def tube(
         sides: of the section.
         looped: whether the path closes.
         flat: how much wider the section is across than in its first normal's direction.
+
+    Returns:
+        One part, wound outward.
     """
     points = np.asarray(path, dtype=np.float64)
     radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), len(points))
@@ -166,7 +193,18 @@ def _carried(tangents: Floats) -> Floats:
 
 
 def rod(start: Point, end: Point, radius: ArrayLike, role: str, *, sides: int = 10) -> Part:
-    """Return a straight round bar; ``radius`` is one number or the two at its ends."""
+    """Return a straight round bar; ``radius`` is one number or the two at its ends.
+
+    Args:
+        start: (3,) of its axis.
+        end: (3,) of its axis.
+        radius: one number, or the two at its ends.
+        role: see `Part`.
+        sides: of the section.
+
+    Returns:
+        One part, wound outward.
+    """
     return tube(np.array([start, end], dtype=np.float64), radius, role, sides=sides)
 
 
@@ -179,6 +217,9 @@ def box(size: Point, at: Point, role: str, *, bevel: float = 0.0, steps: int = 1
         role: see `Part`.
         bevel: radius of the edges, at most half the shortest side.
         steps: into how many pieces a flat and half a rounding is cut.
+
+    Returns:
+        One part, wound outward.
     """
     half = np.asarray(size, dtype=np.float64) / 2
     if bevel <= 0:
@@ -238,7 +279,17 @@ def sheet(grid: ArrayLike, role: str) -> Part:
 
 
 def ball(radii: Point, at: Point, role: str, *, sides: int = 16) -> Part:
-    """Return an ellipsoid centred on ``at``."""
+    """Return an ellipsoid centred on ``at``.
+
+    Args:
+        radii: three, along X, Y and Z.
+        at: the centre.
+        role: see `Part`.
+        sides: of its equator.
+
+    Returns:
+        One part, wound outward.
+    """
     vertices, faces = _unit_ball(sides)
     return Part(vertices * np.asarray(radii) + np.asarray(at), faces, role)
 
@@ -258,6 +309,9 @@ def prism(outline: ArrayLike, thickness: float, role: str, *, bevel: float = 0.0
         thickness: along Z.
         role: see `Part`.
         bevel: how far the rim is rounded.
+
+    Returns:
+        One part, wound outward.
     """
     flat = np.asarray(outline, dtype=np.float64)
     centre = flat.mean(axis=0)
@@ -274,7 +328,17 @@ def prism(outline: ArrayLike, thickness: float, role: str, *, bevel: float = 0.0
 
 
 def oval(width: float, depth: float, *, power: float = 2.0, sides: int = 24) -> Floats:
-    """A (sides, 2) superellipse of full width (X) and depth (Y): 2 an ellipse, 8 nearly a rectangle."""
+    """Return a superellipse: ``power`` 2 is an ellipse, 8 nearly a rectangle.
+
+    Args:
+        width: in all, along X.
+        depth: in all, along Y.
+        power: of the superellipse.
+        sides: how many points.
+
+    Returns:
+        (sides, 2), counterclockwise.
+    """
     angle = (np.arange(sides) + 0.5) * (2 * np.pi / sides)
     cos, sin = np.cos(angle), np.sin(angle)
     x = np.sign(cos) * np.abs(cos) ** (2 / power) * width / 2
@@ -283,7 +347,16 @@ def oval(width: float, depth: float, *, power: float = 2.0, sides: int = 24) -> 
 
 
 def curve(points: ArrayLike, count: int, *, looped: bool = False) -> Floats:
-    """Return a smooth (count, d) Catmull-Rom curve through ``points`` (k, d)."""
+    """Return a smooth (count, d) Catmull-Rom curve through ``points`` (k, d).
+
+    Args:
+        points: (k, d) to pass through.
+        count: of points wanted.
+        looped: whether it closes.
+
+    Returns:
+        (count, d).
+    """
     knots = np.asarray(points, dtype=np.float64)
     if looped:
         knots = np.concatenate([knots[-1:], knots, knots[:2]])

@@ -14,7 +14,16 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 
 def pick(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
-    """Return one of ``options``, all alike or by ``weights`` (any positive scale)."""
+    """Return one of ``options``, all alike or by ``weights`` (any positive scale).
+
+    Args:
+        rng: decides.
+        options: to choose from.
+        weights: one each, of any positive scale; None means all alike.
+
+    Returns:
+        One of the options.
+    """
     if weights is None:
         return options[int(rng.integers(len(options)))]
     edges = np.cumsum(weights)

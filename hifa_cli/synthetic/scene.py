@@ -83,7 +83,18 @@ WALLS = {"plain": 5, "stripes": 1.2, "bricks": 1.5, "panels": 1.5, "pictures": 2
 
 
 def choose_scenery(kind: str, place: str, azimuth: float, table: Floats, rng: Generator) -> Scenery:
-    """Return a place of the given sort, its wall square to a camera at ``azimuth`` within some degrees."""
+    """Return a place of the given sort, its wall square to a camera at ``azimuth`` within some degrees.
+
+    Args:
+        kind: of the subject.
+        place: the sort of place.
+        azimuth: of the camera, degrees.
+        table: noise for the textures.
+        rng: decides.
+
+    Returns:
+        Ground, wall or sky, and the light that they throw.
+    """
     floor = pick(rng, tuple(FLOORS[place]), tuple(FLOORS[place].values()))
     wall = None
     if place in ("room", "desk"):

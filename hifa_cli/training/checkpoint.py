@@ -70,6 +70,13 @@ def load_checkpoint(
 ) -> int:  # fmt: skip
     """Take up the checkpoint in ``folder``, of at most ``most`` steps.
 
+    Args:
+        folder: of the run.
+        objective: whose state is filled in.
+        optimiser: likewise.
+        most: steps that the run may have done.
+        scaler: of fp16's gradients, or None.
+
     Returns:
         The number of finished steps; 0 without a checkpoint.
 
@@ -127,7 +134,13 @@ class Best:
         self.path = folder / BEST
 
     def offer(self, network: nn.Module, score: float, step: int) -> None:
-        """Keep the weights if their score is above what is kept."""
+        """Keep the weights if their score is above what is kept.
+
+        Args:
+            network: whose weights are offered.
+            score: of it; more is better.
+            step: at which it was reached.
+        """
         if self.path.exists() and score <= self._kept():
             return
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}

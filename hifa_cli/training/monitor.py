@@ -50,7 +50,13 @@ def norm_stiffness(objective: Objective, batch: Batch, config: TrainConfig) -> f
 
 
 def warn_if_stiff(objective: Objective, batch: Batch, config: TrainConfig) -> None:
-    """Say so where the first steps are likely to overshoot."""
+    """Say so where the first steps are likely to overshoot.
+
+    Args:
+        objective: before its first step.
+        batch: the first.
+        config: has the rate and β.
+    """
     stiffness = norm_stiffness(objective, batch, config)
     if stiffness > STABLE:
         progress.warn(

@@ -30,6 +30,9 @@ def build_optimiser(objective: Objective, config: TrainConfig) -> torch.optim.SG
     groups: list[dict[str, Any]] = [{"params": list(network.head_parameters()), "factor": 1.0}]
     if config.freeze == "none":
         groups.append({"params": list(network.trunk.parameters()), "factor": config.trunk_rate})
+    elif network.kept >= 0:
+        late = [parameter for parameter in network.trunk.parameters() if parameter.requires_grad]
+        groups.append({"params": late, "factor": config.trunk_rate})
     else:
         network.trunk.requires_grad_(False)
     if critic := list(objective.critic_parameters()):

@@ -33,19 +33,18 @@ class Points(NamedTuple):
 
 
 def points_of(run: Run) -> Points | None:
-    """Return a sample of what a run learned from; None if the trunk was trained, or a domain is empty."""
+    """Return a sample of what a run learned from; None if it was not looked at once, or a domain is empty."""
     if not run.seen or not len(run.seen[0].shapes.high):
         return None
-    photos, labels, shapes = run.seen[0]
+    photos, labels, shapes, untrained = run.seen[0]
     rows = [
         _spread(labels),
         np.linspace(0, len(shapes.high) - 1, min(MOST, len(shapes.high))).astype(np.int64),
     ]
     parts = [_rows(seen, row) for seen, row in zip((photos, shapes), rows, strict=True)]
+    plain = [_rows(seen, row) for seen, row in zip(untrained, rows, strict=True)]
     width = (run.network.trunk.blocks or (run.network.trunk.width,))[0]
-    before = [
-        nn.functional.normalize(part.high[..., :width].float(), dim=-1).mean(dim=1).numpy() for part in parts
-    ]
+    before = [_plain(part, width) for part in plain]
     after = [_described(run, part, domain) for part, domain in zip(parts, ("images", "shapes"), strict=True)]
     assigned = run.objective.assigned
     believed = (
@@ -55,8 +54,10 @@ def points_of(run: Run) -> Points | None:
 
 
 def _rows(seen: TrunkFeatures, rows: NDArray[np.int64]) -> TrunkFeatures:
-    """Return some rows without maps, which descriptors do not need."""
+    """Return some rows, without maps where descriptors do not need them."""
     high = seen.high[torch.from_numpy(rows)]
+    if not high.shape[-1]:
+        return TrunkFeatures(seen.low[torch.from_numpy(rows)], high)
     return TrunkFeatures(high.new_empty(*high.shape[:2], 0, 0, 0), high)
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hifa_cli.config import Freeze, ModelConfig, TrainConfig
+from hifa_cli.config import Freeze, ModelConfig, TrainConfig, last_blocks
 from hifa_cli.data import Collection, Item
 from hifa_cli.data.loader import Batch, FeatureBatches, ImageBatches
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
@@ -24,6 +24,7 @@ from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.network import QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
+from hifa_cli.runtime import progress
 from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.seeding import torch_stream
 from hifa_cli.training.health import examples, offset_of, report_beliefs
@@ -36,17 +37,19 @@ Validate = Callable[[], float]
 
 
 class Seen(NamedTuple):
-    """A frozen trunk's features of all photos and shapes.
+    """What training reads of all photos and shapes, and the trunk's features of them before it.
 
     Attributes:
-        photos: (n, 1, F).
+        photos: (n, 1, F) of a frozen trunk, or maps of the early blocks.
         labels: (n,) classes of the photos.
-        shapes: (m, V, F).
+        shapes: (m, V, F), or maps.
+        before: (n, 1, F) and (m, V, F); those of a frozen trunk itself.
     """
 
     photos: TrunkFeatures
     labels: NDArray[np.int64]
     shapes: TrunkFeatures
+    before: tuple[TrunkFeatures, TrunkFeatures]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ class Run:
     device: torch.device
     readable: list[tuple[Path, ...]] = field(default_factory=list)  # of the shapes that were looked at
     health: dict[str, Any] = field(default_factory=dict)  # what is believed of the shapes
-    seen: list["Seen"] = field(default_factory=list)  # what the trunk made of everything, if it is frozen
+    seen: list["Seen"] = field(
+        default_factory=list
+    )  # what the trunk made of everything, if it was looked at once
 
     @property
     def network(self) -> Network:
@@ -75,6 +80,16 @@ def setup_run(
     photos: Collection, shapes: Collection, config: TrainConfig, *, seed: int, device: torch.device
 ) -> Run:
     """Resolve the configuration against the data and build network and objective.
+
+    Args:
+        photos: labelled photos.
+        shapes: rendered shapes; their labels are never read.
+        config: every number of the run.
+        seed: of every random stream.
+        device: where to train.
+
+    Returns:
+        The run, ready to step.
 
     Raises:
         HifaError: photos without classes, no shapes for a method that needs them, weights that are not here.
@@ -90,6 +105,8 @@ def setup_run(
         model = replace(model, bank=bank_rows(labels, len(photos.classes)).size)
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
+    if last := last_blocks(config.freeze):
+        network.split(last)
     objective = build_objective(network, config, seed)
     objective.expect(len(views))
     objective = objective.to(device)
@@ -155,9 +172,14 @@ def resolved_freeze(config: TrainConfig, device: torch.device) -> Freeze:
 
 def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.device) -> TrainConfig:
     """Return the configuration with every ``auto`` resolved and batches no larger than the data."""
+    freeze, descriptor = resolved_freeze(config, device), config.descriptor
+    if freeze != "trunk" and descriptor == "fused":
+        progress.note("descriptor=embedding: a fused one needs a trunk that stays as it is (--freeze trunk)")
+        descriptor = "embedding"
     return replace(
         config,
-        freeze=resolved_freeze(config, device),
+        freeze=freeze,
+        descriptor=descriptor,
         shapes=min(config.shapes, max(len(views) - len(views) % world().size, world().size)),
         views=min(config.views, min((len(v) for v in views), default=1)),
     )
@@ -168,6 +190,14 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
 
     Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
     makes of everything; a run that goes on has them from its checkpoint.
+
+    Args:
+        run: of :func:`setup_run`.
+        folder: of features that other runs have kept, or None.
+        start: the first step; 0 sets centres and labels.
+
+    Returns:
+        A function from a step to its batch, and one that returns the held-out photos' accuracy.
     """
     config, network = run.config, run.network
     cache = FeatureCache(folder, network, run.device) if folder and config.freeze != "none" else None
@@ -193,9 +223,11 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
     seen, labels, shapes = _everything(run, looked)
-    run.seen.append(Seen(seen, labels, shapes))
+    if start == 0 or network.kept < 0:  # a trunk that moved is no longer what it was before
+        before = _looked_whole(network, seen), _looked_whole(network, shapes)
+        run.seen.append(Seen(seen, labels, shapes, before))
     if start == 0:
-        believe(run, seen, labels, shapes)
+        believe(run, before[0], labels, before[1])
     steps = FeatureBatches(seen, labels, shapes, config, run.seed)
     if not run.held.items:
         return steps, None
@@ -218,6 +250,17 @@ def _everything(
     return seen, labels, shapes
 
 
+@torch.inference_mode()
+def _looked_whole(network: Network, seen: TrunkFeatures, chunk: int = 16) -> TrunkFeatures:
+    """Return the trunk's features, without maps, of what its early blocks made, or what is whole as it is."""
+    if network.kept < 0 or not len(seen.low):
+        return seen
+    parts = (TrunkFeatures(*(each[at : at + chunk].to(network.mean.device) for each in seen))
+             for at in range(0, len(seen.low), chunk))  # fmt: skip
+    high = torch.cat([network.looked(part).high.cpu() for part in parts])
+    return TrunkFeatures(high.new_empty(*high.shape[:2], 0, 0, 0), high)
+
+
 def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: TrunkFeatures) -> None:
     """Set the centres of both domains and the labels of the shapes; say what is believed of them.
 
@@ -226,6 +269,9 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         photos: (n, 1, F) of the labelled photos.
         labels: (n,) their classes.
         shapes: (m, V, F); nothing else of the shapes is known.
+
+    Raises:
+        HifaError: a centred input has no shapes to be centred by.
     """
     network, objective = run.network, run.objective
     if run.config.centred:

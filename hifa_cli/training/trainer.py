@@ -86,6 +86,9 @@ def train(
         features: folder that keeps what a frozen trunk makes of the pictures, for other runs to use.
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
 
+    Returns:
+        What the run came to.
+
     Raises:
         HifaError: unusable data, another run or another writer in ``out``, or a loss that is not a number.
         Stopped: the user interrupted; a checkpoint was written.

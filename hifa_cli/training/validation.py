@@ -18,12 +18,15 @@ AT_ONCE = 256  # cached features classified at once
 
 
 def held_out(photos: Collection, share: float, seed: int) -> tuple[Collection, Collection]:
-    """Photos to train on and photos to validate with: ``share`` of each class, at least one of each kept.
+    """Return photos to train on and photos to validate with: ``share`` of each class, one of each kept.
 
     Args:
         photos: labelled.
         share: in [0, 1); 0 holds nothing out.
         seed: which photos.
+
+    Returns:
+        Both collections, with the same classes.
     """
     generator = numpy_stream(seed, "validation")
     labels = np.array([item.label for item in photos.items], dtype=np.int64)
@@ -38,7 +41,16 @@ def held_out(photos: Collection, share: float, seed: int) -> tuple[Collection, C
 
 @torch.inference_mode()
 def accuracy_on_features(network: Network, seen: TrunkFeatures, labels: torch.Tensor) -> float:
-    """Share of photos that the classifier names rightly, from what the frozen trunk made of them."""
+    """Return the share of photos that the classifier names rightly, by what the frozen trunk made of them.
+
+    Args:
+        network: the classifier.
+        seen: (n, 1, F) of the photos.
+        labels: (n,) their classes.
+
+    Returns:
+        0 to 1.
+    """
     device, right = network.mean.device, 0
     training = network.training
     network.eval()

@@ -85,7 +85,16 @@ def query_sheet(
 
 
 def query_cell(name: str, picture: Path | Image.Image | None, *, nothing_here: bool | None = None) -> Cell:
-    """Return the first cell of a row: the photo that asks, and whether no shape seems to be of its kind."""
+    """Return the first cell of a row: the photo that asks, and whether no shape seems to be of its kind.
+
+    Args:
+        name: of the photo.
+        picture: a file or an open picture; None shows a plain cell.
+        nothing_here: whether no shape seems to be of its kind; None where that is not known.
+
+    Returns:
+        The cell.
+    """
     said = "query: nothing looks like it" if nothing_here else "query"
     return Cell(picture, ("/".join(Path(name).parts[-2:]), said), INK)
 

@@ -77,6 +77,9 @@ def tsne(
         name: what messages call the export.
         clamp: set negative values to zero first; False for descriptors with signs.
 
+    Returns:
+        Positions on the plane, labels, and which points are photos.
+
     Raises:
         HifaError: fewer than five points.
     """
@@ -276,7 +279,16 @@ def _thinned(recall: NDArray[np.float64]) -> NDArray[np.int64]:
 def confusion_figure(
     matrices: Sequence[tuple[str, NDArray[np.float64]]], classes: Sequence[str], best: int
 ) -> "Figure":
-    """Draw the classes of the answers to a class's photos in percent of its answers, an export a panel."""
+    """Draw the classes of the answers to a class's photos in percent of its answers, an export a panel.
+
+    Args:
+        matrices: by name of an export, (C, C) counts of answers: row the photo's class, column the answer's.
+        classes: names by label.
+        best: answers of each photo that were counted.
+
+    Returns:
+        The figure, drawn under :func:`style`.
+    """
     kept = np.flatnonzero(sum(matrix.sum(axis=0) + matrix.sum(axis=1) for _, matrix in matrices) > 0)
     side = float(np.clip(0.16 * len(kept) + 1.2, 2.6, 7.0))
     figure, axes = _panels(len(matrices), 1, height=side, width=side + 0.6)

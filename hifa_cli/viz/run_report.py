@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hifa_cli.training.points import Points
 
 REPORT_FILE = "report.html"
+MOST_CLASSES = 60  # whose shapes are shown: a page of pictures should open at once
 _TERMS = {  # of the log, in the paper's symbols where it has them
     "total": "total loss", "classification": "L_C", "mutual_information": "λ L_MI", "global": "β L_G",
     "local": "γ L_L", "accuracy_held_out": "accuracy on held-out photos",
@@ -35,6 +36,8 @@ figure { margin: 0; } figure > img { max-width: 100%; height: auto; min-width: 5
 ul { display: flex; flex-wrap: wrap; gap: 8px; list-style: none; margin: 0; padding: 0; }
 li { width: 112px; font-size: 12px; overflow-wrap: anywhere; } li img, .none { width: 112px; height: 112px; object-fit: contain; border: 1px solid #d4d4d4; display: block; }
 .unsure img { border-style: dashed; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 0 24px; }
+@media (max-width: 500px) { ul { gap: 6px; } li { width: calc((100% - 12px) / 3); } li img, .none { width: 100%; height: auto; aspect-ratio: 1; box-sizing: border-box; } figure > img { min-width: 0; } }
 """  # noqa: E501
 
 
@@ -110,7 +113,8 @@ def _beliefs(health: dict[str, Any]) -> list[str]:
     lines = [
         "<h2>Classes of the shapes</h2>",
         f"<p>Two independent opinions name one class for <b>{health['agreement']:.0%}</b> of the shapes: "
-        "an estimate of how many labels are right. Where it is low, training helps little.</p>",
+        "at most about as many labels are right, for both may err alike. Where it is low, or classes have no "
+        "shapes or are hard to tell apart, training helps little.</p>",
         f"<p>Before training the domains lie <b>{health.get('offset', 0):.2f}</b> spreads of the photos "
         "apart.</p>",
     ]
@@ -160,7 +164,8 @@ def _planes(points: "Points | None", classes: tuple[str, ...]) -> list[str]:
     if points is None or len(points.labels) + len(points.believed) < 5:
         return [
             head,
-            "<p>Not drawn: the whole network was trained, or too few photos and shapes are there.</p>",
+            "<p>Not drawn: the whole network was trained, a trunk that moves went on from a checkpoint, or "
+            "too few photos and shapes are there.</p>",
         ]
     from hifa_cli.viz.figures import as_png, style, tsne, tsne_figure
 
@@ -193,11 +198,15 @@ def _examples(health: dict[str, Any]) -> list[str]:
         "<p>The per cent is the class's share of all classes' scores for the shape. Wrong pictures among the "
         "surest mean that training learns something wrong of this class: give it more or other photos.</p>",
     ]
-    for name, both in health["examples"].items():
+    if len(health["examples"]) > MOST_CLASSES:
+        found.append(f"<p>{MOST_CLASSES} of {len(health['examples'])} classes; health.json names all.</p>")
+    for name, both in list(health["examples"].items())[:MOST_CLASSES]:
+        found.append("<div class='pair'>")
         for kind, title in (("sure", "most surely"), ("unsure", "least surely")):
             if both[kind]:
                 items = "".join(_item(Path(path), share) for path, share in both[kind])
-                found.append(f"<h3>{_text(name)}, {title}</h3><ul class='{kind}'>{items}</ul>")
+                found.append(f"<div><h3>{_text(name)}, {title}</h3><ul class='{kind}'>{items}</ul></div>")
+        found.append("</div>")
     return found
 
 

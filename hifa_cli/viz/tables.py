@@ -95,6 +95,9 @@ def scores_table(
         scores: a name and its scores, all by one profile.
         intervals: a confidence interval by metric, one mapping a row.
         metrics: only these, in this order; all by default.
+
+    Returns:
+        The table.
     """
     bounds = intervals or [{}] * len(scores)
     rows = tuple(
@@ -137,7 +140,16 @@ def class_table(name: str, scores: Scores) -> Table:
 
 
 def difference_table(name: str, against: str, differences: Mapping[str, Difference]) -> Table:
-    """Return how one export differs from another, a row a metric."""
+    """Return how one export differs from another, a row a metric.
+
+    Args:
+        name: of the first export.
+        against: of the second.
+        differences: by metric, first minus second with its interval and p.
+
+    Returns:
+        The table.
+    """
     rows = tuple(
         Row(metric, {"difference": one.value, "p": one.p}, {"difference": one.interval})
         for metric, one in differences.items()

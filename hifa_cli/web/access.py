@@ -106,6 +106,9 @@ def shows_token(token: str | None, *, cookies: str, authorization: str, port: in
         cookies: the ``Cookie`` header.
         authorization: the ``Authorization`` header.
         port: of this server.
+
+    Returns:
+        True if the request may pass.
     """
     if token is None:
         return True

@@ -41,6 +41,9 @@ def page_contents(gallery: Gallery, rankings: Sequence[Ranking], config: PageCon
         gallery: where the queries were searched.
         rankings: what they found.
         config: how large it may become.
+
+    Returns:
+        The document, and what was left out of it.
     """
     shown = rankings[: config.queries]
     if len(rankings) > len(shown):

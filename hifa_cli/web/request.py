@@ -31,10 +31,13 @@ def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tupl
 
     Args:
         address: the query string: ``top``, ``threshold``, ``class`` (repeatable), ``crop``, ``fuse``,
-            ``find``, ``like`` and ``unlike`` (both repeatable).
+            ``find``, ``where``, ``like`` and ``unlike`` (both repeatable).
         kind: the content type: a form (``multipart/form-data``) may hold several photos and the same fields.
         body: a photo's bytes, or the form.
         top: shapes where the request does not say.
+
+    Returns:
+        The photos in their order, and the options.
 
     Raises:
         HifaError: the form is broken or a field has a wrong value.
@@ -70,6 +73,9 @@ def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
         find=_find(find or "both"),
         like=tuple(name for name in words.get("like", []) if name),
         unlike=tuple(name for name in words.get("unlike", []) if name),
+        where=_last(words, "where"),
+        text=_last(words, "text"),
+        text_weight=_weight(_last(words, "text_weight")),
     )
 
 
@@ -88,6 +94,16 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
         raise HifaError(f"top takes a whole number from 1, not '{text}'")
     return int(text)
+
+
+def _weight(text: str) -> float:
+    try:
+        number = float(text) if text else QueryOptions.text_weight
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise HifaError(f"text_weight takes a number from 0 to 1, not '{text[:20]}'")
+    return number
 
 
 def _score(text: str) -> float:

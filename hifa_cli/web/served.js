@@ -22,6 +22,9 @@ class Session {
     $("find-row").hidden = about.find.length < 2;
     if ($("find").options.length !== about.find.length)
       $("find").replaceChildren(...about.find.map((one) => make("option", { value: one, textContent: one })));
+    const fields = JSON.stringify(about.fields);
+    if (fields !== this.fields) this.list(about.fields);
+    this.fields = fields;
     const listed = JSON.stringify(about.classes);
     if (listed === this.listed) return; // the list may be in use
     this.listed = listed;
@@ -31,7 +34,28 @@ class Session {
       make("input", { type: "checkbox", value: name, checked: chosen.has(name) }), name, make("span", { textContent: count })))));
   }
 
+  // The fields of the shapes: a button a value with its count, and the range of numbers.
+  list(fields) {
+    $("filters").hidden = !fields.length;
+    const quoted = (name) => /^[^\W\d][\w.-]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+    const shown = ({ name, kind, values, least, most, unit }) => {
+      if (!values) return make("span", { textContent: least === undefined ? kind : `${least} … ${most}${unit ? ` ${unit}` : ""}` });
+      return make("span", {}, ...values.map(([value, count]) => {
+        const condition = `${quoted(name)} = ${kind === "text" ? `'${value.replaceAll("'", "''")}'` : value}`;
+        const button = make("button", { type: "button" }, value, make("span", { textContent: count }));
+        button.addEventListener("click", () => { $("where").value = $("where").value.trim() ? `(${$("where").value}) and ${condition}` : condition; this.narrowed(); this.again(); });
+        return button;
+      }));
+    };
+    $("field-list").replaceChildren(...fields.map((field) => make("li", {}, `${field.name} `, shown(field))));
+  }
+
+  narrowed() {
+    $("filters-title").textContent = `Filter: ${$("where").value.trim() || "none"}`;
+  }
+
   listen() {
+    $("where").addEventListener("change", () => { this.narrowed(); this.again(); });
     $("choose").addEventListener("click", () => this.choose((files) => this.bring(files)));
     $("another").addEventListener("click", () => this.choose((files) => this.join(files)));
     $("file").addEventListener("change", () => {
@@ -151,7 +175,7 @@ class Session {
   }
 
   options() {
-    return { top: $("top").value || "10", threshold: $("threshold").value, classes: this.classes(), find: $("find").value };
+    return { top: $("top").value || "10", threshold: $("threshold").value, classes: this.classes(), find: $("find").value, where: $("where").value };
   }
 
   classes() {
@@ -240,6 +264,7 @@ class Session {
     form.append("top", options.top);
     if (options.threshold) form.append("threshold", options.threshold);
     for (const name of options.classes) form.append("class", name);
+    if (options.where) form.append("where", options.where);
     if (options.find) form.append("find", options.find);
     if (photos.length > 1) form.append("fuse", "1");
     return form;
@@ -273,7 +298,9 @@ class Session {
   }
 
   // Only for what the history shows: an answer must not overwrite what is being typed.
-  restore({ top, threshold, classes, find }) {
+  restore({ top, threshold, classes, find, where = "" }) {
+    $("where").value = where;
+    this.narrowed();
     Object.assign($("top"), { value: top });
     Object.assign($("threshold"), { value: threshold });
     if (find) $("find").value = find;

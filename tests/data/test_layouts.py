@@ -87,6 +87,14 @@ def test_trains_are_a_class_among_others() -> None:
     assert [(place.class_name, place.split) for place in found] == [("car", "train"), ("car", "test")]
 
 
+def test_trains_are_a_class_within_the_splits(tmp_path: Path) -> None:
+    for path in ("train/train/1.png", "test/train/2.png", "train/car/3.png", "test/car/4.png"):
+        picture(tmp_path / path)
+    found = find_images(tmp_path, split="test")
+    assert found.classes == ("car", "train")
+    assert [(item.id, item.label) for item in found.items] == [("test/car/4", 0), ("test/train/2", 1)]
+
+
 @given(st.lists(st.lists(st.sampled_from(["train", "test", "a", "b", "2D", "view"]), max_size=4), max_size=6))
 def test_every_path_has_a_place(paths: list[list[str]]) -> None:
     found = places([tuple(path) for path in paths])

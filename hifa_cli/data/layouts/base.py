@@ -96,7 +96,16 @@ Part = Literal["id", "class", "split"]
 
 
 def named(name: str, class_name: str | None = None, split: str | None = None) -> str:
-    """Return the id ``[split/][class/]name``; a ``/`` within a name becomes ``-``."""
+    """Return the id ``[split/][class/]name``; a ``/`` within a name becomes ``-``.
+
+    Args:
+        name: of the item.
+        class_name: its class, or None.
+        split: its split, or None.
+
+    Returns:
+        The id.
+    """
     return "/".join(_plain(part) for part in (split, class_name, name) if part)
 
 
@@ -164,7 +173,16 @@ def _text(path: Path) -> str:
 
 
 def strings(rows: Iterable[Mapping[str, Any]], key: str, value: str) -> dict[str, str]:
-    """Return ``row[key]`` → ``row[value]`` of the rows in which both are text that is not empty."""
+    """Return ``row[key]`` → ``row[value]`` of the rows in which both are text that is not empty.
+
+    Args:
+        rows: of a list of a data set.
+        key: name of the field to look up by.
+        value: name of the field that is wanted.
+
+    Returns:
+        The texts by key.
+    """
     return {
         row[key]: row[value]
         for row in rows

@@ -75,6 +75,14 @@ def by_pattern(pattern: re.Pattern[str], namer: Namer, tree: Tree) -> Laid:
     """Name every mesh whose path follows ``pattern``; of several with one id the best is drawn.
 
     The best has the greatest ``step`` (of a construction), else the kind ``raw`` and OBJ before others.
+
+    Args:
+        pattern: of a path below the root, with named groups.
+        namer: makes id, class and split of a match.
+        tree: of the data set.
+
+    Returns:
+        The meshes with their names, and what was left out.
     """
     name, remarks = namer(tree)
     groups: dict[str, list[tuple[tuple[int, int, str], Path]]] = {}

@@ -40,7 +40,16 @@ class Built:
     missing: dict[str, list[str]] = field(default_factory=dict)
 
     def total(self, kind: str, split: str = "", *, listed: bool = False) -> int:
-        """Return how many photos (``image``) or shapes there are, or are listed, in one split or both."""
+        """Return how many photos (``image``) or shapes there are, or are listed, in one split or both.
+
+        Args:
+            kind: ``image`` or ``shape``.
+            split: ``train`` or ``test``; '' counts both.
+            listed: count the listed ones rather than those that are there.
+
+        Returns:
+            The number.
+        """
         counts = self.listed if listed else self.counts
         return sum(count for key, count in counts.items() if key[0] == kind and split in ("", key[1]))
 
@@ -101,6 +110,9 @@ def build(pieces: Sequence[Piece], holdings: Holdings, out: Path, *, copy: bool 
         holdings: the source sets.
         out: the folder to make or to complete.
         copy: copy the files where they could be linked.
+
+    Returns:
+        What is there and what is missing, by class and split.
 
     Raises:
         HifaError: a set is not one, ShapeNet's lists are of another version, or ``out`` cannot be written to.

@@ -35,6 +35,13 @@ def look_once(
 
     A trunk that cannot be had is left to its jobs to complain of.
 
+    Args:
+        jobs: that are to be done.
+        shared: where the data are.
+        train: photos and shapes of the training split.
+        test: photos and shapes of the test split.
+        device: where the trunks run.
+
     Returns:
         Bytes of features that the hungriest job will hold.
     """
@@ -65,8 +72,16 @@ def room(needed: float, device: torch.device, config: TrainConfig) -> int:
     """Return how many jobs fit side by side: by cores and memory.
 
     One on a GPU or where whole trunks are trained.
+
+    Args:
+        needed: bytes that the hungriest job holds.
+        device: where the networks run.
+        config: of the rows.
+
+    Returns:
+        At least 1.
     """
-    if device.type != "cpu" or resolved_freeze(config, device) == "none":
+    if device.type != "cpu" or resolved_freeze(config, device) != "trunk":
         return 1
     return max(1, min(cores(), int(SHARE * machine_memory() / (PROCESS + needed))))
 
@@ -91,8 +106,8 @@ def _wanted(job: Job, classes: tuple[str, ...], device: torch.device) -> tuple[N
         network = _network(frozen_model(job, config, device), config.weights, device)
         return network, {"test", "train"} if job.fits else {"test"}
     freeze = resolved_freeze(config, device)
-    if freeze == "none":
-        raise HifaError("its trunk changes: nothing of it can be kept")
+    if freeze != "trunk":
+        raise HifaError("its trunk changes: nothing of it can be kept for others")
     network = _network(model_config(replace(config, freeze=freeze), classes), config.weights, device)
     objective = build_objective(network, replace(config, freeze=freeze), 0)
     shapes = {"train shapes"} if objective.sees_shapes or job.fits else set()

@@ -322,6 +322,14 @@ def frozen_model(job: Job, config: TrainConfig, device: "torch.device") -> Model
 
     Of the comparison's own backbone, pictures are prepared as for the trained rows; of another, as its
     pretraining did, in the size that the row asks for.
+
+    Args:
+        job: the row.
+        config: of the comparison.
+        device: where it runs.
+
+    Returns:
+        Architecture and preparation of pictures.
     """
     from hifa_cli.embeddings.extract import untrained
     from hifa_cli.training.setup import model_config, resolved_freeze

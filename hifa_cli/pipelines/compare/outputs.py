@@ -15,7 +15,16 @@ FIGURES = (".png", ".pdf")
 
 
 def write_results(done: Comparison, shown: Sequence[Table], document: dict[str, Any]) -> list[Path]:
-    """Write ``compare.json``, ``.md``, ``.tex`` and the figure into the comparison's folder."""
+    """Write ``compare.json``, ``.md``, ``.tex`` and the figure into the comparison's folder.
+
+    Args:
+        done: the comparison.
+        shown: its tables.
+        document: its JSON.
+
+    Returns:
+        The files.
+    """
     stem = done.folder / STEM
     texts = {
         ".json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",

@@ -48,6 +48,9 @@ def plan(
         train_data: digest of the training split.
         device: kind of device: numbers differ from one to another.
 
+    Returns:
+        The jobs by row and seed, and the rows that differ from the others.
+
     Raises:
         ValueError: a row asks for a setting that does not exist.
     """

@@ -115,6 +115,9 @@ def compare(
         force: do again what is done.
         features: folder of the frozen trunks' features; by default one in ``out``.
 
+    Returns:
+        What was done, and what failed.
+
     Raises:
         HifaError: unusable data, or ``out`` is something else.
         ValueError: a row asks for a setting that does not exist.

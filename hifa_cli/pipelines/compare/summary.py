@@ -35,9 +35,14 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def paired(first: RunScores, second: RunScores, metric: str) -> Paired | None:
-    """First minus second, over the seeds that both have.
+    """Return the first minus the second, over the seeds that both have.
 
     A row that no seed changes meets every seed of the other. A tie is not a win.
+
+    Args:
+        first: a row's metric by seed.
+        second: the other row's.
+        metric: its name, which says whether less is better.
 
     Returns:
         None where they have no seed in common.
@@ -60,9 +65,17 @@ def _common(first: RunScores, second: RunScores) -> list[int | None]:
 
 
 def gain(value: float, rival: float, metric: str) -> float | None:
-    """Relative gain over a rival, or relative decline of what is better when lower, as the paper gives them.
+    """Return the relative gain over a rival, or the relative decline of what is better when lower.
 
     (value − rival) / rival, with the sign turned for ANMRR, so that better is positive.
+
+    Args:
+        value: of the row.
+        rival: of the other row.
+        metric: its name.
+
+    Returns:
+        The gain, positive where the row is better; None over a rival of 0.
 
     References:
         Zhou et al. 2020, section 5.1: NN 0.778 over 0.764 is "1.83%", ANMRR 0.362 under 0.421 "14.01%".

@@ -33,7 +33,16 @@ class LineReporter(Reporter):
         self.say("warn", message)
 
     def track_steps(self, items: Iterable[T], label: str, total: int) -> Iterator[T]:
-        """Yield the steps of training; tell the parent now and then how many have passed."""
+        """Yield the steps of training; tell the parent now and then how many have passed.
+
+        Args:
+            items: the steps.
+            label: what is trained.
+            total: how many there are.
+
+        Yields:
+            The items, unchanged.
+        """
         count, said = 0, time.monotonic()
         for item in items:
             yield item
@@ -44,7 +53,7 @@ class LineReporter(Reporter):
 
 
 def main() -> None:
-    """Do every job until there are no more; end at once when the parent has died."""
+    """Do every job that comes; end at once when the parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")

@@ -14,6 +14,9 @@ def one_ring(vertices: NDArray[np.float64], outer: Ring, holes: list[Ring]) -> R
         vertices: (n, 3).
         outer: corners of the outline, all existing.
         holes: corners of each hole, all existing.
+
+    Returns:
+        Corners of the one ring.
     """
     plane = _flat(vertices, outer)
     ring = outer

@@ -193,7 +193,16 @@ def apart(starts: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.i
 
 @compiled
 def take_apart(starts: NDArray[np.int64], corners: NDArray[np.int64], faces: NDArray[np.int64]) -> int:
-    """Write the triangles of strips into ``faces``, every other one turned round; returns how many."""
+    """Write the triangles of strips into ``faces``, every other one turned round.
+
+    Args:
+        starts: (k + 1,) where each strip begins.
+        corners: of all strips; −1 begins a new one.
+        faces: (t, 3) filled from the front.
+
+    Returns:
+        How many triangles there are.
+    """
     count = 0
     for strip in range(len(starts) - 1):
         length = 0
@@ -408,7 +417,14 @@ def _gathered(
 def gather(
     source: NDArray[Any], offsets: NDArray[np.int64], lengths: NDArray[np.int64], values: NDArray[Any]
 ) -> None:
-    """Copy pieces of ``source`` one after the other into ``values``."""
+    """Copy pieces of ``source`` one after the other into ``values``.
+
+    Args:
+        source: to copy from.
+        offsets: (k,) where each piece begins.
+        lengths: (k,) of the pieces.
+        values: filled from the front.
+    """
     place = 0
     for piece in range(len(offsets)):
         for item in range(lengths[piece]):
