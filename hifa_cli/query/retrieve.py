@@ -611,6 +611,6 @@ def _pixels(item: Item, config: ModelConfig, crop: Box | None) -> Pixels:
         part = "" if crop is None else f" within --crop {','.join(map(str, crop))}"
         raise HifaError(
             f"{item.views[0]}: blank: its {picture.width} x {picture.height} pixels{part} are of one colour, "
-            "or nearly so, and shows nothing to look for: give another photo"
+            "or nearly so: it shows nothing to look for; give another photo"
         )
     return pixels[None]
