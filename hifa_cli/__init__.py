@@ -18,6 +18,7 @@ nor trimesh. ``__init__.pyi`` tells type checkers the same names.
 __version__ = "0.2.0"
 
 _HOMES = {
+    "Client": "hifa_cli.api.client",
     "Export": "hifa_cli.embeddings.io",
     "Gallery": "hifa_cli.api.gallery",
     "HifaError": "hifa_cli.errors",

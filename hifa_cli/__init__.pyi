@@ -1,3 +1,4 @@
+from hifa_cli.api.client import Client as Client
 from hifa_cli.api.gallery import Gallery as Gallery
 from hifa_cli.api.gallery import Hit as Hit
 from hifa_cli.api.gallery import Hits as Hits

@@ -6,20 +6,14 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from hifa_cli.runtime.progress import Reporter, reporting
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, Task
 
 T = TypeVar("T")
 HEARTBEAT = 30.0  # seconds between two lines about a stage where nobody watches
@@ -60,6 +54,15 @@ class TerminalReporter(Reporter):
         Yields:
             The items, unchanged.
         """
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -85,7 +88,7 @@ class TerminalReporter(Reporter):
             self.note(f"{label}: {done} in {progress.tasks[0].finished_time or 0:.0f} s" if done else label)
 
     @contextmanager
-    def _heartbeat(self, progress: Progress) -> Iterator[None]:
+    def _heartbeat(self, progress: "Progress") -> Iterator[None]:
         """Say how far the stage at work is, at regular intervals, where no bar shows it."""
         if self.console.is_terminal:
             yield
@@ -106,7 +109,7 @@ class TerminalReporter(Reporter):
             self._stages.remove(progress)
 
 
-def heartbeat(task: Task) -> str:
+def heartbeat(task: "Task") -> str:
     """Return a line that says how far a stage is, how fast it goes and how long it will take."""
     done, total, elapsed = int(task.completed), task.total, task.elapsed or 0.0
     said = f"{task.description}: {done}" + (f"/{int(total)}" if total else "")

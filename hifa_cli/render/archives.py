@@ -23,6 +23,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render.validate import FREE_EXPANSION, MOST_EXPANSION
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_PACKED = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".xz", ".bz2", ".zst")
 _MOST_FILES = 10_000  # beside the mesh
 _BLOCK = 1 << 20
 _BROKEN = (  # what zipfile and gzip raise of damaged bytes; ValueError of names that are not UTF-8
@@ -105,6 +106,10 @@ def _mesh_of(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """
     files = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
     meshes = [one for one in files if PurePosixPath(one.filename).suffix.lower() in READ_SUFFIXES]
+    inner = next((one.filename for one in files if one.filename.lower().endswith(_PACKED)), None)
+    if not meshes and inner is not None:
+        name = "".join(one if one.isprintable() else "?" for one in PurePosixPath(inner).name[:60])
+        raise HifaError(f"is an archive with another in it ({name}): unpack it first")
     if not meshes:
         raise HifaError("is a zip archive without a mesh in it")
     if len(meshes) > 1:

@@ -5,7 +5,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from hifa_cli.runtime import local_settings
 
@@ -37,6 +37,34 @@ def compiled(loop: Callable[P, T]) -> Callable[P, T]:
         except (RuntimeError, OSError):
             kept = numba.njit(nogil=True, error_model="numpy")(loop)
     return kept
+
+
+def row_writer(instructions: Callable[..., None]) -> Callable[..., None]:
+    """Make a function that compiled loops can call of ``instructions`` on a part of a row.
+
+    Args:
+        instructions: writes LLVM's instructions, given a builder, a pointer to an array's first element
+            and the other six arguments of the function.
+
+    Returns:
+        A function of the array, an index into it, a start and a step (float64), two columns and a mark.
+    """
+    with local_settings.ignored():
+        from numba.core import types
+        from numba.extending import intrinsic
+
+    def typed(  # numba gives no arguments to an open list of them
+        context: Any, array: Any, at: Any, start: Any, step: Any, first: Any, last: Any, mark: Any
+    ) -> Any:
+        def code(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+            pointer = target.make_array(signature.args[0])(target, builder, values[0]).data
+            instructions(builder, pointer, *values[1:])
+            return target.get_dummy_value()
+
+        return types.void(array, at, start, step, first, last, mark), code
+
+    made: Callable[..., None] = intrinsic(typed)
+    return made
 
 
 def _private_cache() -> Path:

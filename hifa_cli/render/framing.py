@@ -31,6 +31,7 @@ def box_frames(
     most = cameras.LARGEST_AREA * size * size
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
     room = np.empty_like(vertices)
+    away = raster.facing_away(vertices, faces)
     frames = []
     for camera in rig:
         projected = cameras.project(vertices, camera, PLANE, room)
@@ -38,7 +39,7 @@ def box_frames(
         frame = centred(box, size)
         if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline is too large
             outline.fill(0)
-            raster.fill_outline(projected, faces, frame.scale, frame.left, frame.top, size, outline)
+            raster.fill_outline(projected, faces, frame.scale, frame.left, frame.top, size, away, outline)
             if (area := outline_area(outline, size)) > most:
                 frame = centred(box, size, shrink=math.sqrt(most / area))
         frames.append(frame)

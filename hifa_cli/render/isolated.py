@@ -22,6 +22,7 @@ from hifa_cli.render.readers import gltf
 from hifa_cli.runtime.child import module_command
 
 _REFUSED = 3  # exit status
+_REMARK = "remark.txt"
 _REASON = "reason.txt"  # why, if so: libraries write to standard error what they like
 
 
@@ -49,7 +50,9 @@ def read_safely(path: Path) -> Mesh:
         vertices, faces = (
             np.load(Path(scratch) / f"{name}.npy", allow_pickle=False) for name in Mesh._fields
         )
-        return Mesh(vertices, faces)
+        mesh = Mesh(vertices, faces)
+        mesh.remark = (Path(scratch) / _REMARK).read_text(encoding="utf-8")
+        return mesh
 
 
 def _fragile(path: Path) -> bool:
@@ -69,8 +72,9 @@ def main(path: Path, out: Path) -> int:
     except HifaError as error:
         (out / _REASON).write_text(" ".join(str(error).split()), encoding="utf-8")
         return _REFUSED
-    for name, array in mesh._asdict().items():
-        np.save(out / f"{name}.npy", array)
+    for name, part in mesh._asdict().items():
+        np.save(out / f"{name}.npy", part)
+    (out / _REMARK).write_text(mesh.remark, encoding="utf-8")
     return 0
 
 

@@ -20,11 +20,18 @@ from hifa_cli.render.readers.parts import Arrays
 FARTHEST = 1e200  # beyond, products of what the cameras see overflow
 
 
-class Mesh(NamedTuple):
-    """Triangles: (n, 3) vertices in the file's units and (m, 3) faces that index them."""
-
+class _Triangles(NamedTuple):
     vertices: NDArray[np.float64]
     faces: NDArray[np.int32]
+
+
+class Mesh(_Triangles):
+    """Triangles: (n, 3) vertices in the file's units and (m, 3) faces that index them.
+
+    ``remark`` says which triangles of the file are not among them, other than those that span no area.
+    """
+
+    remark: str = ""
 
 
 def read_mesh(path: Path) -> Mesh:
@@ -82,7 +89,8 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
     kept = np.empty(faces.shape, dtype=np.int32)
     places = np.full(len(vertices), -1, dtype=np.int32)
     many, used = keep_drawable(vertices, faces, kept, places)
-    if 2 * many < len(faces) and 2 * (bad := _bad(vertices, faces)) > len(faces) > bad:
+    bad = _bad(vertices, faces) if many < len(faces) else 0
+    if 2 * many < len(faces) and 2 * bad > len(faces) > bad:
         raise HifaError(
             f"is damaged: {bad} of {len(faces)} triangles have corners that are missing or not numbers"
         )
@@ -93,7 +101,12 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
         vertices, kept = vertices[places >= 0], renumbered(places)[kept]
     if not max(-vertices.min(), vertices.max()) < FARTHEST:
         raise HifaError(f"has coordinates beyond {FARTHEST:g}: scale it")
-    return Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
+    mesh = Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
+    if bad:
+        mesh.remark = (
+            f"drawn without {bad} of its {len(faces)} triangles, whose corners are missing or not numbers"
+        )
+    return mesh
 
 
 def _bad(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> int:

@@ -6,11 +6,12 @@ under perspective; larger is nearer.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, row_writer
 
 GROUND = 0  # the key of a pixel that sees no face
 LAST_FACE = 0x7FFFFFFF  # the lower half of a key is this less the face
@@ -36,7 +37,7 @@ def visible(
         ground. Of faces at exactly the same depth the first one wins.
     """
     keys = cleared(new_keys(height, width), height, width)
-    fill_nearest(projected, faces, 0.0, 0.0, keys)
+    fill_nearest(projected, faces, 0.0, 0.0, 0.0, keys)
     face_ids = np.where(keys == GROUND, -1, LAST_FACE - (keys & LOW_HALF)).astype(np.int32)
     return face_ids, (keys >> 32).astype(np.int32).view(np.float32)
 
@@ -79,72 +80,220 @@ def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
     return ax - 0.5 - ay * slope, slope
 
 
+LANES = 4  # columns at a time
+
+
+@row_writer
+def put_nearest(
+    builder: Any, keys: Any, at: Any, start: Any, step: Any, column: Any, last: Any, low: Any
+) -> None:
+    """Draw up to ``LANES`` columns of a row of a face: the larger of its keys and those that are there.
+
+    LLVM's own vectorizer leaves so short a loop alone, hence its instructions are given here.
+
+    Args:
+        builder: that takes the instructions.
+        keys: a pointer to the first of them.
+        at: index of the key of ``column``.
+        start: inverse depth at column 0.
+        step: inverse depth a column.
+        column: the first to be drawn.
+        last: the last to be drawn.
+        low: a key's lower half.
+    """
+    from llvmlite import ir  # numba's own; not needed where the loops are kept from a former process
+
+    i64, i32, double = column.type, ir.IntType(32), ir.DoubleType()
+    longs, doubles = ir.VectorType(i64, LANES), ir.VectorType(double, LANES)
+
+    def everywhere(value: Any) -> Any:
+        lone = builder.insert_element(
+            ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined), value, ir.Constant(i32, 0)
+        )
+        return builder.shuffle_vector(lone, lone, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
+
+    columns = builder.add(everywhere(column), ir.Constant(longs, list(range(LANES))))
+    depths = builder.fadd(everywhere(start), builder.fmul(builder.sitofp(columns, doubles), everywhere(step)))
+    bits = builder.bitcast(
+        builder.fptrunc(depths, ir.VectorType(ir.FloatType(), LANES)), ir.VectorType(i32, LANES)
+    )
+    upper = builder.shl(builder.zext(bits, longs), ir.Constant(longs, [32] * LANES))
+    drawn = builder.or_(upper, everywhere(low))
+    room = builder.bitcast(builder.gep(keys, [at]), longs.as_pointer())
+    held = builder.load(room, align=8)
+    nearer = builder.icmp_signed(">", drawn, held)
+    inside = builder.icmp_signed("<=", columns, everywhere(last))
+    builder.store(builder.select(builder.and_(nearer, inside), drawn, held), room, align=8)
+
+
+TILE = 8  # samples a side of the squares whose farthest sample is noted
+MOST_TILES = 16  # of a face that is looked up there: a larger one is drawn at once
+MARGIN = 1.0 + 1e-6  # on a face's nearest depth: what interpolation may add by rounding
+
+
+@compiled
+def note_farthest(keys: NDArray[np.int64], farthest: NDArray[np.float32]) -> None:
+    """Note the smallest inverse depth of every square of ``TILE`` samples a side, in place.
+
+    Args:
+        keys: (height, width) from :func:`fill_nearest`.
+        farthest: a value a square, 0 where one of its samples sees the ground.
+    """
+    height, width = keys.shape
+    for i in range(farthest.shape[0]):
+        for j in range(farthest.shape[1]):
+            least = keys[i * TILE, j * TILE]
+            for row in range(i * TILE, min((i + 1) * TILE, height)):
+                for column in range(j * TILE, min((j + 1) * TILE, width)):
+                    least = min(least, keys[row, column])
+                if least == GROUND:
+                    break
+            farthest[i, j] = np.int32(least >> 32).view(np.float32)
+
+
 @compiled
 def fill_nearest(
     projected: NDArray[np.float64],
     faces: NDArray[np.int32],
     left_end: float,
     top_end: float,
+    away: float,
     keys: NDArray[np.int64],
 ) -> None:
     """Draw ``faces`` into ``keys``, in place, row by row between their edges.
 
     A key has the bits of the inverse depth (a positive float32, so they sort as it does) in its upper
     half and 0x7FFFFFFF less the face in its lower one: the largest key is the nearest, first face, and
-    one comparison, one load and one store serve both. Two columns go at a time without a branch,
+    one comparison, one load and one store serve both. Four columns go at a time without a branch,
     since most rows of most faces are that short and a branch on them is a coin toss.
+
+    Faces that look away wait until the others are drawn. Those of them that lie behind everything that
+    is drawn where they are cannot be seen and are left out; the rest are drawn. So ``away`` changes the
+    time that the keys take, never the keys.
 
     Args:
         projected: (n, 3) columns, rows and inverse depths.
         faces: (m, 3).
         left_end: the column where ``keys`` begin.
         top_end: the row where they begin.
-        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for one more
-            element behind the last row, see :func:`new_keys`.
+        away: the sign of the area, rows downwards, of the faces that look away, see
+            :func:`facing_away`; 0 draws all faces in one pass.
+        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for ``LANES``
+            more elements behind the last row, see :func:`new_keys`.
     """
     height, width = keys.shape
+    down, across = (height + TILE - 1) // TILE, (width + TILE - 1) // TILE
+    waiting, many = np.empty(faces.shape[0] if away != 0.0 else 0, dtype=np.int32), 0
+    farthest = np.empty((down, across) if away != 0.0 else (0, 0), dtype=np.float32)
+    for turn in range(2):
+        if turn == 1 and many > 0:
+            note_farthest(keys, farthest)
+        for place in range(faces.shape[0] if turn == 0 else many):
+            face = place if turn == 0 else waiting[place]
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            ax, ay, az = projected[a, 0] - left_end, projected[a, 1] - top_end, projected[a, 2]
+            bx, by, bz = projected[b, 0] - left_end, projected[b, 1] - top_end, projected[b, 2]
+            cx, cy, cz = projected[c, 0] - left_end, projected[c, 1] - top_end, projected[c, 2]
+            left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
+            right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
+            first, end = math.ceil(min(ay, by, cy) - 0.5), max(ay, by, cy) - 0.5
+            if not (first <= end and math.ceil(left) <= right):
+                continue  # between pixel centres, outside, or not a number
+            if turn == 0 and away != 0.0:
+                if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) > 0.0:
+                    waiting[many] = face
+                    many += 1
+                    continue
+            elif turn == 1:
+                # the nearest sample of the face against the farthest one in every tile that it touches
+                upper_tile, lower_tile = max(first, 0) // TILE, min(int(end), height - 1) // TILE
+                left_tile, right_tile = int(left) // TILE, int(right) // TILE
+                if (lower_tile - upper_tile + 1) * (right_tile - left_tile + 1) <= MOST_TILES:
+                    nearest, hidden = max(az, bz, cz) * MARGIN, True
+                    for i in range(upper_tile, lower_tile + 1):
+                        for j in range(left_tile, right_tile + 1):
+                            hidden = hidden and nearest < farthest[i, j]
+                    if hidden:
+                        continue
+            if by < ay:
+                ax, ay, az, bx, by, bz = bx, by, bz, ax, ay, az
+            if cy < ay:
+                ax, ay, az, cx, cy, cz = cx, cy, cz, ax, ay, az
+            if cy < by:
+                bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
+            area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+            if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
+                continue
+            per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
+            per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
+            corner = az + (0.5 - ax) * per_column - ay * per_row
+            long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
+            low = np.int64(0x7FFFFFFF - face)
+            for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, height - 1.0)) + 1):
+                y = row + 0.5
+                one = long[0] + y * long[1]
+                other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
+                column = math.ceil(min(max(min(one, other) - SLACK, left), right + 1.0))
+                last = math.floor(min(max(one, other) + SLACK, right))
+                start = corner + y * per_row
+                while column <= last:
+                    put_nearest(keys, row * width + column, start, per_column, column, last, low)
+                    column += LANES
+
+
+SPIN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+@compiled
+def scrambled(bits: np.uint64) -> np.uint64:
+    """Return 64 bits that look random: the last steps of splitmix64 (Steele et al. 2014)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * _FIRST
+    bits = (bits ^ (bits >> np.uint64(27))) * _SECOND
+    return bits ^ (bits >> np.uint64(31))
+
+
+@compiled
+def facing_away(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> float:
+    """Return the sign of a face's area in a picture, rows downwards, that looks away; 0 if there is none.
+
+    Only a closed, consistently wound surface has one: each edge is gone along as often one way as the
+    other, vertices at one place being one. That is so if and only if (but for one case in 2⁶⁴) a sum of
+    a random number for every edge, negative for the other way, is zero; no table of edges is needed.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3).
+
+    Returns:
+        1, −1 (wound inside out as a whole, by its volume), or 0.
+    """
+    marks = np.empty(vertices.shape[0], dtype=np.uint64)
+    for vertex in range(vertices.shape[0]):
+        mark = np.uint64(0)
+        for axis in range(3):
+            mark = (mark ^ np.float64(vertices[vertex, axis] + 0.0).view(np.uint64)) * SPIN  # −0 is 0
+            mark ^= mark >> np.uint64(32)
+        marks[vertex] = scrambled(mark)
+    total, volume = np.uint64(0), 0.0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay, az = projected[a, 0] - left_end, projected[a, 1] - top_end, projected[a, 2]
-        bx, by, bz = projected[b, 0] - left_end, projected[b, 1] - top_end, projected[b, 2]
-        cx, cy, cz = projected[c, 0] - left_end, projected[c, 1] - top_end, projected[c, 2]
-        left, right = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0), min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
-        if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
-            continue  # between pixel centres, outside, or not a number
-        if by < ay:
-            ax, ay, az, bx, by, bz = bx, by, bz, ax, ay, az
-        if cy < ay:
-            ax, ay, az, cx, cy, cz = cx, cy, cz, ax, ay, az
-        if cy < by:
-            bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
-        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
-            continue
-        per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
-        per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-        corner = az + (0.5 - ax) * per_column - ay * per_row
-        long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
-        low = np.int64(0x7FFFFFFF - face)
-        for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, height - 1.0)) + 1):
-            y = row + 0.5
-            one = long[0] + y * long[1]
-            other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
-            column = math.ceil(min(max(min(one, other) - SLACK, left), right + 1.0))
-            last = math.floor(min(max(one, other) + SLACK, right))
-            start = corner + y * per_row
-            while column <= last:
-                key = np.int64(np.float32(start + column * per_column).view(np.int32)) << 32 | low
-                held = keys[row, column]
-                keys[row, column] = max(key, held)
-                key = np.int64(np.float32(start + (column + 1) * per_column).view(np.int32)) << 32 | low
-                beside = keys[row, column + 1]
-                keys[row, column + 1] = key if key > beside and column < last else beside
-                column += 2
+        p, q, r = marks[a], marks[b], marks[c]
+        for start, end in ((p, q), (q, r), (r, p)):
+            number = scrambled(start ^ end)
+            total = total + number if start < end else total - number
+        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        bx, by, bz = vertices[b, 0], vertices[b, 1], vertices[b, 2]
+        cx, cy, cz = vertices[c, 0], vertices[c, 1], vertices[c, 2]
+        volume += ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    if total != np.uint64(0) or volume == 0.0:
+        return 0.0
+    return math.copysign(1.0, volume)
 
 
 def new_keys(height: int, width: int) -> NDArray[np.int64]:
-    """Room for (height, width) keys and the one more that :func:`fill_nearest` asks for."""
-    return np.empty(height * width + 1, dtype=np.int64)
+    """Room for (height, width) keys and the few more that :func:`fill_nearest` asks for."""
+    return np.empty(height * width + LANES, dtype=np.int64)
 
 
 def cleared(room: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
@@ -171,9 +320,13 @@ def fill_outline(
     left_end: float,
     top_end: float,
     size: int,
+    away: float,
     outline: NDArray[np.uint64],
 ) -> None:
     """Set a bit of ``outline`` at every pixel centre that a face covers.
+
+    A line through a closed, consistently wound surface leaves it as often as it enters, so the faces
+    that look away cover what all of them cover.
 
     Args:
         projected: (n, 3) columns, rows and inverse depths on the picture plane, all finite.
@@ -182,6 +335,7 @@ def fill_outline(
         left_end: the pixels' column of the plane's column 0.
         top_end: the pixels' row of the plane's row 0.
         size: rows and columns.
+        away: of :func:`facing_away`; the others are left out then, 0 takes all.
         outline: (size, words) bits, column 0 lowest in the first word, with room for ``size``; set in place.
     """
     every = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -192,6 +346,8 @@ def fill_outline(
         cx, cy = left_end + scale * projected[c, 0], top_end + scale * projected[c, 1]
         left, right = max(min(ax, bx, cx) - 0.5, 0.0), min(max(ax, bx, cx) - 0.5, size - 1.0)
         if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
+            continue
+        if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) < 0.0:
             continue
         if by < ay:
             ax, ay, bx, by = bx, by, ax, ay

@@ -13,7 +13,7 @@ _SMALLEST = RenderConfig(views=1, size=16, renderer="builtin")
 
 
 def unreadable_meshes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, str]]:
-    """Yield the meshes that no verb can draw, each with the reason.
+    """Yield the meshes that no verb can draw whole, each with the reason.
 
     Args:
         paths: mesh files.
@@ -25,5 +25,5 @@ def unreadable_meshes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Pat
         jobs = [Job(str(n), path, Path(scratch) / str(n), "") for n, path in enumerate(paths)]
         with closing(draw_all(jobs, _SMALLEST, min(max(workers, 1), len(jobs)))) as outcomes:
             for outcome in progress.track(outcomes, "read meshes", total=len(jobs)):
-                if outcome.reason is not None:
-                    yield outcome.job.path, outcome.reason
+                if said := outcome.reason or outcome.remark:
+                    yield outcome.job.path, said

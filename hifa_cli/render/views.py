@@ -157,14 +157,14 @@ class MeshViews:
         Raises:
             HifaError: nothing of it can be seen.
         """
-        self.remark = ""
+        self.remark = mesh.remark
         pictures = self._drawn(mesh, up, views)
         if not self._is_blank(pictures):
             return pictures
         if (rest := without_strays(mesh)) is not None:
             pictures = self._drawn(rest.mesh, up, views)
             if not self._is_blank(pictures):
-                self.remark = rest.remark
+                self.remark = "; ".join(filter(None, (mesh.remark, rest.remark)))
                 return pictures
         raise HifaError(_why_blank(mesh.vertices))
 

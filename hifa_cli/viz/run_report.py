@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hifa_cli.training.points import Points
 
 REPORT_FILE = "report.html"
+MOST_CLASSES = 60  # whose shapes are shown: a page of pictures should open at once
 _TERMS = {  # of the log, in the paper's symbols where it has them
     "total": "total loss", "classification": "L_C", "mutual_information": "λ L_MI", "global": "β L_G",
     "local": "γ L_L", "accuracy_held_out": "accuracy on held-out photos",
@@ -112,7 +113,8 @@ def _beliefs(health: dict[str, Any]) -> list[str]:
     lines = [
         "<h2>Classes of the shapes</h2>",
         f"<p>Two independent opinions name one class for <b>{health['agreement']:.0%}</b> of the shapes: "
-        "an estimate of how many labels are right. Where it is low, training helps little.</p>",
+        "at most about as many labels are right, for both may err alike. Where it is low, or classes have no "
+        "shapes or are hard to tell apart, training helps little.</p>",
         f"<p>Before training the domains lie <b>{health.get('offset', 0):.2f}</b> spreads of the photos "
         "apart.</p>",
     ]
@@ -196,7 +198,9 @@ def _examples(health: dict[str, Any]) -> list[str]:
         "<p>The per cent is the class's share of all classes' scores for the shape. Wrong pictures among the "
         "surest mean that training learns something wrong of this class: give it more or other photos.</p>",
     ]
-    for name, both in health["examples"].items():
+    if len(health["examples"]) > MOST_CLASSES:
+        found.append(f"<p>{MOST_CLASSES} of {len(health['examples'])} classes; health.json names all.</p>")
+    for name, both in list(health["examples"].items())[:MOST_CLASSES]:
         found.append("<div class='pair'>")
         for kind, title in (("sure", "most surely"), ("unsure", "least surely")):
             if both[kind]:

@@ -2,7 +2,8 @@
 
 import tempfile
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from hifa_cli.data import is_mesh
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.gallery.fields import listed
+from hifa_cli.query.document import rankings_document
 from hifa_cli.query.parse import Box, Query, read_query
-from hifa_cli.query.retrieve import QueryEncoder, QueryOptions, Ranking, encoder_for, rank
+from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, Ranking, encoder_for, rank
 from hifa_cli.runtime.progress import Reporter, current, reporting
+from hifa_cli.web.batches import Batches
 from hifa_cli.web.document import page_contents
 
+BATCH = 24  # requests whose photos are encoded together
 MOST_VALUES = 20  # of a field that a page lists, each with its count
 
 
@@ -68,6 +72,8 @@ class App:
     def __init__(self, folder: Path, model: Path | None, device: str, config: ServeConfig) -> None:
         self.folder, self.model, self.device, self.config = folder, model, device, config
         self.lock = threading.Lock()  # one query at a time: the network takes all cores as it is
+        self._batches: Batches[list[Query], dict[str, Any]] = Batches(self._batch, self.lock, BATCH)
+        self._encoded_by: str | None = None  # digest of the model that is open
         self._open()
 
     def about(self) -> dict[str, Any]:
@@ -110,6 +116,72 @@ class App:
                 contents = page_contents(gallery, rankings, PageConfig())
         return {**contents.data, "warnings": warnings, "gallery": self.about()}
 
+    def search(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
+        """Return what ``hifa query --json`` prints for some photos.
+
+        Photos that other threads ask for with the same options meanwhile are encoded together with these.
+
+        Args:
+            photos: each is a query, or all of them one where they are fused; none where shapes or words are.
+            wanted: what is ranked; each photo has its own ``crop``.
+
+        Raises:
+            HifaError: no photo can be used, an option is wrong, or the gallery is gone.
+        """
+        if not photos and not (wanted.like or wanted.text):
+            raise HifaError("no photo came with the query: send one, or 'text', or a shape as 'like'")
+        if len(photos) > self.config.photos:
+            raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
+        with tempfile.TemporaryDirectory() as scratch:
+            kept, broken = _queries(Path(scratch), photos)
+            if photos and not kept:
+                raise HifaError(broken[0])
+            names = {uuid.uuid4().hex: query.name for query, _ in kept}
+            asked = [query._replace(name=name) for name, (query, _) in zip(names, kept, strict=True)]
+            try:
+                alone = uuid.uuid4().hex if wanted.fuse or not asked else ""
+                found = self._batches.ask((alone, wanted), asked)
+            except HifaError as error:
+                said = _without_paths(_renamed(str(error), names), kept)
+                raise HifaError(said.replace(str(self.folder), self.folder.resolve().name)) from error
+        return _renamed_document(found, names, broken)
+
+    def _batch(self, key: Hashable, asked: Sequence[list[Query]]) -> list[dict[str, Any] | Exception]:
+        """Rank for several requests with the same options; the caller holds the lock."""
+        assert isinstance(key, tuple)
+        wanted: QueryOptions = key[1]
+        self._refresh()
+        failed: list[Failed] = []
+        queries = [query for one in asked for query in one]
+        rankings: list[Ranking] = []
+        with reporting(_Warnings()):
+            try:
+                rankings, _ = rank(self.encoder, self.gallery, queries, wanted, failed=failed)
+            except HifaError:
+                if len(asked) == 1 or len(failed) < len(queries):
+                    raise
+        return [self._part(one, rankings, failed, whole=len(asked) == 1) for one in asked]
+
+    def _part(
+        self, asked: Sequence[Query], rankings: Sequence[Ranking], failed: Sequence[Failed], *, whole: bool
+    ) -> dict[str, Any] | Exception:
+        """Return one request's share of what was found."""
+        if whole:
+            return rankings_document(self.gallery, rankings, None, failed)
+        names = {one.name for one in asked}
+        mine = [one for one in rankings if one.query in names]
+        lost = [one for one in failed if one.query in names]
+        if not mine:
+            return HifaError(lost[0].error if lost else "none of the queries can be read")
+        return rankings_document(self.gallery, mine, None, lost)
+
+    def current(self) -> Gallery:
+        """Return the gallery as it is now; it is opened again where it has changed."""
+        if read_main(self.folder) != self.gallery.document:
+            with self.lock:
+                self._refresh()
+        return self.gallery
+
     def mesh(self, shape: str) -> Path:
         """Return the file of a shape's mesh.
 
@@ -151,8 +223,11 @@ class App:
             self._open()
 
     def _open(self) -> None:
-        self.gallery: Gallery = read_gallery(self.folder, device=self.device)
-        self.encoder: QueryEncoder = encoder_for(self.gallery, self.model, self.device)
+        gallery = read_gallery(self.folder, device=self.device)
+        if self._encoded_by is None or gallery.model != self._encoded_by:  # an engine is slow to open
+            self.encoder: QueryEncoder = encoder_for(gallery, self.model, self.device)
+        self.gallery: Gallery = gallery
+        self._encoded_by = gallery.model or None
         self.facts = _facts(self.gallery)
 
 
@@ -172,6 +247,24 @@ def _queries(folder: Path, photos: Sequence[Photo]) -> tuple[list[tuple[Query, P
             continue
         kept.append((query, path))
     return kept, failed
+
+
+def _renamed(message: str, names: Mapping[str, str]) -> str:
+    """Return a message with the names that photos were sent with in place of ours."""
+    for name, sent in names.items():
+        message = message.replace(name, sent)
+    return message
+
+
+def _renamed_document(
+    found: dict[str, Any], names: Mapping[str, str], broken: Sequence[str]
+) -> dict[str, Any]:
+    """Return a document with the names that photos were sent with, and with those that could not be cut."""
+    results = [{**one, "query": _renamed(one["query"], names)} for one in found["results"]]
+    results = [{**one, "error": _renamed(one["error"], names)} if "error" in one else one for one in results]
+    results += [{"query": one.partition(":")[0], "matches": [], "error": one} for one in broken]
+    counts = {"queries": len(results), "failed": found["failed"] + len(broken)}
+    return {**found, **counts, "results": results}
 
 
 def _without_paths(message: str, kept: Sequence[tuple[Query, Path]]) -> str:

@@ -74,6 +74,8 @@ def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
         like=tuple(name for name in words.get("like", []) if name),
         unlike=tuple(name for name in words.get("unlike", []) if name),
         where=_last(words, "where"),
+        text=_last(words, "text"),
+        text_weight=_weight(_last(words, "text_weight")),
     )
 
 
@@ -92,6 +94,16 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
         raise HifaError(f"top takes a whole number from 1, not '{text}'")
     return int(text)
+
+
+def _weight(text: str) -> float:
+    try:
+        number = float(text) if text else QueryOptions.text_weight
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise HifaError(f"text_weight takes a number from 0 to 1, not '{text[:20]}'")
+    return number
 
 
 def _score(text: str) -> float:

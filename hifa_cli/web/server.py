@@ -7,14 +7,17 @@ import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from hifa_cli.config import ServeConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.web import access
+from hifa_cli.web import access, v1
 from hifa_cli.web.app import App
 from hifa_cli.web.page import login_page, served_page
 from hifa_cli.web.request import parse_search
@@ -40,22 +43,79 @@ class Handler(BaseHTTPRequestHandler):
     """``GET /`` is the page, ``POST /query`` takes photos, ``GET /shapes/ID/mesh`` gives a mesh's file."""
 
     app: App
+    counts: v1.Counts
     slots: threading.BoundedSemaphore
     timeout = 60  # seconds that a silent client is kept
     server_version, sys_version = "hifa", ""
+    began = 0.0  # of the request
     left = 0  # bytes of the body that were not read
 
     def do_GET(self) -> None:
         """Answer the page or a mesh, and nothing else: no other file of this machine can be asked for."""
-        self._answered(self._get)
+        self._answered(self._get_v1 if v1.is_mine(urlsplit(self.path).path) else self._get)
 
     def do_POST(self) -> None:
         """Answer photos."""
-        self._answered(self._post)
+        self._answered(self._post_v1 if v1.is_mine(urlsplit(self.path).path) else self._post)
+
+    def _get_v1(self) -> None:
+        path = urlsplit(self.path).path
+        if path not in v1.OPEN and not self._may_pass():
+            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
+        try:
+            self._send_v1(v1.answered_get(self.app, self.counts, self.path))
+        except HifaError as error:
+            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
+
+    def _post_v1(self) -> None:
+        if urlsplit(self.path).path != v1.SEARCH:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only /v1/search takes POST")
+        if not self._may_pass():
+            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
+        self._check_origin()
+        if not self.headers.get("Content-Length", "").isdigit():
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "send the body with its Content-Length")
+        with self._slot():
+            kind = self.headers.get("Content-Type", "")
+            found = v1.answered_search(self.app, self.path, kind, self._body())
+        self._send_v1(found)
+
+    def _check_origin(self) -> None:
+        """Refuse what another site's page lets a visitor's browser send: it may cost this machine time."""
+        origin = self.headers.get("Origin")
+        host = access.host_name(self.headers.get("Host", ""))
+        if origin is not None and access.host_name(urlsplit(origin).netloc) != host:
+            raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites may not ask this server")
+
+    def _send_v1(self, found: v1.Answer) -> None:
+        if found.file is not None:
+            self._send_file(found.file)
+        else:
+            self._send(found.status, found.body, found.kind)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Hold one of the places of requests whose photos may be in memory at once.
+
+        Raises:
+            Refused: the photos are too large, or all places are taken.
+        """
+        if self.left > self.app.config.upload:
+            limit = self.app.config.upload // 1_000_000
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the photos of a query have at most {limit} MB here"
+            )
+        if not self.slots.acquire(blocking=False):
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many queries wait: try again in some seconds")
+        try:
+            yield
+        finally:
+            self.slots.release()
 
     def _answered(self, work: Any) -> None:
         length = self.headers.get("Content-Length", "")
         self.left = int(length) if length.isdigit() else 0
+        self.began = v1.now()
         try:
             self._check_host()
             work()
@@ -95,18 +155,9 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         if not self.left:
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "send a photo with its Content-Length")
-        if self.left > self.app.config.upload:
-            limit = self.app.config.upload // 1_000_000
-            raise Refused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the photos of a query have at most {limit} MB here"
-            )
-        if not self.slots.acquire(blocking=False):
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many queries wait: try again in some seconds")
-        try:
+        with self._slot():
             photos, wanted = parse_search(asked.query, self.headers.get("Content-Type", ""), self._body())
             found = self.app.query(photos, wanted)
-        finally:
-            self.slots.release()
         self._send(HTTPStatus.OK, json.dumps(found).encode())
 
     def _body(self) -> bytes:
@@ -154,6 +205,9 @@ class Handler(BaseHTTPRequestHandler):
             path = self.app.mesh(shape)
         except HifaError as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
+        self._send_file(path)
+
+    def _send_file(self, path: Path) -> None:
         with path.open("rb") as file:
             size = path.stat().st_size
             name = quote(path.name, safe="", errors="surrogateescape")
@@ -174,8 +228,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _start(self, status: HTTPStatus, kind: str, length: int, more: dict[str, str]) -> None:
+        self.counts.add(v1.route_of(urlsplit(self.path).path), int(status), v1.now() - self.began)
         self.send_response(status)
         own = {"Content-Type": kind, "Content-Length": str(length)}
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            own["Retry-After"] = "1"
         closed = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
         for name, value in {**access.HEADERS, **closed, **own, **more}.items():
             self.send_header(name, value)
@@ -189,6 +246,7 @@ class Server(ThreadingHTTPServer):
     """A threading server of either family that asks no name server and survives clients that leave."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait to be taken; beyond, the system resets them
 
     def server_bind(self) -> None:
         """Bind without a reverse look-up; ``::`` takes IPv4 too where the system can."""
@@ -211,7 +269,7 @@ def make_server(app: App) -> Server:
     """
     config = app.config
     slots = threading.BoundedSemaphore(config.waiting)
-    handler = type("AppHandler", (Handler,), {"app": app, "slots": slots})
+    handler = type("AppHandler", (Handler,), {"app": app, "slots": slots, "counts": v1.Counts()})
     try:
         family, address = _resolved(config)
         kind: type[Server] = type("AppServer", (Server,), {"address_family": family})

@@ -73,9 +73,19 @@ def test_what_a_gallery_holds_is_whole_at_every_width(width: int) -> None:
         "effort": {"recall": 0.987, "at": 10, "target": 0.95}, "bytes": {"vectors": 123456789012},
         "origins": [{"kind": "meshes", "path": f"/{LONG}", "shapes": 1234567}],
         "classes": {LONG: 7654321, "lamp": 1},
+        "fields": [{"name": "height", "kind": "number", "unit": "m", "origin": "table", "known": 424242}],
     }  # fmt: skip
     text = shown(width, *index._tables(found))
-    for whole in ("1234567", "7654321", "98765", "0.987", "123456.8 MB", "generation-123", "shapes"):
+    for whole in (
+        "1234567",
+        "7654321",
+        "98765",
+        "0.987",
+        "424242",
+        "123456.8 MB",
+        "generation-123",
+        "shapes",
+    ):
         assert whole in text
     assert "0123456789abcdef" * 4 in re.sub("[^0-9a-f]", "", text)
 

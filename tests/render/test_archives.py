@@ -93,6 +93,12 @@ def test_an_archive_without_one_mesh_says_so(tmp_path: Path) -> None:
         archive.writestr("a.obj", obj_text(box()))
     (tmp_path / "c.obj.gz").write_bytes(gzip.compress(inner.getvalue()))
     assert refused(tmp_path / "c.obj.gz") == "is an archive in an archive: unpack it first"
+    for name in ("inner.zip", "a.obj.gz", "models.7z", "a.tar.xz", "a.RAR", "a\nb.zip"):
+        nested = zipped(tmp_path / "d.zip", {name: "x", "readme.txt": "x"})
+        assert (
+            refused(nested)
+            == f"is an archive with another in it ({name.replace(chr(10), '?')}): unpack it first"
+        )
 
 
 @pytest.mark.parametrize(

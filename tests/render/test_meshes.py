@@ -16,6 +16,7 @@ from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import Mesh, read_mesh, sanitised
 from hifa_cli.render.views import MeshViews, up_axis
+from tests.cli.test_cli import hifa
 from tests.render.shapes import (
     ball,
     box,
@@ -302,3 +303,43 @@ def test_millions_of_faces_are_drawn_in_bounded_memory(tmp_path: Path) -> None:
     megabytes = int(done.stdout.split()[-1])
     assert len(mesh.faces) > 3_000_000
     assert megabytes < 2000, done.stdout
+
+
+def test_triangles_that_cannot_be_drawn_are_counted_aloud(tmp_path: Path) -> None:
+    """One vertex of a cube is not a number, and one face names a vertex that is not there."""
+    corners = [f"{x} {y} {z}" for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    sides = [
+        "0 1 3",
+        "0 3 2",
+        "4 6 7",
+        "4 7 5",
+        "0 4 5",
+        "0 5 1",
+        "2 3 7",
+        "2 7 6",
+        "0 2 6",
+        "0 6 4",
+        "1 5 7",
+    ]
+    for name, points, last in (
+        ("whole", corners, "1 7 3"),
+        ("nan", [*corners[:6], "nan nan nan", corners[7]], "1 7 3"),
+        ("beyond", corners, "1 9 3"),
+        ("flat", corners, "1 1 3"),
+    ):
+        head = (
+            "ply\nformat ascii 1.0\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\n"
+        )
+        head += "element face 12\nproperty list uchar int vertex_indices\nend_header\n"
+        faces = [f"3 {one}" for one in (*sides, last)]
+        (tmp_path / f"{name}.ply").write_text(head + "\n".join([*points, *faces]) + "\n", encoding="utf-8")
+    said = {path.stem: read_mesh(path).remark for path in tmp_path.glob("*.ply")}
+    assert said["whole"] == said["flat"] == ""
+    assert said["nan"].startswith("drawn without 4 of its 12 triangles")
+    assert said["beyond"].startswith("drawn without 1 of its 12 triangles")
+    for verb in ("render", "index"):
+        code, _, err = hifa(verb, tmp_path, "--out", tmp_path.parent / f"out-{verb}", "--workers", "1")
+        assert code == 0, err
+        assert err.count("nan.ply: drawn without 4 of its 12 triangles") == 1
+        assert "whole.ply: drawn without" not in err
+    assert "beyond.ply: drawn without 1" in hifa("data", "check", tmp_path)[1]

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hifa_cli.render.raster import barycentrics, fill_outline, visible
+from hifa_cli.render.raster import (
+    barycentrics,
+    cleared,
+    facing_away,
+    fill_nearest,
+    fill_outline,
+    new_keys,
+    visible,
+)
 
 HEIGHT, WIDTH = 37, 50
 
@@ -119,7 +127,71 @@ def test_the_outline_is_where_any_face_is_seen(size: int) -> None:
     faces = generator.integers(0, 30, (12, 3)).astype(np.int32)
     faces = faces[(np.diff(np.sort(faces, axis=1), axis=1) > 0).all(axis=1)]
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
-    fill_outline((points - [3, 4, 0]) / [7, 7, 1], faces, 7.0, 3.0, 4.0, size, outline)
+    fill_outline((points - [3, 4, 0]) / [7, 7, 1], faces, 7.0, 3.0, 4.0, size, 0.0, outline)
     bits = np.unpackbits(outline.view(np.uint8), axis=1, bitorder="little")
     np.testing.assert_array_equal(bits[:, :size], visible(points, faces, size, size)[0] >= 0)
     assert not bits[:, size:].any()
+
+
+def closed_shape() -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Two tetrahedra, wound outwards, one through the other."""
+    corners = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) - 0.25
+    faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32)
+    return np.concatenate([corners, 0.7 * corners + 0.15]), np.concatenate([faces, faces + 4])
+
+
+def test_only_a_closed_consistently_wound_surface_has_faces_that_look_away() -> None:
+    vertices, faces = closed_shape()
+    assert facing_away(vertices, faces) == 1
+    assert facing_away(vertices, faces[:, ::-1].copy()) == -1
+    assert facing_away(vertices, faces[1:]) == 0
+    one_turned = faces.copy()
+    one_turned[2] = one_turned[2, ::-1]
+    assert facing_away(vertices, one_turned) == 0
+
+
+def test_vertices_at_one_place_close_a_surface_as_one_vertex_does() -> None:
+    vertices, faces = closed_shape()
+    apart = vertices[faces].reshape(-1, 3)
+    apart[0] = np.where(apart[0] == 0, -0.0, apart[0])
+    assert facing_away(apart, np.arange(faces.size, dtype=np.int32).reshape(-1, 3)) == 1
+
+
+def keys_of(points: NDArray[np.float64], faces: NDArray[np.int32], away: float) -> NDArray[np.int64]:
+    keys = cleared(new_keys(HEIGHT, WIDTH), HEIGHT, WIDTH)
+    fill_nearest(points, faces, 0.0, 0.0, away, keys)
+    return keys
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    faces=st.integers(1, 400),
+    snap=st.booleans(),
+    reach=st.sampled_from([2, 5, 30]),
+)
+@settings(max_examples=60, deadline=None)
+def test_faces_that_wait_for_the_others_change_no_key(seed: int, faces: int, snap: bool, reach: int) -> None:
+    generator = np.random.default_rng(seed)
+    places = generator.uniform([0, 0, 0.1], [WIDTH, HEIGHT, 1.0], (faces, 1, 3))
+    points = (places + generator.uniform([-reach, -reach, 0], [reach, reach, 0.2], (faces, 3, 3))).reshape(
+        -1, 3
+    )
+    if snap:
+        points[:, :2] = np.round(2 * points[:, :2]) / 2
+    triangles = np.arange(3 * faces, dtype=np.int32).reshape(-1, 3)
+    at_once = keys_of(points, triangles, 0.0)
+    np.testing.assert_array_equal(keys_of(points, triangles, 1.0), at_once)
+    np.testing.assert_array_equal(keys_of(points, triangles, -1.0), at_once)
+
+
+@pytest.mark.parametrize("away", [1.0, -1.0])
+def test_one_side_of_a_closed_surface_has_the_outline_of_both(away: float) -> None:
+    size = 100
+    vertices, faces = closed_shape()
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    flat = vertices @ turn.T
+    outlines = [np.zeros((size, size // 64 + 1), dtype=np.uint64) for _ in range(2)]
+    fill_outline(flat, faces, 40.0, 50.0, 50.0, size, 0.0, outlines[0])
+    fill_outline(flat, faces, 40.0, 50.0, 50.0, size, away, outlines[1])
+    assert outlines[0].any()
+    np.testing.assert_array_equal(outlines[1], outlines[0])

@@ -13,6 +13,7 @@ from hifa_cli.data import Collection
 from hifa_cli.errors import HifaError
 from hifa_cli.pipelines import train as stage
 from hifa_cli.training.trainer import TrainReport
+from hifa_cli.viz.run_report import MOST_CLASSES, write_report
 from tests.cli.test_cli import hifa
 from tests.conftest import write_photos, write_views
 
@@ -80,6 +81,17 @@ def test_a_name_cannot_become_markup(tmp_path: Path) -> None:
     page = (run_of(tmp_path, tmp_path / "run") / "report.html").read_text(encoding="utf-8")
     assert "<b>&'x" not in page
     assert "&lt;b&gt;&amp;&#x27;x" in page
+
+
+def test_a_page_of_very_many_classes_stays_small(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "log.jsonl").write_text("", encoding="utf-8")
+    shown = {f"class {number}": {"sure": [["gone/00.png", 0.5]], "unsure": []} for number in range(1000)}
+    (tmp_path / "health.json").write_text(json.dumps({"examples": shown}), encoding="utf-8")
+    page = write_report(tmp_path, None, ()).read_text(encoding="utf-8")
+    assert page.count("<h3>") == MOST_CLASSES
+    assert f"{MOST_CLASSES} of 1000 classes" in page
+    assert "the picture is gone" in page
 
 
 def test_python_writes_it_and_it_can_be_left_out(place: Path, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ MOST_NODES = 1_000_000  # with all copies
 DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
 # Extensions that may be required and are understood here, or that change no geometry.
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
-UNDERSTOOD = {DRACO, INSTANCING, "KHR_mesh_quantization", *MESHOPT}
+VISIBILITY = "KHR_node_visibility"
+UNDERSTOOD = {DRACO, INSTANCING, VISIBILITY, "KHR_mesh_quantization", *MESHOPT}
 _HARMLESS = (
     *("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "KHR_animation", "KHR_audio", "KHR_node_"),
     *("EXT_texture_", "EXT_lights_", "ADOBE_materials_", "MSFT_packing_", "MSFT_texture_"),
@@ -147,10 +148,8 @@ class Scene:
         """Return (n, 3) vertices and (m, 3) faces of everything in the scene."""
         places = dict(self._placed())
         parts = Parts()
-        for number, place in places.items():
-            node = self._list("nodes")[number]
-            if "mesh" not in node:
-                continue
+        for number in self._shown(places):
+            node, place = self._list("nodes")[number], places[number]
             if "skin" in node:
                 self._add_skinned(parts, node, places)
                 continue
@@ -162,6 +161,16 @@ class Scene:
         if not len(faces) and self._points:
             raise HifaError("has points or lines but no faces: make a surface of it first")
         return vertices, faces
+
+    def _shown(self, places: dict[int, Floats]) -> list[int]:
+        """Return the nodes with a mesh that are visible, or all of them where none is."""
+        nodes, hidden = self._list("nodes"), set[int]()
+        for number in places:  # parents come first
+            about = nodes[number].get("extensions", {}).get(VISIBILITY, {})
+            if number in hidden or about.get("visible", True) is False:
+                hidden.update([number, *nodes[number].get("children", [])])
+        meshes = [number for number in places if "mesh" in nodes[number]]
+        return [number for number in meshes if number not in hidden] or meshes
 
     def _roots(self) -> list[int]:
         scenes, nodes = self._list("scenes"), self._list("nodes")

@@ -119,6 +119,28 @@ def test_without_scenes_all_roots_are_drawn(made: Made, tmp_path: Path) -> None:
     assert extent(tmp_path, made.text()) == [10, 1, 0]
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_what_a_node_hides_is_not_drawn_nor_what_is_below_it(
+    made: Made, required: bool, tmp_path: Path
+) -> None:
+    made.plate()
+    hidden = {"KHR_node_visibility": {"visible": False}}
+    shown = {"KHR_node_visibility": {"visible": True}}
+    made.document["nodes"] = [
+        {"mesh": 0}, {"mesh": 0, "translation": [9, 0, 0], "extensions": hidden, "children": [2]},
+        {"mesh": 0, "translation": [9, 0, 0], "extensions": shown},
+    ]  # fmt: skip
+    made.document["scenes"] = [{"nodes": [0, 1]}]
+    made.document["extensionsRequired"] = ["KHR_node_visibility"] if required else []
+    assert extent(tmp_path, made.text()) == [1, 1, 0]
+
+
+def test_where_all_is_hidden_all_is_drawn(made: Made, tmp_path: Path) -> None:
+    made.plate()
+    made.document["nodes"] = [{"mesh": 0, "extensions": {"KHR_node_visibility": {"visible": False}}}]
+    assert extent(tmp_path, made.text()) == [1, 1, 0]
+
+
 def test_sparse_accessors_move_what_they_name(made: Made, tmp_path: Path) -> None:
     primitive = made.plate()
     rows, values = made.view(np.array([2], dtype="<u2")), made.view(np.array([[1, 1, 7]], dtype="<f4"))
