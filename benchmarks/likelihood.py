@@ -150,7 +150,9 @@ def unseen(hits: Hits, form: tuple[str, ...], absent: float = ABSENT) -> NDArray
     classes = np.random.default_rng(0).permutation(np.unique(hits.classes))
     for fold in range(5):
         mine = np.isin(hits.classes, classes[fold::5])
-        found[mine] = fitted(hits, columns, ~mine, absent).predict_proba(hits.evidence[mine][:, columns])[:, 1]
+        found[mine] = fitted(hits, columns, ~mine, absent).predict_proba(hits.evidence[mine][:, columns])[
+            :, 1
+        ]
     return found
 
 
