@@ -35,6 +35,7 @@ from hifa_cli.search.searcher import Searcher
 BACKGROUND = 64  # centres that the shapes of other kinds are summed up by
 GALLERIES, ASKED = 100, 30  # drawn; photos of each sort that each is asked
 ABSENT = 0.25  # weight of a photo whose kind is lacking: four of five photos are taken to have theirs
+ASSUMED = (ABSENT, 0.4, 0.6, 1.0, 0.02)  # weights that are compared: 80, 71, 62, 50 and 98 % have theirs
 KEPT = 0.9  # share of the photos whose kind is there for which the threshold must not say that nothing is
 FORMS = (
     ("kind",), ("kind", "shapes"), ("kind", "semantic", "shapes"), ("kind", "neighbours", "shapes"),
@@ -134,20 +135,24 @@ def drawn(shapes: Shapes, photos: tuple[QueryVectors, NDArray[Any]], background:
     return Hits(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def fitted(hits: Hits, columns: list[int], kept: NDArray[np.bool_]) -> LogisticRegression:
+def fitted(
+    hits: Hits, columns: list[int], kept: NDArray[np.bool_], absent: float = ABSENT
+) -> LogisticRegression:
     """Return the regression of some hits of drawn galleries."""
     kept = kept & ~hits.whole
-    weights = np.where(hits.there[kept], 1.0, ABSENT)
+    weights = np.where(hits.there[kept], 1.0, absent)
     return LogisticRegression(C=100.0).fit(hits.evidence[kept][:, columns], hits.right[kept], weights)
 
 
-def unseen(hits: Hits, form: tuple[str, ...]) -> NDArray[np.float64]:
+def unseen(hits: Hits, form: tuple[str, ...], absent: float = ABSENT) -> NDArray[np.float64]:
     """Return (h,) likelihoods, each by a regression that saw no photo of the hit's class."""
     columns, found = [EVIDENCE.index(name) for name in form], np.zeros(len(hits.right))
     classes = np.random.default_rng(0).permutation(np.unique(hits.classes))
     for fold in range(5):
         mine = np.isin(hits.classes, classes[fold::5])
-        found[mine] = fitted(hits, columns, ~mine).predict_proba(hits.evidence[mine][:, columns])[:, 1]
+        found[mine] = fitted(hits, columns, ~mine, absent).predict_proba(hits.evidence[mine][:, columns])[
+            :, 1
+        ]
     return found
 
 
@@ -168,30 +173,33 @@ def best_of(hits: Hits, found: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.b
     return best, there
 
 
+def row_of(hits: Hits, found: NDArray[np.float64]) -> str:
+    """Return a line of calibration errors and AUROCs."""
+    first, cells = hits.evidence[:, EVIDENCE.index("rank")] == 0, []
+    for part in (np.ones(len(first), dtype=bool), first):
+        some, whole = part & ~hits.whole, part & hits.whole
+        for absent in (1.0, 0.25, 0.0):
+            weights = np.where(hits.there[some], 1.0, absent)
+            cells.append(calibration_error(found[some], hits.right[some], weights))
+        cells.append(calibration_error(found[whole], hits.right[whole], np.ones(whole.sum())))
+    best, there = best_of(hits, found)
+    kept, digits = ~hits.whole, [f"{one:.3f}" for one in cells]
+    return (
+        f"{' '.join(digits[:4])} | {' '.join(digits[4:])} | hit "
+        f"{roc_auc_score(hits.right[kept], found[kept]):.3f} kind there {roc_auc_score(there, best):.3f}"
+    )
+
+
 def show(hits: Hits) -> None:
-    """Print what each form reaches, and the reliability of the one that ships."""
+    """Print what each form and each assumed share reach, and the reliability of the one that ships."""
     print(
         "ECE of the first 10 | of the first; kind there in 50 %, 80 %, 100 % and in the whole gallery; AUROC"
     )
-    first = hits.evidence[:, EVIDENCE.index("rank")] == 0
     for form in FORMS:
-        found = unseen(hits, form)
-        cells = []
-        for part in (np.ones(len(first), dtype=bool), first):
-            some, all_of_it = part & ~hits.whole, part & hits.whole
-            for absent in (1.0, 0.25, 0.0):
-                weights = np.where(hits.there[some], 1.0, absent)
-                cells.append(calibration_error(found[some], hits.right[some], weights))
-            cells.append(calibration_error(found[all_of_it], hits.right[all_of_it], np.ones(all_of_it.sum())))
-        best, there = best_of(hits, found)
-        row = (
-            " ".join(f"{one:.3f}" for one in cells[:4]) + " | " + " ".join(f"{one:.3f}" for one in cells[4:])
-        )
-        kept = ~hits.whole
-        print(
-            f"{row} | hit {roc_auc_score(hits.right[kept], found[kept]):.3f} "
-            f"kind there {roc_auc_score(there, best):.3f}  {', '.join(form)}"
-        )
+        print(f"{row_of(hits, unseen(hits, form))}  {', '.join(form)}")
+    print(f"{', '.join(SHIPPED)}, by the share of photos that are taken to have their kind in the gallery")
+    for absent in ASSUMED:
+        print(f"{row_of(hits, unseen(hits, SHIPPED, absent))}  {1 / (1 + absent):.0%}")
     found = unseen(hits, SHIPPED)
     print(
         "likelihood   hits  mean  right   (drawn galleries)   hits  mean  right   (all shapes of all kinds)"
