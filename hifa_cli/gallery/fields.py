@@ -120,6 +120,14 @@ def write_columns(place: Path, columns: Sequence[Column]) -> list[dict[str, str]
 def read_columns(place: Path, fields: Any, count: int) -> dict[str, Column]:
     """Open the fields of a generation; none where a gallery of an earlier version has none.
 
+    Args:
+        place: the generation.
+        fields: what ``gallery.json`` says of them; None in galleries of an earlier version.
+        count: of shapes.
+
+    Returns:
+        The columns by name.
+
     Raises:
         ValueError: ``fields`` is not what ``write_columns`` returned.
         HifaError: a file is damaged.
@@ -157,6 +165,9 @@ def joined_columns(
         measured: of each new row what was measured.
         before: of each new row the old row of the same id (−1 without one), and whether its mesh is the same.
         table: of each field of new metadata its kind, and its values by new row; the others keep theirs.
+
+    Returns:
+        Columns of as many rows as stay and are new.
     """
     columns = []
     for name, kind in MEASURED.items():

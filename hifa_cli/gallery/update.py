@@ -219,6 +219,14 @@ def remove(folder: Path, patterns: Sequence[str], config: IndexConfig) -> Change
 def annotate(folder: Path, table: Path, config: IndexConfig) -> Change:
     """Join a table to a gallery's shapes; the fields that it does not have, and other shapes, keep theirs.
 
+    Args:
+        folder: the gallery.
+        table: of metadata, joined by id or path.
+        config: how the gallery is searched.
+
+    Returns:
+        What was joined, and what was not.
+
     Raises:
         HifaError: no gallery exists, the table cannot be read, or somebody else writes.
     """

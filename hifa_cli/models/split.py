@@ -47,6 +47,9 @@ def split_at(net: Any, last: int, backbone: str) -> int:
         last: blocks to train.
         backbone: its name, for messages.
 
+    Returns:
+        The number of blocks.
+
     Raises:
         HifaError: the backbone has no such blocks, or fewer.
     """

@@ -47,7 +47,13 @@ class Counts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count an answer.
+
+        Args:
+            route: of the request.
+            status: of the answer.
+            seconds: that it took.
+        """
         with self._lock:
             self.answers[route, status] += 1
             if route == SEARCH and status == HTTPStatus.OK:
@@ -95,6 +101,9 @@ def answered_get(app: App, counts: Counts, address: str) -> Answer:
         app: the gallery.
         counts: for ``/metrics``.
         address: path of the request; ids stand in it percent-encoded, their slashes too.
+
+    Returns:
+        Status, type and body.
 
     Raises:
         HifaError: the mesh of a shape is not there.
@@ -149,6 +158,9 @@ def answered_search(app: App, address: str, kind: str, body: bytes) -> Answer:
         address: path and options.
         kind: content type of the body.
         body: a photo's bytes, a form, or nothing where shapes or words are the query.
+
+    Returns:
+        Status, type and body.
 
     Raises:
         HifaError: an option is wrong, or no photo can be used.
