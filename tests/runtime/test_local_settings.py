@@ -15,10 +15,14 @@ STARTS = {  # who may start a process, and only by hifa_cli.runtime.child's comm
     "render/readers/fbx.py",
     "render/isolated.py",
     "render/opengl.py",
-    "render/workers.py",
-    "pipelines/compare/workers.py",
+    "runtime/workers.py",
     "synthetic/world.py",
 }
+WORKERS = (
+    "render/workers.py",
+    "pipelines/compare/workers.py",
+    "synthetic/photo_worker.py",
+)  # say what it starts
 NUMBA = """
 from hifa_cli.render.compiled import compiled
 @compiled
@@ -58,7 +62,8 @@ def test_processes_are_started_in_one_way_only() -> None:
             if any(name.split(".")[0] == "subprocess" for name in named):
                 found.add(path.relative_to(PACKAGE).as_posix())
     assert found <= STARTS
-    for name in found:
+    assert "self.command()," in (PACKAGE / "runtime/workers.py").read_text(encoding="utf-8")
+    for name in {*found - {"runtime/workers.py"}, *WORKERS}:
         text = (PACKAGE / name).read_text(encoding="utf-8")
         assert "sys.executable" not in text, name
         assert "module_command(" in text or "program_command(" in text, name
