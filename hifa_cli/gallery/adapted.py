@@ -3,22 +3,29 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hifa_cli.adaptation.adapters import Maps, load_maps
 from hifa_cli.embeddings.encoder import GRAPH_FILES, MODEL_ABOUT, MODEL_WEIGHTS, frozen_model, save_frozen
 from hifa_cli.embeddings.io import Header, read_shapes_heading
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAPS_FILE
 from hifa_cli.models.about import read_about
 
+if TYPE_CHECKING:
+    from hifa_cli.adaptation.adapters import Maps
 
-def maps_of(folder: Path) -> Maps | None:
+
+def maps_of(folder: Path) -> "Maps | None":
     """Return the maps in a model's folder; None where the model's own vectors are compared.
 
     Raises:
         HifaError: they are damaged.
     """
-    return load_maps(folder / MAPS_FILE) if (folder / MAPS_FILE).is_file() else None
+    if not (folder / MAPS_FILE).is_file():
+        return None
+    from hifa_cli.adaptation.adapters import load_maps  # needs scipy, which other galleries do without
+
+    return load_maps(folder / MAPS_FILE)
 
 
 def digest_in(folder: Path) -> str:
@@ -51,6 +58,8 @@ def with_maps(export: Path, maps: Path, model: Path | None, scratch: Path) -> Pa
     Raises:
         HifaError: the export was not adapted by these maps, or the model below them cannot be found.
     """
+    from hifa_cli.adaptation.adapters import load_maps
+
     learnt, header = load_maps(maps), read_shapes_heading(export)
     if header.model != learnt.digest():
         raise HifaError(
