@@ -9,11 +9,9 @@ else to white, as the views have it. Both are used alone and beside the whole ph
 and of logits).
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +21,21 @@ from settings import (
     BATCH,
     Encoded,
     Setting,
-    Side,
+    arguments,
     both,
     cosines,
-    cross_validated,
     encoded,
-    report,
+    judged,
+    lists_of,
+    side_of,
     usual,
-    views_of,
 )
 from sklearn.cluster import KMeans
 
 from hifa_cli.data import read_picture
 from hifa_cli.data.transforms import to_pixels
 from hifa_cli.embeddings.encoder import GraphEncoder, default_encoder
-from hifa_cli.search.rerank import Floats, fit_projection, unit
+from hifa_cli.search.rerank import Floats, unit
 
 SIDE, CLUSTERS, MARGIN, LEAST = 128, 3, 0.1, 0.04  # LEAST: share of the photo; less stands for nothing found
 
@@ -114,35 +112,13 @@ def beside(first: Encoded, second: Encoded) -> Encoded:
 
 def main() -> None:
     """Encode, compare and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    for name in ("photos", "views", "other_photos", "other_views"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--cache", type=Path, required=True)
-    given = parser.parse_args()
-    encoder = default_encoder()
+    given, encoder = arguments("whether looking for the subject is worth it"), default_encoder()
     assert encoder is not None
     assert encoder.classifier is not None
-    shapes, views = views_of(given.views)
-    others, other_views = views_of(given.other_views)
-    paths = sorted(given.photos.glob("*/*.jpg"))
-    lists = {
-        "photos": paths,
-        "views": [one for each in views for one in each],
-        "made": sorted(given.other_photos.glob("*/*.jpg")),
-        "others": [one for each in other_views for one in each[::3]],
-    }
+    names, lists = lists_of(given)
+    paths = lists["photos"]
     seen = {name: encoded(files, encoder, given.cache, f"lite0-{name}") for name, files in lists.items()}
-    means = unit(seen["others"].features).reshape(len(others), -1, encoder.width).mean(axis=1)
-    place = {name: row for row, name in enumerate(others)}
-    mesh = np.array([place[one.rsplit("__", 1)[0]] for one in seen["made"].names])
-    projection = fit_projection(unit(seen["made"].features), means[mesh], encoder.digest, 32)
-    features = seen["views"].features.reshape(len(shapes), -1, encoder.width)
-
-    def side(photos: Encoded) -> Side:
-        assert encoder is not None
-        assert encoder.classifier is not None
-        return Side(photos, features, projection, encoder.classifier)
-
+    usual_side = side_of(seen, names, encoder.classifier)
     whole = seen["photos"]
     crop = looked_at(paths, encoder, given.cache, "lite0-cropped", cropped)
     white = looked_at(paths, encoder, given.cache, "lite0-whitened", whitened)
@@ -153,10 +129,11 @@ def main() -> None:
         "whole and crop": beside(whole, crop),
         "whole and whitened": beside(whole, white),
     }
-    settings = [Setting(name, partial(both, cosines(side(one)), order=usual)) for name, one in looks.items()]
-    asked: NDArray[Any] = np.array([name.split("/")[0] for name in whole.names])
-    classes = np.array([name.split("/")[0] for name in shapes])
-    report(settings, asked, cross_validated(settings, asked, classes))
+    settings = [
+        Setting(name, partial(both, cosines(usual_side._replace(photos=one)), order=usual))
+        for name, one in looks.items()
+    ]
+    judged(settings, whole.names, names[0])
 
 
 if __name__ == "__main__":

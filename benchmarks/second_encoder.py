@@ -8,7 +8,6 @@ pixels, with its own classifier for the semantic term and a projection of its ow
 Two encoders are joined by adding their cosines, standardised over the gallery.
 """
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,19 +19,19 @@ from settings import (
     Encoded,
     Scored,
     Setting,
-    Side,
+    arguments,
     both,
     cosines,
-    cross_validated,
     encoded,
-    report,
+    judged,
+    lists_of,
+    side_of,
     usual,
-    views_of,
 )
 
 from hifa_cli.data import read_picture
 from hifa_cli.embeddings.encoder import default_encoder
-from hifa_cli.search.rerank import Floats, fit_projection, unit
+from hifa_cli.search.rerank import Floats
 
 SIZE = 260
 MEAN, STD = 0.498, 0.502  # of the weights' authors, as for Lite0
@@ -97,33 +96,6 @@ def by_lite2(paths: Sequence[Path], encoder: Lite2, cache: Path, name: str) -> E
         return Encoded(features, logits.astype(np.float32), tuple(found["names"].tolist()))
 
 
-def side_of(
-    drawn: Encoded,
-    photos: Encoded,
-    made: Encoded,
-    theirs: Encoded,
-    classifier: Floats,
-    names: Sequence[Sequence[str]],
-) -> Side:
-    """Fit an encoder's projection on other classes' photos.
-
-    Args:
-        drawn: views of the shapes.
-        photos: of the queries.
-        made: generated photos of other meshes.
-        theirs: views of these.
-        classifier: (K, D).
-        names: of the shapes, and of the other meshes.
-    """
-    shapes, others = names
-    means = unit(theirs.features).reshape(len(others), -1, theirs.features.shape[1]).mean(axis=1)
-    place = {name: row for row, name in enumerate(others)}
-    mesh = np.array([place[one.rsplit("__", 1)[0]] for one in made.names])
-    projection = fit_projection(unit(made.features), means[mesh], "any", 32)
-    features = drawn.features.reshape(len(shapes), -1, drawn.features.shape[1])
-    return Side(photos, features, projection, classifier)
-
-
 def joined(first: Scored, second: Scored, weight: float = 0.5) -> Scored:
     """Add the cosines of two encoders, standardised a photo; the graph is of both vectors side by side."""
 
@@ -137,29 +109,14 @@ def joined(first: Scored, second: Scored, weight: float = 0.5) -> Scored:
 
 def main() -> None:
     """Encode, compare and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    for name in ("photos", "views", "other_photos", "other_views"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--cache", type=Path, required=True)
-    given = parser.parse_args()
+    given = arguments("whether a second encoder is worth it")
     first, second = default_encoder(), Lite2(given.cache)
     assert first is not None
     assert first.classifier is not None
-    shapes, views = views_of(given.views)
-    others, other_views = views_of(given.other_views)
-    lists = {
-        "photos": sorted(given.photos.glob("*/*.jpg")),
-        "views": [one for each in views for one in each],
-        "made": sorted(given.other_photos.glob("*/*.jpg")),
-        "others": [one for each in other_views for one in each[::3]],
-    }
+    names, lists = lists_of(given)
     seen = {name: encoded(paths, first, given.cache, f"lite0-{name}") for name, paths in lists.items()}
     also = {name: by_lite2(paths, second, given.cache, f"lite2-{name}") for name, paths in lists.items()}
-    names = (shapes, others)
-    sides = [
-        side_of(one["views"], one["photos"], one["made"], one["others"], classifier, names)
-        for one, classifier in ((seen, first.classifier), (also, second.classifier))
-    ]
+    sides = [side_of(seen, names, first.classifier), side_of(also, names, second.classifier)]
     lite0, lite2 = (cosines(side) for side in sides)
     plain = [cosines(side, project=False) for side in sides]
     made = {
@@ -172,9 +129,7 @@ def main() -> None:
         "both, without projection": joined(plain[0], plain[1]),
     }
     settings = [Setting(name, partial(both, one, order=usual)) for name, one in made.items()]
-    asked = np.array([name.split("/")[0] for name in seen["photos"].names])
-    classes = np.array([name.split("/")[0] for name in shapes])
-    report(settings, asked, cross_validated(settings, asked, classes))
+    judged(settings, seen["photos"].names, names[0])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ these.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -217,31 +217,74 @@ def report(settings: Sequence[Setting], asked: NDArray[Any], found: Any) -> None
 
 def sides_of(given: argparse.Namespace, encoder: GraphEncoder) -> tuple[dict[str, Side], tuple[str, ...]]:
     """Encode what is not in the cache yet and fit the projections; return the shapes' names, too."""
-    shapes, views = views_of(given.views)
-    others, other_views = views_of(given.other_views)
-    photos = encoded(sorted(given.photos.glob("*/*.jpg")), encoder, given.cache, "lite0-photos")
-    drawn = encoded([one for each in views for one in each], encoder, given.cache, "lite0-views")
-    made = encoded(sorted(given.other_photos.glob("*/*.jpg")), encoder, given.cache, "lite0-made")
-    fewer = [one for each in other_views for one in each[::3]]
-    theirs = encoded(fewer, encoder, given.cache, "lite0-others")
+    names, lists = lists_of(given)
+    seen = {name: encoded(paths, encoder, given.cache, f"lite0-{name}") for name, paths in lists.items()}
+    assert encoder.classifier is not None
+    number = np.array([int(one.rsplit("__", 1)[1]) for one in seen["made"].names])
+    side = partial(side_of, seen, names, encoder.classifier)
+    sides = {"default": side()}
+    for directions in (16, 64):
+        sides[f"projection of {directions} directions"] = side(directions=directions)
+    for count in (1, 2):
+        sides[f"projection of {count} photos a mesh"] = side(rows=np.flatnonzero(number < count))
+    return sides, names[0]
+
+
+def side_of(
+    seen: Mapping[str, Encoded],
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    classifier: Floats,
+    *,
+    directions: int = 32,
+    rows: NDArray[np.int64] | None = None,
+) -> Side:
+    """Fit an encoder's projection on the generated photos of other meshes.
+
+    Args:
+        seen: what the encoder makes of the lists of :func:`lists_of`.
+        names: of the shapes, and of the other meshes.
+        classifier: (K, D).
+        directions: of the projection.
+        rows: of the generated photos that it is fitted on; by default all.
+    """
+    shapes, others = names
+    made, theirs, drawn = seen["made"], seen["others"], seen["views"]
     means = unit(theirs.features).reshape(len(others), -1, theirs.features.shape[1]).mean(axis=1)
     place = {name: row for row, name in enumerate(others)}
     mesh = np.array([place[one.rsplit("__", 1)[0]] for one in made.names])
-    number = np.array([int(one.rsplit("__", 1)[1]) for one in made.names])
-    every = np.arange(len(mesh))
+    rows = np.arange(len(mesh)) if rows is None else rows
+    fitted = fit_projection(unit(made.features[rows]), means[mesh[rows]], "any", directions)
+    features = drawn.features.reshape(len(shapes), -1, drawn.features.shape[1])
+    return Side(seen["photos"], features, fitted, classifier)
 
-    def side(directions: int, rows: NDArray[np.int64]) -> Side:
-        fitted = fit_projection(unit(made.features[rows]), means[mesh[rows]], encoder.digest, directions)
-        features = drawn.features.reshape(len(shapes), -1, drawn.features.shape[1])
-        assert encoder.classifier is not None
-        return Side(photos, features, fitted, encoder.classifier)
 
-    sides = {"default": side(32, every)}
-    for directions in (16, 64):
-        sides[f"projection of {directions} directions"] = side(directions, every)
-    for count in (1, 2):
-        sides[f"projection of {count} photos a mesh"] = side(32, np.flatnonzero(number < count))
-    return sides, shapes
+def lists_of(
+    given: argparse.Namespace,
+) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], dict[str, list[Path]]]:
+    """Return the names of the shapes and of the other meshes, and the pictures by what they are for."""
+    shapes, views = views_of(given.views)
+    others, other_views = views_of(given.other_views)
+    return (shapes, others), {
+        "photos": sorted(given.photos.glob("*/*.jpg")),
+        "views": [one for each in views for one in each],
+        "made": sorted(given.other_photos.glob("*/*.jpg")),
+        "others": [one for each in other_views for one in each[::3]],
+    }
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """Return the four folders and the cache that the command line names."""
+    parser = argparse.ArgumentParser(description=description)
+    for name in ("photos", "views", "other_photos", "other_views"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--cache", type=Path, required=True)
+    return parser.parse_args()
+
+
+def judged(settings: Sequence[Setting], photos: Sequence[str], shapes: Sequence[str]) -> None:
+    """Cross-validate settings and print the table; names begin with the class."""
+    asked, classes = (np.array([one.split("/")[0] for one in names]) for names in (photos, shapes))
+    report(settings, asked, cross_validated(settings, asked, classes))
 
 
 def views_of(folder: Path) -> tuple[tuple[str, ...], list[list[Path]]]:
@@ -253,18 +296,10 @@ def views_of(folder: Path) -> tuple[tuple[str, ...], list[list[Path]]]:
 
 def main() -> None:
     """Encode, compare and print the table."""
-    parser = argparse.ArgumentParser(description="which settings of the default ranking are worth it")
-    for name in ("photos", "views", "other_photos", "other_views"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--cache", type=Path, required=True)
-    given = parser.parse_args()
-    encoder = default_encoder()
+    given, encoder = arguments("which settings of the default ranking are worth it"), default_encoder()
     assert encoder is not None, "no engine: pip install onnxruntime"
     sides, names = sides_of(given, encoder)
-    asked = np.array([one.split("/")[0] for one in sides["default"].photos.names])
-    shapes = np.array([one.split("/")[0] for one in names])
-    settings = settings_of(sides)
-    report(settings, asked, cross_validated(settings, asked, shapes))
+    judged(settings_of(sides), sides["default"].photos.names, names)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from hifa_cli.runtime.kinds import refuse_other
 
 _MESH = "|".join(ending[1:] for ending in sorted(MESH_SUFFIXES))
 _SAMPLED = 5  # shapes, and pictures of each, that are looked at to tell views from photos
+_TAKE_PHOTOS = "'hifa query' takes photos, 'hifa train' and 'hifa export' take them as --images"
 _NAMES = (
     re.compile(r"(?P<shape>(?P<class>.+)_(?P<split>train|test)_\d+)_(?P<view>\d{3})"),  # MI3DOR, from 001
     re.compile(rf"(?P<shape>.+?)(\.({_MESH}))?[._](shaded_)?v(?P<view>\d{{2,3}})"),  # mvcnn_pytorch
@@ -188,8 +189,8 @@ def sign_of_photos(shapes: Iterable[Sequence[Path]]) -> str | None:
 def _refuse_photos(root: Path, shapes: Sequence[Shape]) -> None:
     if sign := sign_of_photos([*shape.views.values()] for shape in shapes):
         raise HifaError(
-            f"the pictures in {root} look like photos, not like rendered views: {sign}; 'hifa query' and "
-            "--images take photos. Name views that look so in a list, an id for each shape (docs/data.md)"
+            f"the pictures in {root} look like photos, not like rendered views: {sign}; {_TAKE_PHOTOS}. "
+            "Name views that look so in a list, an id for each shape (docs/data.md)"
         )
 
 

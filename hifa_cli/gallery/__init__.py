@@ -224,11 +224,7 @@ class Gallery:
     @cached_property
     def maps(self) -> "Maps | None":
         """Return the maps of ``hifa adapt`` that the shapes went through; None where they did not."""
-        if self.model_folder is None or not (self.model_folder / MAPS_FILE).is_file():
-            return None
-        from hifa_cli.adaptation.adapters import load_maps  # needs h5py, which other galleries do without
-
-        return load_maps(self.model_folder / MAPS_FILE)
+        return None if self.model_folder is None else maps_of(self.model_folder)
 
     @cached_property
     def fields(self) -> dict[str, Column]:
@@ -283,6 +279,19 @@ class Gallery:
         if not rig or view >= len(rig["azimuths"]):
             return None
         return float(rig["azimuths"][view]), float(rig["elevation"])
+
+
+def maps_of(folder: Path) -> "Maps | None":
+    """Return the maps of ``hifa adapt`` in a model's folder; None where the model's own vectors are compared.
+
+    Raises:
+        HifaError: they are damaged.
+    """
+    if not (folder / MAPS_FILE).is_file():
+        return None
+    from hifa_cli.adaptation.adapters import load_maps  # needs scipy and h5py, which others do without
+
+    return load_maps(folder / MAPS_FILE)
 
 
 def model_folder(folder: Path, digest: str) -> Path:

@@ -3,29 +3,12 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hifa_cli.embeddings.encoder import GRAPH_FILES, MODEL_ABOUT, MODEL_WEIGHTS, frozen_model, save_frozen
 from hifa_cli.embeddings.io import Header, read_shapes_heading
 from hifa_cli.errors import HifaError
-from hifa_cli.gallery import MAPS_FILE
+from hifa_cli.gallery import MAPS_FILE, maps_of
 from hifa_cli.models.about import read_about
-
-if TYPE_CHECKING:
-    from hifa_cli.adaptation.adapters import Maps
-
-
-def maps_of(folder: Path) -> "Maps | None":
-    """Return the maps in a model's folder; None where the model's own vectors are compared.
-
-    Raises:
-        HifaError: they are damaged.
-    """
-    if not (folder / MAPS_FILE).is_file():
-        return None
-    from hifa_cli.adaptation.adapters import load_maps  # needs scipy, which other galleries do without
-
-    return load_maps(folder / MAPS_FILE)
 
 
 def digest_in(folder: Path) -> str:

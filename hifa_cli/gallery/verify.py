@@ -9,8 +9,7 @@ import numpy as np
 
 from hifa_cli.embeddings.encoder import stored_digest
 from hifa_cli.errors import HifaError
-from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, read_gallery
-from hifa_cli.gallery.adapted import maps_of
+from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, maps_of, read_gallery
 from hifa_cli.gallery.fields import listed
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
 from hifa_cli.runtime import progress

@@ -1,8 +1,6 @@
 """Show families of duplicates: a picture, and a page that needs nothing else."""
 
-import base64
-import html
-import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +8,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.viz.contact_sheet import INK, PALE, QUERIES, Cell, write_sheet
+from hifa_cli.viz.pages import escaped, thumbnail_source
 
 if TYPE_CHECKING:
     from hifa_cli.gallery import Gallery
@@ -78,12 +77,12 @@ def family_page(gallery: "Gallery", found: "Duplicates", out: Path) -> None:
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'; "
         'img-src data:">',
         f"<style>{_STYLE}</style></head><body><h1>{_count(found)} of duplicates in "
-        f"{_text(gallery.folder.resolve().name)}</h1>",
+        f"{escaped(gallery.folder.resolve().name)}</h1>",
         f"<p class='soft'>{found.shapes} shapes, {found.pairs} pairs compared. Distances are means over the "
         "surface, in per cent of the RMS radius. Nothing was deleted.</p>",
     ]
     for number, family in enumerate(_shown(found), 1):
-        parts.append(f"<h2>{number}. {_text(family[0].shape)} ({len(family)} shapes)</h2><ul>")
+        parts.append(f"<h2>{number}. {escaped(family[0].shape)} ({len(family)} shapes)</h2><ul>")
         parts += [_item(gallery, one) for one in family]
         parts.append("</ul>")
     with written_file(out) as path:
@@ -100,35 +99,18 @@ def _count(found: "Duplicates") -> str:
     return "1 family" if len(found.families) == 1 else f"{len(found.families)} families"
 
 
-def _text(text: str) -> str:
-    return html.escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
-
-
 def _item(gallery: "Gallery", one: "Member") -> str:
     picture = gallery.thumbnail(one.row)
     shown = "<div class='none'>no picture</div>"
-    if picture is not None and (data := _png(picture)):
-        shown = f"<img alt='{_text(one.shape)}' src='data:image/png;base64,{data}'>"
+    if picture is not None:
+        with suppress(HifaError):  # a picture that is damaged is none
+            shown = f"<img alt='{escaped(one.shape)}' src='{thumbnail_source(picture, 160)}'>"
     facts = [words(one), *(f"{change} differs" for change in one.changes)]
     if "scale" in one.changes:
         facts.append(f"{one.scale:.4g} times the size")
     if "pose" in one.changes:
         facts.append(f"turned by {one.angle:.0f}°")
-    lines = "".join(f"<p>{_text(fact)}</p>" for fact in facts)
+    lines = "".join(f"<p>{escaped(fact)}</p>" for fact in facts)
     head = " class='first'" if one.kind is None else ""
-    return (
-        f"<li{head}>{shown}<p><b>{_text(one.shape)}</b></p>{lines}<p class='soft'>{_text(one.path)}</p></li>"
-    )
-
-
-def _png(path: Path) -> str:
-    from hifa_cli.data import read_picture
-
-    try:
-        picture = read_picture(path)
-    except HifaError:
-        return ""
-    picture.thumbnail((160, 160))
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return base64.b64encode(content.getvalue()).decode("ascii")
+    path = f"<p class='soft'>{escaped(one.path)}</p>"
+    return f"<li{head}>{shown}<p><b>{escaped(one.shape)}</b></p>{lines}{path}</li>"

@@ -1,8 +1,5 @@
 """One page about a run: what it believed of the shapes, its curves, and both domains before and after."""
 
-import base64
-import html
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +9,7 @@ import numpy as np
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime.atomic import written_file
+from hifa_cli.viz.pages import escaped, png_source, thumbnail_source
 
 if TYPE_CHECKING:
     from hifa_cli.training.points import Points
@@ -58,7 +56,7 @@ def write_report(folder: Path, points: "Points | None", classes: tuple[str, ...]
     settings, health = _read(folder / "run.json"), _read(folder / "health.json", {})
     parts = [
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{_text(folder.resolve().name)} · run of hifa</title>",
+        f"<title>{escaped(folder.resolve().name)} · run of hifa</title>",
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'; "
         'img-src data:">',
@@ -95,13 +93,13 @@ def _heading(folder: Path, settings: dict[str, Any]) -> list[str]:
     ours = str(recipe.get("not_of_the_paper", "-"))
     said = "Input, pooling and labels are the paper's." if ours == "-" else f"Not of the paper: {ours}."
     return [
-        f"<h1>{_text(folder.resolve().name)}: {_text(train.get('method', ''))}, "
-        f"preset {_text(train.get('preset', ''))}</h1>",
+        f"<h1>{escaped(folder.resolve().name)}: {escaped(train.get('method', ''))}, "
+        f"preset {escaped(train.get('preset', ''))}</h1>",
         f"<p>{settings.get('photos', {}).get('count', 0)} photos, "
         f"{settings.get('shapes', {}).get('count', 0)} shapes, "
         f"{done.get('steps', 0)} steps in {done.get('seconds', 0)} s, seed {settings.get('seed', 0)}, "
-        f"{_text(train.get('backbone', ''))}, freeze {_text(train.get('freeze', ''))}.</p>",
-        f"<p class='soft'>{_text(said)} "
+        f"{escaped(train.get('backbone', ''))}, freeze {escaped(train.get('freeze', ''))}.</p>",
+        f"<p class='soft'>{escaped(said)} "
         "Everything here comes from photos, their labels and pictures of the shapes. "
         "No label of a shape was read.</p>",
     ]
@@ -120,16 +118,16 @@ def _beliefs(health: dict[str, Any]) -> list[str]:
     ]
     if health.get("without_shapes"):
         lines.append(
-            f"<p class='warn'>No shape was taken for {_text(', '.join(health['without_shapes']))}: "
+            f"<p class='warn'>No shape was taken for {escaped(', '.join(health['without_shapes']))}: "
             "the library may hold none, or they look like others.</p>"
         )
     for first, second in health.get("merged", []):
         lines.append(
-            f"<p class='warn'>Shapes of {_text(first)} and {_text(second)} are hard to tell apart: "
+            f"<p class='warn'>Shapes of {escaped(first)} and {escaped(second)} are hard to tell apart: "
             "check that the photos of both show different things.</p>"
         )
     rows = "".join(
-        f"<tr><td>{_text(name)}</td><td>{health.get('photos', {}).get(name, '')}</td><td>{count}</td></tr>"
+        f"<tr><td>{escaped(name)}</td><td>{health.get('photos', {}).get(name, '')}</td><td>{count}</td></tr>"
         for name, count in health["shapes"].items()
     )
     return [
@@ -205,32 +203,19 @@ def _examples(health: dict[str, Any]) -> list[str]:
         for kind, title in (("sure", "most surely"), ("unsure", "least surely")):
             if both[kind]:
                 items = "".join(_item(Path(path), share) for path, share in both[kind])
-                found.append(f"<div><h3>{_text(name)}, {title}</h3><ul class='{kind}'>{items}</ul></div>")
+                found.append(f"<div><h3>{escaped(name)}, {title}</h3><ul class='{kind}'>{items}</ul></div>")
         found.append("</div>")
     return found
 
 
 def _item(path: Path, share: float) -> str:
-    from hifa_cli.data import read_picture
-
-    name = _text(path.parent.name)
+    name = escaped(path.parent.name)
     try:
-        picture = read_picture(path)
-        picture.thumbnail((_EDGE, _EDGE))
-        content = io.BytesIO()
-        picture.convert("L").save(content, "PNG")
-        shown = (
-            f"<img alt='{name}' src='data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}'>"
-        )
+        shown = f"<img alt='{name}' src='{thumbnail_source(path, _EDGE, mode='L')}'>"
     except HifaError:
         shown = "<div class='none'>the picture is gone</div>"
     return f"<li>{shown}{name}<br>{share:.0%}</li>"
 
 
 def _figure(picture: bytes, words: str) -> str:
-    data = base64.b64encode(picture).decode("ascii")
-    return f"<figure class='wide'><img alt='{_text(words)}' src='data:image/png;base64,{data}'></figure>"
-
-
-def _text(text: object) -> str:
-    return html.escape(str(text).encode("utf-8", "backslashreplace").decode("utf-8"))
+    return f"<figure class='wide'><img alt='{escaped(words)}' src='{png_source(picture)}'></figure>"
