@@ -162,7 +162,7 @@ def _found(root: Path, problems: list[Problem]) -> list[Shape]:
     if not shapes and strangers:
         raise HifaError(
             f"the {strangers} pictures in {root} carry no view number (00.png, …_001.png): "
-            "they are photos, which 'hifa query' and the option --images take; views come from 'hifa render'"
+            f"they are photos; {_TAKE_PHOTOS}; views come from 'hifa render'"
         )
     if not (root / "views.json").is_file():  # hifa's own views
         _refuse_photos(root, shapes)
