@@ -71,7 +71,7 @@ def _box(text: str) -> Box | None:
 def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
     unknown = [name for name in words if name not in OPTIONS]
     if unknown:
-        raise HifaError(f"there is no option '{unknown[0][:50]}': there are {', '.join(OPTIONS)}")
+        raise HifaError(f"option '{unknown[0][:50]}' does not exist: there are {', '.join(OPTIONS)}")
     one = {name: values[-1] for name, values in words.items()}
     return QueryOptions(
         _whole(one["top"]) if "top" in one else top,

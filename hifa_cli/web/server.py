@@ -193,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         """Read the address and the body's length.
 
         Raises:
-            Refused: the address is none, or where the body ends is not certain: a request might hide in it.
+            Refused: the address is malformed, or where the body ends is not certain: a request might hide in it.
         """
         self.left, self.started, self.asked = 0, False, SplitResult("", "", "", "", "")
         lengths = set(self.headers.get_all("Content-Length", []))
@@ -207,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.asked = urlsplit(self.path)
         except ValueError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the address is not one: {error}") from error
+            raise Refused(HTTPStatus.BAD_REQUEST, f"the address is malformed: {error}") from error
 
     def _get(self) -> None:
         parts = self.asked.path.split("/")
@@ -341,7 +341,7 @@ class Server(ThreadingHTTPServer):
 
 
 def _allowed(path: str) -> tuple[str, ...]:
-    """Return the methods that an address of the page takes; none where there is no such address."""
+    """Return the methods that an address of the page takes; none if it does not exist."""
     parts = path.split("/")
     if path == "/" or (parts[:2] == ["", "shapes"] and parts[3:] == ["mesh"]):
         return v1.READ

@@ -19,7 +19,7 @@ from hifa_cli.web.request import parse_search
 OPEN = ("/health", "/openapi.json")  # without a token: they say nothing of the gallery
 SEARCH, SHAPES = "/v1/search", "/v1/shapes/"
 READ = ("GET", "HEAD")
-NOTHING = "there is nothing at this address: /openapi.json has all that there are"
+NOTHING = "this address does not exist: /openapi.json lists all that do"
 KINDS = "send the bytes of a picture (image/*, application/octet-stream), or multipart/form-data"
 # curl --data-binary and urllib call every body a form, whatever it is
 _PHOTOS = ("", "application/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data")
@@ -100,7 +100,7 @@ def route_of(path: str) -> str:
 
 
 def allowed(path: str) -> tuple[str, ...]:
-    """Return the methods that an address takes; none where there is no such address."""
+    """Return the methods that an address takes; none if it does not exist."""
     if path in (*OPEN, "/metrics"):
         return READ
     parts = path.split("/")
