@@ -193,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         """Read the address and the body's length.
 
         Raises:
-            Refused: the address is malformed, or the end of the body is uncertain: a request might hide there.
+            Refused: the address is malformed, or the body has no certain end: a request might hide in it.
         """
         self.left, self.started, self.asked = 0, False, SplitResult("", "", "", "", "")
         lengths = set(self.headers.get_all("Content-Length", []))
