@@ -353,6 +353,36 @@ def build_gallery(
     return gallery
 
 
+def merge_shards(
+    shards: Sequence[PathLike], out: PathLike, *, device: str = "auto", force: bool = False
+) -> Gallery:
+    """Join the shards of a gallery to the one that a single machine would have made, and open it.
+
+    Args:
+        shards: folders that ``build_gallery(…, shard="i/n")`` made: all n of them, in any order.
+        out: folder of the gallery.
+        device: where FAISS builds an index: auto, cpu, cuda or cuda:N.
+        force: replace a gallery that is there.
+
+    Returns:
+        The open gallery.
+
+    Raises:
+        HifaError: a shard is missing, there twice or made otherwise than the others, or ``out`` is taken.
+
+    Example:
+        >>> import hifa_cli as hifa
+        >>> hifa.merge_shards(["shard-1", "shard-2"], "gallery")  # doctest: +SKIP
+        Gallery('gallery', 120 shapes, 10 classes, frozen)
+    """
+    from hifa_cli.gallery.merge import merge_shards as stage
+    from hifa_cli.runtime.device import settled_device
+
+    with reporting_somewhere():
+        stage([Path(one) for one in shards], Path(out), force=force, device=str(settled_device(device)))
+    return open_gallery(out, device=device)
+
+
 def _elevation(rig: str) -> float:
     """Return a rig's degrees above the horizon.
 

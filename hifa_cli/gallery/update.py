@@ -275,7 +275,14 @@ def _has_news(old: Gallery, fresh: Sequence[tuple[Source, list[int]]]) -> bool:
 
 
 def drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
-    """Remove the views of shapes that are gone; a changed shape's have been drawn over."""
+    """Remove the views of shapes that are gone; a changed shape's have been drawn over.
+
+    Args:
+        folder: the gallery.
+        old: it before the change.
+        gone: rows of ``old``.
+        left: ids that the gallery has now.
+    """
     for row in gone.tolist():
         origin = old.origin(row)
         if origin.get("views") and old.ids[row] not in left and old.paths[row]:
