@@ -38,10 +38,10 @@ def build(source: Any, out: Path, shard: Shard | None = None, **more: Any) -> di
     return build_gallery(source, out, split=None, workers=1, device=CPU, shard=shard, **settings)
 
 
-def shards_of(source: Any, root: Path, **more: Any) -> list[Path]:
-    places = [root / f"shard-{number}" for number in range(1, PARTS + 1)]
+def shards_of(source: Any, root: Path, parts: int = 2, **more: Any) -> list[Path]:
+    places = [root / f"shard-{number}" for number in range(1, parts + 1)]
     for number, place in enumerate(places, 1):
-        build(source, place, Shard(number, PARTS), **more)
+        build(source, place, Shard(number, parts), **more)
     return places
 
 
@@ -63,7 +63,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_mesh(root / "more" / "rod" / f"{number}.stl", 1.0 + number, kind="rod")
     sources = [root / "meshes", root / "more"]
     build(sources, root / "whole", keep_views=True)
-    shards_of(sources, root, keep_views=True)
+    shards_of(sources, root, PARTS, keep_views=True)
     return root
 
 
@@ -185,7 +185,7 @@ def test_shards_of_another_make_are_refused(
 
 
 def test_shards_that_were_drawn_otherwise_are_refused(small: Path, tmp_path: Path) -> None:
-    trained = {"model": small / "run", "ranking": None}
+    trained: dict[str, Any] = {"model": small / "run", "ranking": None}
     build(small / "meshes", tmp_path / "a", Shard(1, 2), **trained)
     drawn = replace(DRAWN, elevation=12.0)
     build(small / "meshes", tmp_path / "b", Shard(2, 2), render_config=drawn, **trained)
@@ -195,7 +195,7 @@ def test_shards_that_were_drawn_otherwise_are_refused(small: Path, tmp_path: Pat
 
 
 def test_updated_shards_merge_into_the_gallery_that_is_built_anew(small: Path, tmp_path: Path) -> None:
-    trained = {"model": small / "run", "ranking": None}
+    trained: dict[str, Any] = {"model": small / "run", "ranking": None}
     meshes = Path(shutil.copytree(small / "meshes", tmp_path / "meshes"))
     shards = shards_of(meshes, tmp_path, **trained)
     write_mesh(meshes / "c" / "new.off", 9.0)
@@ -219,7 +219,7 @@ def test_updated_shards_merge_into_the_gallery_that_is_built_anew(small: Path, t
 
 
 def test_more_sources_are_divided_as_the_first_ones_were(small: Path, tmp_path: Path) -> None:
-    trained = {"model": small / "run", "ranking": None}
+    trained: dict[str, Any] = {"model": small / "run", "ranking": None}
     shards = shards_of(small / "meshes", tmp_path, **trained)
     for number in range(4):
         write_mesh(tmp_path / "more" / "d" / f"{number}.off", 2.2 + number)
@@ -231,7 +231,11 @@ def test_more_sources_are_divided_as_the_first_ones_were(small: Path, tmp_path: 
 
 
 def test_rendered_views_are_divided_too_and_an_index_is_of_the_whole(small: Path, tmp_path: Path) -> None:
-    trained = {"model": small / "run", "ranking": None, "index_config": IndexConfig(factory="HNSW8")}
+    trained: dict[str, Any] = {
+        "model": small / "run",
+        "ranking": None,
+        "index_config": IndexConfig(factory="HNSW8"),
+    }
     render([small / "meshes"], tmp_path / "views", DRAWN, workers=1)
     shards = shards_of(tmp_path / "views", tmp_path, **trained)
     assert {read_gallery(shard).document["factory"] for shard in shards} == {"Flat"}
