@@ -61,6 +61,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "mcp": (
         ("for an agent that starts it", "hifa mcp gallery"),
         ("which may read photos of one folder only", "hifa mcp gallery --images photos/"),
+        ("vectors of a run, with its model", "hifa mcp -g gallery --model run"),
     ),
     "duplicates": (
         ("families of the same part in a gallery", "hifa duplicates gallery"),
