@@ -23,8 +23,6 @@ def mcp(
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            exists=True,
-            file_okay=False,
             help="Read photos by their path in this folder only. Repeatable.",
             show_default="any path that an agent names",
         ),
@@ -53,6 +51,9 @@ def mcp(
         if (error.name or "").partition(".")[0] not in ("mcp", "pydantic"):
             raise
         raise HifaError("hifa mcp needs the MCP SDK: pip install 'hifa-cli[mcp]'") from error
+    for folder in images or ():
+        if not folder.is_dir():
+            raise HifaError(f"--images {folder} is not a folder: give one that holds photos")
     from hifa_cli.web.app import App
 
     make_mcp_server(App(given, model, device, ServeConfig()), images or ()).run("stdio")

@@ -167,6 +167,12 @@ def test_the_command_answers_over_stdin_and_stdout(world: Path) -> None:
     assert len(pictures(found)) == 3
 
 
+def test_a_folder_of_photos_that_is_missing_is_named(world: Path) -> None:
+    code, out, err = hifa("mcp", world / "g", "--images", world / "nope")
+    assert (code, out) == (1, "")
+    assert err.strip() == f"error: --images {world / 'nope'} is not a folder: give one that holds photos"
+
+
 def test_without_the_sdk_the_extra_is_named(world: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['mcp'] = None\n")
     done = subprocess.run(
