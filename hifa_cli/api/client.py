@@ -54,6 +54,21 @@ class Client:
         """Return a shape's class and fields, and where its mesh and picture are."""
         return dict(self._document("GET", f"/v1/shapes/{_quoted(name)}"))
 
+    def gallery(self) -> dict[str, Any]:
+        """Return what the gallery holds: number of shapes, classes and fields with counts, limits."""
+        return dict(self._document("GET", "/v1/gallery"))
+
+    def shapes(self, **options: Any) -> dict[str, Any]:
+        """Return ``count`` of the shapes that a condition holds for, and a page of them with their fields.
+
+        Args:
+            options: ``where``, ``classes`` (one or a list), ``top`` and ``offset``.
+
+        Raises:
+            HifaError: the server refuses, or does not answer.
+        """
+        return dict(self._document("GET", f"/v1/shapes?{_options(options)}"))
+
     def mesh(self, name: str) -> bytes:
         """Return the file of a shape's mesh."""
         return self._asked("GET", f"/v1/shapes/{_quoted(name)}/mesh")

@@ -4,13 +4,13 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hifa_cli.config import PageConfig, ServeConfig
+from hifa_cli.config import ServeConfig
 from hifa_cli.embeddings.text import knows_words
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
@@ -18,9 +18,9 @@ from hifa_cli.gallery.fields import listed
 from hifa_cli.query.document import rankings_document
 from hifa_cli.query.parse import Box, Query, read_query
 from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, Ranking, encoder_for, rank
-from hifa_cli.runtime.progress import Reporter, current, reporting
+from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.web.batches import Batches
-from hifa_cli.web.document import page_contents
+from hifa_cli.web.document import photo_of
 from hifa_cli.web.shapes import without_folder
 
 BATCH = 24  # requests whose photos are encoded together
@@ -42,22 +42,11 @@ class Photo:
     crop: Box | None = None
 
 
-class _Warnings(Reporter):
-    """Keeps the warnings, which say why a photo could not be used."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
+class _Silence(Reporter):
+    """Drops warnings: the answer says why a photo could not be used."""
 
     def warn(self, message: str) -> None:
-        """Keep ``message``."""
-        self.messages.append(message)
-
-
-class _OnlyWarnings(Reporter):
-    """Passes on warnings; a server that runs all day shows no progress of each query."""
-
-    def __init__(self) -> None:
-        self.warn = current().warn  # type: ignore[method-assign]
+        """Drop ``message``."""
 
 
 class App:
@@ -82,40 +71,7 @@ class App:
         limits = {name: getattr(self.config, name) for name in ("most", "upload", "photos")}
         return {**self.facts, **limits}
 
-    def query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
-        """Return the page's document for some photos.
-
-        Args:
-            photos: each is a query, or all of them one where they are fused; none where ``wanted.like`` names
-                shapes.
-            wanted: what is shown; ``top`` is cut to the limit, each photo has its own ``crop``.
-
-        Returns:
-            ``queries``, ``shapes``, ``warnings`` (photos that could not be used) and ``gallery``.
-
-        Raises:
-            HifaError: no photo can be used, a crop or a class is wrong, or the gallery is gone.
-        """
-        if not photos and not wanted.like:
-            raise HifaError("no photo came with the query: send one, or name a shape as 'like'")
-        if len(photos) > self.config.photos:
-            raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
-        wanted = replace(wanted, top=min(wanted.top, self.config.most), crop=None)
-        with without_folder(self.folder):
-            return self._query(photos, wanted)
-
-    def _query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            with self.lock:
-                self._refresh()
-                gallery = self.gallery
-                rankings, warnings = self._rank(folder, photos, wanted)
-            with reporting(_OnlyWarnings()):
-                contents = page_contents(gallery, rankings, PageConfig())
-        return {**contents.data, "warnings": warnings, "gallery": self.about()}
-
-    def search(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
+    def search(self, photos: Sequence[Photo], wanted: QueryOptions, *, pictures: int = 0) -> dict[str, Any]:
         """Return what ``hifa query --json`` prints for some photos.
 
         Photos that other threads ask for with the same options meanwhile are encoded together with these.
@@ -123,6 +79,10 @@ class App:
         Args:
             photos: each is a query, or all of them one where they are fused; none where shapes or words are.
             wanted: what is ranked; each photo has its own ``crop``.
+            pictures: pixels of each photo's longer side, as it was read, in the answer; 0 for none.
+
+        Returns:
+            The document; with ``pictures`` each result has its photos too.
 
         Raises:
             HifaError: no photo can be used, an option is wrong, or the gallery is gone.
@@ -143,6 +103,9 @@ class App:
                     found = self._batches.ask((alone, wanted), asked)
                 except HifaError as error:
                     raise HifaError(_without_paths(_renamed(str(error), names), kept)) from error
+            if pictures:
+                whole = {name: path for name, (_, path) in zip(names, kept, strict=True)}
+                found = _with_pictures(found, whole, pictures)
         return _renamed_document(found, names, broken)
 
     def _batch(self, key: Hashable, asked: Sequence[list[Query]]) -> list[dict[str, Any] | Exception]:
@@ -153,7 +116,7 @@ class App:
         failed: list[Failed] = []
         queries = [query for one in asked for query in one]
         rankings: list[Ranking] = []
-        with reporting(_Warnings()):
+        with reporting(_Silence()):
             try:
                 rankings, _ = rank(self.encoder, self.gallery, queries, wanted, failed=failed)
             except HifaError:
@@ -180,25 +143,6 @@ class App:
             with self.lock:
                 self._refresh()
         return self.gallery
-
-    def _rank(
-        self, folder: Path, photos: Sequence[Photo], wanted: QueryOptions
-    ) -> tuple[list[Ranking], list[str]]:
-        kept, failed = _queries(folder, photos)
-        warnings = _Warnings()
-        if photos and not kept:
-            raise HifaError(failed[0])
-        try:
-            with reporting(warnings):
-                rankings, _ = rank(self.encoder, self.gallery, [one for one, _ in kept], wanted)
-        except HifaError as error:
-            said = warnings.messages[0] if warnings.messages else str(error)
-            raise HifaError(_without_paths(said, kept)) from error
-        whole = {one.path: path for one, path in kept}  # a page shows the photo and draws the crop on it
-        rankings = [
-            replace(one, pictures=tuple(whole.get(path, path) for path in one.pictures)) for one in rankings
-        ]
-        return rankings, [*failed, *(_without_paths(one, kept) for one in warnings.messages)]
 
     def _refresh(self) -> None:
         if read_main(self.folder) != self.gallery.document:
@@ -247,6 +191,15 @@ def _renamed_document(
     results += [{"query": one.partition(":")[0], "matches": [], "error": one} for one in broken]
     counts = {"queries": len(results), "failed": found["failed"] + len(broken)}
     return {**found, **counts, "results": results}
+
+
+def _with_pictures(found: dict[str, Any], whole: Mapping[str, Path], side: int) -> dict[str, Any]:
+    """Return a document whose results have their whole photos: who draws a crop needs what was read."""
+    results = []
+    for one in found["results"]:
+        photos = [photo_of(path, side) for name, path in whole.items() if name in one["query"]]
+        results.append({**one, "pictures": [photo for photo in photos if photo]})
+    return {**found, "results": results}
 
 
 def _without_paths(message: str, kept: Sequence[tuple[Query, Path]]) -> str:

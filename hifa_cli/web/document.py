@@ -78,7 +78,7 @@ def _query(gallery: Gallery, ranking: Ranking, at: dict[int, int], config: PageC
     for match, one in zip(ranking.matches, document["matches"], strict=True):
         del one["thumbnail"]  # the shape has its picture
         one["at"] = at[match.row]
-    pictures = [_photo(path, config.picture) for path in ranking.pictures if not is_mesh(path)]
+    pictures = [photo_of(path, config.picture) for path in ranking.pictures if not is_mesh(path)]
     return {**document, "pictures": [one for one in pictures if one]}
 
 
@@ -114,18 +114,27 @@ def _pictures(gallery: Gallery, row: int, views: Sequence[int | None], side: int
     """Pictures of a shape by the view that they show; the thumbnail, under no view, if absent."""
     wanted = [view for view in views if view is not None]
     paths = {view: gallery.view_picture(row, view) for view in wanted}
-    shown = {str(view): _photo(path, side) for view, path in paths.items() if path is not None}
+    shown = {str(view): photo_of(path, side) for view, path in paths.items() if path is not None}
     found = {view: one["picture"] for view, one in shown.items() if one is not None}
-    drawn = _drawn(gallery, row, [view for view in wanted if str(view) not in found])
+    drawn = drawn_of(gallery, row, [view for view in wanted if str(view) not in found])
     found |= {str(view): _data_address(picture.convert("RGB"), side) for view, picture in drawn.items()}
     if not found and (thumbnail := gallery.thumbnail(row)) is not None:
-        kept = _photo(thumbnail, side)
+        kept = photo_of(thumbnail, side)
         found = {} if kept is None else {"": kept["picture"]}
     return found
 
 
-def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.Image]:
-    """Return views that no file shows, drawn from the mesh where it is still what the shape was made of."""
+def drawn_of(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.Image]:
+    """Return views that no file shows, drawn from the mesh where it is still what the shape was made of.
+
+    Args:
+        gallery: of the shape.
+        row: of the shape.
+        views: their numbers.
+
+    Returns:
+        Pictures by view; nothing where the mesh is gone, has changed, or cannot be read.
+    """
     source = gallery.source(row)
     if not views or source is None or not is_mesh(source) or not source.is_file():
         return {}
@@ -141,8 +150,11 @@ def _drawn(gallery: Gallery, row: int, views: Sequence[int]) -> dict[int, Image.
         return {}
 
 
-def _photo(path: Path, side: int) -> dict[str, Any] | None:
-    """A picture as a data address, at most ``side`` pixels a side, and its whole size; None if unreadable."""
+def photo_of(path: Path, side: int) -> dict[str, Any] | None:
+    """Return a picture as a data address, at most ``side`` pixels a side, and its whole size.
+
+    None if it cannot be read.
+    """
     try:
         picture = read_picture(path)
     except HifaError:
@@ -151,8 +163,13 @@ def _photo(path: Path, side: int) -> dict[str, Any] | None:
     return {"picture": _data_address(picture, side), "width": width, "height": height}
 
 
-def _data_address(picture: Image.Image, side: int) -> str:
+def jpeg_of(picture: Image.Image, side: int) -> bytes:
+    """Return a picture of at most ``side`` pixels a side as a JPEG file."""
     picture.thumbnail((side, side))
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+    picture.convert("RGB").save(content, "JPEG", quality=85)
+    return content.getvalue()
+
+
+def _data_address(picture: Image.Image, side: int) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(picture, side)).decode()

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from hifa_cli import __version__
 from hifa_cli.config import Find, ServeConfig
-from hifa_cli.web.request import TRUTHS
+from hifa_cli.web.request import LARGEST, TRUTHS
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "number"}
 _MAYBE_TEXT, _MAYBE_NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
@@ -18,13 +18,18 @@ _MATCH = {
         "elevation": _MAYBE_NUMBER, "source": _MAYBE_TEXT, "thumbnail": _MAYBE_TEXT,
     },
 }  # fmt: skip
+_PICTURE = {
+    "type": "object",
+    "required": ["picture", "width", "height"],
+    "properties": {"picture": _TEXT, "width": {"type": "integer"}, "height": {"type": "integer"}},
+}
 _RESULT = {
     "type": "object",
     "required": ["query", "matches"],
     "properties": {
         "query": _TEXT, "matches": {"type": "array", "items": _MATCH}, "error": _TEXT, "text": _TEXT,
         "nothing_here": {"type": "boolean"}, "like": {"type": "array", "items": _TEXT},
-        "unlike": {"type": "array", "items": _TEXT},
+        "unlike": {"type": "array", "items": _TEXT}, "pictures": {"type": "array", "items": _PICTURE},
     },
 }  # fmt: skip
 _FOUND = {
@@ -41,6 +46,36 @@ _SHAPE = {
     "properties": {
         "shape": _TEXT, "class": _MAYBE_TEXT, "mesh": _MAYBE_TEXT, "thumbnail": _MAYBE_TEXT,
         "fields": {"type": "object", "additionalProperties": _VALUE},
+    },
+}  # fmt: skip
+_FACTS = {
+    "type": "object",
+    "required": ["shape", "class", "fields"],
+    "properties": {name: _SHAPE["properties"][name] for name in ("shape", "class", "fields")},  # type: ignore[index]
+}
+_LIST = {
+    "type": "object",
+    "required": ["count", "shapes"],
+    "properties": {"count": {"type": "integer"}, "shapes": {"type": "array", "items": _FACTS}},
+}
+_PAIRS = {"type": "array", "items": {"type": "array", "prefixItems": [_TEXT, {"type": "integer"}]}}
+_FIELD = {
+    "type": "object",
+    "required": ["name", "kind", "unit", "origin", "known"],
+    "properties": {
+        "name": _TEXT, "kind": {"enum": ["number", "flag", "text"]}, "unit": _MAYBE_TEXT,
+        "origin": {"enum": ["measured", "metadata"]}, "known": {"type": "integer"}, "least": _NUMBER,
+        "most": _NUMBER, "values": _PAIRS,
+    },
+}  # fmt: skip
+_GALLERY = {
+    "type": "object",
+    "required": ["name", "shapes", "classes", "fields", "find", "text", "most", "upload", "photos"],
+    "properties": {
+        "name": _TEXT, "shapes": {"type": "integer"}, "classes": _PAIRS,
+        "fields": {"type": "array", "items": _FIELD}, "find": {"type": "array", "items": _TEXT},
+        "text": {"type": "boolean"}, "most": {"type": "integer"}, "upload": {"type": "integer"},
+        "photos": {"type": "integer"},
     },
 }  # fmt: skip
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
@@ -64,7 +99,10 @@ def specification(config: ServeConfig) -> dict[str, Any]:
     """Return the OpenAPI document of a server with these limits."""
     shape = [{"name": "id", "in": "path", "required": True, "schema": _TEXT,
               "description": "Id of the shape, percent-encoded with its slashes."}]  # fmt: skip
+    view = {"name": "view", "in": "path", "required": True, "description": "Number of the view, from 0.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 9999}}  # fmt: skip
     png, mesh = _content("image/png", {}), _content("application/octet-stream", {})
+    jpeg = _content("image/jpeg", {})
     return {
         "openapi": "3.1.0",
         "info": {"title": "hifa", "version": __version__, "summary": "Photos find 3D shapes."},
@@ -76,9 +114,16 @@ def specification(config: ServeConfig) -> dict[str, Any]:
                 "parameters": _options(config), "requestBody": _photos(),
                 "responses": _answers("What hifa query --json prints.", _json(_FOUND), 413, 415, 422, 503),
             }},
+            "/v1/gallery": _get("gallery", "What the gallery holds, and the limits.", _json(_GALLERY), []),
+            "/v1/shapes": _get("shapes", "Shapes that a condition holds for, in the gallery's order.",
+                               _json(_LIST), _list_options(config), 422),
             "/v1/shapes/{id}": _get("shape", "A shape and its fields.", _json(_SHAPE), shape, 404),
             "/v1/shapes/{id}/mesh": _get("mesh", "The file of a shape's mesh.", mesh, shape, 404),
             "/v1/shapes/{id}/thumbnail": _get("thumbnail", "A picture of a shape.", png, shape, 404),
+            "/v1/shapes/{id}/preview": _get(
+                "preview", "The mesh, thinned, as the page's viewer takes it.", mesh, shape, 404),
+            "/v1/shapes/{id}/views/{view}": _get(
+                "view", "A picture of a shape from one of its views.", jpeg, [*shape, view], 404),
             "/health": _open(_get("health", "Whether the server answers.", _json({"type": "object"}), [])),
             "/metrics": _get("metrics", "Numbers for Prometheus.", _content("text/plain", _TEXT), []),
             "/openapi.json": _open(_get("specification", "This document.", _json({"type": "object"}), [])),
@@ -89,7 +134,7 @@ def specification(config: ServeConfig) -> dict[str, Any]:
 def _options(config: ServeConfig) -> list[dict[str, Any]]:
     many = {"type": "array", "items": _TEXT}
     number = {"type": "number", "minimum": -1, "maximum": 1}
-    known = {
+    known: dict[str, tuple[dict[str, Any], str]] = {
         "top": ({"type": "integer", "minimum": 1, "maximum": config.most}, "How many shapes."),
         "threshold": (number, "Only shapes of at least this score."),
         "class": (many, "Only shapes of these classes."),
@@ -100,12 +145,22 @@ def _options(config: ServeConfig) -> list[dict[str, Any]]:
         "like": (many, "Ids of shapes to look for more of."),
         "unlike": (many, "Ids of shapes to look for less of."),
         "text": (_TEXT, "Words to look for, where the gallery's encoder knows words."),
+        "pictures": (
+            {"type": "integer", "minimum": 0, "maximum": LARGEST},
+            "Pixels of each photo's longer side, as it was read, in the answer; 0 for none.",
+        ),
         "text_weight": ({"type": "number", "minimum": 0, "maximum": 1}, "Of the words beside a photo."),
     }
-    return [
-        {"name": name, "in": "query", "schema": schema, "description": said}
-        for name, (schema, said) in known.items()
-    ]
+    return [_option(name, *about) for name, about in known.items()]
+
+
+def _option(name: str, schema: dict[str, Any], said: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": said}
+
+
+def _list_options(config: ServeConfig) -> list[dict[str, Any]]:
+    same = [one for one in _options(config) if one["name"] in ("top", "class", "where")]
+    return [*same, _option("offset", {"type": "integer", "minimum": 0}, "How many are left out.")]
 
 
 def _photos() -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Page {
     this.entry = entry;
     const { query } = entry;
     const several = query.pictures.length > 1;
-    $("query-title").textContent = several ? `${query.pictures.length} photos of one object` : query.pictures.length ? "Photo" : "Shapes";
+    $("query-title").textContent = several ? `${query.pictures.length} photos of one object` : query.pictures.length ? "Photo" : query.text ? "Words" : "Shapes";
     $("query-name").textContent = query.class ? `${query.query} (class ${query.class})` : query.query;
     $("photos").classList.toggle("many", several);
     $("photos").replaceChildren(...query.pictures.map((one) =>
@@ -63,20 +63,36 @@ class Page {
     for (const other of this.cards) other.setAttribute("aria-pressed", other === card);
     this.matched = match;
     const shape = match ? this.entry.shapes[match.at] : {};
+    const loading = Boolean(shape.preview) && !shape.mesh && !shape.why;
+    $("stage").setAttribute("aria-busy", loading);
+    if (loading) this.load(shape, match, card);
     this.shown = Boolean(shape.mesh) && this.viewer.show(shape.mesh, { azimuth: match.azimuth ?? 30, elevation: match.elevation ?? 30 });
     if (!this.shown) this.viewer.clear();
     $("stage").hidden = !match;
-    $("canvas").hidden = $("stage-tools").hidden = $("keys").hidden = !this.shown;
+    // Its room is kept while a mesh is on the way: the page must not jump under a finger.
+    $("canvas").hidden = $("stage-tools").hidden = $("keys").hidden = !this.shown && !(loading && this.viewer.gl);
     const picture = match && pictureOf(shape, match);
     $("still").hidden = Boolean(this.shown) || !picture;
     if (!$("still").hidden) Object.assign($("still"), { src: picture, alt: match.shape });
     $("stage-title").textContent = match ? match.shape : "Shape";
     $("canvas").setAttribute("aria-label", match ? `3D view of ${match.shape}` : "3D view");
-    $("where").textContent = match?.source || "";
+    $("path").textContent = match?.source || "";
     $("copy").hidden = !match?.source;
     $("copy").textContent = "Copy path";
     offerDownload(match);
     this.describe();
+  }
+
+  // The server sends a mesh when it is looked at.
+  async load(shape, match, card) {
+    try {
+      const answer = await fetch(shape.preview);
+      if (answer.ok) shape.mesh = await answer.arrayBuffer();
+      else shape.why = (await answer.json()).error;
+    } catch {
+      shape.why = "the server did not send its mesh";
+    }
+    if (this.matched === match) this.match(match, card);
   }
 
   // Says from where the shape is seen, and whether that is still the view that the photo matched.
@@ -87,7 +103,8 @@ class Page {
     if (!matched) return;
     const now = `seen from ${Math.round((viewer.azimuth % 360 + 360) % 360)}°, ${Math.round(viewer.elevation)}° up`;
     let text = seenFrom(matched) ? `The photo matches the view ${seenFrom(matched)}.` : "";
-    if (!this.shown) text += ` It does not turn: ${shape.mesh ? "this browser has no WebGL 2" : shape.why || "no mesh on this page"}.`;
+    if ($("stage").getAttribute("aria-busy") === "true") text += " Its mesh is on the way.";
+    else if (!this.shown) text += ` It does not turn: ${shape.mesh ? "this browser has no WebGL 2" : shape.why || "no mesh on this page"}.`;
     else if (!viewer.isTurned()) text = matched.azimuth != null ? `Matched view: ${seenFrom(matched)}.` : text;
     else text = `Turned: now ${now}. ${text}`;
     $("caption").textContent = text.trim();
@@ -131,9 +148,14 @@ function offerDownload(match) {
   link.hidden = true;
   if (!match?.source) return;
   try {
-    link.href = `shapes/${encodeURIComponent(match.shape)}/mesh`;
+    link.href = `${addressOf(match.shape)}/mesh`;
     link.hidden = false;
   } catch { /* a name that is not text cannot stand in an address */ }
+}
+
+// Where the server has a shape; a name that is not text throws.
+function addressOf(shape) {
+  return `v1/shapes/${encodeURIComponent(shape)}`;
 }
 
 function bringIntoView(element) {

@@ -115,7 +115,7 @@ def _policy(kind: Kind, *, frames: bool) -> str:
     """
     parts = [
         "default-src 'none'",
-        "img-src data: blob:",
+        "img-src data: 'self'" if kind == "served" else "img-src data:",
         f"style-src {_source(_style())}",
         f"script-src {_source(_script(kind))}",
         "connect-src 'self'" if kind == "served" else "connect-src 'none'",

@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import NamedTuple, get_args
 from urllib.parse import parse_qs, unquote
 
 from hifa_cli.config import Find
@@ -19,7 +19,10 @@ _BOUNDARY = re.compile(r'\bboundary=(?:"([^"]+)"|([^\s;]+))')
 _MOST_PARTS = 1000
 OPTIONS = (
     "top", "threshold", "class", "where", "crop", "fuse", "find", "like", "unlike", "text", "text_weight",
+    "pictures",
 )  # fmt: skip
+LIST_OPTIONS = ("where", "class", "top", "offset")
+LARGEST = 1024  # pixels of a photo's longer side in an answer
 TRUTHS = ("0", "1", "true", "false")
 
 
@@ -31,18 +34,33 @@ class Form:
     words: dict[str, list[str]] = field(default_factory=dict)
 
 
-def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tuple[list[Photo], QueryOptions]:
+class Search(NamedTuple):
+    """A request to search.
+
+    Attributes:
+        photos: in their order.
+        wanted: of their rankings.
+        pictures: pixels of each photo's longer side in the answer; 0 for no pictures.
+    """
+
+    photos: list[Photo]
+    wanted: QueryOptions
+    pictures: int = 0
+
+
+def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> Search:
     """Return the photos of a request and what is wanted of their rankings.
 
     Args:
         address: the query string: ``top``, ``threshold``, ``class`` (repeatable), ``crop``, ``fuse``,
-            ``find``, ``where``, ``like`` and ``unlike`` (both repeatable).
+            ``find``, ``where``, ``like`` and ``unlike`` (both repeatable), ``text``, ``text_weight``,
+            ``pictures``.
         kind: the content type: a form (``multipart/form-data``) may hold several photos and the same fields.
         body: a photo's bytes, or the form.
         top: shapes where the request does not say.
 
     Returns:
-        The photos in their order, and the options.
+        The photos, the options, and what is shown of the photos.
 
     Raises:
         HifaError: the form is broken or a field has a wrong value.
@@ -50,7 +68,27 @@ def parse_search(address: str, kind: str, body: bytes, *, top: int = 10) -> tupl
     form = _form(kind, body) if kind.lower().startswith("multipart/form-data") else Form([("photo", body)])
     for name, values in parse_qs(address, keep_blank_values=True).items():
         form.words.setdefault(name, []).extend(values)
-    return _photos(form), _wanted(form.words, top)
+    pictures = form.words.get("pictures", ["0"])[-1]
+    if not (pictures.isascii() and pictures.isdigit() and len(pictures) < 5 and int(pictures) <= LARGEST):
+        raise HifaError(f"pictures takes pixels from 0 to {LARGEST}, not '{pictures[:20]}'")
+    return Search(_photos(form), _wanted(form.words, top), int(pictures))
+
+
+def parse_list(address: str, *, top: int = 20) -> tuple[QueryOptions, int]:
+    """Return what is wanted of a list of shapes, and how many are left out of it.
+
+    Args:
+        address: the query string: ``where``, ``class`` (repeatable), ``top``, ``offset``.
+        top: shapes where the request does not say.
+
+    Raises:
+        HifaError: an option is unknown or has a wrong value.
+    """
+    words = parse_qs(address, keep_blank_values=True)
+    offset = words.pop("offset", ["0"])[-1]
+    if not (offset.isascii() and offset.isdigit() and len(offset) < 16):
+        raise HifaError(f"offset takes a whole number from 0, not '{offset[:20]}'")
+    return _wanted(words, top, LIST_OPTIONS), int(offset)
 
 
 def _photos(form: Form) -> list[Photo]:
@@ -68,10 +106,10 @@ def _box(text: str) -> Box | None:
         raise HifaError(f"crop takes x,y,w,h in pixels, such as 120,40,300,300, not '{text[:40]}'") from error
 
 
-def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
-    unknown = [name for name in words if name not in OPTIONS]
+def _wanted(words: dict[str, list[str]], top: int, known: Sequence[str] = OPTIONS) -> QueryOptions:
+    unknown = [name for name in words if name not in known]
     if unknown:
-        raise HifaError(f"option '{unknown[0][:50]}' does not exist: there are {', '.join(OPTIONS)}")
+        raise HifaError(f"option '{unknown[0][:50]}' does not exist: there are {', '.join(known)}")
     one = {name: values[-1] for name, values in words.items()}
     return QueryOptions(
         _whole(one["top"]) if "top" in one else top,

@@ -2,6 +2,7 @@
 
 const PATIENCE = 120; // seconds to wait for an answer
 const REMEMBERED = 50; // queries of the session
+const SIDE = 480; // pixels of a photo on the page
 const NEWER = "newer", AGAIN = "again"; // a question that another replaced; a problem that may pass
 const GONE = "The server does not answer. It may have been stopped: start it again with “hifa serve”, then try again.";
 
@@ -19,6 +20,7 @@ class Session {
     this.about = about;
     $("top").max = about.most;
     if (Number($("top").value) > about.most) $("top").value = about.most;
+    $("text-row").hidden = $("weight-row").hidden = !about.text;
     $("find-row").hidden = about.find.length < 2;
     if ($("find").options.length !== about.find.length)
       $("find").replaceChildren(...about.find.map((one) => make("option", { value: one, textContent: one })));
@@ -43,7 +45,7 @@ class Session {
       return make("span", {}, ...values.map(([value, count]) => {
         const condition = `${quoted(name)} = ${kind === "text" ? `'${value.replaceAll("'", "''")}'` : value}`;
         const button = make("button", { type: "button" }, value, make("span", { textContent: count }));
-        button.addEventListener("click", () => { $("where").value = $("where").value.trim() ? `(${$("where").value}) and ${condition}` : condition; this.narrowed(); this.again(); });
+        button.addEventListener("click", () => { $("condition").value = $("condition").value.trim() ? `(${$("condition").value}) and ${condition}` : condition; this.narrowed(); this.again(); });
         return button;
       }));
     };
@@ -51,11 +53,11 @@ class Session {
   }
 
   narrowed() {
-    $("filters-title").textContent = `Filter: ${$("where").value.trim() || "none"}`;
+    $("filters-title").textContent = `Filter: ${$("condition").value.trim() || "none"}`;
   }
 
   listen() {
-    $("where").addEventListener("change", () => { this.narrowed(); this.again(); });
+    $("condition").addEventListener("change", () => { this.narrowed(); this.again(); });
     $("choose").addEventListener("click", () => this.choose((files) => this.bring(files)));
     $("another").addEventListener("click", () => this.choose((files) => this.join(files)));
     $("file").addEventListener("change", () => {
@@ -68,7 +70,8 @@ class Session {
       const files = [...event.clipboardData.files];
       if (files.length) this.bring(files);
     });
-    for (const name of ["top", "threshold", "find"]) $(name).addEventListener("change", () => this.again());
+    for (const name of ["top", "threshold", "find", "text-weight"]) $(name).addEventListener("change", () => this.again());
+    $("text").addEventListener("change", () => this.entry ? this.again() : $("text").value.trim() && this.askAll([{ photos: [] }]));
     $("class-list").addEventListener("change", () => this.again());
     $("all-classes").addEventListener("click", () => { this.tick([]); this.again(); });
     $("class-filter").addEventListener("input", () => this.filter());
@@ -143,11 +146,11 @@ class Session {
     this.steer({ [kind]: [...(kind === "like" ? like : unlike), shape] });
   }
 
-  showExamples({ photos, like = [], unlike = [] }) {
-    $("shapes-only").hidden = !photos.length || !like.length;
+  showExamples({ photos, options, like = [], unlike = [] }) {
+    $("shapes-only").hidden = !photos.length || !like.length && !options.text;
     for (const name of ["crop", "another"]) $(name).hidden = !photos.length;
     $("examples").replaceChildren(...[["like", like], ["unlike", unlike]].flatMap(([kind, ids]) => ids.map((id) => {
-      const rest = ids.filter((one) => one !== id), last = kind === "like" && !photos.length && !rest.length;
+      const rest = ids.filter((one) => one !== id), last = kind === "like" && !photos.length && !rest.length && !options.text;
       const button = make("button", { type: "button", disabled: last, textContent: `${kind === "like" ? "More" : "Less"} like ${id} ✕` });
       button.setAttribute("aria-label", `Drop: ${kind === "like" ? "more" : "less"} like ${id}`);
       button.addEventListener("click", () => this.steer({ [kind]: rest }));
@@ -175,7 +178,7 @@ class Session {
   }
 
   options() {
-    return { top: $("top").value || "10", threshold: $("threshold").value, classes: this.classes(), find: $("find").value, where: $("where").value };
+    return { top: $("top").value || "10", threshold: $("threshold").value, classes: this.classes(), find: $("find").value, text: $("text").value.trim(), weight: $("text-weight").value, where: $("condition").value };
   }
 
   classes() {
@@ -209,8 +212,10 @@ class Session {
     try {
       const found = await this.send(entry, asked.signal);
       if (asked.signal.aborted) return NEWER;
-      this.keep(entry, found);
-      this.say(found.warnings.join(" "), { problem: found.warnings.length > 0 });
+      const said = found.results.flatMap((one) => one.error || []);
+      this.keep(entry, found.results[0], said);
+      this.say(said.join(" "), { problem: said.length > 0 });
+      this.refresh();
       return null;
     } catch (error) {
       if (asked.signal.reason === NEWER) return NEWER;
@@ -238,7 +243,7 @@ class Session {
     }
     let answer;
     try {
-      answer = await fetch("query", { method: "POST", body: form, headers: { "X-Hifa": "1" }, signal });
+      answer = await fetch("v1/search", { method: "POST", body: form, signal });
     } catch {
       throw new Error(GONE, { cause: AGAIN });
     }
@@ -266,15 +271,27 @@ class Session {
     for (const name of options.classes) form.append("class", name);
     if (options.where) form.append("where", options.where);
     if (options.find) form.append("find", options.find);
+    if (photos.length) form.append("pictures", SIDE);
+    if (options.text) form.append("text", options.text);
+    if (options.text && photos.length) form.append("text_weight", options.weight);
     if (photos.length > 1) form.append("fuse", "1");
     return form;
   }
 
-  keep(entry, found) {
-    this.learn(found.gallery);
-    Object.assign(entry, { query: found.queries[0], shapes: found.shapes, time: new Date() });
+  // The gallery may have changed; an answer that does not come changes nothing.
+  async refresh() {
+    try {
+      const answer = await fetch("v1/gallery");
+      if (answer.ok) this.learn(await answer.json());
+    } catch { /* the next question says so */ }
+  }
+
+  // Each match beside its shape: pictures and mesh are fetched when they are looked at.
+  keep(entry, found, said) {
+    const shapes = found.matches.map((match, at) => shapeOf(Object.assign(match, { at })));
+    Object.assign(entry, { query: { pictures: [], ...found }, shapes, time: new Date() });
     if (entry.query.pictures.length < entry.photos.length) // one could not be read
-      entry.photos = entry.photos.filter((one) => !found.warnings.some((said) => said.includes(one.name)));
+      entry.photos = entry.photos.filter((one) => !said.some((line) => line.includes(one.name)));
     const place = this.past.indexOf(entry.replaces);
     if (place >= 0) this.past[place] = entry;
     else this.past.unshift(entry);
@@ -298,8 +315,10 @@ class Session {
   }
 
   // Only for what the history shows: an answer must not overwrite what is being typed.
-  restore({ top, threshold, classes, find, where = "" }) {
-    $("where").value = where;
+  restore({ top, threshold, classes, find, text, weight, where = "" }) {
+    Object.assign($("text"), { value: text });
+    Object.assign($("text-weight"), { value: weight });
+    $("condition").value = where;
     this.narrowed();
     Object.assign($("top"), { value: top });
     Object.assign($("threshold"), { value: threshold });
@@ -337,6 +356,16 @@ class Session {
     $("retry").hidden = !retry;
     $("query").hidden = !this.entry;
     if (!this.entry) $("empty").textContent = "Drop a photo here, paste one, or choose one: the most similar shapes appear here.";
+  }
+}
+
+function shapeOf(match) {
+  try {
+    const own = addressOf(match.shape), view = match.view ?? "";
+    const picture = match.view != null ? `${own}/views/${view}` : match.thumbnail ? `${own}/thumbnail` : "";
+    return { pictures: picture ? { [view]: picture } : {}, preview: match.source ? `${own}/preview` : "", why: match.source ? "" : "the gallery does not know its mesh" };
+  } catch {
+    return { pictures: {}, why: "its name is not text" };
   }
 }
 

@@ -14,15 +14,13 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from hifa_cli.config import ServeConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.web import access, v1
 from hifa_cli.web.app import App
 from hifa_cli.web.page import login_page, served_page
-from hifa_cli.web.request import parse_search
-from hifa_cli.web.shapes import mesh_of
 
 _CHUNK = 1 << 16
 _REMEDIES = {
@@ -33,7 +31,6 @@ _REMEDIES = {
 }
 
 
-PAGE = "there are only / and /shapes/ID/mesh, and for programs what /openapi.json has"
 _LENGTH = re.compile(r"[0-9]{1,15}")  # of a body; no other digits, and no more than a number needs
 
 
@@ -58,7 +55,7 @@ def _unauthorized() -> Refused:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """``GET /`` is the page, ``POST /query`` takes photos, ``GET /shapes/ID/mesh`` gives a mesh's file."""
+    """``GET /`` is the page; all else that it asks for is what programs ask for (:mod:`.v1`)."""
 
     app: App
     counts: v1.Counts
@@ -103,32 +100,28 @@ class Handler(BaseHTTPRequestHandler):
     def _work(self) -> None:
         """Answer the request, or refuse it: first who asks, then what, then how."""
         path = self.asked.path
-        mine = v1.is_mine(path)
         if path == "/" and self.command in v1.READ and self._takes_token(self.asked.query):
             return
         if path not in v1.OPEN and not self._may_pass():
             if path != "/" or self.command not in v1.READ:
                 raise _unauthorized()
             return self._send(HTTPStatus.UNAUTHORIZED, *login_page())
-        allowed = v1.allowed(path) if mine else _allowed(path)
+        allowed = v1.READ if path == "/" else v1.allowed(path)
         if not allowed:
-            raise Refused(HTTPStatus.NOT_FOUND, v1.NOTHING if mine else PAGE)
+            raise Refused(HTTPStatus.NOT_FOUND, v1.NOTHING)
         if self.command not in allowed:
             raise Refused(
                 HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {' and '.join(allowed)}",
                 {"Allow": ", ".join(allowed)},
             )  # fmt: skip
-        if self.command == "POST":
-            return self._post_v1() if mine else self._post()
-        return self._get_v1() if mine else self._get()
+        if path == "/":
+            self._send(HTTPStatus.OK, *served_page(self.app.about()))
+        elif self.command == "POST":
+            self._search()
+        else:
+            self._answer(v1.answered_get(self.app, self.counts, path, self.asked.query))
 
-    def _get_v1(self) -> None:
-        try:
-            self._send_v1(v1.answered_get(self.app, self.counts, self.asked.path))
-        except HifaError as error:
-            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
-
-    def _post_v1(self) -> None:
+    def _search(self) -> None:
         self._check_origin()
         if "Content-Length" not in self.headers:
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "send the body with its Content-Length")
@@ -137,16 +130,18 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{kind[:50]} is not a photo: {v1.KINDS}")
         with self._slot():
             found = v1.answered_search(self.app, self.asked.query, kind, self._body())
-        self._send_v1(found)
+        self._answer(found)
 
     def _check_origin(self) -> None:
         """Refuse what another site's page lets a visitor's browser send: it may cost this machine time."""
         origin = self.headers.get("Origin")
-        host = access.host_name(self.headers.get("Host", ""))
-        if origin is not None and access.host_name(origin.rpartition("/")[2]) != host:
+        if origin is None:
+            return
+        name, host = (access.host_name(one) for one in (origin.rpartition("/")[2], self.headers["Host"]))
+        if name != host and name not in map(access.host_name, self.app.config.allow_hosts):
             raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites may not ask this server")
 
-    def _send_v1(self, found: v1.Answer) -> None:
+    def _answer(self, found: v1.Answer) -> None:
         if found.file is not None:
             self._send_file(found.file)
         else:
@@ -210,25 +205,6 @@ class Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, f"the address is malformed: {error}") from error
 
-    def _get(self) -> None:
-        parts = self.asked.path.split("/")
-        if self.asked.path == "/":
-            self._send(HTTPStatus.OK, *served_page(self.app.about()))
-        else:
-            self._send_mesh(unquote(parts[2], errors="surrogateescape"))
-
-    def _post(self) -> None:
-        if self.headers.get("X-Hifa") is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "photos go to /query, with the header X-Hifa")
-        if not self.left:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "send a photo with its Content-Length")
-        with self._slot():
-            photos, wanted = parse_search(
-                self.asked.query, self.headers.get("Content-Type", ""), self._body()
-            )
-            found = self.app.query(photos, wanted)
-        self._send(HTTPStatus.OK, json.dumps(found).encode())
-
     def _body(self) -> bytes:
         body = self.rfile.read(self.left)
         if len(body) < self.left:
@@ -264,13 +240,6 @@ class Handler(BaseHTTPRequestHandler):
         cookie = f"{access.cookie_name(self._port)}={token}; HttpOnly; SameSite=Strict; Path=/"
         self._start(HTTPStatus.SEE_OTHER, "text/plain", 0, {"Set-Cookie": cookie, "Location": "./"})
         return True
-
-    def _send_mesh(self, shape: str) -> None:
-        try:
-            path = mesh_of(self.app.current(), shape)
-        except HifaError as error:
-            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
-        self._send_file(path)
 
     def _send_file(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -339,14 +308,6 @@ class Server(ThreadingHTTPServer):
         """Report errors of our own; a client that went away is none."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
-
-
-def _allowed(path: str) -> tuple[str, ...]:
-    """Return the methods that an address of the page takes; none if it does not exist."""
-    parts = path.split("/")
-    if path == "/" or (parts[:2] == ["", "shapes"] and parts[3:] == ["mesh"]):
-        return v1.READ
-    return ("POST",) if path == "/query" else ()
 
 
 def make_server(app: App) -> Server:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hifa_cli.data import is_mesh
+from hifa_cli.data import is_mesh, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
+from hifa_cli.gallery.sources import render_config
 from hifa_cli.query.retrieve import QueryOptions, rows_wanted
+from hifa_cli.web.document import drawn_of, jpeg_of
 
 
 def row_of(gallery: Gallery, shape: str) -> int:
@@ -43,6 +45,55 @@ def mesh_of(gallery: Gallery, shape: str) -> Path:
     if not source.is_file():
         raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
     return source
+
+
+def view_of(gallery: Gallery, shape: str, view: int, side: int) -> bytes:
+    """Return a picture of a shape from one of its views.
+
+    Args:
+        gallery: of the shape.
+        shape: its id.
+        view: the number of the view.
+        side: pixels of the picture at most.
+
+    Returns:
+        A JPEG file: as the gallery keeps it, else drawn from the mesh, else the shape's thumbnail.
+
+    Raises:
+        HifaError: no such shape exists, or nothing shows it.
+    """
+    row = row_of(gallery, shape)
+    kept = gallery.view_picture(row, view)
+    drawn = {} if kept else drawn_of(gallery, row, [view])
+    if view in drawn:
+        return jpeg_of(drawn[view], side)
+    path = kept or gallery.thumbnail(row)
+    if path is None:
+        raise HifaError(f"the gallery has no picture of '{shape}'")
+    return jpeg_of(read_picture(path), side)
+
+
+def preview_of(gallery: Gallery, shape: str, faces: int) -> bytes:
+    """Return a shape's mesh as the page's viewer takes it (:func:`.simplify.packed_mesh`).
+
+    Args:
+        gallery: of the shape.
+        shape: its id.
+        faces: how many it may have at most.
+
+    Returns:
+        The packed mesh.
+
+    Raises:
+        HifaError: no such shape exists, or its mesh is gone or cannot be read.
+    """
+    from hifa_cli.web.simplify import packed_mesh
+
+    path = mesh_of(gallery, shape)
+    try:
+        return packed_mesh(path, render_config(gallery.origin(row_of(gallery, shape))), faces)[0]
+    except HifaError as error:
+        raise HifaError(f"the mesh of '{shape}' cannot be read: {error}") from error
 
 
 def listed_shapes(gallery: Gallery, wanted: QueryOptions, offset: int) -> dict[str, Any]:

@@ -18,6 +18,24 @@ _MOST_CORNERS = 65_535  # a 16-bit number tells apart
 
 
 def page_mesh(path: Path, config: RenderConfig, faces: int) -> tuple[str, int]:
+    """Return a mesh as a page that is a file holds it.
+
+    Args:
+        path: the mesh.
+        config: which way is up.
+        faces: how many it may have at most.
+
+    Returns:
+        Base64 of :func:`packed_mesh`, and how many faces are left.
+
+    Raises:
+        HifaError: it cannot be read.
+    """
+    content, left = packed_mesh(path, config, faces)
+    return base64.b64encode(content).decode(), left
+
+
+def packed_mesh(path: Path, config: RenderConfig, faces: int) -> tuple[bytes, int]:
     """Return a mesh as the page's viewer takes it.
 
     Args:
@@ -26,8 +44,8 @@ def page_mesh(path: Path, config: RenderConfig, faces: int) -> tuple[str, int]:
         faces: how many it may have at most.
 
     Returns:
-        Base64 of: numbers of corners and faces (uint32 each), corners (int16 × 3, of 32767, upright along
-        +z and within the unit sphere), faces (uint16 × 3); and how many faces are left.
+        Numbers of corners and faces (uint32 each), corners (int16 × 3, of 32767, upright along +z and within
+        the unit sphere), faces (uint16 × 3), all little-endian; and how many faces are left.
 
     Raises:
         HifaError: it cannot be read.
@@ -40,9 +58,7 @@ def page_mesh(path: Path, config: RenderConfig, faces: int) -> tuple[str, int]:
     corners, triangles = shrunk(corners, np.asarray(mesh.faces, dtype=np.int64), faces)
     places = np.round(corners * _STEP).astype("<i2")
     head = struct.pack("<2I", len(places), len(triangles))
-    return base64.b64encode(head + places.tobytes() + triangles.astype("<u2").tobytes()).decode(), len(
-        triangles
-    )
+    return head + places.tobytes() + triangles.astype("<u2").tobytes(), len(triangles)
 
 
 def shrunk(

@@ -11,15 +11,19 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from hifa_cli import __version__
+from hifa_cli.config import PageConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.gallery import Gallery
 from hifa_cli.web.app import App
 from hifa_cli.web.openapi import specification
-from hifa_cli.web.request import parse_search
-from hifa_cli.web.shapes import facts_of, mesh_of, row_of
+from hifa_cli.web.request import parse_list, parse_search
+from hifa_cli.web.shapes import facts_of, listed_shapes, mesh_of, preview_of, row_of, view_of
 
 OPEN = ("/health", "/openapi.json")  # without a token: they say nothing of the gallery
-SEARCH, SHAPES = "/v1/search", "/v1/shapes/"
+SEARCH, GALLERY, LIST, SHAPES = "/v1/search", "/v1/gallery", "/v1/shapes", "/v1/shapes/"
 READ = ("GET", "HEAD")
+_PLAIN = (*OPEN, "/metrics", GALLERY, LIST)
+_SHOWN = PageConfig()  # how large previews and pictures of views may be
 NOTHING = "this address does not exist: /openapi.json lists all that do"
 KINDS = "send the bytes of a picture (image/*, application/octet-stream), or multipart/form-data"
 # curl --data-binary and urllib call every body a form, whatever it is
@@ -94,18 +98,26 @@ def is_mine(path: str) -> bool:
 
 def route_of(path: str) -> str:
     """Return the route of a path, so that ids make no new numbers."""
+    if path in (*_PLAIN, SEARCH, "/"):
+        return path
+    return _route_of_shape(path) or "other"
+
+
+def _route_of_shape(path: str) -> str:
+    """Return the route of an address of a shape; nothing where it does not exist."""
     if not path.startswith(SHAPES):
-        return path if path in (*OPEN, "/metrics", SEARCH) else "other"
-    end = path.rsplit("/", 1)[1]
-    return f"{SHAPES}{{id}}" + (f"/{end}" if end in ("mesh", "thumbnail") else "")
+        return ""
+    _, _, _, _, *end = path.split("/")
+    if not end or end in (["mesh"], ["thumbnail"], ["preview"]):
+        return "/".join([f"{SHAPES}{{id}}", *end])
+    if len(end) == 2 and end[0] == "views" and end[1].isascii() and end[1].isdigit() and len(end[1]) < 5:
+        return f"{SHAPES}{{id}}/views/{{view}}"
+    return ""
 
 
 def allowed(path: str) -> tuple[str, ...]:
     """Return the methods that an address takes; none if it does not exist."""
-    if path in (*OPEN, "/metrics"):
-        return READ
-    parts = path.split("/")
-    if path.startswith(SHAPES) and (len(parts) == 4 or parts[4:] in (["mesh"], ["thumbnail"])):
+    if path in _PLAIN or _route_of_shape(path):
         return READ
     return ("POST",) if path == SEARCH else ()
 
@@ -116,19 +128,20 @@ def is_photo(kind: str) -> bool:
     return name in _PHOTOS or name.startswith("image/")
 
 
-def answered_get(app: App, counts: Counts, path: str) -> Answer:
+def answered_get(app: App, counts: Counts, path: str, options: str) -> Answer:
     """Answer a GET request.
 
     Args:
         app: the gallery.
         counts: for ``/metrics``.
         path: one that is :func:`allowed`; ids stand in it percent-encoded, their slashes too.
+        options: the query string, which a list of shapes takes.
 
     Returns:
         Status, type and body.
 
     Raises:
-        HifaError: the mesh of a shape is not there.
+        HifaError: a shape, its mesh or its picture does not exist.
     """
     if path == "/health":
         return _document({"status": "ok", "version": __version__})
@@ -137,29 +150,44 @@ def answered_get(app: App, counts: Counts, path: str) -> Answer:
     if path == "/metrics":
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Answer(HTTPStatus.OK, counts.text(app).encode(), kind)
+    if path == GALLERY:
+        app.current()
+        return _document(app.about())
+    if path == LIST:
+        return _list(app, options)
     parts = path.split("/")
-    return _of_shape(app, unquote(parts[3], errors="surrogateescape"), "".join(parts[4:]))
+    shape = unquote(parts[3], errors="surrogateescape")
+    try:
+        return _of_shape(app.current(), shape, *parts[4:])
+    except HifaError as error:
+        return refused(HTTPStatus.NOT_FOUND, str(error))
 
 
-def _of_shape(app: App, shape: str, what: str) -> Answer:
-    gallery = app.current()
+def _list(app: App, options: str) -> Answer:
+    wanted, offset = parse_list(options)
+    if wanted.top > app.config.most:
+        raise HifaError(f"top is {wanted.top}: ask for at most {app.config.most} shapes")
+    return _document(listed_shapes(app.current(), wanted, offset))
+
+
+def _of_shape(gallery: Gallery, shape: str, what: str = "", view: str = "0") -> Answer:
+    if what == "views":
+        return Answer(HTTPStatus.OK, view_of(gallery, shape, int(view), _SHOWN.thumbnail), "image/jpeg")
+    if what == "preview":
+        packed = preview_of(gallery, shape, _SHOWN.faces)
+        return Answer(HTTPStatus.OK, packed, "application/octet-stream")
+    if what == "mesh":
+        return Answer(HTTPStatus.OK, file=mesh_of(gallery, shape), kind="application/octet-stream")
     row = row_of(gallery, shape)
     thumbnail = gallery.thumbnail(row)
     if what == "thumbnail":
         if thumbnail is None:
-            return refused(HTTPStatus.NOT_FOUND, f"the gallery has no picture of '{shape}'")
+            raise HifaError(f"the gallery has no picture of '{shape}'")
         return Answer(HTTPStatus.OK, thumbnail.read_bytes(), "image/png")
-    if what == "mesh":
-        return Answer(HTTPStatus.OK, file=mesh_of(gallery, shape), kind="application/octet-stream")
     own = f"{SHAPES}{quote(shape, safe='', errors='surrogateescape')}"
     mesh = f"{own}/mesh" if gallery.source(row) is not None else None
-    return _document(
-        {
-            **facts_of(gallery, row),
-            "mesh": mesh,
-            "thumbnail": f"{own}/thumbnail" if thumbnail is not None else None,
-        }
-    )
+    picture = f"{own}/thumbnail" if thumbnail is not None else None
+    return _document({**facts_of(gallery, row), "mesh": mesh, "thumbnail": picture})
 
 
 def answered_search(app: App, options: str, kind: str, body: bytes) -> Answer:
@@ -177,12 +205,12 @@ def answered_search(app: App, options: str, kind: str, body: bytes) -> Answer:
     Raises:
         HifaError: an option is wrong, or no photo can be used.
     """
-    photos, wanted = parse_search(options, kind, body)
+    photos, wanted, pictures = parse_search(options, kind, body)
     if not body:  # shapes or words are the query
         photos = []
     if wanted.top > app.config.most:
         raise HifaError(f"top is {wanted.top}: ask for at most {app.config.most} shapes")
-    return _document(app.search(photos, wanted))
+    return _document(app.search(photos, wanted, pictures=pictures))
 
 
 def refused(status: HTTPStatus, message: str) -> Answer:

@@ -96,17 +96,18 @@ class Viewer {
   }
 
   // A mesh: counts of corners and faces (uint32), corners (int16 x 3, of 32767), faces (uint16 x 3).
-  show(base64, home) {
+  // mesh: base64 text of a page that is a file, or the bytes that the server sent.
+  show(mesh, home) {
     if (!this.gl) return false;
-    this.mesh = base64;
-    this.load(base64);
+    this.mesh = mesh;
+    this.load(mesh);
     this.home = home;
     this.reset();
     return true;
   }
 
-  load(base64) {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  load(mesh) {
+    const bytes = typeof mesh === "string" ? Uint8Array.from(atob(mesh), (letter) => letter.charCodeAt(0)) : new Uint8Array(mesh);
     const [corners, faces] = new Uint32Array(bytes.buffer, 0, 2);
     const gl = this.gl, start = 8 + 6 * corners;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.places);

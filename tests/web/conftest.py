@@ -19,11 +19,11 @@ from hifa_cli.gallery.ranking import ranking_document
 from hifa_cli.models.network import save_network
 from hifa_cli.web.app import App
 from hifa_cli.web.server import make_server
+from tests.cli.test_cli import hifa
 from tests.conftest import write_photos
 from tests.gallery.test_update import write_mesh
 
 CPU = torch.device("cpu")
-ASKED = {"X-Hifa": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +39,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root / "meshes", root / "g", model=root / "run", split=None, index_config=IndexConfig(),
         render_config=RenderConfig(), workers=1, device=CPU, force=False)  # fmt: skip
     return root
+
+
+@pytest.fixture(scope="session")
+def worded(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a gallery of an encoder that knows words, with random weights."""
+    pytest.importorskip("open_clip", reason="NO open_clip: words are not looked for")
+    folder = tmp_path_factory.mktemp("worded") / "g"
+    words = (
+        "--backbone",
+        "openclip/ViT-S-32",
+        "--weights",
+        "none",
+        "--size",
+        "64",
+        "--workers",
+        "1",
+        "--quiet",
+    )
+    code, _, err = hifa("index", world / "meshes", "--out", folder, *words)
+    assert code == 0, err
+    return folder
 
 
 @contextmanager
@@ -65,7 +86,7 @@ def running(app: App) -> Iterator[int]:
 def ask(
     port: int, method: str, path: str, body: bytes | None = None, *, to: str = "127.0.0.1", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    """Send one request to a real socket; ``X_Hifa`` is the header ``X-Hifa``."""
+    """Send one request to a real socket; ``Content_Type`` is the header ``Content-Type``."""
     connection = http.client.HTTPConnection(to, port, timeout=30)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     try:

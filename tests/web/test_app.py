@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ from hifa_cli.query.parse import Box
 from hifa_cli.query.retrieve import QueryOptions
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.web.app import App, Photo
-from hifa_cli.web.shapes import mesh_of
+from hifa_cli.web.shapes import mesh_of, preview_of, view_of
 from tests.cli.test_cli import hifa
 from tests.web.conftest import ranked_gallery
 
@@ -45,14 +46,15 @@ def same(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> bool:
 
 
 def test_a_photo_is_answered_as_by_the_command(app: App, world: Path) -> None:
-    found = app.query([photo(world)], QueryOptions(2))
-    assert same(found["queries"][0]["matches"], commanded(world, world / "photos/bars/0.png", "--top", 2))
-    assert found["queries"][0]["query"] == "0.png"
-    assert found["warnings"] == []
+    found = app.search([photo(world)], QueryOptions(2))
+    assert same(found["results"][0]["matches"], commanded(world, world / "photos/bars/0.png", "--top", 2))
+    assert found["results"][0]["query"] == "0.png"
+    assert found["failed"] == 0
 
 
 def test_a_crop_counts_as_for_the_command_and_the_page_gets_the_whole_photo(app: App, world: Path) -> None:
-    found = app.query([photo(world, crop=Box(8, 4, 30, 20))], QueryOptions(2))["queries"][0]
+    found = app.search([photo(world, crop=Box(8, 4, 30, 20))], QueryOptions(2), pictures=480)
+    found = found["results"][0]
     wanted = commanded(world, world / "photos/bars/0.png", "--crop", "8,4,30,20", "--top", 2)
     assert same(found["matches"], wanted)
     assert not same(found["matches"], commanded(world, world / "photos/bars/0.png", "--top", 2))
@@ -62,53 +64,53 @@ def test_a_crop_counts_as_for_the_command_and_the_page_gets_the_whole_photo(app:
 def test_photos_are_fused_or_answered_each_by_itself(app: App, world: Path) -> None:
     photos = [photo(world), photo(world, "rings")]
     paths = [world / "photos" / kind / "0.png" for kind in ("bars", "rings")]
-    assert len(app.query(photos, QueryOptions(2))["queries"]) == 2
-    [fused] = app.query(photos, QueryOptions(2, fuse=True))["queries"]
+    assert len(app.search(photos, QueryOptions(2))["results"]) == 2
+    [fused] = app.search(photos, QueryOptions(2, fuse=True), pictures=480)["results"]
     assert same(fused["matches"], commanded(world, *paths, "--fuse", "--top", 2))
     assert len(fused["pictures"]) == 2
 
 
 def test_classes_and_the_least_score_are_heeded(app: App, world: Path) -> None:
-    matches = app.query([photo(world)], QueryOptions(2, classes=("rod",)))["queries"][0]["matches"]
+    matches = app.search([photo(world)], QueryOptions(2, classes=("rod",)))["results"][0]["matches"]
     assert {one["class"] for one in matches} == {"rod"}
-    assert app.query([photo(world)], QueryOptions(2, threshold=1.0))["queries"][0]["matches"] == []
+    assert app.search([photo(world)], QueryOptions(2, threshold=1.0))["results"][0]["matches"] == []
     with pytest.raises(HifaError, match="no class 'sofa'"):
-        app.query([photo(world)], QueryOptions(2, classes=("sofa",)))
+        app.search([photo(world)], QueryOptions(2, classes=("sofa",)))
 
 
 def test_shapes_are_answered_as_by_the_command(app: App, world: Path) -> None:
-    [found] = app.query([], QueryOptions(2, like=("rod/1",), unlike=("box/1",)))["queries"]
+    wanted = QueryOptions(2, like=("rod/1",), unlike=("box/1",))
+    [found] = app.search([], wanted, pictures=480)["results"]
     assert same(found["matches"], commanded(world, "--like", "rod/1", "--unlike", "box/1", "--top", 2))
     assert (found["like"], found["unlike"], found["pictures"]) == (["rod/1"], ["box/1"], [])
     with pytest.raises(HifaError, match="no shape 'rod/9': did you mean rod/"):
-        app.query([], QueryOptions(2, like=("rod/9",)))
+        app.search([], QueryOptions(2, like=("rod/9",)))
     with pytest.raises(HifaError, match="no photo came"):
-        app.query([], QueryOptions(2))
+        app.search([], QueryOptions(2))
 
 
 def test_limits_hold(app: App, world: Path) -> None:
-    assert len(app.query([photo(world)], QueryOptions(50))["queries"][0]["matches"]) == 2
     with pytest.raises(HifaError, match="at most 3"):
-        app.query([photo(world)] * 4, QueryOptions(1))
+        app.search([photo(world)] * 4, QueryOptions(1))
     with pytest.raises(HifaError, match="no photo"):
-        app.query([], QueryOptions(1))
+        app.search([], QueryOptions(1))
 
 
 def test_a_photo_that_cannot_be_read_is_named_as_it_was_sent(app: App, world: Path) -> None:
     broken = Photo("broken.png", b"no picture")
     with pytest.raises(HifaError, match=r"broken\.png.*cannot be read") as error:
-        app.query([broken], QueryOptions(1))
+        app.search([broken], QueryOptions(1))
     assert "/tmp" not in str(error.value)
-    found = app.query([broken, photo(world)], QueryOptions(1))
-    assert [one["query"] for one in found["queries"]] == ["0.png"]
-    [warning] = found["warnings"]
-    assert "broken.png" in warning
-    assert "photo-0" not in warning
+    found = app.search([broken, photo(world)], QueryOptions(1), pictures=480)
+    assert [one["query"] for one in found["results"]] == ["0.png", "broken.png"]
+    assert [len(one["pictures"]) for one in found["results"]] == [1, 0]
+    assert "broken.png" in found["results"][1]["error"]
+    assert "photo-0" not in found["results"][1]["error"]
 
 
 def test_a_crop_beside_the_photo_is_explained(app: App, world: Path) -> None:
     with pytest.raises(HifaError, match=r"the crop 900,0,5,5 lies outside 0\.png, which has 64 x 64 pixels"):
-        app.query([photo(world, crop=Box(900, 0, 5, 5))], QueryOptions(1))
+        app.search([photo(world, crop=Box(900, 0, 5, 5))], QueryOptions(1))
 
 
 def test_about_counts_the_classes(app: App) -> None:
@@ -122,18 +124,18 @@ def test_a_gallery_says_what_it_can_find(world: Path, tmp_path: Path) -> None:
     app = App(tmp_path / "g", None, "cpu", ServeConfig())
     assert app.about()["find"] == ["both", "kind", "part"]
     for find in get_args(Find):
-        found = app.query([photo(world)], QueryOptions(3, find=find))
-        assert len(found["queries"][0]["matches"]) == 3
+        found = app.search([photo(world)], QueryOptions(3, find=find))
+        assert len(found["results"][0]["matches"]) == 3
 
 
 def test_a_gallery_that_changes_is_followed(world: Path, tmp_path: Path) -> None:
     shutil.copytree(world / "g", tmp_path / "g")
     app = App(tmp_path / "g", None, "cpu", ServeConfig())
-    assert len(app.query([photo(world)], QueryOptions(20))["shapes"]) == 3
+    assert len(app.search([photo(world)], QueryOptions(20))["results"][0]["matches"]) == 3
     update.remove(tmp_path / "g", ["rod/*"], IndexConfig())
-    found = app.query([photo(world)], QueryOptions(20))
-    assert len(found["shapes"]) == 1
-    assert found["gallery"]["classes"] == [["box", 1]]
+    found = app.search([photo(world)], QueryOptions(20))
+    assert len(found["results"][0]["matches"]) == 1
+    assert app.about()["classes"] == [["box", 1]]
 
 
 def test_a_mesh_is_found_by_its_id_and_nothing_else_is(app: App, world: Path) -> None:
@@ -150,9 +152,19 @@ def test_a_mesh_that_went_away_is_told(world: Path, tmp_path: Path) -> None:
     app = App(tmp_path / "g", None, "cpu", ServeConfig())
     with pytest.raises(HifaError, match="no longer where it was"):
         mesh_of(app.current(), "rod/1")
-    shapes = app.query([photo(world)], QueryOptions(1))["shapes"]
-    assert shapes[0]["why"] == "its mesh cannot be read"
-    assert next(iter(shapes[0]["pictures"].values())).startswith("data:image/jpeg")
+    with pytest.raises(HifaError, match="no longer where it was"):
+        preview_of(app.current(), "rod/1", 100)
+    assert view_of(app.current(), "rod/1", 3, 160).startswith(b"\xff\xd8")  # its thumbnail
+
+
+def test_a_view_is_drawn_of_the_mesh_and_a_preview_is_thinned(app: App) -> None:
+    first, other = (view_of(app.current(), "rod/1", view, 100) for view in (0, 3))
+    assert first != other
+    assert Image.open(io.BytesIO(first)).size == (100, 100)
+    packed = preview_of(app.current(), "rod/1", 5000)
+    corners, faces = struct.unpack_from("<2I", packed)
+    assert len(packed) == 8 + 6 * corners + 6 * faces
+    assert len(preview_of(app.current(), "rod/1", 8)) < len(packed) or faces <= 8
 
 
 def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:
@@ -160,11 +172,12 @@ def test_a_photo_that_lies_on_its_side_is_cropped_upright(app: App) -> None:
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(content, "JPEG", exif=exif)
-    found = app.query([Photo("a.jpg", content.getvalue(), Box(0, 40, 10, 10))], QueryOptions(1))
-    assert [found["queries"][0]["pictures"][0][side] for side in ("width", "height")] == [30, 60]
+    sent = Photo("a.jpg", content.getvalue(), Box(0, 40, 10, 10))
+    found = app.search([sent], QueryOptions(1), pictures=480)
+    assert [found["results"][0]["pictures"][0][side] for side in ("width", "height")] == [30, 60]
 
 
-def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path: Path) -> None:
+def test_a_search_says_nothing_on_the_terminal(world: Path) -> None:
     class Terminal(Reporter):
         def __init__(self) -> None:
             self.labels: list[str] = []
@@ -177,11 +190,8 @@ def test_a_query_says_nothing_on_the_terminal_but_warnings(world: Path, tmp_path
             self.labels.append(label)
             yield from items
 
-    shutil.copytree(world / "g", tmp_path / "g")
-    main = tmp_path / "g/gallery.json"
-    main.write_text(main.read_text().replace(str(world / "meshes"), str(tmp_path / "away")))
-    terminal = Terminal()
+    terminal, broken = Terminal(), Photo("broken.png", b"no picture")
     with reporting(terminal):
-        App(tmp_path / "g", None, "cpu", ServeConfig()).query([photo(world)], QueryOptions(1))
+        App(world / "g", None, "cpu", ServeConfig()).search([photo(world), broken], QueryOptions(1))
     assert terminal.labels == []
-    assert "no longer there" in terminal.warnings[0]
+    assert terminal.warnings == []

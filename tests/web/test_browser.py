@@ -27,7 +27,7 @@ FLAGS = (
 )  # fmt: skip
 WIDE, NARROW = (1400, 900), (380, 760)
 AXE = Path(os.environ.get("HIFA_AXE") or Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js")
-DONE = "#results[aria-busy=false]"
+DONE = "body:has(#results[aria-busy=false]):has(#stage[aria-busy=false])"
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,73 @@ def test_top_threshold_and_classes_ask_again(tab: Any, address: str, world: Path
     assert page.locator("#find-row").is_hidden()
 
 
+def test_a_filter_is_typed_or_chosen_from_counts_and_taken_back(tab: Any, address: str, world: Path) -> None:
+    page = tab(address)
+    bring(page, photo(world))
+    assert page.inner_text("#path") == str(world / "meshes" / f"{page.inner_text('#stage-title')}.off")
+    page.click("#filters-title")
+    assert page.locator("#field-list li", has_text="watertight").inner_text() == "watertight true\n3"
+    page.fill("#condition", "class = 'rod'")
+    page.press("#condition", "Enter")
+    page.wait_for_selector(".card >> nth=2", state="detached")
+    assert all("rod/" in one for one in shapes(page))
+    page.click("#field-list button:has-text('true')")
+    page.wait_for_selector("text=Filter: (class = 'rod') and watertight = true")
+    page.wait_for_selector(DONE)
+    assert len(shapes(page)) == 2
+    page.fill("#condition", "size < 3")
+    page.press("#condition", "Enter")
+    page.wait_for_selector("#state:has-text('size')")
+    assert len(shapes(page)) == 2  # a wrong condition takes nothing away
+    page.fill("#condition", "")
+    page.press("#condition", "Enter")
+    page.wait_for_selector(".card >> nth=2")
+    page.wait_for_selector("text=Filter: none")
+
+
+def test_the_page_asks_what_programs_ask_and_sends_a_mesh_once_it_is_looked_at(
+    tab: Any, address: str, world: Path
+) -> None:
+    page = tab(address)
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url.removeprefix(address)))
+    bring(page, photo(world))
+    page.wait_for_function("[...document.querySelectorAll('.card img')].every((one) => one.naturalWidth)")
+    assert all(one.startswith(("v1/", "data:")) for one in asked)
+    assert len([one for one in asked if one.endswith("/preview")]) == 1
+    page.locator(".card").nth(1).click()
+    page.wait_for_selector(DONE)
+    page.locator(".card").nth(0).click()
+    page.wait_for_selector(DONE)
+    assert len([one for one in asked if one.endswith("/preview")]) == 2
+    assert ink(page) > 0.02
+
+
+def test_words_are_looked_for_alone_and_beside_a_photo_by_weight(tab: Any, worded: Path, world: Path) -> None:
+    with serving(worded) as port:
+        page = tab(f"http://127.0.0.1:{port}/")
+        page.fill("#text", "stripes")
+        page.press("#text", "Enter")
+        page.wait_for_selector("#past li")
+        page.wait_for_selector(DONE)
+        assert page.inner_text("#query-name") == "text stripes"
+        words = page.locator(".card").first.inner_text()
+        bring(page, photo(world))
+        half = page.locator(".card").first.inner_text()
+        page.evaluate("$('text-weight').value = 1; $('text-weight').dispatchEvent(new Event('change'))")
+        page.wait_for_function("(words) => document.querySelector('.card').innerText === words", arg=words)
+        page.fill("#text", "")
+        page.press("#text", "Enter")
+        page.wait_for_selector(DONE)
+        assert page.locator(".card").first.inner_text() not in (half, words)
+
+
+def test_words_are_not_offered_where_the_encoder_knows_none(tab: Any, address: str) -> None:
+    page = tab(address)
+    assert page.locator("#text-row").is_hidden()
+    assert page.locator("#weight-row").is_hidden()
+
+
 def test_shapes_found_steer_the_query_and_are_dropped_again(tab: Any, address: str, world: Path) -> None:
     page = tab(address)
     bring(page, photo(world))
@@ -371,6 +438,7 @@ def test_a_keyboard_alone_does_everything(tab: Any, address: str, world: Path) -
     page.locator(".card").nth(1).focus()
     page.keyboard.press("Enter")
     assert page.get_attribute(".card >> nth=1", "aria-pressed") == "true"
+    page.wait_for_selector(DONE)
     page.focus("#canvas")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("+")

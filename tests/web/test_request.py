@@ -12,7 +12,7 @@ from tests.web.conftest import form
 
 
 def test_bytes_alone_are_one_photo() -> None:
-    photos, wanted = parse_search("top=4&crop=1,2,3,4&class=a&class=b&threshold=0.5", "image/png", b"xyz")
+    photos, wanted, _ = parse_search("top=4&crop=1,2,3,4&class=a&class=b&threshold=0.5", "image/png", b"xyz")
     assert photos == [Photo("photo", b"xyz", Box(1, 2, 3, 4))]
     assert (wanted.top, wanted.classes, wanted.threshold, wanted.fuse) == (4, ("a", "b"), 0.5, False)
 
@@ -21,14 +21,14 @@ def test_bytes_alone_are_one_photo() -> None:
 def test_a_form_gives_every_photo_as_it_was(contents: list[bytes]) -> None:
     sent = [(f"{number}.png", content) for number, content in enumerate(contents)]
     body, kind = form(*sent, top="7", fuse="1", **{"class": "ä"})
-    photos, wanted = parse_search("", kind, body)
+    photos, wanted, _ = parse_search("", kind, body)
     assert [(one.name, one.content) for one in photos] == sent
     assert (wanted.top, wanted.fuse, wanted.classes) == (7, True, ("ä",))
 
 
 def test_shapes_are_named_in_the_form_or_in_the_address() -> None:
     body, kind = form(like=["a/1", ""], unlike="b")
-    photos, wanted = parse_search("like=c%2F2", kind, body)
+    photos, wanted, _ = parse_search("like=c%2F2", kind, body)
     assert photos == []
     assert (wanted.like, wanted.unlike) == (("a/1", "c/2"), ("b",))
 
@@ -48,6 +48,10 @@ def test_a_photos_name_has_no_folders() -> None:
     [
         ("top=0", "top takes a whole number"),
         ("top=x", "top takes a whole number"),
+        ("pictures=1025", "pictures takes pixels from 0 to 1024"),
+        ("pictures=x", "pictures takes pixels"),
+        ("fuse=maybe", "fuse takes 0, 1, true, false"),
+        ("tpo=3", "option 'tpo' does not exist: there are top,"),
         ("threshold=2", "threshold takes a number from -1 to 1"),
         ("threshold=nan", "threshold takes"),
         ("find=thing", "find takes both, kind, part, not 'thing'"),

@@ -20,7 +20,7 @@ from hifa_cli.web import access
 from hifa_cli.web.app import App
 from hifa_cli.web.server import make_server
 from tests.cli.test_cli import hifa
-from tests.web.conftest import ASKED, ask, form, running, serving
+from tests.web.conftest import ask, form, running, serving
 
 TOKEN = "a-token-of-the-tests"
 
@@ -49,16 +49,16 @@ def test_the_page_comes_with_headers_that_guard_it(served: int) -> None:
 
 
 def test_bytes_and_a_form_are_answered_alike(world: Path, served: int) -> None:
-    status, headers, plain = ask(served, "POST", "/query?top=2", photo(world), **ASKED)
+    status, headers, plain = ask(served, "POST", "/v1/search?top=2", photo(world))
     assert status == 200
     assert headers["X-Frame-Options"] == "DENY"
     body, kind = form(("bars.png", photo(world)), top="2")
-    status, _, formed = ask(served, "POST", "/query", body, Content_Type=kind, **ASKED)
+    status, _, formed = ask(served, "POST", "/v1/search", body, Content_Type=kind)
     assert status == 200
     one, other = json.loads(plain), json.loads(formed)
-    assert one["queries"][0]["matches"] == other["queries"][0]["matches"]
-    assert len(one["queries"][0]["matches"]) == 2
-    assert other["queries"][0]["query"] == "bars.png"
+    assert one["results"][0]["matches"] == other["results"][0]["matches"]
+    assert len(one["results"][0]["matches"]) == 2
+    assert other["results"][0]["query"] == "bars.png"
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,17 @@ def test_bytes_and_a_form_are_answered_alike(world: Path, served: int) -> None:
         ("GET", "/../../etc/passwd", None, {}, 404),
         ("GET", "/gallery.json", None, {}, 404),
         ("GET", "/", None, {"Host": "evil.example"}, 421),
-        ("GET", "/shapes/rod%2F1/mesh", None, {"Host": "evil.example"}, 421),
-        ("POST", "/query", b"x", {"Host": "evil.example", **ASKED}, 421),
-        ("POST", "/query", b"x", {}, 404),  # a form of another site cannot send the header
-        ("POST", "/query", b"no picture", ASKED, 422),
-        ("POST", "/query", b"", ASKED, 411),
-        ("POST", "/query", b"x" * 100_001, ASKED, 413),
-        ("POST", "/query?crop=9", b"x", ASKED, 422),
-        ("POST", "/query?class=sofa", b"x", ASKED, 422),
-        ("GET", "/shapes/nope/mesh", None, {}, 404),
-        ("GET", "/shapes/..%2F..%2Fgallery.json/mesh", None, {}, 404),
+        ("GET", "/v1/shapes/rod%2F1/mesh", None, {"Host": "evil.example"}, 421),
+        ("POST", "/v1/search", b"x", {"Host": "evil.example"}, 421),
+        ("POST", "/v1/search", b"x", {"Origin": "http://evil.example"}, 403),
+        ("POST", "/query", b"x", {}, 404),
+        ("POST", "/v1/search", b"no picture", {}, 422),
+        ("POST", "/v1/search", b"", {}, 422),
+        ("POST", "/v1/search", b"x" * 100_001, {}, 413),
+        ("POST", "/v1/search?crop=9", b"x", {}, 422),
+        ("POST", "/v1/search?class=sofa", b"x", {}, 422),
+        ("GET", "/v1/shapes/nope/mesh", None, {}, 404),
+        ("GET", "/v1/shapes/..%2F..%2Fgallery.json/mesh", None, {}, 404),
     ],
 )
 def test_anything_else_is_refused_in_words(
@@ -86,6 +87,12 @@ def test_anything_else_is_refused_in_words(
     assert found == status
     assert json.loads(said)["error"]
     assert b"/tmp" not in said
+
+
+def test_a_page_behind_a_proxy_may_ask_by_the_name_that_is_allowed(world: Path) -> None:
+    with serving(world / "g", allow_hosts=("shapes.example",)) as port:
+        for origin, status in (("https://shapes.example", 200), ("https://evil.example", 403), ("null", 403)):
+            assert ask(port, "POST", "/v1/search?like=rod/1", b"", Origin=origin)[0] == status
 
 
 def test_a_refused_name_is_told_how_to_be_allowed(served: int, world: Path) -> None:
@@ -132,9 +139,9 @@ def test_without_the_token_there_is_only_the_question_for_it(world: Path) -> Non
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert b"rod" not in page
         assert ask(port, "GET", "/?token=wrong")[0] == 401
-        assert ask(port, "GET", "/shapes/rod%2F1/mesh")[0] == 401
-        assert ask(port, "POST", "/query", photo(world), **ASKED)[0] == 401
-        assert ask(port, "POST", "/query?token=" + TOKEN, photo(world), **ASKED)[0] == 401
+        assert ask(port, "GET", "/v1/shapes/rod%2F1/mesh")[0] == 401
+        assert ask(port, "POST", "/v1/search", photo(world))[0] == 401
+        assert ask(port, "POST", "/v1/search?token=" + TOKEN, photo(world))[0] == 401
 
 
 def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(world: Path) -> None:
@@ -146,13 +153,13 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(worl
         assert "SameSite=Strict" in cookie
         shown = cookie.partition(";")[0]
         assert b"Choose photos" in ask(port, "GET", "/", Cookie=shown)[2]
-        assert ask(port, "POST", "/query", photo(world), Cookie=shown, **ASKED)[0] == 200
+        assert ask(port, "POST", "/v1/search", photo(world), Cookie=shown)[0] == 200
         bearer = f"Bearer {TOKEN}"
-        assert ask(port, "POST", "/query", photo(world), Authorization=bearer, **ASKED)[0] == 200
+        assert ask(port, "POST", "/v1/search", photo(world), Authorization=bearer)[0] == 200
 
 
 def test_a_mesh_is_downloaded_as_it_is(world: Path, served: int) -> None:
-    status, headers, content = ask(served, "GET", "/shapes/rod%2F2/mesh")
+    status, headers, content = ask(served, "GET", "/v1/shapes/rod%2F2/mesh")
     assert status == 200
     assert content == (world / "meshes/rod/2.off").read_bytes()
     assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''2.off"
@@ -162,30 +169,30 @@ def test_too_many_queries_at_once_are_sent_away(world: Path) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     class Slow(App):
-        def query(self, *args: object, **more: object) -> dict[str, object]:
+        def search(self, *args: object, **more: object) -> dict[str, object]:
             entered.set()
             assert leave.wait(30)
             return {}
 
     with running(Slow(world / "g", None, "cpu", ServeConfig(port=0, waiting=1))) as port:
-        first = threading.Thread(target=ask, args=(port, "POST", "/query", b"x"), kwargs=ASKED)
+        first = threading.Thread(target=ask, args=(port, "POST", "/v1/search", b"x"))
         first.start()
         assert entered.wait(30)
-        assert ask(port, "POST", "/query", b"x", **ASKED)[0] == 503
+        assert ask(port, "POST", "/v1/search", b"x")[0] == 503
         leave.set()
         first.join()
-        assert ask(port, "POST", "/query", b"x", **ASKED)[0] == 200
+        assert ask(port, "POST", "/v1/search", b"x")[0] == 200
 
 
 def test_a_fault_of_ours_is_told_and_the_server_goes_on(
     world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken(App):
-        def query(self, *args: object, **more: object) -> dict[str, object]:
+        def search(self, *args: object, **more: object) -> dict[str, object]:
             raise RuntimeError("a bug")
 
     with running(Broken(world / "g", None, "cpu", ServeConfig(port=0))) as port:
-        status, _, answer = ask(port, "POST", "/query", b"x", **ASKED)
+        status, _, answer = ask(port, "POST", "/v1/search", b"x")
         assert status == 500
         assert b"a bug" not in answer
         assert ask(port, "GET", "/")[0] == 200
@@ -203,7 +210,7 @@ def test_a_client_that_leaves_in_the_middle_makes_no_noise(
         for _ in range(3):
             with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
                 client.sendall(
-                    b"POST /query HTTP/1.1\r\nHost: localhost\r\nX-Hifa: 1\r\nContent-Length: 999\r\n\r\nxx"
+                    b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\nxx"
                 )
         assert ask(port, "GET", "/")[0] == 200
     assert capfd.readouterr().err == ""

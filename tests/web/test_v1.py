@@ -80,6 +80,14 @@ def test_a_shape_its_mesh_and_its_picture_can_be_had(world: Path, served: int) -
     assert client(served).thumbnail("rod/1").startswith(b"\x89PNG")
 
 
+def test_the_gallery_is_described_and_its_shapes_are_listed_by_a_condition(served: int) -> None:
+    about = json.loads(ask(served, "GET", "/v1/gallery")[2])
+    assert (about["shapes"], about["text"], about["most"]) == (3, False, 100)
+    found = client(served).shapes(where="watertight", classes="rod", top=1, offset=1)
+    assert (found["count"], [one["shape"] for one in found["shapes"]]) == (2, ["rod/2"])
+    assert client(served).gallery() == about
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "headers", "status"),
     [
@@ -98,6 +106,13 @@ def test_a_shape_its_mesh_and_its_picture_can_be_had(world: Path, served: int) -
         ("GET", "/v1/shapes/..%2F..%2Fgallery.json/mesh", None, {}, 404),
         ("GET", "/v1/shapes/rod/1", None, {}, 404),
         ("GET", "/v1/nothing", None, {}, 404),
+        ("GET", "/v1/shapes?where=size%20%3C%203", None, {}, 422),
+        ("GET", "/v1/shapes?top=101", None, {}, 422),
+        ("GET", "/v1/shapes?offset=-1", None, {}, 422),
+        ("GET", "/v1/shapes?like=rod/1", None, {}, 422),
+        ("GET", "/v1/shapes/nope/views/0", None, {}, 404),
+        ("GET", "/v1/shapes/rod%2F1/views/x", None, {}, 404),
+        ("GET", "/v1/shapes/nope/preview", None, {}, 404),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_a_reason(
@@ -125,7 +140,7 @@ def test_the_description_names_every_address_and_no_other(served: int) -> None:
     assert document["openapi"] == "3.1.0"
     for path, methods in document["paths"].items():
         for method, about in methods.items():
-            asked = path.replace("{id}", quote("rod/1", safe=""))
+            asked = path.replace("{id}", quote("rod/1", safe="")).replace("{view}", "3")
             status, headers, _ = ask(served, method.upper(), asked, b"" if method == "post" else None)
             assert str(status) in about["responses"]
             if status == 200:
