@@ -1,4 +1,4 @@
-"""Measure requests per second of ``hifa serve``: the page's POST /query beside POST /v1/search, in one run.
+"""Measure requests per second of ``hifa serve``: POST /v1/search by several clients at once, in one run.
 
     python benchmarks/serve.py GALLERY PHOTO [--seconds 10] [--clients 1,8,64]
 
@@ -24,7 +24,7 @@ def rate(port: int, path: str, photo: bytes, clients: int, seconds: float) -> tu
     def asking(me: int) -> None:
         while time.monotonic() < end:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-            connection.request("POST", path, photo, {"X-Hifa": "1"})
+            connection.request("POST", path, photo)
             answer = connection.getresponse()
             answer.read()
             connection.close()
@@ -57,14 +57,11 @@ def main() -> None:
     with make_server(App(given.gallery, None, "cpu", ServeConfig(port=0))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = int(server.server_address[1])
-        for path in ("/query?top=10", "/v1/search?top=10"):
-            rate(port, path, photo, 1, 1.0)  # warm
+        path = "/v1/search?top=10"
+        rate(port, path, photo, 1, 1.0)  # warm
         for clients in map(int, given.clients.split(",")):
-            said = []
-            for path in ("/query?top=10", "/v1/search?top=10"):
-                found, refused = rate(port, path, photo, clients, given.seconds)
-                said.append(f"{path.partition('?')[0]} {found:.1f}/s ({refused} told to come back)")
-            print(f"{clients} clients: {', '.join(said)}", flush=True)
+            found, refused = rate(port, path, photo, clients, given.seconds)
+            print(f"{clients} clients: {found:.1f}/s ({refused} told to come back)", flush=True)
         server.shutdown()
 
 

@@ -58,7 +58,8 @@ _LIST = {
     "required": ["count", "shapes"],
     "properties": {"count": {"type": "integer"}, "shapes": {"type": "array", "items": _FACTS}},
 }
-_PAIRS = {"type": "array", "items": {"type": "array", "prefixItems": [_TEXT, {"type": "integer"}]}}
+_PAIR = {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 2, "maxItems": 2}
+_PAIRS = {"type": "array", "items": _PAIR, "description": "Each a value and its count."}
 _FIELD = {
     "type": "object",
     "required": ["name", "kind", "unit", "origin", "known"],

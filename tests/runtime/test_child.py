@@ -112,7 +112,7 @@ def test_a_server_runs_nothing_of_the_current_folder(trap: Path) -> None:
             assert server.stdout is not None
             address = server.stdout.readline().strip()
             assert b"<html" in urlopen(address, timeout=60).read()
-            asked = Request(f"{address}query?top=2", data=photo, headers={"X-Hifa": "1"})
+            asked = Request(f"{address}v1/search?top=2", data=photo)
             assert json.load(urlopen(asked, timeout=120))
         finally:
             server.send_signal(signal.SIGINT)
