@@ -1,0 +1,262 @@
+"""VRML 97: the triangles of a scene as it stands when it is opened (ISO/IEC 14772-1, clauses 4 and 6).
+
+Lights, sounds, cameras, sensors, scripts and materials change no grey view and are passed over. A node that
+is not known is refused by name: it might be a part of the shape.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hifa_cli.errors import HifaError
+from hifa_cli.render.parsing import Polygons
+from hifa_cli.render.polygons import triangles
+from hifa_cli.render.readers import vrml_bodies as bodies
+from hifa_cli.render.readers.parts import Arrays, Parts
+from hifa_cli.render.readers.textual import utf8
+from hifa_cli.render.readers.vrml_parser import Link, Node, Parser
+
+MOST_NODES = 200_000  # with all copies
+MOST_DEPTH = 400  # with prototypes in prototypes
+_BEGIN = b"#VRML V2.0"
+_GROUPS = ("Group", "Transform", "Anchor", "Billboard", "Collision")
+_LINES = ("IndexedLineSet", "PointSet")
+_UNSEEN = frozenset((
+    "AudioClip", "Background", "ColorInterpolator", "CoordinateInterpolator", "CylinderSensor",
+    "DirectionalLight", "Fog", "NavigationInfo", "NormalInterpolator", "OrientationInterpolator",
+    "PlaneSensor", "PointLight", "PositionInterpolator", "ProximitySensor", "ScalarInterpolator", "Script",
+    "Sound", "SphereSensor", "SpotLight", "TimeSensor", "TouchSensor", "Viewpoint", "VisibilitySensor", "WorldInfo",
+))  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+
+def read(path: Path) -> Arrays:
+    """Read the triangles of everything in the scene; +y is up.
+
+    Raises:
+        HifaError: it is damaged, or has nodes that are not read; the message names one.
+    """
+    text = utf8(np.fromfile(path, dtype=np.uint8)).tobytes().removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith(_BEGIN):
+        said = text[:16].splitlines()[:1] if text.startswith(b"#") else []
+        kind = said[0].decode("latin-1").strip("# ") if said else "without its first line"
+        raise HifaError(f"is VRML {kind}: only VRML 97 ('{_BEGIN.decode()}') is read; convert it to GLB")
+    scene = Scene()
+    scene.add(Parser(text).scene())
+    vertices, faces = scene.parts.joined()
+    if not len(faces) and scene.lines:
+        raise HifaError("has points or lines but no faces: make a surface of it first")
+    if not len(faces):
+        raise HifaError("is empty: its scene shows no faces")
+    return (vertices, faces, "; ".join(scene.remarks))
+
+
+class Fields:
+    """A node's fields, and those of the prototype that it stands in."""
+
+    def __init__(self, node: Node, above: "Fields | None" = None) -> None:
+        self.node, self.above = node, above
+
+    def get(self, name: str) -> Any:
+        """Return a field's value; None where it is not given."""
+        found = self.node.fields.get(name)
+        if found is None and self.node.prototype is not None:
+            found = self.node.prototype.defaults.get(name)
+        for _ in range(MOST_DEPTH):
+            if not isinstance(found, Link):
+                return found
+            found = None if self.above is None else self.above.get(found.name)
+        raise HifaError("has prototypes in a circle")
+
+    def numbers(self, name: str, default: tuple[float, ...]) -> Floats:
+        """Return as many numbers as the default has.
+
+        Raises:
+            HifaError: there are more or fewer, or they are not finite.
+        """
+        found = self.get(name)
+        if found is None:
+            return np.array(default, dtype=np.float64)
+        if not isinstance(found, np.ndarray) or len(found) != len(default) or not np.isfinite(found).all():
+            raise HifaError(f"has a damaged {self.node.kind}: its {name} is not {len(default)} numbers")
+        return found
+
+    def number(self, name: str, default: float) -> float:
+        """Return one number."""
+        return float(self.numbers(name, (default,))[0])
+
+    def true(self, name: str, default: bool) -> bool:
+        """Return a truth."""
+        found = self.get(name)
+        return found if isinstance(found, bool) else default
+
+    def table(self, name: str, width: int, default: tuple[float, ...] = ()) -> Floats:
+        """Return (n, width) numbers.
+
+        Raises:
+            HifaError: they are no whole number of rows.
+        """
+        found = self.get(name)
+        if found is None or (isinstance(found, list) and not found):
+            found = np.array(default, dtype=np.float64)
+        if not isinstance(found, np.ndarray) or len(found) % width:
+            many = len(found) if isinstance(found, np.ndarray) else 0
+            raise HifaError(
+                f"is damaged: a {self.node.kind} has a {name} of {many} numbers, not of {width} each"
+            )
+        return found.reshape(-1, width)
+
+    def nodes(self, name: str) -> list[Node]:
+        """Return nodes."""
+        found = self.get(name)
+        return [one for one in found if isinstance(one, Node)] if isinstance(found, list) else []
+
+
+class Scene:
+    """The drawn parts of a scene, collected while it is walked."""
+
+    def __init__(self) -> None:
+        self.parts = Parts()
+        self.lines = 0
+        self.remarks: list[str] = []
+        self._seen = 0
+
+    def add(self, nodes: list[Node]) -> None:
+        """Add what nodes show.
+
+        Raises:
+            HifaError: one of them is not read, or they are too many.
+        """
+        stack: list[tuple[Node, Fields | None, Floats, int]]
+        stack = [(node, None, np.eye(4), 0) for node in reversed(nodes)]
+        while stack:
+            node, above, place, depth = stack.pop()
+            self._seen += 1
+            if self._seen > MOST_NODES or depth > MOST_DEPTH:
+                raise HifaError(
+                    f"has more than {MOST_NODES:,} nodes with all copies, or a circle of prototypes"
+                )
+            fields = Fields(node, above)
+            if node.prototype is not None:
+                stack += [(one, fields, place, depth + 1) for one in node.prototype.nodes[:1]]
+            elif node.kind == "Shape":
+                self._shape(fields, place, depth)
+            else:
+                place = place @ _transform(fields) if node.kind == "Transform" else place
+                stack += [(one, above, place, depth + 1) for one in reversed(self._below(fields))]
+
+    def _below(self, fields: Fields) -> list[Node]:
+        """Return the nodes that one shows."""
+        kind = fields.node.kind
+        if kind in _GROUPS:
+            return fields.nodes("children")
+        if kind == "Switch":
+            chosen, choices = fields.number("whichChoice", -1), fields.nodes("choice")
+            return choices[int(chosen) : int(chosen) + 1] if 0 <= chosen < len(choices) else []
+        if kind == "LOD":
+            return fields.nodes("level")[:1]  # the nearest, which is the finest
+        if kind == "Inline":
+            names = fields.get("url")
+            name = names[0][:80] if isinstance(names, list) and names else ""
+            raise HifaError(f"has a part in another file by Inline ({name}), which is not opened: put it in")
+        if kind not in _UNSEEN:
+            raise HifaError(f"has the VRML node {kind[:60]}, which is not read: convert it to GLB")
+        return []
+
+    def _shape(self, fields: Fields, place: Floats, depth: int) -> None:
+        for node in fields.nodes("geometry"):
+            inside = _unwrapped(Fields(node, fields.above), depth)
+            kind = inside.node.kind
+            if kind in _LINES:
+                self.lines += 1
+            elif kind == "Text":
+                said = "drawn without its texts, which are no part of a shape"
+                self.remarks += [said] if said not in self.remarks else []
+            else:
+                polygons = _body(inside, depth)
+                faces = triangles(polygons)
+                self.parts.add(
+                    polygons.vertices, faces if inside.true("ccw", True) else faces[:, ::-1], place
+                )
+
+
+def _unwrapped(fields: Fields, depth: int) -> Fields:
+    """Return the node that a prototype stands for."""
+    for _ in range(MOST_DEPTH - depth):
+        if fields.node.prototype is None:
+            return fields
+        if not fields.node.prototype.nodes:
+            raise HifaError(f"is damaged: the prototype {fields.node.kind[:60]} has no node")
+        fields = Fields(fields.node.prototype.nodes[0], fields)
+    raise HifaError("has prototypes in a circle")
+
+
+def _transform(fields: Fields) -> Floats:
+    """Return (4, 4) of a Transform: T · C · R · SR · S · −SR · −C (6.52)."""
+    turn = bodies.rotation(fields.numbers("rotation", (0, 0, 1, 0)))
+    skew = bodies.rotation(fields.numbers("scaleOrientation", (0, 0, 1, 0)))
+    centre = fields.numbers("center", (0, 0, 0))
+    place = np.eye(4)
+    place[:3, :3] = turn @ skew @ np.diag(fields.numbers("scale", (1, 1, 1))) @ skew.T
+    place[:3, 3] = fields.numbers("translation", (0, 0, 0)) + centre - place[:3, :3] @ centre
+    return place
+
+
+def _body(fields: Fields, depth: int) -> Polygons:
+    """Return the polygons of a geometry node.
+
+    Raises:
+        HifaError: it is of a kind that is not read, or damaged.
+    """
+    kind = fields.node.kind
+    if kind == "IndexedFaceSet":
+        return _face_set(fields, depth)
+    if kind == "Box":
+        return bodies.box(fields.numbers("size", (2, 2, 2)))
+    if kind == "Sphere":
+        return bodies.sphere(fields.number("radius", 1))
+    if kind in ("Cone", "Cylinder"):
+        return _turned(fields)
+    if kind == "ElevationGrid":
+        counts = int(fields.number("xDimension", 0)), int(fields.number("zDimension", 0))
+        spacing = fields.number("xSpacing", 1), fields.number("zSpacing", 1)
+        return bodies.heights(counts, spacing, fields.table("height", 1).ravel())
+    if kind == "Extrusion":
+        swept = bodies.Swept(
+            fields.table("crossSection", 2, (1, 1, 1, -1, -1, -1, -1, 1, 1, 1)),
+            fields.table("spine", 3, (0, 0, 0, 0, 1, 0)), fields.table("scale", 2, (1, 1)),
+            fields.table("orientation", 4, (0, 0, 1, 0)), fields.true("beginCap", True),
+            fields.true("endCap", True),
+        )  # fmt: skip
+        return bodies.extrusion(swept)
+    raise HifaError(f"has the VRML node {kind[:60]}, which is not read: convert it to GLB")
+
+
+def _turned(fields: Fields) -> Polygons:
+    cone = fields.node.kind == "Cone"
+    below = fields.number("bottomRadius" if cone else "radius", 1)
+    return bodies.turned(
+        (below, 0 if cone else below), fields.number("height", 2), side=fields.true("side", True),
+        bottom=fields.true("bottom", True), top=not cone and fields.true("top", True),
+    )  # fmt: skip
+
+
+def _face_set(fields: Fields, depth: int) -> Polygons:
+    """Return the polygons of an IndexedFaceSet (6.23): corners are parted by −1."""
+    points = np.empty((0, 3))
+    for node in fields.nodes("coord"):
+        found = _unwrapped(Fields(node, fields.above), depth)
+        if found.node.kind != "Coordinate":
+            raise HifaError(f"has the VRML node {found.node.kind[:60]}, which is not read: convert it to GLB")
+        points = found.table("point", 3)
+    listed = fields.table("coordIndex", 1).ravel()
+    with np.errstate(invalid="ignore"):
+        corners = np.where(np.abs(listed) < 1 << 53, listed, 1 << 53).astype(np.int64)
+    if len(corners) and corners[-1] >= 0:
+        corners = np.append(corners, -1)
+    ends = np.flatnonzero(corners < 0)
+    starts = np.concatenate([[0], ends + 1 - np.arange(1, len(ends) + 1)])
+    return Polygons(points, starts.astype(np.int64), corners[corners >= 0])
