@@ -19,7 +19,7 @@ from hifa_cli.render.readers.textual import utf8
 from hifa_cli.render.readers.vrml_parser import Link, Node, Parser
 
 MOST_NODES = 200_000  # with all copies
-MOST_DEPTH = 400  # with prototypes in prototypes
+MOST_DEPTH = 200  # of prototypes in prototypes
 _BEGIN = b"#VRML V2.0"
 _GROUPS = ("Group", "Transform", "Anchor", "Billboard", "Collision")
 _LINES = ("IndexedLineSet", "PointSet")
@@ -27,7 +27,8 @@ _UNSEEN = frozenset((
     "AudioClip", "Background", "ColorInterpolator", "CoordinateInterpolator", "CylinderSensor",
     "DirectionalLight", "Fog", "NavigationInfo", "NormalInterpolator", "OrientationInterpolator",
     "PlaneSensor", "PointLight", "PositionInterpolator", "ProximitySensor", "ScalarInterpolator", "Script",
-    "Sound", "SphereSensor", "SpotLight", "TimeSensor", "TouchSensor", "Viewpoint", "VisibilitySensor", "WorldInfo",
+    "Sound", "SphereSensor", "SpotLight", "TimeSensor", "TouchSensor", "Viewpoint", "VisibilitySensor",
+    "WorldInfo",
 ))  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -41,9 +42,10 @@ def read(path: Path) -> Arrays:
     """
     text = utf8(np.fromfile(path, dtype=np.uint8)).tobytes().removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text.startswith(_BEGIN):
-        said = text[:16].splitlines()[:1] if text.startswith(b"#") else []
-        kind = said[0].decode("latin-1").strip("# ") if said else "without its first line"
-        raise HifaError(f"is VRML {kind}: only VRML 97 ('{_BEGIN.decode()}') is read; convert it to GLB")
+        if not text.startswith(b"#VRML"):
+            raise HifaError(f"is not VRML 97: it does not begin with '{_BEGIN.decode()}'")
+        kind = text[:20].splitlines()[0].decode("latin-1").strip("# ")
+        raise HifaError(f"is {kind}: only VRML 97 ('{_BEGIN.decode()}') is read; convert it to GLB")
     scene = Scene()
     scene.add(Parser(text).scene())
     vertices, faces = scene.parts.joined()
@@ -59,17 +61,24 @@ class Fields:
 
     def __init__(self, node: Node, above: "Fields | None" = None) -> None:
         self.node, self.above = node, above
+        self.depth: int = 0 if above is None else above.depth + 1
+        if self.depth > MOST_DEPTH:
+            raise HifaError(f"has prototypes nested deeper than {MOST_DEPTH}: flatten the scene")
 
     def get(self, name: str) -> Any:
         """Return a field's value; None where it is not given."""
+        return self._found(name)[0]
+
+    def _found(self, name: str) -> "tuple[Any, Fields | None]":
+        """Return a field's value, and the prototype's node in which it is written."""
         found = self.node.fields.get(name)
+        if isinstance(found, Link):
+            found, scope = (None, None) if self.above is None else self.above._found(found.name)
+            if found is not None:
+                return found, scope
         if found is None and self.node.prototype is not None:
-            found = self.node.prototype.defaults.get(name)
-        for _ in range(MOST_DEPTH):
-            if not isinstance(found, Link):
-                return found
-            found = None if self.above is None else self.above.get(found.name)
-        raise HifaError("has prototypes in a circle")
+            return self.node.prototype.defaults.get(name), None
+        return found, self.above
 
     def numbers(self, name: str, default: tuple[float, ...]) -> Floats:
         """Return as many numbers as the default has.
@@ -109,10 +118,12 @@ class Fields:
             )
         return found.reshape(-1, width)
 
-    def nodes(self, name: str) -> list[Node]:
-        """Return nodes."""
-        found = self.get(name)
-        return [one for one in found if isinstance(one, Node)] if isinstance(found, list) else []
+    def nodes(self, name: str) -> "list[Fields]":
+        """Return the fields of nodes, each with the prototype's node in which it is written."""
+        found, scope = self._found(name)
+        return (
+            [Fields(one, scope) for one in found if isinstance(one, Node)] if isinstance(found, list) else []
+        )
 
 
 class Scene:
@@ -130,25 +141,22 @@ class Scene:
         Raises:
             HifaError: one of them is not read, or they are too many.
         """
-        stack: list[tuple[Node, Fields | None, Floats, int]]
-        stack = [(node, None, np.eye(4), 0) for node in reversed(nodes)]
+        stack = [(Fields(node), np.eye(4)) for node in reversed(nodes)]
         while stack:
-            node, above, place, depth = stack.pop()
+            fields, place = stack.pop()
+            kind = fields.node.kind
             self._seen += 1
-            if self._seen > MOST_NODES or depth > MOST_DEPTH:
-                raise HifaError(
-                    f"has more than {MOST_NODES:,} nodes with all copies, or a circle of prototypes"
-                )
-            fields = Fields(node, above)
-            if node.prototype is not None:
-                stack += [(one, fields, place, depth + 1) for one in node.prototype.nodes[:1]]
-            elif node.kind == "Shape":
-                self._shape(fields, place, depth)
+            if self._seen > MOST_NODES:
+                raise HifaError(f"has more than {MOST_NODES:,} nodes with all copies: flatten the scene")
+            if fields.node.prototype is not None:
+                stack.append((_unwrapped(fields), place))
+            elif kind == "Shape":
+                self._shape(fields, place)
             else:
-                place = place @ _transform(fields) if node.kind == "Transform" else place
-                stack += [(one, above, place, depth + 1) for one in reversed(self._below(fields))]
+                place = place @ _transform(fields) if kind == "Transform" else place
+                stack += [(one, place) for one in reversed(self._below(fields))]
 
-    def _below(self, fields: Fields) -> list[Node]:
+    def _below(self, fields: Fields) -> list[Fields]:
         """Return the nodes that one shows."""
         kind = fields.node.kind
         if kind in _GROUPS:
@@ -166,9 +174,8 @@ class Scene:
             raise HifaError(f"has the VRML node {kind[:60]}, which is not read: convert it to GLB")
         return []
 
-    def _shape(self, fields: Fields, place: Floats, depth: int) -> None:
-        for node in fields.nodes("geometry"):
-            inside = _unwrapped(Fields(node, fields.above), depth)
+    def _shape(self, fields: Fields, place: Floats) -> None:
+        for inside in map(_unwrapped, fields.nodes("geometry")):
             kind = inside.node.kind
             if kind in _LINES:
                 self.lines += 1
@@ -176,22 +183,20 @@ class Scene:
                 said = "drawn without its texts, which are no part of a shape"
                 self.remarks += [said] if said not in self.remarks else []
             else:
-                polygons = _body(inside, depth)
+                polygons = _body(inside)
                 faces = triangles(polygons)
                 self.parts.add(
                     polygons.vertices, faces if inside.true("ccw", True) else faces[:, ::-1], place
                 )
 
 
-def _unwrapped(fields: Fields, depth: int) -> Fields:
-    """Return the node that a prototype stands for."""
-    for _ in range(MOST_DEPTH - depth):
-        if fields.node.prototype is None:
-            return fields
-        if not fields.node.prototype.nodes:
+def _unwrapped(fields: Fields) -> Fields:
+    """Return the node that a prototype stands for; a prototype can only use those before it."""
+    while (prototype := fields.node.prototype) is not None:
+        if not prototype.nodes:
             raise HifaError(f"is damaged: the prototype {fields.node.kind[:60]} has no node")
-        fields = Fields(fields.node.prototype.nodes[0], fields)
-    raise HifaError("has prototypes in a circle")
+        fields = Fields(prototype.nodes[0], fields)
+    return fields
 
 
 def _transform(fields: Fields) -> Floats:
@@ -205,7 +210,7 @@ def _transform(fields: Fields) -> Floats:
     return place
 
 
-def _body(fields: Fields, depth: int) -> Polygons:
+def _body(fields: Fields) -> Polygons:
     """Return the polygons of a geometry node.
 
     Raises:
@@ -213,7 +218,7 @@ def _body(fields: Fields, depth: int) -> Polygons:
     """
     kind = fields.node.kind
     if kind == "IndexedFaceSet":
-        return _face_set(fields, depth)
+        return _face_set(fields)
     if kind == "Box":
         return bodies.box(fields.numbers("size", (2, 2, 2)))
     if kind == "Sphere":
@@ -244,11 +249,10 @@ def _turned(fields: Fields) -> Polygons:
     )  # fmt: skip
 
 
-def _face_set(fields: Fields, depth: int) -> Polygons:
+def _face_set(fields: Fields) -> Polygons:
     """Return the polygons of an IndexedFaceSet (6.23): corners are parted by −1."""
     points = np.empty((0, 3))
-    for node in fields.nodes("coord"):
-        found = _unwrapped(Fields(node, fields.above), depth)
+    for found in map(_unwrapped, fields.nodes("coord")):
         if found.node.kind != "Coordinate":
             raise HifaError(f"has the VRML node {found.node.kind[:60]}, which is not read: convert it to GLB")
         points = found.table("point", 3)

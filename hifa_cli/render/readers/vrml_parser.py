@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hifa_cli.errors import HifaError
 from hifa_cli.render.parsing import numbers_of
 
-MOST_DEPTH = 150  # of nodes in nodes: each takes a few calls in calls
+MOST_DEPTH = 120  # of nodes in nodes: each takes a few calls in calls
 _SPACE = re.compile(rb"(?:[\s,]+|#[^\r\n]*)*?(?=[^\s,#]|\Z)")
 _NUMBERS = re.compile(rb"[-+0-9.eE\s,]*")
 _NUMBER = re.compile(rb"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![^\s,#\[\]{}\"])")
