@@ -23,7 +23,10 @@ MOST_DEPTH = 200  # of prototypes in prototypes
 _BEGIN = b"#VRML V2.0"
 _GROUPS = ("Group", "Transform", "Anchor", "Billboard", "Collision")
 _LINES = ("IndexedLineSet", "PointSet")
+_GEOMETRY = ("Box", "Cone", "Cylinder", "ElevationGrid", "Extrusion", "IndexedFaceSet", "Sphere", "Text")
 _UNSEEN = frozenset((
+    "Appearance", "Color", "Coordinate", "FontStyle", "ImageTexture", "Material", "MovieTexture", "Normal",
+    "PixelTexture", "TextureCoordinate", "TextureTransform",
     "AudioClip", "Background", "ColorInterpolator", "CoordinateInterpolator", "CylinderSensor",
     "DirectionalLight", "Fog", "NavigationInfo", "NormalInterpolator", "OrientationInterpolator",
     "PlaneSensor", "PointLight", "PositionInterpolator", "ProximitySensor", "ScalarInterpolator", "Script",
@@ -51,6 +54,8 @@ def read(path: Path) -> Arrays:
     vertices, faces = scene.parts.joined()
     if not len(faces) and scene.lines:
         raise HifaError("has points or lines but no faces: make a surface of it first")
+    if not len(faces) and scene.remarks:
+        raise HifaError("has texts but no faces: texts are not drawn")
     if not len(faces):
         raise HifaError("is empty: its scene shows no faces")
     return (vertices, faces, "; ".join(scene.remarks))
@@ -170,6 +175,8 @@ class Scene:
             names = fields.get("url")
             name = names[0][:80] if isinstance(names, list) and names else ""
             raise HifaError(f"has a part in another file by Inline ({name}), which is not opened: put it in")
+        if kind in _GEOMETRY:
+            raise HifaError(f"is damaged: it has the VRML node {kind} outside of a Shape")
         if kind not in _UNSEEN:
             raise HifaError(f"has the VRML node {kind[:60]}, which is not read: convert it to GLB")
         return []

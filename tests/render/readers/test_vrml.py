@@ -70,6 +70,7 @@ def test_a_box_is_a_box_in_any_dress(tmp_path: Path, dress: str) -> None:
 def test_what_no_view_shows_is_passed_over(tmp_path: Path) -> None:
     others = """
     WorldInfo { title "a } \\" { Shape" info [ "x", "y" ] }
+    Material { } Coordinate { point [ 1 2 3 ] }
     NavigationInfo { type [ "EXAMINE" "ANY" ] headlight TRUE speed 2 }
     DEF view-1 Viewpoint { position 0 0 10 description "front" }
     Background { skyColor [ 0 0 0, 1 1 1 ] skyAngle 1.5 }
@@ -247,6 +248,8 @@ REFUSED = {
     "a name within itself": (vrml_text("DEF g Group { children USE g }"), "does not name before ('g')"),
     "points alone": (
         HEAD + shape("PointSet { coord Coordinate { point [ 0 0 0 ] } }"), "points or lines but no"),
+    "texts alone": (HEAD + shape('Text { string "a" }'), "has texts but no faces"),
+    "geometry of no shape": (vrml_text("Box { }"), "has the VRML node Box outside of a Shape"),
     "nothing": (HEAD + "WorldInfo { }", "is empty: its scene shows no faces"),
     "an odd number": (vrml_text().replace("1 2 3 ]", "1 2 ]"), "has a point of 23 numbers, not of 3 each"),
     "a short transform": (vrml_text("Transform { scale 1 2 children [ ] }"), "its scale is not 3 numbers"),
@@ -260,7 +263,7 @@ REFUSED = {
         HEAD + "Group { children [ " * (MOST_DEPTH + 1) + "] } " * (MOST_DEPTH + 1), "nested deeper than"),
     "prototypes without end": (
         HEAD + "PROTO P0 [ field SFVec3f s 1 1 1 ] { Shape { geometry Box { size IS s } } }\n"
-        + "".join(f"PROTO P{n} [ field SFVec3f s 1 1 1 ] {{ P{n - 1} {{ s IS s }} }}\n" for n in range(1, 999))
+        + "".join(f"PROTO P{n} [ field SFVec3f s 1 1 1 ] {{ P{n-1} {{ s IS s }} }}\n" for n in range(1, 999))
         + "P998 { }", "prototypes nested deeper than"),
     "a text without end": (HEAD + 'WorldInfo { title "never ends }', "a text in quotes has no end"),
     "many copies": (
