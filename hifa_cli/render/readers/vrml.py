@@ -108,7 +108,15 @@ class Fields:
         return found if isinstance(found, bool) else default
 
     def table(self, name: str, width: int, default: tuple[float, ...] = ()) -> Floats:
-        """Return (n, width) numbers.
+        """Return a list's numbers in rows.
+
+        Args:
+            name: of the field.
+            width: numbers in a row.
+            default: those of a field that is not given.
+
+        Returns:
+            (n, width) numbers.
 
         Raises:
             HifaError: they are no whole number of rows.

@@ -51,6 +51,9 @@ def turned(radii: tuple[float, float], height: float, *, side: bool, bottom: boo
         side: whether it has its round side.
         bottom: whether it has its bottom.
         top: whether it has its top.
+
+    Returns:
+        Its polygons.
     """
     angles = np.arange(SEGMENTS) * 2 * np.pi / SEGMENTS
     circle = np.stack([np.sin(angles), np.zeros(SEGMENTS), np.cos(angles)], axis=1)
@@ -75,6 +78,9 @@ def heights(counts: tuple[int, int], spacing: tuple[float, float], given: Floats
         counts: of columns along x and rows along z.
         spacing: between them.
         given: heights, row after row.
+
+    Returns:
+        Its polygons.
 
     Raises:
         HifaError: there are fewer heights than places.
