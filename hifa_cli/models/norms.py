@@ -93,7 +93,8 @@ class DomainNorm(nn.BatchNorm2d):
         self.affine = plain.affine
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             setattr(self, name, getattr(plain, name))
-        assert self.running_mean is not None and self.running_var is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
         self.register_buffer("shapes_mean", self.running_mean.clone())
         self.register_buffer("shapes_var", self.running_var.clone())
         self.drop: nn.Module = getattr(plain, "drop", nn.Identity())  # timm's layers have an activation
@@ -110,13 +111,14 @@ class DomainNorm(nn.BatchNorm2d):
             made = self._together(seen, passing)
         else:
             made = self._stored(seen, passing)
-        made = self.act(self.drop(made))
-        return made
+        found: Tensor = self.act(self.drop(made))
+        return found
 
     def _statistics(self, domain: str) -> tuple[Tensor, Tensor]:
-        assert self.running_mean is not None and self.running_var is not None
         if domain == "shapes":
             return self.shapes_mean, self.shapes_var
+        assert self.running_mean is not None
+        assert self.running_var is not None
         return self.running_mean, self.running_var
 
     def _stored(self, seen: Tensor, domain: str) -> Tensor:
