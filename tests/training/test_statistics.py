@@ -41,7 +41,12 @@ def of_shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: one for name, one in state.items() if name.endswith(("shapes_mean", "shapes_var"))}
 
 
-@pytest.mark.parametrize("name", RUNS)
+LONG = ("adabn, whole", "hifa on adabn", "mcc on transnorm", "transnorm, whole")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in RUNS]
+)
 def test_an_interrupted_run_goes_on_to_the_bit(name: str, photos: Path, views: Path, tmp_path: Path) -> None:
     whole = run(photos, views, tmp_path / "whole", **RUNS[name])
     with pytest.raises(Stopped), reporting(StopAt(2, signal.SIGINT)):
