@@ -29,11 +29,16 @@ class Statistics:
     def __init__(self) -> None:
         self.known: dict[DomainNorm, tuple[int, Tensor, Tensor]] = {}
 
-    def add(self, layer: "DomainNorm", seen: Tensor) -> None:
-        """Join (N, C, H, W) responses to those known: their count, mean and sum of squares about it."""
-        values = seen.detach().double().transpose(0, 1).flatten(1)
-        count, mean = values.shape[1], values.mean(dim=1)
-        squares = (values - mean[:, None]).square().sum(dim=1)
+    def add(self, layer: "DomainNorm", count: int, mean: Tensor, var: Tensor) -> None:
+        """Join a batch's responses to those known.
+
+        Args:
+            layer: that they pass.
+            count: of a channel's responses in this batch.
+            mean: (C,) of the batch.
+            var: (C,) of the batch, about its own mean.
+        """
+        mean, squares = mean.double(), var.double() * count
         if layer in self.known:
             before, known, about = self.known[layer]
             total, gap = before + count, mean - known
@@ -105,8 +110,11 @@ class DomainNorm(nn.BatchNorm2d):
         """Normalise (N, C, H, W) responses by what passes; see :func:`seen_as`."""
         passing = _passing.get()
         if isinstance(passing, Statistics):
-            passing.add(self, seen)
-            made = nn.functional.batch_norm(seen, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            made, mean, inverse = torch.native_batch_norm(
+                seen, self.weight, self.bias, None, None, True, 0.0, self.eps
+            )
+            var = inverse.double() ** -2 - self.eps  # 1 / √(σ² + ε) is what comes back
+            passing.add(self, seen.numel() // seen.shape[1], mean, var)
         elif isinstance(passing, int):
             made = self._together(seen, passing)
         else:
