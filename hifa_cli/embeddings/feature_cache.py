@@ -126,7 +126,16 @@ class FeatureCache:
 
 
 def trunk_digest(network: Network, device: torch.device, domain: str = "images") -> str:
-    """SHA-256 of all that decides what the trunk makes of a picture of a domain."""
+    """Return SHA-256 of all that decides what the trunk makes of a picture of a domain.
+
+    Args:
+        network: with the trunk.
+        device: where it looks.
+        domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     who: tuple[object, ...] = (runs_by(network, device) or torch.__version__, device.type)
     if network.config.norm == "transnorm":
         who = (*who, "transnorm", domain)
@@ -134,7 +143,16 @@ def trunk_digest(network: Network, device: torch.device, domain: str = "images")
 
 
 def early_digest(network: Network, device: torch.device, domain: str = "images") -> str:
-    """SHA-256 of all that decides what the early blocks of a split network make of a picture."""
+    """Return SHA-256 of all that decides what the early blocks of a split network make of a picture.
+
+    Args:
+        network: that is split.
+        device: where it looks.
+        domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     moving = {name for name, one in network.trunk.named_parameters() if one.requires_grad}
     for name, module in network.trunk.named_modules():
         if isinstance(module, DomainNorm) and module.kind == "transnorm":  # of the blocks that learn

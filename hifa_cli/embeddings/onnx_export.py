@@ -28,7 +28,16 @@ _OPSET = 18
 
 
 def straight(network: Network, pixels: Tensor, domain: str = "images") -> TrunkFeatures:
-    """Run the trunk on (N, 3, S, S) uint8 pixels without any reshaping: (N, c, h, w) maps and (N, F)."""
+    """Run the trunk without any reshaping.
+
+    Args:
+        network: with the trunk.
+        pixels: (N, 3, S, S) uint8.
+        domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+    Returns:
+        (N, c, h, w) maps and (N, F).
+    """
     scaled = (pixels.to(network.mean.dtype) / 255 - network.mean) / network.std
     with seen_as(domain):
         return TrunkFeatures(*network.trunk(scaled))

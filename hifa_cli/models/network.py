@@ -386,10 +386,18 @@ class Network(nn.Module):
         return found[0], found[1]
 
     def look_in_chunks(self, pixels: Tensor, chunk: int, domain: str = "images") -> TrunkFeatures:
-        """Return ``trunk_features`` at ``chunk`` pictures at a time, and again in the backward pass.
+        """Look at some pictures at a time, and again in the backward pass.
 
         Only one chunk's activations are held at once, and the losses still see the whole batch: equations 4
         and 6 stay exact, which accumulating gradients over small batches does not keep.
+
+        Args:
+            pixels: (B, V, 1 or 3, H, W) uint8.
+            chunk: pictures at a time.
+            domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+        Returns:
+            What ``trunk_features`` returns.
         """
         flat = pixels.flatten(0, 1).unsqueeze(1)
         parts = [

@@ -165,6 +165,9 @@ def transferability(photos: tuple[Tensor, Tensor], shapes: tuple[Tensor, Tensor]
         shapes: likewise.
         eps: added to variances.
 
+    Returns:
+        (C,) α.
+
     References:
         Wang et al., NeurIPS 2019: d = |μ_s / √(σ_s² + ε) − μ_t / √(σ_t² + ε)| (equation 4) and
         α = C (1 + d)⁻¹ / Σ (1 + d)⁻¹ (equation 5).

@@ -85,6 +85,9 @@ def trained_modules(net: Any, last: int, backbone: str) -> Iterator[nn.Module]:
         last: blocks to train.
         backbone: its name, for messages.
 
+    Yields:
+        Modules, those within others too.
+
     Raises:
         HifaError: the backbone has no such blocks, or fewer.
     """
