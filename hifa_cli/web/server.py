@@ -22,6 +22,7 @@ from hifa_cli.web import access, v1
 from hifa_cli.web.app import App
 from hifa_cli.web.page import login_page, served_page
 from hifa_cli.web.request import parse_search
+from hifa_cli.web.shapes import mesh_of
 
 _CHUNK = 1 << 16
 _REMEDIES = {
@@ -266,7 +267,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send_mesh(self, shape: str) -> None:
         try:
-            path = self.app.mesh(shape)
+            path = mesh_of(self.app.current(), shape)
         except HifaError as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
         self._send_file(path)

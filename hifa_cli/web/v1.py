@@ -15,6 +15,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.web.app import App
 from hifa_cli.web.openapi import specification
 from hifa_cli.web.request import parse_search
+from hifa_cli.web.shapes import facts_of, mesh_of, row_of
 
 OPEN = ("/health", "/openapi.json")  # without a token: they say nothing of the gallery
 SEARCH, SHAPES = "/v1/search", "/v1/shapes/"
@@ -142,23 +143,20 @@ def answered_get(app: App, counts: Counts, path: str) -> Answer:
 
 def _of_shape(app: App, shape: str, what: str) -> Answer:
     gallery = app.current()
-    row = next((row for row, name in enumerate(gallery.ids) if name == shape), None)
-    if row is None:
-        return refused(HTTPStatus.NOT_FOUND, f"the gallery has no shape '{shape}'")
+    row = row_of(gallery, shape)
     thumbnail = gallery.thumbnail(row)
     if what == "thumbnail":
         if thumbnail is None:
             return refused(HTTPStatus.NOT_FOUND, f"the gallery has no picture of '{shape}'")
         return Answer(HTTPStatus.OK, thumbnail.read_bytes(), "image/png")
     if what == "mesh":
-        return Answer(HTTPStatus.OK, file=app.mesh(shape), kind="application/octet-stream")
+        return Answer(HTTPStatus.OK, file=mesh_of(gallery, shape), kind="application/octet-stream")
     own = f"{SHAPES}{quote(shape, safe='', errors='surrogateescape')}"
+    mesh = f"{own}/mesh" if gallery.source(row) is not None else None
     return _document(
         {
-            "shape": shape,
-            "class": gallery.class_of(row),
-            "fields": {name: column.value(row) for name, column in gallery.fields.items()},
-            "mesh": f"{own}/mesh" if gallery.source(row) is not None else None,
+            **facts_of(gallery, row),
+            "mesh": mesh,
             "thumbnail": f"{own}/thumbnail" if thumbnail is not None else None,
         }
     )
