@@ -41,7 +41,7 @@ class Session {
     $("filters").hidden = !fields.length;
     const quoted = (name) => /^[^\W\d][\w.-]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
     const shown = ({ name, kind, values, least, most, unit }) => {
-      if (!values) return make("span", { textContent: least === undefined ? kind : `${least} … ${most}${unit ? ` ${unit}` : ""}` });
+      if (!values) return make("span", { textContent: least === undefined ? kind : range(least, most, unit) });
       return make("span", {}, ...values.map(([value, count]) => {
         const condition = `${quoted(name)} = ${kind === "text" ? `'${value.replaceAll("'", "''")}'` : value}`;
         const button = make("button", { type: "button" }, value, make("span", { textContent: count }));
@@ -49,7 +49,7 @@ class Session {
         return button;
       }));
     };
-    $("field-list").replaceChildren(...fields.map((field) => make("li", {}, `${field.name} `, shown(field))));
+    $("field-list").replaceChildren(...fields.map((field) => make("li", {}, make("b", { textContent: field.name }), " ", shown(field))));
   }
 
   narrowed() {
@@ -357,6 +357,12 @@ class Session {
     $("query").hidden = !this.entry;
     if (!this.entry) $("empty").textContent = "Drop a photo here, paste one, or choose one: the most similar shapes appear here.";
   }
+}
+
+// Four digits tell a filter apart; a count needs no unit.
+function range(least, most, unit) {
+  const short = (number) => Number.isInteger(number) ? number : Number(number.toPrecision(4));
+  return `${short(least)} … ${short(most)}${unit && unit !== "count" ? ` ${unit}` : ""}`;
 }
 
 function shapeOf(match) {
