@@ -9,7 +9,7 @@ import socketserver
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -297,12 +297,33 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # connections that wait to be taken; beyond, the system resets them
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._kept: set[Any] = set()
+        super().__init__(*arguments, **options)
+
     def server_bind(self) -> None:
         """Bind without a reverse look-up; ``::`` takes IPv4 too where the system can."""
         if self.address_family == socket.AF_INET6 and self.server_address[0] == "::":
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection on a thread of its own."""
+        self._kept.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that was answered."""
+        self._kept.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stop for good: connections that are kept would be answered by their threads."""
+        super().server_close()
+        for request in list(self._kept):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report errors of our own; a client that went away is none."""

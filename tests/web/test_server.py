@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,16 @@ def test_a_connection_is_kept_and_its_answers_do_not_mix(served: int) -> None:
     statuses = re.findall(rb"HTTP/1.1 (\d+)", answers)
     assert statuses == [b"405", b"200", b"200"]  # the body of the first is not a request
     assert answers.count(b'"status": "ok"') == 1  # HEAD has no body
+
+
+def test_a_server_that_stops_answers_no_kept_connection(world: Path) -> None:
+    with serving(world / "g") as port:
+        kept = socket.create_connection(("127.0.0.1", port), timeout=5)
+        kept.sendall(b"GET /health HTTP/1.1\r\n%s\r\n" % HOST)
+        assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+    with kept, suppress(ConnectionError):
+        kept.sendall(b"GET /health HTTP/1.1\r\n%s\r\n" % HOST)
+        assert b"200" not in kept.recv(4096)
 
 
 def test_a_large_photo_is_sent_at_once_by_those_who_ask_first(served: int) -> None:
