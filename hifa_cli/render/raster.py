@@ -305,9 +305,9 @@ def fill_nearest(
                 corner = az + (0.5 - ax) * per_column - ay * per_row
                 first = max(first, 0)
                 x, y = column + 0.5, first + 0.5
-                turn = math.copysign(1.0, area)
-                ux, uy, vx, vy = turn * (bx - ax), turn * (by - ay), turn * (cx - bx), turn * (cy - by)
-                wx, wy = turn * (ax - cx), turn * (ay - cy)
+                way = math.copysign(1.0, area)
+                ux, uy, vx, vy = way * (bx - ax), way * (by - ay), way * (cx - bx), way * (cy - by)
+                wx, wy = way * (ax - cx), way * (ay - cy)
                 edges = (
                     ux * (y - ay) - uy * (x - ax) + SLACK * (abs(ux) + abs(uy)),
                     vx * (y - by) - vy * (x - bx) + SLACK * (abs(vx) + abs(vy)),
