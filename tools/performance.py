@@ -4,9 +4,9 @@
     python -m tools.performance --write           put it into README.md
     python -m tools.performance --run start,render --write     measure these again, keep the results, write
 
-Every script of ``benchmarks`` that is named here prints one JSON document, with its rival's figures of the same
-run. The documents are kept in ``benchmarks/results.json`` with machine, date and versions; a test holds the
-README to them.
+Every script of ``benchmarks`` that is named here prints one JSON document, with its rival's figures of the
+same run. The documents are kept in ``benchmarks/results.json`` with machine, date and versions; a test holds
+the README to them.
 """
 
 import argparse
@@ -161,7 +161,7 @@ SCRIPTS = {
     "render": Script(("--json", "--meshes", "1k,10k,10k soup,100k,100k soup"), _render),
     "index": Script(("--most", "40", "--workers", "1"), _index),
     "query": Script((), _query),
-    "gallery": Script(("--shapes", "200000", "--out", "{scratch}"), _gallery),
+    "gallery": Script(("--out", "{scratch}"), _gallery),
     "evaluate": Script((), _evaluate),
     "train": Script(
         ("--freeze", "trunk,blocks:1,none", "--photos", "4", "--shapes", "2", "--steps", "3"), _train
