@@ -219,15 +219,56 @@ def note_farthest(keys: NDArray[np.int64], farthest: NDArray[np.float32]) -> Non
         farthest: a value a square, 0 where one of its samples sees the ground.
     """
     height, width = keys.shape
+    least = np.empty(width, dtype=np.int64)  # down the rows of one row of squares
     for i in range(farthest.shape[0]):
+        least[:] = keys[i * TILE]
+        for row in range(i * TILE + 1, min((i + 1) * TILE, height)):
+            for column in range(width):
+                least[column] = min(least[column], keys[row, column])
         for j in range(farthest.shape[1]):
-            least = keys[i * TILE, j * TILE]
-            for row in range(i * TILE, min((i + 1) * TILE, height)):
-                for column in range(j * TILE, min((j + 1) * TILE, width)):
-                    least = min(least, keys[row, column])
-                if least == GROUND:
-                    break
-            farthest[i, j] = np.int32(least >> 32).view(np.float32)
+            key = least[j * TILE]
+            for column in range(j * TILE + 1, min((j + 1) * TILE, width)):
+                key = min(key, least[column])
+            farthest[i, j] = np.int32(key >> 32).view(np.float32)
+
+
+@compiled
+def note_hidden(
+    projected: NDArray[np.float64],
+    left_end: float,
+    top_end: float,
+    farthest: NDArray[np.float32],
+    hidden: NDArray[np.bool_],
+) -> None:
+    """Note of every vertex whether it lies behind all samples of its square and of the eight around it.
+
+    A face of no more than ``TILE`` samples a side touches none but those of each of its corners, so it is
+    hidden where all its corners are.
+
+    Args:
+        projected: (n, 3) columns, rows and inverse depths.
+        left_end: the column where the squares begin.
+        top_end: the row where they begin.
+        farthest: a value a square, from :func:`note_farthest`.
+        hidden: (n,) set in place; False where a vertex is not finite.
+    """
+    down, across = farthest.shape
+    around = np.empty((down, across), dtype=np.float32)
+    for i in range(down):
+        for j in range(across):
+            least = farthest[i, j]
+            for row in range(max(i - 1, 0), min(i + 2, down)):
+                for column in range(max(j - 1, 0), min(j + 2, across)):
+                    least = min(least, farthest[row, column])
+            around[i, j] = least
+    most = 1.0 * TILE * max(down, across)
+    for vertex in range(projected.shape[0]):
+        x, y = projected[vertex, 0] - left_end - 0.5, projected[vertex, 1] - top_end - 0.5
+        if abs(x) <= most and abs(y) <= most:
+            i, j = min(int(max(y, 0.0)) // TILE, down - 1), min(int(max(x, 0.0)) // TILE, across - 1)
+            hidden[vertex] = projected[vertex, 2] * MARGIN < around[i, j]
+        else:
+            hidden[vertex] = False
 
 
 @compiled
@@ -265,26 +306,32 @@ def fill_nearest(
     down, across = (height + TILE - 1) // TILE, (width + TILE - 1) // TILE
     waiting, many = np.empty(faces.shape[0] if away != 0.0 else 0, dtype=np.int32), 0
     farthest = np.empty((down, across) if away != 0.0 else (0, 0), dtype=np.float32)
+    hidden_ones = np.empty(projected.shape[0] if away != 0.0 else 0, dtype=np.bool_)
     for turn in range(2):
         if turn == 1 and many > 0:
             note_farthest(keys, farthest)
+            note_hidden(projected, left_end, top_end, farthest, hidden_ones)
         for place in range(faces.shape[0] if turn == 0 else many):
             face = place if turn == 0 else waiting[place]
             a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
             ax, ay, az = projected[a, 0] - left_end, projected[a, 1] - top_end, projected[a, 2]
             bx, by, bz = projected[b, 0] - left_end, projected[b, 1] - top_end, projected[b, 2]
             cx, cy, cz = projected[c, 0] - left_end, projected[c, 1] - top_end, projected[c, 2]
-            left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
-            right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
-            first, end = math.ceil(min(ay, by, cy) - 0.5), max(ay, by, cy) - 0.5
-            if not (first <= end and math.ceil(left) <= right):
-                continue  # between pixel centres, outside, or not a number
             if turn == 0 and away != 0.0:
                 if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) > 0.0:
                     waiting[many] = face
                     many += 1
                     continue
-            elif turn == 1:
+            elif turn == 1 and hidden_ones[a] and hidden_ones[b] and hidden_ones[c]:
+                wide = max(max(ax, bx, cx) - min(ax, bx, cx), max(ay, by, cy) - min(ay, by, cy))
+                if wide <= TILE - SLACK - SLACK:
+                    continue
+            left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
+            right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
+            first, end = math.ceil(min(ay, by, cy) - 0.5), max(ay, by, cy) - 0.5
+            if not (first <= end and math.ceil(left) <= right):
+                continue  # between pixel centres, outside, or not a number
+            if turn == 1:
                 # the nearest sample of the face against the farthest one in every tile that it touches
                 upper_tile, lower_tile = max(first, 0) // TILE, min(int(end), height - 1) // TILE
                 left_tile, right_tile = int(left) // TILE, int(right) // TILE
