@@ -500,10 +500,10 @@ def fill_outline(
         ax, ay = left_end + scale * projected[a, 0], top_end + scale * projected[a, 1]
         bx, by = left_end + scale * projected[b, 0], top_end + scale * projected[b, 1]
         cx, cy = left_end + scale * projected[c, 0], top_end + scale * projected[c, 1]
+        if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) < 0.0:
+            continue
         left, right = max(min(ax, bx, cx) - 0.5, 0.0), min(max(ax, bx, cx) - 0.5, size - 1.0)
         if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
-            continue
-        if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) < 0.0:
             continue
         if by < ay:
             ax, ay, bx, by = bx, by, ax, ay
