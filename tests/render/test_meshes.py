@@ -358,7 +358,7 @@ def test_faces_with_corners_that_are_missing_or_not_numbers_are_counted_whatever
     vertices[7] = np.nan
     faces = generator.integers(-3, 303, (4000, 3))
     faces[:50] = 7  # to a point, and not a number
-    exist = ((faces >= 0) & (faces < 300)).all(axis=1)
+    exist = np.asarray(((faces >= 0) & (faces < 300)).all(axis=1))
     finite = np.isfinite(vertices[np.where(exist[:, None], faces, 0)]).all(axis=(1, 2))
     kept, places = np.empty(faces.shape, dtype=np.int32), np.full(300, -1, dtype=np.int32)
     many, used, bad = keep_drawable(vertices, faces, kept, places)
