@@ -1,5 +1,6 @@
 """The server on real sockets: names, token, headers, limits, meshes, and how it starts."""
 
+import http.client
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -301,12 +302,17 @@ def test_a_connection_is_kept_and_its_answers_do_not_mix(served: int) -> None:
 
 def test_a_server_that_stops_answers_no_kept_connection(world: Path) -> None:
     with serving(world / "g") as port:
-        kept = socket.create_connection(("127.0.0.1", port), timeout=5)
-        kept.sendall(b"GET /health HTTP/1.1\r\n%s\r\n" % HOST)
-        assert kept.recv(4096).startswith(b"HTTP/1.1 200")
-    with kept, suppress(ConnectionError):
-        kept.sendall(b"GET /health HTTP/1.1\r\n%s\r\n" % HOST)
-        assert b"200" not in kept.recv(4096)
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        kept.request("GET", "/health")
+        assert kept.getresponse().read()
+    kept.auto_open = 0  # a new connection would be refused anyway
+
+    def again() -> None:
+        kept.request("GET", "/health")
+        kept.getresponse().read()
+
+    with closing(kept), pytest.raises((http.client.HTTPException, OSError)):
+        again()
 
 
 def test_a_large_photo_is_sent_at_once_by_those_who_ask_first(served: int) -> None:
