@@ -318,7 +318,7 @@ class Server(ThreadingHTTPServer):
         self._kept.discard(request)
         super().shutdown_request(request)
 
-    def not_server_close(self) -> None:
+    def server_close(self) -> None:
         """Stop for good: connections that are kept would be answered by their threads."""
         super().server_close()
         for request in list(self._kept):
