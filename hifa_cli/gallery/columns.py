@@ -167,8 +167,7 @@ def read_texts(folder: Path, name: str, count: int, shown: Shown | None = None) 
     stored = None if shown is None else whole(shown.stored)
     ends = read_numbers(folder, name, np.int64, (count if shown is None else shown.stored,), stored)
     size = (folder / f"{name}.txt").stat().st_size
-    cut = len(ends) and (int(ends[-1]) > size if shown is not None else int(ends[-1]) != size)
-    if len(ends) and (cut or ends[0] < 0 or (np.diff(ends) < 0).any()):
+    if len(ends) and (int(ends[-1]) > size or ends[0] < 0 or (np.diff(ends) < 0).any()):
         raise damaged(folder / f"{name}.txt")
     content = np.memmap(folder / f"{name}.txt", dtype=np.uint8, mode="r") if size else b""
     if shown is None or not len(shown.holes):
@@ -266,18 +265,15 @@ def read_table(
         The numbers, mapped into memory.
 
     Raises:
-        HifaError: the file is of another size.
+        HifaError: the file is too short.
     """
     kind = np.dtype(kind).newbyteorder("<")
-    if shown is not None:
-        shape = (shown.stored, *shape[1:])
-        if path.stat().st_size < int(np.prod(shape, dtype=object)) * kind.itemsize:
-            raise damaged(path)
-        return shown.of(np.memmap(path, kind, "c" if len(shown.holes) else "r", shape=shape))
-    if path.stat().st_size != int(np.prod(shape, dtype=object)) * kind.itemsize:
+    stored = shape if shown is None else (shown.stored, *shape[1:])
+    if path.stat().st_size < int(np.prod(stored, dtype=object)) * kind.itemsize:  # more was appended since
         raise damaged(path)
-    table: NDArray[Any] = np.memmap(path, dtype=kind, mode="r", shape=shape)
-    return table
+    if shown is None:
+        return np.memmap(path, dtype=kind, mode="r", shape=shape)
+    return shown.of(np.memmap(path, dtype=kind, mode="c" if len(shown.holes) else "r", shape=stored))
 
 
 def damaged(path: Path) -> HifaError:

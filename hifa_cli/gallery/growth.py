@@ -48,9 +48,7 @@ from hifa_cli.gallery.sources import SourceEntry
 from hifa_cli.runtime.atomic import written_folder
 from hifa_cli.search import faiss_index
 
-_GONE = (
-    16  # stored rows for one that is gone, at least: the places of holes are copied when a gallery is opened
-)
+_GONE = 16  # stored rows for one that is gone, at least: every opening fills the holes in memory
 _NEW = 32  # indexed rows for one that the index does not know, at least: those are searched one by one
 
 
@@ -162,9 +160,8 @@ def _grown(folder: Path, old: Gallery, plan: Plan, change: _Change) -> dict[str,
         for block in blocks:
             if block.vectors.shape[1] != old.vectors.shape[1]:
                 raise _Unfit  # and refused
-            appended.vectors(
-                block.vectors, filled(block, old.views.shape[1]) if old.views is not None else None
-            )
+            views = None if old.views is None else filled(block, old.views.shape[1])
+            appended.vectors(block.vectors, views)
         stored_classes = appended.columns(columns, _stored_classes(old))
         fields = appended.fields(_fields_of(old, plan, change, columns), old)
         shown = Shown(old.shown.stored + len(columns.ids), change.gone)
@@ -189,9 +186,8 @@ def _grown(folder: Path, old: Gallery, plan: Plan, change: _Change) -> dict[str,
     sweep_files(folder, document)
     dropped = np.setdiff1d(np.arange(len(old)), change.stays)
     if len(dropped):
-        drop_thumbnails(
-            folder, np.asarray(old.digests[dropped]), [old.digests[change.stays], *columns.digests]
-        )
+        left = [np.asarray(old.digests[change.stays]), *columns.digests]
+        drop_thumbnails(folder, np.asarray(old.digests[dropped]), left)
     return document
 
 
