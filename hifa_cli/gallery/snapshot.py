@@ -263,7 +263,16 @@ def most_views(plan: Plan) -> int:
 
 
 def views_kept(plan: Plan, most: int, numbers: int) -> int:
-    """Return how many views of a shape are kept, of ``most``; 0 where so many ``numbers`` are too many."""
+    """Return how many views of a shape are kept.
+
+    Args:
+        plan: says whether they are kept, dropped, or kept up to a size.
+        most: views that a shape has.
+        numbers: of all views of all shapes.
+
+    Returns:
+        ``most``; 0 where none are kept.
+    """
     if plan.config.views == "drop":
         return 0
     if plan.config.views == "auto" and numbers > plan.config.view_numbers:
@@ -284,7 +293,17 @@ def filled(block: Block, views: int) -> NDArray[np.float16]:
 def kept_blocks(
     plan: Plan, columns: Columns, origins: list[dict[str, Any]], numbers: dict[int, int]
 ) -> Iterator[Block]:
-    """Yield the rows that stay, a block at a time; their small columns go to ``columns``."""
+    """Yield the rows that stay, a block at a time; their small columns go to ``columns``.
+
+    Args:
+        plan: which rows stay.
+        columns: takes ids, classes, paths, origins and digests.
+        origins: of the next generation.
+        numbers: for the number of each old origin its new one.
+
+    Yields:
+        Blocks of vectors, in the order of the rows.
+    """
     old = plan.old
     if old is None:
         return
@@ -308,7 +327,16 @@ def kept_blocks(
 
 
 def fresh_blocks(plan: Plan, columns: Columns, origins: list[dict[str, Any]]) -> Iterator[Block]:
-    """Yield the rows that are new, embedded now."""
+    """Yield the rows that are new, embedded now; their small columns go to ``columns``.
+
+    Args:
+        plan: the sources, and which of their entries are new.
+        columns: takes ids, classes, paths, origins, digests and facts.
+        origins: of the next generation.
+
+    Yields:
+        Blocks of vectors, in the order of the rows.
+    """
     places = {origin["path"]: number for number, origin in enumerate(origins)}
     for source, rows in plan.fresh:
         for block in source.embedded(rows) if rows else ():
