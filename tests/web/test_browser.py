@@ -6,6 +6,7 @@ It needs Chromium and the package playwright; axe-core is taken from ``HIFA_AXE`
 import base64
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,14 @@ def photo(world: Path, kind: str = "bars", number: int = 0) -> Path:
 def shapes(page: Any) -> list[str]:
     found: list[str] = page.locator(".card b").all_inner_texts()
     return found
+
+
+def until(page: Any, condition: str, given: Any = None) -> None:
+    """Wait for a condition; the page's policy lets Playwright's own waiting not evaluate it."""
+    end = time.monotonic() + 20
+    while not page.evaluate(condition, given):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(50)
 
 
 def ink(page: Any) -> float:
@@ -273,7 +282,7 @@ def test_the_page_asks_what_programs_ask_and_sends_a_mesh_once_it_is_looked_at(
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url.removeprefix(address)))
     bring(page, photo(world))
-    page.wait_for_function("[...document.querySelectorAll('.card img')].every((one) => one.naturalWidth)")
+    until(page, "() => [...document.querySelectorAll('.card img')].every((one) => one.naturalWidth)")
     assert all(one.startswith(("v1/", "data:")) for one in asked)
     assert len([one for one in asked if one.endswith("/preview")]) == 1
     page.locator(".card").nth(1).click()
@@ -296,7 +305,7 @@ def test_words_are_looked_for_alone_and_beside_a_photo_by_weight(tab: Any, worde
         bring(page, photo(world))
         half = page.locator(".card").first.inner_text()
         page.evaluate("$('text-weight').value = 1; $('text-weight').dispatchEvent(new Event('change'))")
-        page.wait_for_function("(words) => document.querySelector('.card').innerText === words", arg=words)
+        until(page, "(words) => document.querySelector('.card').innerText === words", words)
         page.fill("#text", "")
         page.press("#text", "Enter")
         page.wait_for_selector(DONE)
