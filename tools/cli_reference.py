@@ -37,7 +37,7 @@ def reference() -> str:
 def _command(command: Any, context: Any) -> Iterator[str]:
     """Yield the parts of a verb's section, and those of the verbs below it."""
     from hifa_cli.cli.examples import EXAMPLES
-    from hifa_cli.cli.help import sections, usage_line
+    from hifa_cli.cli.help_layout import sections, usage_line
 
     yield f"## {context.command_path}\n"
     for paragraph in (command.help or "").strip().split("\n\n"):

@@ -7,7 +7,7 @@ drop_current_folder()  # before the imports below can find a json.py there
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,23 +15,10 @@ from typer.exceptions import TyperException
 
 from hifa_cli import __version__
 from hifa_cli.cli import completion
-from hifa_cli.cli.adapt import adapt
-from hifa_cli.cli.compare import compare
-from hifa_cli.cli.data import data
-from hifa_cli.cli.demo import demo
-from hifa_cli.cli.doctor import doctor
-from hifa_cli.cli.duplicates import duplicates
-from hifa_cli.cli.evaluate import evaluate
-from hifa_cli.cli.export import export
-from hifa_cli.cli.help import Verb, VerbGroup, described, usage_message
-from hifa_cli.cli.index import index
+from hifa_cli.cli.help import Verb, VerbGroup, usage_message
 from hifa_cli.cli.options import Config
-from hifa_cli.cli.plot import plot
-from hifa_cli.cli.query import query
-from hifa_cli.cli.render import render
-from hifa_cli.cli.serve import serve
 from hifa_cli.cli.terminal import command, plain
-from hifa_cli.cli.train import train
+from hifa_cli.cli.verbs import ABOUT, Verbs
 from hifa_cli.errors import FULL, MAKE_ROOM, HifaError
 from hifa_cli.runtime import signals, threads
 from hifa_cli.runtime.child import leave_current_folder
@@ -39,7 +26,22 @@ from hifa_cli.runtime.missing import what_is_missing
 
 
 class HifaGroup(VerbGroup):
-    """Turns a HifaError into one line on stderr and exit code 1, wrong usage into one and exit code 2."""
+    """Turns a HifaError into one line on stderr and exit code 1, wrong usage into one and exit code 2.
+
+    The modules of the verbs are not imported before one is asked for.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Verbs(self.commands)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the verbs."""
+        return list(self.commands)
+
+    def lines(self, ctx: Any) -> list[tuple[str, str]]:
+        """Return every verb and its line, as the table has it."""
+        return list(ABOUT.items())
 
     def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = None, *more: Any, **extra: Any
@@ -114,14 +116,6 @@ def hifa(
     config: Config = None,
 ) -> None:
     """Show it a photo; it finds the 3D shape."""
-
-
-_VERBS: tuple[Callable[..., Any], ...] = (
-    render, train, export, adapt, index, query, serve, duplicates, evaluate, compare, plot, demo, doctor,
-)  # fmt: skip
-for _one in _VERBS:
-    app.command(cls=Verb, no_args_is_help=_one not in (demo, doctor))(described(_one))
-app.add_typer(data)
 
 
 @app.command(cls=Verb, name="help")

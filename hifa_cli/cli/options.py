@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hifa_cli.cli import completion
-from hifa_cli.config import TrainConfig
 from hifa_cli.errors import reason_of
-from hifa_cli.models.backbones import ACCEPT
 from hifa_cli.runtime.kinds import EXPORT_SUFFIXES
 
 if TYPE_CHECKING:
     from hifa_cli.config import Axis, Up
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 def _read_tables(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -148,6 +146,8 @@ def backbone_option(panel: str, default: str = BY_PRESET) -> Any:
 
 def weights_option(panel: str) -> Any:
     """Return ``--weights``; ``panel`` is its group in ``--help``."""
+    from hifa_cli.config import TrainConfig
+
     return typer.Option(
         help="imagenet (downloaded if not installed), none, or a file of weights.",
         show_default=TrainConfig.weights,
@@ -261,6 +261,8 @@ Features = Annotated[
 
 def _accept_licence(accepted: bool) -> bool:
     """Worker processes must know as well: the environment is what they inherit."""
+    from hifa_cli.models.backbones import ACCEPT
+
     if accepted:
         os.environ[ACCEPT] = "1"
     return accepted

@@ -6,13 +6,13 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from rich.console import Console
 
 from hifa_cli.runtime.progress import Reporter, reporting
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, Task
 
 T = TypeVar("T")
@@ -24,10 +24,14 @@ class TerminalReporter(Reporter):
     """Notes, warnings and progress bars on stderr; bars only where somebody watches."""
 
     def __init__(self, *, verbose: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.verbose = verbose
         self.progress: Progress | None = None
         self._stages: list[Progress] = []  # the one at work last
+
+    @cached_property
+    def console(self) -> "Console":
+        """Return stderr as rich writes to it; rich is imported when there is something to say."""
+        return _messages()
 
     def note(self, message: str) -> None:
         """Print ``message`` on stderr."""
@@ -132,9 +136,13 @@ class QuietReporter(Reporter):
 
     def warn(self, message: str) -> None:
         """Print ``message`` on stderr as a warning."""
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"warning: {plain(message)}", markup=False
-        )
+        _messages().print(f"warning: {plain(message)}", markup=False)
+
+
+def _messages() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class _Command:
@@ -174,6 +182,8 @@ def plain(text: str) -> str:
 
 def print_result(*renderables: Any) -> None:
     """Write results for people to stdout, as wide as they need where stdout is not a terminal."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=200)

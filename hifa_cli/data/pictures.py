@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ MAX_JPEG_PIXELS = 250_000_000  # a phone's largest photo has 200 million; decode
 
 # Decoders that are trusted with a stranger's file. Never EPS (runs Ghostscript) and the like.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
+_MODULES = ("Jpeg", "Png", "WebP", "Bmp", "Tiff", "Gif", "Ppm", "Avif")  # that hold them, in Pillow
 _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
@@ -120,8 +123,13 @@ def _opened(path: Path) -> Image.Image:
 
 @cache
 def _decoders(wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those that this Pillow has: AVIF and WebP are not built into all."""
-    Image.init()
+    """Return those that this Pillow has: AVIF and WebP are not built into all.
+
+    ``Image.init`` would import all of Pillow's forty.
+    """
+    for name in _MODULES:
+        with suppress(ImportError):
+            import_module(f"PIL.{name}ImagePlugin")
     return tuple(form for form in wanted if form in Image.OPEN)
 
 

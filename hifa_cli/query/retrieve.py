@@ -251,7 +251,7 @@ def rank(
         )
     if vectors is None or len(like) or len(unlike):
         vectors = steered(gallery, vectors, like, unlike)
-    scores, rows = _search(gallery, vectors, wanted, among, np.union1d(like, unlike))
+    scores, rows = _search(gallery, vectors, wanted, among, np.concatenate([like, unlike]))
     rankings = []
     for number, (one, pictures) in enumerate(zip(asked, shown, strict=True)):
         likely, nothing = _likelihoods(gallery, vectors, number, rows[number])

@@ -4,7 +4,6 @@ A parser takes the file's bytes and returns plain arrays; whether they make a me
 """
 
 import math
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +14,8 @@ from hifa_cli.render.compiled import compiled
 
 Bytes = NDArray[np.uint8]
 
-_OFF_TAG = re.compile(rb"(ST|C|N)*(4|n)?OFF(\s+BINARY)?", re.IGNORECASE)
 _STL_VERTEX = len("vertex 0 0 0")
-_POWERS = np.array([10.0**power for power in range(23)])  # the exact ones
+POWERS = np.array([10.0**power for power in range(23)])  # the exact ones
 
 
 class Polygons(NamedTuple):
@@ -28,46 +26,17 @@ class Polygons(NamedTuple):
     corners: NDArray[np.int64]
 
 
-def parse_off(text: Bytes) -> Polygons:
-    """OFF, its counts glued to the tag or not; colours and normals are passed over.
-
-    Raises:
-        HifaError: it is not an OFF text, or ends early.
-    """
-    text = ended(text)
-    place = to_content(text, 0)
-    if tag := _OFF_TAG.match(text[place : place + 32].tobytes()):
-        if tag[2] or tag[3]:
-            raise HifaError(f"is OFF of the kind '{tag[0].decode()}': save it as plain OFF")
-        place += len(tag[0])
-    counts = np.zeros(2, dtype=np.int64)
-    place = off_counts(text, place, counts)
-    points, faces = int(counts[0]), int(counts[1])
-    if place < 0 or points < 0 or faces < 0:
-        raise HifaError("is not an OFF file: no counts of vertices and faces at its beginning")
-    if 6 * points > len(text) or 2 * faces > len(text):
-        raise HifaError(f"is cut off: it announces {points} vertices and {faces} faces")
-    vertices, starts = np.empty((points, 3)), np.zeros(faces + 1, dtype=np.int64)
-    corners = np.empty(len(text) // 2 + 1, dtype=np.int64)
-    for by_line in (True, False):  # a line an item, as nearly always; else white space is all alike
-        read, end = off_body(text, place, by_line, _POWERS, vertices, starts, corners)
-        if read == points + faces:
-            end = to_content(text, end)
-            if text[end : end + 1].tobytes().isdigit():
-                raise HifaError(f"has more than the {points} vertices and {faces} faces that it announces")
-            return Polygons(vertices, starts, corners[: starts[-1]])
-    there = f"{read} of {points} vertices" if read < points else f"{read - points} of {faces} faces"
-    raise HifaError(f"is cut off or damaged: only {there} can be read")
-
-
 def parse_obj(text: Bytes) -> Polygons:
     """OBJ: vertices and faces, with relative indices and continued lines; everything else is passed over."""
-    text, counts = ended(text), np.zeros(3, dtype=np.int64)
+    text, counts = ended(text), np.zeros(4, dtype=np.int64)
     obj_counts(text, counts)
+    if counts[3]:
+        word = text[counts[3] - 1 : counts[3] + 3].tobytes().split()[0].decode("ascii").lower()
+        raise HifaError(f"has '{word}' statements, which are not read: save it as polygons in one file")
     vertices = np.empty((counts[0], 3))
     starts = np.zeros(counts[1] + 1, dtype=np.int64)
     corners = np.empty(counts[2], dtype=np.int64)
-    obj_body(text, _POWERS, vertices, starts, corners)
+    obj_body(text, POWERS, vertices, starts, corners)
     return Polygons(vertices, starts, corners)
 
 
@@ -83,7 +52,7 @@ def parse_stl_text(text: Bytes) -> Polygons:
         (len(text) // _STL_VERTEX + 1, 3)
     )  # more than there are: what stays empty costs nothing
     starts = np.zeros(len(vertices) + 1, dtype=np.int64)
-    stl_corners(text, _POWERS, vertices, starts, counts)
+    stl_corners(text, POWERS, vertices, starts, counts)
     vertices, starts = vertices[: counts[0]], starts[: counts[1] + 1]
     if not counts[1]:  # no face is ended by a word
         starts = np.arange(0, len(vertices) + 1, 3)
@@ -274,7 +243,7 @@ def numbers_of(text: Bytes, place: int = 0) -> tuple[NDArray[np.float64], NDArra
     text = ended(text)
     values = np.empty((len(text) - place) // 2 + 1)
     lines = np.empty(len(values), dtype=np.int64)
-    count, used = all_numbers(text, place, _POWERS, values, lines)
+    count, used = all_numbers(text, place, POWERS, values, lines)
     return values[:count], lines[:used]
 
 
@@ -343,6 +312,7 @@ def off_body(
     text: Bytes,
     place: int,
     by_line: bool,
+    more: int,
     powers: NDArray[np.float64],
     vertices: NDArray[np.float64],
     starts: NDArray[np.int64],
@@ -353,9 +323,10 @@ def off_body(
     Args:
         text: bytes of the file.
         place: to begin at.
-        by_line: whether each face ends with its line.
+        by_line: whether each item ends with its line.
+        more: numbers behind each vertex that are passed over where items share lines.
         powers: of ten, from 0 on.
-        vertices: (n, 3) filled in place.
+        vertices: (n, 3), or of another width, filled in place.
         starts: where each face's corners begin, filled in place.
         corners: filled in place.
 
@@ -364,12 +335,17 @@ def off_body(
     """
     for vertex in range(len(vertices)):
         place = to_content(text, place)
-        for axis in range(3):
+        for axis in range(vertices.shape[1]):
             if place < len(text):
                 place = in_line(text, place) if by_line else to_content(text, place)
             if place >= len(text) or line_ends(text, place):
                 return vertex, place
             vertices[vertex, axis], place = number(text, place, powers)
+        for _ in range(0 if by_line else more):
+            place = to_content(text, place)
+            if place >= len(text):
+                return vertex, place
+            _, place = number(text, place, powers)
         if by_line:
             place = next_line(text, place)
     for face in range(len(starts) - 1):
@@ -397,15 +373,40 @@ def off_body(
 
 @compiled
 def obj_kind(text: Bytes, place: int) -> int:
-    """Return the letter of a vertex or face line that begins at ``place``, else 0."""
-    if place + 1 < len(text) and blank(text[place + 1]) and (text[place] == 118 or text[place] == 102):
-        return int(text[place])
-    return 0
+    """Return what a line that begins at ``place`` is: 118 a vertex, 102 a face, 1 what is not read, else 0.
+
+    Keywords may be capitals; faces were "fo" before version 3 of the format.
+    """
+    letter = int(text[place]) | 32
+    if place + 1 >= len(text) or not (
+        letter == 118 or letter == 102 or letter == 115 or letter == 98 or letter == 99
+    ):
+        return 0
+    if (letter == 118 or letter == 102) and blank(text[place + 1]):
+        return letter
+    if place + 2 >= len(text):
+        return 0
+    second, third = text[place + 1] | 32, text[place + 2] | 32
+    if letter == 102:
+        return 102 if second == 111 and blank(text[place + 2]) else 0
+    if place + 3 >= len(text) or letter == 118:
+        return 0
+    if blank(text[place + 3]):  # bsp, bzp, cdc, cdp: patches
+        patch = (letter == 98 and (second == 115 or second == 122) and third == 112) or (
+            letter == 99 and second == 100 and (third == 99 or third == 112)
+        )
+        return 1 if patch else 0
+    if place + 4 >= len(text) or not blank(text[place + 4]):
+        return 0
+    last = text[place + 3] | 32
+    surface = letter == 115 and second == 117 and third == 114 and last == 102  # surf
+    other = letter == 99 and second == 97 and third == 108 and last == 108  # call, of another file
+    return 1 if surface or other else 0
 
 
 @compiled
 def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
-    """Count vertices, faces and the words on face lines."""
+    """Count vertices, faces and the words on face lines; last the place, from 1, of what is not read."""
     place = to_content(text, 0)
     while place < len(text):
         kind = obj_kind(text, place)
@@ -413,7 +414,7 @@ def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
             counts[0] += 1
         elif kind == 102:
             counts[1] += 1
-            place = in_line(text, place + 1)
+            place = in_line(text, place + 2 - blank(text[place + 1]))
             while not line_ends(text, place):
                 counts[2] += 1
                 while not line_ends(text, place) and not blank(text[place]) and text[place] != 92:
@@ -421,6 +422,9 @@ def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
                 if in_line(text, place) == place and not line_ends(text, place):
                     place += 1  # a lone backslash
                 place = in_line(text, place)
+        elif kind == 1:
+            counts[3] = place + 1
+            return
         place = to_content(text, next_line(text, place))
 
 
@@ -454,7 +458,7 @@ def obj_body(
                     vertices[vertex, axis], place = number(text, place, powers)
             vertex += 1
         elif kind == 102:
-            place = in_line(text, place + 1)
+            place = in_line(text, place + 2 - blank(text[place + 1]))
             while not line_ends(text, place):
                 corner, _ = integer(text, place)
                 corners[used] = corner - 1 if corner > 0 else vertex + corner if corner < 0 else -1

@@ -124,6 +124,15 @@ def check_xml(path: Path) -> None:
         _refuse_doctype(iter(lambda: file.read(_BLOCK), b""))
 
 
+def refuse_doctype(content: bytes) -> None:
+    """Refuse XML in memory that brings a document type.
+
+    Raises:
+        HifaError: it does.
+    """
+    _refuse_doctype(iter((content,)))
+
+
 def _refuse_doctype(blocks: Iterator[bytes]) -> None:
     """XML of meshes needs no document type; one that comes defines entities to blow up or look around."""
     tail = b""

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import typer
 
 from hifa_cli.cli import app
 from hifa_cli.cli.examples import EXAMPLES
+from hifa_cli.cli.help import first_paragraph
+from hifa_cli.cli.verbs import ABOUT
 from tests.cli.test_cli import hifa
 from tests.gallery.test_update import write_mesh
 
@@ -42,6 +46,34 @@ def test_help_is_whole_at_every_width(verb: str, width: int, monkeypatch: pytest
     words = " ".join(out.split())
     assert all(" ".join((option.help or "").split()) in words for option in VERBS[verb].params)
     assert "<" not in out.replace("OUT/train/<class>", "")
+
+
+def test_the_lines_of_the_verbs_are_the_first_paragraphs_of_their_helps() -> None:
+    assert {name: first_paragraph(command.help) for name, command in ROOT.commands.items()} == ABOUT
+    assert list(ROOT.commands) == list(ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        ("--help", []),
+        ("--version", []),
+        ("nope", []),
+        ("export --help", ["export"]),
+        ("data check --help", ["data"]),
+        ("help plot", ["plot"]),
+    ],
+)
+def test_only_the_verb_that_is_asked_for_is_imported(words: str, loaded: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from hifa_cli.cli import app\n"
+        f"try:\n    app({words.split()!r}, prog_name='hifa')\nexcept SystemExit:\n    pass\n"
+        f"verbs = [one for one in {[*ABOUT]!r} if one != 'help' and 'hifa_cli.cli.' + one in sys.modules]\n"
+        "print(verbs, 'numpy' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == f"{loaded} False"
 
 
 @pytest.mark.parametrize("verb", VERBS)

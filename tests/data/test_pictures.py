@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -344,3 +346,16 @@ def test_a_jpeg_beyond_pillows_own_limit_is_read_small(tmp_path: Path) -> None:
     path = tmp_path / "huge.jpg"
     Image.new("L", (19_000, 10_000), 7).save(path)
     assert read_picture(path).size == (9_500, 5_000)
+
+
+def test_only_the_decoders_that_are_trusted_are_imported() -> None:
+    program = (
+        "import sys\n"
+        "from hifa_cli.data.pictures import FORMATS, _decoders\n"
+        "mine, quick = _decoders(FORMATS), 'PIL.IcnsImagePlugin' not in sys.modules\n"
+        "from PIL import Image\n"
+        "Image.init()\n"
+        "print(quick, mine == tuple(form for form in FORMATS if form in Image.OPEN))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render.parsing import Polygons, ended, number, parse_obj, parse_off, parse_stl_text
+from hifa_cli.render.parsing import Polygons, ended, number, parse_obj, parse_stl_text
 from hifa_cli.render.polygons import FEW, normal_of, same, triangles, turn
+from hifa_cli.render.readers.off import parse_off
 from tests.render.shapes import box, obj_text, off_text, soup, stl_text
 
 _POWERS = np.array([10.0**power for power in range(23)])
@@ -125,8 +126,10 @@ def test_off_without_lines_is_read_as_a_row_of_numbers() -> None:
         ("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1\n", "only 0 of 1 faces"),
         ("OFF\n99999999999 1 0\n0 0 0\n", "announces"),
         ("OFF\n-3 1 0\n0 0 0\n", "no counts"),
-        ("OFF BINARY\n\x00\x00", "OFF BINARY"),
-        ("4OFF\n1 1 0\n0 0 0 0\n", "4OFF"),
+        ("OFF BINARY\n\x00\x00", "its counts are missing"),
+        ("4OFF\n1 1 0\n0 0 0 0\n", "only 0 of 1 faces"),
+        ("nOFF\n5\n1 1 0\n0 0 0 0 0\n", "OFF of 5 dimensions"),
+        ("nOFF BINARY\n\x00\x00", "the kind 'nOFF BINARY'"),
     ],
 )
 def test_off_that_is_none_or_cut_off_says_so(text: str, reason: str) -> None:
@@ -173,7 +176,7 @@ fo 1 2 3
 """
     found = parse_obj(content(text))
     np.testing.assert_array_equal(found.vertices, [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    np.testing.assert_array_equal(triangles(found), [[0, 1, 2], [0, 1, 3], [0, 1, 2], [0, 2, 3]])
+    np.testing.assert_array_equal(triangles(found), [[0, 1, 2], [0, 1, 3], [0, 1, 2], [0, 2, 3], [0, 1, 2]])
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

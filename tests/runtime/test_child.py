@@ -69,8 +69,7 @@ VERBS = (
 )
 SMALLEST = """
 import sys
-from hifa_cli.cli import main
-demo = sys.modules["hifa_cli.cli.demo"]
+from hifa_cli.cli import demo, main
 demo.SMALL_WORLD.update(
     classes=("chair", "mug"), shapes_train=2, shapes_test=1, photos_train=2, photos_test=1, photo_size=64
 )

@@ -4,9 +4,11 @@ Materials, effects, images, cameras, lights, normals and animations may be missi
 need none. What would leave a part of the shape out is refused.
 """
 
+import codecs
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from urllib.parse import unquote
 
 import numpy as np
@@ -20,7 +22,7 @@ from hifa_cli.render.readers import ply
 from hifa_cli.render.readers.holes import one_ring
 from hifa_cli.render.readers.parts import Parts
 from hifa_cli.render.readers.textual import refuse_commas
-from hifa_cli.render.readers.xmltree import SAFE, child, children, name_of, parsed
+from hifa_cli.render.readers.xmltree import SAFE, child, children, name_of, narrow, parsed
 
 MOST_NODES = 200_000  # with all copies
 MOST_DEPTH = 2_000
@@ -55,20 +57,36 @@ def read(path: Path) -> Body:
 
 def up_axis(path: Path) -> Literal["x", "y", "z"]:
     """Return the axis that a file says is up; y where it says none, as COLLADA has it."""
-    from lxml import etree
-
     axes: dict[str, Literal["x", "y", "z"]] = {"X_UP": "x", "Y_UP": "y", "Z_UP": "z"}
-    careful = {**SAFE, "huge_tree": False}  # nobody has looked for entities yet
     try:
-        with path.open("rb") as file:
-            for _, asset in etree.iterparse(file, events=("end",), tag="{*}asset", recover=True, **careful):
-                above = asset.getparent()
-                if above is not None and above.getparent() is None:
-                    said = child(asset, "up_axis")
-                    return axes.get((said.text or "").strip().upper(), "y") if said is not None else "y"
-    except (etree.XMLSyntaxError, OSError):
+        for asset in _assets(path):
+            above = asset.getparent()
+            if above is not None and above.getparent() is None:
+                said = child(asset, "up_axis")
+                return axes.get((said.text or "").strip().upper(), "y") if said is not None else "y"
+    except (HifaError, OSError):
         pass
     return "y"
+
+
+def _assets(path: Path) -> Iterator[Any]:
+    """Yield the <asset> elements, by what is ASCII in any encoding."""
+    from lxml import etree
+
+    careful = {**SAFE, "huge_tree": False}  # nobody has looked for entities yet
+    with path.open("rb") as opened:
+        head = opened.read(64)
+        wide = b"\0" in head
+        file: IO[bytes] = BytesIO(narrow(head + opened.read())) if wide else opened
+        if not wide:
+            file.seek(3 if head.startswith(codecs.BOM_UTF8) else 0)
+        try:
+            found = etree.iterparse(
+                file, events=("end",), tag="{*}asset", recover=True, encoding="iso-8859-1", **careful
+            )
+            yield from (asset for _, asset in found)
+        except etree.XMLSyntaxError:
+            return
 
 
 class Document:

@@ -99,6 +99,8 @@ def _opened(content: bytes) -> tuple[Object, bytes | None]:
     try:
         document = json.loads(text.decode("utf-8-sig").rstrip("\0 "))
     except (ValueError, RecursionError):
+        if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and content[:4] != b"glTF":
+            raise HifaError("is not glTF: it begins with neither 'glTF' nor '{'") from None
         raise HifaError("is damaged: its glTF has no readable JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
         raise HifaError("is not glTF 2: it has no 'asset'")
@@ -151,6 +153,10 @@ class Scene:
         for number in self._shown(places):
             node, place = self._list("nodes")[number], places[number]
             if "skin" in node:
+                if INSTANCING in node.get("extensions", {}):
+                    raise HifaError(
+                        f"has {INSTANCING} of a skinned mesh, which glTF leaves open: write a node a copy"
+                    )
                 self._add_skinned(parts, node, places)
                 continue
             bodies = list(self._bodies(node))

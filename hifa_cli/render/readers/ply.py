@@ -131,7 +131,7 @@ def _named(words: list[str]) -> tuple[str, int]:
 def _property(words: list[str]) -> Property:
     listed = words[1:2] == ["list"]
     types = [_TYPES.get(word.lower()) for word in words[2 if listed else 1 : -1]]
-    if len(types) != 1 + listed or None in types or (listed and str(types[0])[0] == "f"):
+    if len(types) != 1 + listed or None in types:
         raise HifaError(f"has a property of an unknown type: '{' '.join(words)[:80]}'")
     return Property(words[-1].lower(), str(types[-1]), types[0] if listed else None)
 
@@ -361,7 +361,7 @@ class BinaryBody:
             else:
                 length = np.dtype(self.order + one.length)
                 first = self.content[place : place + length.itemsize]
-                count = int(first.view(length)[0]) if len(first) == length.itemsize else -1
+                count = _count(first.view(length)[0]) if len(first) == length.itemsize else -1
                 if not 0 <= count * int(one.kind[1]) < min(len(self.content), 1 << 24):
                     return None
                 fields += [(f"n{at}", length), (f"p{at}", self.order + one.kind, (count,))]
@@ -374,12 +374,13 @@ class BinaryBody:
             raise Short((len(self.content) - self.place) // self._least(element))
         sizes = np.array([int(one.kind[1]) for one in element.properties], dtype=np.int64)
         lengths_of = np.array([int((one.length or "u0")[1]) for one in element.properties], dtype=np.int64)
+        real = np.array([(one.length or "u0")[0] == "f" for one in element.properties], dtype=np.bool_)
         columns = np.full(len(sizes), -1, dtype=np.int64)
         columns[wanted] = np.arange(len(wanted))
         offsets = np.empty((element.count, len(wanted)), dtype=np.int64)
         lengths = np.empty_like(offsets)
         done, self.place = walk_bytes(
-            self.content, self.place, self.order == ">", sizes, lengths_of, columns, offsets, lengths
+            self.content, self.place, self.order == ">", sizes, lengths_of, real, columns, offsets, lengths
         )
         if done < element.count:
             raise Short(done)
@@ -396,6 +397,11 @@ def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
     with np.errstate(invalid="ignore"):
         good = (np.abs(values) < 1 << 53) & (values == np.floor(values))
         return np.where(good, values, -1).astype(np.int64)
+
+
+def _count(length: Any) -> int:
+    """Return the length of a list, which some programs write as a real; −1 where it is not a whole number."""
+    return int(length) if np.isfinite(length) and length == np.floor(length) else -1
 
 
 def _gathered(
@@ -485,12 +491,34 @@ def walk_numbers(
 
 
 @compiled
+def whole_of(bits: int, size: int) -> int:
+    """Return the whole number that a real of so many bytes stands for (IEEE 754); −1 where it is none."""
+    fraction, exponent = 10, 5
+    if size == 4:
+        fraction, exponent = 23, 8
+    elif size == 8:
+        fraction, exponent = 52, 11
+    power = ((bits >> fraction) & ((1 << exponent) - 1)) - ((1 << (exponent - 1)) - 1)
+    mantissa = (bits & ((1 << fraction) - 1)) | (1 << fraction)
+    if bits == 0:
+        return 0
+    if (bits >> (8 * size - 1)) & 1 or power < 0 or power > 52:
+        return -1
+    if power >= fraction:
+        return mantissa << (power - fraction)
+    if mantissa & ((1 << (fraction - power)) - 1):
+        return -1
+    return mantissa >> (fraction - power)
+
+
+@compiled
 def walk_bytes(
     content: Bytes,
     place: int,
     big: bool,
     sizes: NDArray[np.int64],
     lengths_of: NDArray[np.int64],
+    real: NDArray[np.bool_],
     columns: NDArray[np.int64],
     offsets: NDArray[np.int64],
     lengths: NDArray[np.int64],
@@ -503,6 +531,7 @@ def walk_bytes(
         big: whether the first byte of a number is its highest.
         sizes: (P,) bytes of a value of each property.
         lengths_of: (P,) bytes of the length of each list; 0 for what is not one.
+        real: (P,) whether the length is a real.
         columns: (P,) the column of each wanted property; −1 for others.
         offsets: (count, wanted) to fill in.
         lengths: (count, wanted) to fill in.
@@ -520,6 +549,8 @@ def walk_bytes(
                 for byte in range(bytes_of):
                     count = count * 256 + content[place + (byte if big else bytes_of - 1 - byte)]
                 place += bytes_of
+                if real[one]:
+                    count = whole_of(count, bytes_of)
             if not 0 <= count <= (len(content) - place) // sizes[one]:
                 return record, place
             if columns[one] >= 0:

@@ -1,6 +1,5 @@
 """STL: binary, whatever its count of triangles says, and text."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ from numpy.typing import NDArray
 from hifa_cli.errors import HifaError
 from hifa_cli.render.parsing import Bytes, parse_stl_text
 from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers.textual import encoding_of, refuse_commas, utf8
+from hifa_cli.render.readers.textual import is_text, refuse_commas, utf8
 
 HEAD = 84  # bytes: 80 of anything, then the number of triangles
 FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 UNKNOWN = (0, 0xFFFFFFFF)  # counts of programs that do not go back to write one
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that no text has, and every binary head
+_LARGEST = 1e15  # coordinate that programs write
 _FARTHER = 1e3  # times as far out as the triangles before: what follows them are none
 
 
@@ -36,7 +35,7 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     text = utf8(content)
     polygons = parse_stl_text(text)
     if not len(polygons.vertices):
-        raise HifaError("is empty: it has no vertices, and is text: no binary STL either")
+        raise HifaError("is not an STL: it has no vertices, neither in text nor in binary")
     refuse_commas(polygons.vertices, text)
     return polygons.vertices, triangles(polygons)
 
@@ -44,14 +43,6 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def announced(content: Bytes) -> int:
     """Return the count of triangles in a binary file's head; −1 where it is too short to have one."""
     return int(content[80:HEAD].view("<u4")[0]) if len(content) >= HEAD else -1
-
-
-def is_text(content: Bytes) -> bool:
-    """Return whether a file begins as a text."""
-    head = content[:1024].tobytes()
-    if encoding_of(head[:64]) is not None:
-        return True
-    return not _CONTROL.search(head)
 
 
 def _corners(content: Bytes, count: int) -> NDArray[np.float64]:
@@ -63,9 +54,17 @@ def _corners(content: Bytes, count: int) -> NDArray[np.float64]:
     if len(solids := _solids(content)) > 1:
         return np.concatenate([_of_solid(content, *solid) for solid in solids])
     there, rest = divmod(len(content) - HEAD, FACE.itemsize)
-    if count > there and count not in UNKNOWN:
-        raise HifaError(f"is cut off: {there} of {count} triangles are there")
     faces: Any = np.frombuffer(content, dtype=FACE, count=there, offset=HEAD)["corners"]
+    if rest and (strange := _strange(faces)) > there / 2:
+        raise HifaError(
+            f"is not an STL: it is not text, and {strange} of its {there} records are not triangles"
+        )
+    if count > there and count not in UNKNOWN:
+        if not there:
+            raise HifaError(
+                f"is not an STL, or is cut off: none of the {count} triangles that it announces is there"
+            )
+        raise HifaError(f"is cut off: {there} of {count} triangles are there")
     if count != there and _alike(faces, count):
         if rest:
             raise HifaError(
@@ -95,6 +94,13 @@ def _of_solid(content: Bytes, place: int, count: int) -> NDArray[np.float64]:
     faces: Any = np.frombuffer(content, dtype=FACE, count=count, offset=place)["corners"]
     corners: NDArray[np.float64] = faces.reshape(-1, 3).astype(np.float64)
     return corners
+
+
+def _strange(faces: Any) -> int:
+    """Return how many triangles have corners that no program writes: of bytes of anything nearly all."""
+    with np.errstate(invalid="ignore"):
+        usual = (np.abs(faces) < _LARGEST).all(axis=(1, 2))
+    return int(np.count_nonzero(~usual))
 
 
 def _alike(faces: Any, count: int) -> bool:

@@ -15,7 +15,10 @@ from hifa_cli.render.readers.parts import Arrays
 
 _COMMA = re.compile(rb"[\s\"'>][-+]?\d*,\d+([eE][-+]?\d+)?(?=[\s\"'<]|$)")
 _NO_NUMBER = re.compile(rb"nan|inf|#ind|#qnan", re.IGNORECASE)  # as programs write them
-_LOOKED_AT = 64  # bytes that tell UTF-16 without its mark
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that no text has, and every binary head
+_LOOKED_AT = 64  # bytes that tell UTF-16 and UTF-32 without their marks
+# encodings, their bytes a letter, and which of them holds ASCII
+_WIDE = (("utf-16-le", 2, 0), ("utf-16-be", 2, 1), ("utf-32-le", 4, 0), ("utf-32-be", 4, 3))
 
 
 def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
@@ -62,6 +65,12 @@ def utf8(content: Bytes) -> Bytes:
     return np.frombuffer(text.lstrip("\ufeff").encode(), dtype=np.uint8)
 
 
+def is_text(content: Bytes) -> bool:
+    """Return whether a file begins as a text."""
+    head = content[:1024].tobytes()
+    return encoding_of(head[:_LOOKED_AT]) is not None or not _CONTROL.search(head)
+
+
 def encoding_of(head: bytes) -> str | None:
     """Return the wide encoding of a text that begins with ``head``; None for every other."""
     marks = {
@@ -72,7 +81,9 @@ def encoding_of(head: bytes) -> str | None:
     }
     if name := next((name for mark, name in marks.items() if head.startswith(mark)), None):
         return name
-    for name, letters, zeros in (("utf-16-le", head[::2], head[1::2]), ("utf-16-be", head[1::2], head[::2])):
+    for name, width, first in _WIDE:
+        letters = head[first::width]
+        zeros = [byte for place, byte in enumerate(head) if place % width != first]
         if len(head) >= 8 and not any(zeros) and all(9 <= letter < 127 for letter in letters):
             return name
     return None

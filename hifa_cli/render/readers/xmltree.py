@@ -1,8 +1,13 @@
 """XML of meshes: parsed without document types, entities, network or other files."""
 
+import codecs
 from typing import Any
 
+import numpy as np
+
 from hifa_cli.errors import HifaError
+from hifa_cli.render import validate
+from hifa_cli.render.readers.textual import utf8
 
 # what lxml is asked for wherever it reads a stranger's file
 SAFE: dict[str, Any] = {
@@ -22,10 +27,11 @@ def parsed(content: bytes, kind: str) -> Any:
     """
     from lxml import etree
 
-    parser = etree.XMLParser(**SAFE, recover=True)
-    latin = b"\0" not in content[:64] and not _is_utf8(content)
-    if latin:
-        parser = etree.XMLParser(**SAFE, recover=True, encoding="iso-8859-1")
+    content = narrow(content)
+    said = (
+        "utf-8" if _is_utf8(content) else "iso-8859-1"
+    )  # whatever it says itself: programs convert text alone
+    parser = etree.XMLParser(**SAFE, recover=True, encoding=said)
     try:
         root = etree.fromstring(content, parser)
         faults = [one for one in parser.error_log if one.type not in _HARMLESS]
@@ -36,6 +42,18 @@ def parsed(content: bytes, kind: str) -> Any:
     line = faults[0].line if faults else 0
     where = f"line {line}" if line else "its beginning"
     raise HifaError(f"cannot be read as {kind}: its XML is cut off or damaged at {where}")
+
+
+def narrow(content: bytes) -> bytes:
+    """Return XML whose ASCII takes a byte a letter: UTF-8 in place of UTF-16 and UTF-32, without a mark.
+
+    Raises:
+        HifaError: it begins as one of those and is damaged, or brings a document type.
+    """
+    text = utf8(np.frombuffer(content, dtype=np.uint8)).tobytes()
+    if len(text) != len(content):  # nobody has looked through it yet
+        validate.refuse_doctype(text)
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def name_of(element: Any) -> str:

@@ -255,3 +255,21 @@ def test_what_would_leave_a_part_out_is_refused_by_its_name(tmp_path: Path, faul
         text = text.replace("</triangles>", "</polylist>")
     with pytest.raises(HifaError, match=reason):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("said", ["latin-1", "utf8", "ascii", "utf-16", "utf-32", "cp1252", "ANSI", "x-none"])
+@pytest.mark.parametrize(
+    "written", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-16-be", "utf-32", "utf-32-le"]
+)
+def test_xml_may_be_in_another_encoding_than_it_says(tmp_path: Path, said: str, written: str) -> None:
+    text = dae_text(box(), asset="<title>Stühle</title><up_axis>Z_UP</up_axis>")
+    text = text.replace("?>", f' encoding="{said}"?>', 1)
+    assert len(read(tmp_path, text.encode(written)).faces) == 12
+    assert up_axis(tmp_path / "a.dae", RenderConfig()) == "z"
+
+
+@pytest.mark.parametrize("written", ["utf-8", "utf-16", "utf-32", "utf-32-be"])
+def test_a_document_type_is_refused_in_every_encoding(tmp_path: Path, written: str) -> None:
+    text = dae_text(box()).replace("?>", '?><!DOCTYPE COLLADA [<!ENTITY a "b">]>', 1)
+    with pytest.raises(HifaError, match="XML document type"):
+        read(tmp_path, text.encode(written))

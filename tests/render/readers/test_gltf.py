@@ -181,6 +181,19 @@ def test_instances_are_all_drawn(made: Made, tmp_path: Path) -> None:
     assert extent(tmp_path, made.text()) == [9, 1, 5]
 
 
+def test_a_skinned_mesh_with_instances_is_refused_by_name(made: Made, tmp_path: Path) -> None:
+    """A skin ignores its node, which places instances: the specifications leave the order open."""
+    primitive = made.plate()
+    primitive["attributes"]["JOINTS_0"] = made.accessor(np.zeros((4, 4), dtype="|u1"))
+    primitive["attributes"]["WEIGHTS_0"] = made.accessor(np.tile(np.array([1, 0, 0, 0], dtype="<f4"), (4, 1)))
+    moves = made.accessor(np.array([[0, 0, 0], [0, 0, 5], [8, 0, 0]], dtype="<f4"))
+    instances = {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": moves}}}
+    made.document["nodes"] = [{"mesh": 0, "skin": 0, "extensions": instances}, {}]
+    made.document["skins"] = [{"joints": [1]}]
+    made.document["scenes"] = [{"nodes": [0, 1]}]
+    assert "EXT_mesh_gpu_instancing of a skinned mesh" in refused(tmp_path, made.text())
+
+
 def test_normalised_integers_stand_for_reals(made: Made, tmp_path: Path) -> None:
     made.plate()
     whole = np.array([[0, 0, 0], [32767, 0, 0], [32767, -32767, 0], [0, -32768, 0]], dtype="<i2")

@@ -190,3 +190,26 @@ def test_a_file_that_is_cut_off_is_never_drawn(tmp_path: Path, form: str, kept: 
 def test_a_bad_corner_costs_its_face_only(tmp_path: Path) -> None:
     (tmp_path / "a.ply").write_bytes(Ply().bytes_of(box().vertices, [*QUADS, [0, 1, 99], [0, 1, -1, 2]]))
     assert len(read_mesh(tmp_path / "a.ply").faces) == 12
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
+@pytest.mark.parametrize("length", ["float", "double"])
+def test_lists_counted_by_reals_are_lists(tmp_path: Path, form: str, length: str) -> None:
+    (tmp_path / "a.ply").write_bytes(Ply(form, length=length).bytes_of(box().vertices, QUADS))
+    mesh = read_mesh(tmp_path / "a.ply")
+    assert area(mesh.vertices, mesh.faces) == pytest.approx(6)
+    mixed = [*QUADS[:3], *box().faces.tolist()[6:]]
+    (tmp_path / "a.ply").write_bytes(Ply(form, length=length, extra=True).bytes_of(box().vertices, mixed))
+    mesh = read_mesh(tmp_path / "a.ply")
+    assert area(mesh.vertices, mesh.faces) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("count", [2.5, -1.0, float("nan"), float("inf"), 1e30])
+def test_a_list_of_no_whole_number_of_corners_is_refused(tmp_path: Path, count: float) -> None:
+    content = Ply("binary_little_endian", length="float").bytes_of(box().vertices, QUADS)
+    three = np.float32(4).tobytes()
+    (tmp_path / "a.ply").write_bytes(
+        content[::-1].replace(three[::-1], np.float32(count).tobytes()[::-1], 1)[::-1]
+    )
+    with pytest.raises(HifaError, match="cut off or damaged: 5 of 6 records of 'face'"):
+        read_mesh(tmp_path / "a.ply")

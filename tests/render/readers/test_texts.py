@@ -127,6 +127,134 @@ def test_an_obj_that_lost_its_line_ends_says_so(tmp_path: Path) -> None:
         read_mesh(tmp_path / "a.obj")
 
 
+@pytest.mark.parametrize("words", [("f ", "fo "), ("f ", "F "), ("v ", "V "), ("f ", "FO ")])
+def test_obj_keywords_may_be_capitals_and_faces_of_the_old_form(
+    tmp_path: Path, words: tuple[str, str]
+) -> None:
+    (tmp_path / "a.obj").write_text(OBJ.replace(*words))
+    mesh = read_mesh(tmp_path / "a.obj")
+    assert len(mesh.faces) == 12
+    assert area(mesh.vertices, mesh.faces) == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    "word", ["surf 0 1 0 1 1 2 3 4", "CALL other.obj", "bzp 1 2 3 4", "bsp 1 2", "cdp 1"]
+)
+@pytest.mark.parametrize("beside", [OBJ, OBJ.split("f ")[0]])
+def test_an_obj_of_surfaces_that_are_not_read_names_them(tmp_path: Path, word: str, beside: str) -> None:
+    """Curved surfaces and other files would be missing in the picture without a word."""
+    (tmp_path / "a.obj").write_text(f"{beside}\n{word}\nend\n")
+    with pytest.raises(HifaError, match=rf"has '{word.split()[0].lower()}' statements, which are not read"):
+        read_mesh(tmp_path / "a.obj")
+
+
+def test_words_that_begin_as_those_of_surfaces_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "a.obj").write_text(OBJ + "surface 1\ncallout 2\ns 1\nbspline\nsurf_\n")
+    assert len(read_mesh(tmp_path / "a.obj").faces) == 12
+
+
+def test_an_off_of_four_coordinates_is_divided_by_the_last(tmp_path: Path) -> None:
+    head, *rest = OFF.splitlines()
+    four = [" ".join(str(2 * float(one)) for one in line.split()) + " 2" for line in rest[1:9]]
+    (tmp_path / "a.off").write_text("\n".join(["4" + head, rest[0], *four, *rest[9:], ""]))
+    mesh = read_mesh(tmp_path / "a.off")
+    np.testing.assert_allclose(mesh.vertices, box().vertices)
+    (tmp_path / "a.off").write_text(" ".join(["4" + head, rest[0], *four, *rest[9:], ""]))
+    np.testing.assert_allclose(read_mesh(tmp_path / "a.off").vertices, box().vertices)
+
+
+@pytest.mark.parametrize(("tag", "more"), [("N", " 0 0 1"), ("ST", " 1 1"), ("STN", " 0 0 1 1 1")])
+def test_an_off_of_one_line_passes_over_normals_and_texture_places(
+    tmp_path: Path, tag: str, more: str
+) -> None:
+    head, *rest = OFF.splitlines()
+    lines = [tag + head, rest[0], *(line + more for line in rest[1:9]), *rest[9:]]
+    (tmp_path / "a.off").write_text(" ".join([*lines, ""]))
+    mesh = read_mesh(tmp_path / "a.off")
+    np.testing.assert_allclose(mesh.vertices, box().vertices)
+    assert len(mesh.faces) == 12
+
+
+def test_an_off_of_one_line_with_colours_is_refused_by_name(tmp_path: Path) -> None:
+    head, *rest = OFF.splitlines()
+    lines = ["C" + head, rest[0], *(line + " 1 1 1" for line in rest[1:9]), *rest[9:]]
+    (tmp_path / "a.off").write_text(" ".join([*lines, ""]))
+    with pytest.raises(HifaError, match="is COFF whose vertices share lines: give each one its own"):
+        read_mesh(tmp_path / "a.off")
+
+
+@pytest.mark.parametrize(("space", "more"), [(2, ""), (3, ""), (4, " 1")])
+def test_an_off_of_other_dimensions_is_read_where_space_has_them(
+    tmp_path: Path, space: int, more: str
+) -> None:
+    head, *rest = OFF.splitlines()
+    points = [" ".join(line.split()[:space]) + more for line in rest[1:9]]
+    (tmp_path / "a.off").write_text("\n".join(["n" + head, str(space), rest[0], *points, *rest[9:], ""]))
+    if space > 3:
+        with pytest.raises(HifaError, match="is OFF of 4 dimensions: only those of space are read"):
+            read_mesh(tmp_path / "a.off")
+    else:
+        sides = np.ptp(read_mesh(tmp_path / "a.off").vertices, axis=0)
+        np.testing.assert_allclose(sides, [1, 1, 1 if space == 3 else 0])
+
+
+def binary_off(tag: bytes = b"OFF BINARY\n", width: int = 3, colours: int = 0, faces: int = 12) -> bytes:
+    points = np.ones((8, width))
+    points[:, :3] = box().vertices
+    tail = np.ones(colours, ">f4").tobytes()
+    rows = [np.array([3, *face, colours], ">i4").tobytes() + tail for face in box().faces]
+    head = np.array([8, faces, 0], ">i4").tobytes()
+    return tag + head + points.astype(">f4").tobytes() + b"".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("tag", "width", "colours"),
+    [
+        (b"OFF BINARY\n", 3, 0),
+        (b"OFF BINARY\r\n", 3, 3),
+        (b"CNOFF BINARY\n", 10, 4),
+        (b"STOFF BINARY\n", 5, 1),
+        (b"4OFF BINARY\n", 4, 0),
+    ],
+)
+def test_binary_off_is_read(tmp_path: Path, tag: bytes, width: int, colours: int) -> None:
+    (tmp_path / "a.off").write_bytes(binary_off(tag, width, colours))
+    mesh = read_mesh(tmp_path / "a.off")
+    np.testing.assert_allclose(mesh.vertices, box().vertices)
+    np.testing.assert_array_equal(mesh.faces, box().faces)
+
+
+def test_binary_off_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    content = binary_off()
+    for end in (len(content) - 1, len(content) // 2, 60, 20):
+        (tmp_path / "a.off").write_bytes(content[:end])
+        with pytest.raises(HifaError, match="is cut off"):
+            read_mesh(tmp_path / "a.off")
+    (tmp_path / "a.off").write_bytes(binary_off(faces=11))
+    with pytest.raises(HifaError, match="has more than the 8 vertices and 11 faces that it announces"):
+        read_mesh(tmp_path / "a.off")
+
+
+NOISE = np.random.default_rng(7).integers(0, 256, 20_000, dtype=np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("size", [40, 50, 83, 84, 100, 500, 1_000, 20_000])
+@pytest.mark.parametrize("ending", ["stl", "obj", "glb", "gltf", "off", "ply", "dae"])
+def test_bytes_of_anything_are_said_to_be_no_mesh(tmp_path: Path, ending: str, size: int) -> None:
+    (path := tmp_path / f"a.{ending}").write_bytes(NOISE[:size])
+    with pytest.raises(HifaError) as caught:
+        read_mesh(path)
+    reason = str(caught.value).removeprefix(f"{path}: ")
+    assert reason.startswith(("is not ", "cannot be read as ")), reason
+
+
+def test_a_binary_stl_that_is_cut_off_is_called_so_however_little_is_left(tmp_path: Path) -> None:
+    for size in (HEAD + 40, HEAD + 50, HEAD + 170, len(BINARY) - 1):
+        (tmp_path / "a.stl").write_bytes(BINARY[:size])
+        with pytest.raises(HifaError, match="cut off"):
+            read_mesh(tmp_path / "a.stl")
+
+
 def test_an_off_that_lost_its_line_ends_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.off").write_text(OFF.replace("\n", " "))
     assert len(read_mesh(tmp_path / "a.off").faces) == 12
@@ -168,7 +296,7 @@ def test_polygons_of_vertices_that_are_missing_are_damage_and_no_cloud_of_points
 
 def test_a_text_that_is_no_mesh_is_not_called_cut_off(tmp_path: Path) -> None:
     (tmp_path / "a.stl").write_text("Dear customer, the model that you asked for is not available. " * 5)
-    with pytest.raises(HifaError, match="has no vertices, and is text"):
+    with pytest.raises(HifaError, match="is not an STL: it has no vertices, neither in text nor in binary"):
         read_mesh(tmp_path / "a.stl")
 
 
