@@ -132,7 +132,9 @@ def test_sets_whose_folders_are_links_are_found(tmp_path: Path) -> None:
         for folder in (tmp_path / "disk" / name).iterdir():
             (linked / name / folder.name).symlink_to(folder)
     (tmp_path / "disk/psb/db/round").symlink_to(tmp_path / "disk/psb")
-    there = Holdings(*(linked / name for name in ("imagenet", "modelnet", "shapenet", "psb", "ntu")))
+    there = Holdings(
+        linked / "imagenet", linked / "modelnet", linked / "shapenet", linked / "psb", linked / "ntu"
+    )
     pieces = read_lists(write_lists(tmp_path / "lists"))
     assert [build(pieces, one, tmp_path / f"out{n}").placed for n, one in enumerate((holdings, there))] == [
         len(EVERY)
