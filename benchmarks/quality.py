@@ -49,9 +49,8 @@ def main() -> None:
             ["query", str(given.photos), "-g", str(gallery), "--top", "1", "--find", given.find, "--json"]
         )
     metrics = json.loads(text)["metrics"]
-    print(
-        f"{metrics['queries']} photos, {shapes} shapes, --ranking {given.ranking} --find {given.find} {given.backbone}"
-    )
+    how = f"--ranking {given.ranking} --find {given.find} --backbone {given.backbone}"
+    print(f"{metrics['queries']} photos, {shapes} shapes, {how}")
     print("  ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN))
     print(f"index {indexing:.1f} CPU s ({indexing / shapes:.3f} a shape), query {asking:.1f} CPU s")
 

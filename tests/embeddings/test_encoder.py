@@ -22,7 +22,7 @@ from hifa_cli.embeddings.encoder import (
     save_frozen,
 )
 from hifa_cli.embeddings.engine import ENGINES, EngineName, OpenVino, open_engine
-from hifa_cli.embeddings.extract import frozen_encoder, untrained, load_encoder
+from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import threads
 
