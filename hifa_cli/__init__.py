@@ -31,6 +31,7 @@ _HOMES = {
     "build_gallery": "hifa_cli.api.stages",
     "embed": "hifa_cli.api.stages",
     "evaluate": "hifa_cli.api.stages",
+    "merge_shards": "hifa_cli.api.stages",
     "open_gallery": "hifa_cli.api.stages",
     "render": "hifa_cli.api.stages",
     "reporting": "hifa_cli.runtime.progress",

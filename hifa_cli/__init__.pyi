@@ -7,6 +7,7 @@ from hifa_cli.api.results import Views as Views
 from hifa_cli.api.stages import build_gallery as build_gallery
 from hifa_cli.api.stages import embed as embed
 from hifa_cli.api.stages import evaluate as evaluate
+from hifa_cli.api.stages import merge_shards as merge_shards
 from hifa_cli.api.stages import open_gallery as open_gallery
 from hifa_cli.api.stages import render as render
 from hifa_cli.api.stages import train as train

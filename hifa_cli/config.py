@@ -41,6 +41,7 @@ Pooling = Literal["max", "mean", "attention"]
 PseudoLabels = Literal["argmax", "propagated", "permuted"]
 Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
+Norm = Literal["shared", "adabn", "transnorm"]
 Freeze = Literal[
     "auto", "none", "trunk",
     "blocks:1", "blocks:2", "blocks:3", "blocks:4", "blocks:5", "blocks:6", "blocks:7",
@@ -72,14 +73,19 @@ class ModelConfig:
     pooling: Pooling = "max"  # over the views of a shape; the paper's is max
     descriptor: Descriptor = "embedding"  # fused: see models.network.Network.describe
     bank: int = 0  # labelled photos that the fused descriptor's gate compares with
+    norm: Norm = "shared"  # batch normalisation; the others have statistics of shapes apart (models.norms)
+    norm_last: int = 0  # blocks at the trunk's end that have them; 0 is the whole trunk
 
     @property
     def tells_domains(self) -> bool:
         """Return whether photos and views of shapes take different ways through the network."""
-        return self.centred or self.descriptor == "fused" or self.pooling != "max"
+        differs = self.centred or self.descriptor == "fused" or self.pooling != "max"
+        return differs or self.norm != "shared"
 
 
-NEW_MODEL_FIELDS = ("inputs", "centred", "pooling", "descriptor", "bank")  # unknown to files of 0.1.0
+NEW_MODEL_FIELDS = (  # unknown to files of 0.1.0
+    "inputs", "centred", "pooling", "descriptor", "bank", "norm", "norm_last",
+)  # fmt: skip
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -107,6 +113,7 @@ class TrainConfig:
     pooling: Pooling = "max"
     descriptor: Descriptor = "embedding"
     pseudo_labels: PseudoLabels = "argmax"  # of shapes; permuted: propagated and shuffled, the placebo
+    norm: Literal["auto", "shared", "adabn", "transnorm"] = "auto"  # auto: the method's, else shared
     # equation 7
     weight_mutual: float = 0.05  # lambda
     weight_global: float = 0.05  # beta; the paper prints 1, see docs/methods.md

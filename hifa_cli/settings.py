@@ -243,6 +243,8 @@ def stored_model(document: Any) -> ModelConfig:
         raise ValueError(f"pictures of {config.resize} pixels, of which it sees {config.size}")
     if not 0 <= config.embedding <= MOST_NUMBERS or not 0 <= config.dropout <= 1:
         raise ValueError(f"an embedding of {config.embedding} numbers, a dropout of {config.dropout}")
+    if config.norm_last < 0:
+        raise ValueError(f"statistics of the last {config.norm_last} blocks")
     if not all(math.isfinite(1 / one) if one else False for one in config.std):
         raise ValueError(f"a deviation of {config.std}")
     return config

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hifa_cli.embeddings.io import Export
     from hifa_cli.evaluation.evaluate import Scores
 
-__all__ = ["build_gallery", "embed", "evaluate", "open_gallery", "render", "train"]
+__all__ = ["build_gallery", "embed", "evaluate", "merge_shards", "open_gallery", "render", "train"]
 
 Rig = Literal["paper", "eye"]
 _DRAW = RenderConfig()
@@ -287,6 +287,7 @@ def build_gallery(
     keep_views: bool = False,
     maps: PathLike | None = None,
     metadata: PathLike | None = None,
+    shard: str | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Gallery:
@@ -306,6 +307,7 @@ def build_gallery(
         keep_views: keep the drawn views as pictures in the gallery.
         maps: of ``hifa adapt --maps``, for an export that it adapted; photos go through them too.
         metadata: a table about the shapes (CSV, JSON, JSON lines) with a column ``id`` or ``path``.
+        shard: ``i/n`` makes only the i-th of n parts, which :func:`merge_shards` joins.
         device: where the network runs: auto, cpu, cuda, cuda:N or mps.
         force: replace a gallery that is there.
 
@@ -321,6 +323,7 @@ def build_gallery(
         Gallery('gallery', 120 shapes, 10 classes, frozen)
     """
     from hifa_cli.gallery.build import build_gallery as stage
+    from hifa_cli.gallery.shard import parse_shard
     from hifa_cli.models.about import has_fused_descriptor
     from hifa_cli.render.up_rules import parse_up
     from hifa_cli.runtime.device import settled_device
@@ -329,6 +332,10 @@ def build_gallery(
         axis, ups = parse_up([up] if isinstance(up, str) else up)
     except ValueError as error:
         raise HifaError(f"up: {error}") from error
+    try:
+        part = None if shard is None else parse_shard(shard)
+    except ValueError as error:
+        raise HifaError(f"shard: {error}") from error
     as_paper = ranking == "paper"
     trained_as_paper = model is not None and not has_fused_descriptor(Path(model))
     elevation = _elevation(rig or ("paper" if as_paper or trained_as_paper else "eye"))
@@ -339,11 +346,41 @@ def build_gallery(
             render_config=RenderConfig(up=axis, ups=ups, elevation=elevation), workers=workers or None,
             device=settled_device(device), force=force, ranking=None if as_paper else RankingConfig(),
             keep_views=keep_views, maps=_optional(maps),
-            metadata=_optional(metadata),
+            metadata=_optional(metadata), shard=part,
         )  # fmt: skip
     gallery = open_gallery(out, model=model, device=device)
     gallery.failed = tuple((one["path"], one["reason"]) for one in report["failed"])
     return gallery
+
+
+def merge_shards(
+    shards: Sequence[PathLike], out: PathLike, *, device: str = "auto", force: bool = False
+) -> Gallery:
+    """Join the shards of a gallery to the one that a single machine would have made, and open it.
+
+    Args:
+        shards: folders that ``build_gallery(…, shard="i/n")`` made: all n of them, in any order.
+        out: folder of the gallery.
+        device: where FAISS builds an index: auto, cpu, cuda or cuda:N.
+        force: replace a gallery that is there.
+
+    Returns:
+        The open gallery.
+
+    Raises:
+        HifaError: a shard is missing, there twice or made otherwise than the others, or ``out`` is taken.
+
+    Example:
+        >>> import hifa_cli as hifa
+        >>> hifa.merge_shards(["shard-1", "shard-2"], "gallery")  # doctest: +SKIP
+        Gallery('gallery', 120 shapes, 10 classes, frozen)
+    """
+    from hifa_cli.gallery.merge import merge_shards as stage
+    from hifa_cli.runtime.device import settled_device
+
+    with reporting_somewhere():
+        stage([Path(one) for one in shards], Path(out), force=force, device=str(settled_device(device)))
+    return open_gallery(out, device=device)
 
 
 def _elevation(rig: str) -> float:

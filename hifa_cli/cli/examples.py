@@ -58,6 +58,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("for a network or a container, with a password", "hifa serve gallery --host 0.0.0.0 --token random"),
         ("behind a proxy that has this name", "hifa serve -g gallery --allow-host shapes.example.org"),
     ),
+    "mcp": (
+        ("for an agent that starts it", "hifa mcp gallery"),
+        ("which may read photos of one folder only", "hifa mcp gallery --images photos/"),
+        ("vectors of a run, with its model", "hifa mcp -g gallery --model run"),
+    ),
     "duplicates": (
         ("families of the same part in a gallery", "hifa duplicates gallery"),
         ("as a page with pictures, and as a table",

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,7 +30,11 @@ from hifa_cli.cli.terminal import plain, print_json, print_result, start_reporti
 from hifa_cli.config import RIGS, IndexConfig, LearnConfig, ModelConfig, RankingConfig, RenderConfig
 from hifa_cli.runtime import progress
 
+if TYPE_CHECKING:
+    from hifa_cli.gallery.shard import Shard
+
 CHANGES, LOOKS = "Change a gallery", "Look it over"
+MACHINES = "Several machines"
 ENCODER, SEARCH = "Encoder", "How it is ranked and searched"
 
 
@@ -127,6 +131,25 @@ def index(
             rich_help_panel=CHANGES,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Make only the I-th of N parts of the gallery, which --merge joins. Every machine is given "
+            "the same SOURCE and settings.",
+            show_default="the whole gallery",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="The SOURCEs are all N parts that --shard made: join them to the gallery that one machine "
+            "would have made.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
     ] = False,
@@ -248,6 +271,15 @@ def index(
     )
     others = add or relocate or ((learn or metadata) and not sources) or forget
     _check_usage(sources, others, remove, update=update, stats=stats, verify=verify)
+    part = _shard(shard, sources, metadata=metadata, learn=learn)
+    if merge:
+        drawing = (model, backbone, weights, maps, metadata, split, rig, up, up_list, shard, keep_views, size)
+        searching = (factory, recall, views, ranking, layout)
+        asked = (IndexConfig.factory, IndexConfig.recall, IndexConfig.views, "default", "auto")
+        if not sources or any(drawing) or searching != asked:
+            raise typer.BadParameter(
+                "--merge takes SHARD…, --out, --force, --device and --learn: all else is as in the shards"
+            )
     if learn and (forget or ranking == "paper" or model is not None):
         raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
     if maps is not None and not (len(sources) == 1 and sources[0].suffix.lower() in EXPORTS):
@@ -260,6 +292,14 @@ def index(
     from hifa_cli.gallery import update as gallery_update
     from hifa_cli.runtime.device import settled_device
 
+    if merge:
+        from hifa_cli.gallery.merge import merge_shards
+
+        report = merge_shards(sources, out, force=force, device=str(settled_device(device)))
+        if learn:
+            report["learned"] = _learned(out, learn_photos, workers, device)
+        _say({"out": str(out), **report}, as_json=as_json, strict=strict)
+        return
     scratch = ExitStack()
     if backbone is not None:
         model = _backbone(scratch, backbone, size, weights or "imagenet", sources, model)
@@ -274,7 +314,7 @@ def index(
                 sources, out, model=model, split=split, index_config=settings, render_config=drawn,
                 workers=workers or None, device=settled_device(device), force=force,
                 ranking=None if as_paper else RankingConfig(), keep_views=keep_views, maps=maps,
-                metadata=metadata,
+                metadata=metadata, shard=part,
             )  # fmt: skip
         if learn:
             report["learned"] = _learned(out, learn_photos, workers, device)
@@ -308,6 +348,22 @@ def index(
     if learn:
         report["learned"] = _learned(out, learn_photos, workers, device)
     _say({"out": str(out), **report}, as_json=as_json, strict=strict)
+
+
+def _shard(text: str | None, sources: list[Path], *, metadata: Path | None, learn: bool) -> "Shard | None":
+    """Return the shard that is asked for; None where the whole gallery is."""
+    if text is None:
+        return None
+    from hifa_cli.gallery.shard import parse_shard
+
+    if not sources or metadata is not None or learn:
+        raise typer.BadParameter(
+            "--shard goes with a SOURCE and is remembered; give --metadata and --learn to the merged gallery"
+        )
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard") from error
 
 
 def _learned(out: Path, photos: int, workers: int, device: str) -> dict[str, Any]:
@@ -397,8 +453,12 @@ def _note(report: dict[str, Any]) -> None:
         progress.note(f"{len(report['failed'])} could not be taken; see the warnings")
     recall = report["recall"]
     how = f"recall@{recall['at']} {recall['recall']:.3f}" if "at" in recall else "exact"
-    progress.note(f"{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
-    progress.note(f"next: hifa query PHOTO -g {report['out']}")
+    what = f"shard {report['shard']}: " if "shard" in report else ""
+    progress.note(f"{what}{report['shapes']} shapes in {report['out']} ({report['factory']}, {how})")
+    if what:
+        progress.note("next: hifa index --merge SHARD… --out GALLERY, once all shards are made")
+    else:
+        progress.note(f"next: hifa query PHOTO -g {report['out']}")
 
 
 def _look(out: Path, *, stats: bool, as_json: bool) -> None:

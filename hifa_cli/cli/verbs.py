@@ -17,6 +17,7 @@ ABOUT = {  # the first paragraph of each one's help; a test holds them equal
     "index": "Make a gallery that photos can be held against, or change one, or look it over.",
     "query": "Find the shapes nearest to photos.",
     "serve": "Search by photos on a page in the browser; see and turn the shapes.",
+    "mcp": "Let agents search a gallery, over the Model Context Protocol on stdin and stdout.",
     "duplicates": "Find the same part in a gallery: copies, poses, scales, mirrors, variants. "
     "Nothing is deleted.",
     "evaluate": "Score exports: NN, FT, ST, F, DCG, ANMRR.",

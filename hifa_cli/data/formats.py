@@ -74,7 +74,7 @@ MESH_FORMATS: tuple[MeshFormat, ...] = (
     MeshFormat("FBX", (".fbx",), "fbx", up="y", starts=(rb"Kaydara FBX Binary", rb"; FBX \d"),
                extra="fbx", module="ufbx"),
     MeshFormat("3DS", (".3ds",), "assimp", up="y", extra="assimp", module="assimp_py"),
-    MeshFormat("VRML", (".wrl",), None, up="y", starts=(rb"#VRML",)),
+    MeshFormat("VRML 97", (".wrl",), "vrml", up="y", starts=(rb"#VRML",)),
     MeshFormat("X3D", (".x3d",), "assimp", up="y", starts=(rb"(<\?xml.*?)?<X3D\b",),
                extra="assimp", module="assimp_py"),
     USD,

@@ -195,6 +195,8 @@ class GraphEncoder:
         Raises:
             HifaError: the weights cannot be read.
         """
+        if self.config.norm != "shared":  # of photos at most
+            return False
         trunk = {k: v for k, v in frozen_model().tensors.items() if k.startswith("trunk.")}
         return all(np.array_equal(self._tensors.get(name, ()), tensor) for name, tensor in trunk.items())
 

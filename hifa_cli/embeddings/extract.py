@@ -130,6 +130,8 @@ class Encoder:
 
     def has_default_trunk(self) -> bool:
         """Return whether the trunk is the default encoder's, weight for weight (frozen in training)."""
+        if self.config.norm != "shared":  # of photos at most
+            return False
         mine, theirs = self.network.state_dict(), frozen_model().tensors
         trunk = {name: tensor for name, tensor in theirs.items() if name.startswith("trunk.")}
         return all(
@@ -262,6 +264,7 @@ def embed(
     known: dict[int, NDArray[np.float32]] = {}
     looked = extract_features(
         encoder.network, items, maps=False, device=encoder.device, label=label, workers=workers, cache=cache,
+        domain=domain,
     )  # fmt: skip
     for row, features in looked:
         known[row] = encoder.head(features, domain)[0]
@@ -295,9 +298,9 @@ def export(
     Returns:
         The export; a domain that is None stays None.
     """
-    cache = FeatureCache(features, encoder.network, encoder.device) if features is not None else None
 
     def embedded(items: Sequence[Item], domain: str) -> Embeddings:
+        cache = FeatureCache(features, encoder.network, encoder.device, domain) if features else None
         return embed(encoder, items, label=f"embedding {domain}", domain=domain, cache=cache)
 
     return joined(

@@ -22,6 +22,7 @@ from hifa_cli.data.loader import in_order
 from hifa_cli.embeddings.trunk_engine import TrunkEngine, runs_by, trunk_engine
 from hifa_cli.errors import HifaError
 from hifa_cli.models.network import Network, TrunkFeatures, write_tensors
+from hifa_cli.models.norms import DomainNorm, plain_state
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.threads import wanted as wanted_threads
@@ -54,10 +55,12 @@ class FeatureCache:
         network: whose trunk looks; its weights, preprocessing, torch's version and the kind of device
             choose the subfolder. Of a network that is split, what its early blocks make is kept.
         device: where it looks.
+        domain: ``images`` or ``shapes``, whose statistics choose the subfolder where they differ.
     """
 
-    def __init__(self, folder: Path, network: Network, device: torch.device) -> None:
-        self.digest = early_digest(network, device) if network.kept >= 0 else trunk_digest(network, device)
+    def __init__(self, folder: Path, network: Network, device: torch.device, domain: str = "images") -> None:
+        digest = early_digest if network.kept >= 0 else trunk_digest
+        self.digest = digest(network, device, domain)
         self.folder = folder / self.digest[:16]
         self._network, self._device = network, device
         self._width = 0 if network.kept >= 0 else network.trunk.width
@@ -122,16 +125,39 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key[2:]}-{part}.safetensors"
 
 
-def trunk_digest(network: Network, device: torch.device) -> str:
-    """SHA-256 of all that decides what the trunk makes of a picture."""
-    who = runs_by(network, device) or torch.__version__
-    return _digest(network, (who, device.type), network.trunk.state_dict())
+def trunk_digest(network: Network, device: torch.device, domain: str = "images") -> str:
+    """Return SHA-256 of all that decides what the trunk makes of a picture of a domain.
+
+    Args:
+        network: with the trunk.
+        device: where it looks.
+        domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    who: tuple[object, ...] = (runs_by(network, device) or torch.__version__, device.type)
+    if network.config.norm == "transnorm":
+        who = (*who, "transnorm", domain)
+    return _digest(network, who, plain_state(network.trunk, domain))
 
 
-def early_digest(network: Network, device: torch.device) -> str:
-    """SHA-256 of all that decides what the early blocks of a split network make of a picture."""
+def early_digest(network: Network, device: torch.device, domain: str = "images") -> str:
+    """Return SHA-256 of all that decides what the early blocks of a split network make of a picture.
+
+    Args:
+        network: that is split.
+        device: where it looks.
+        domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     moving = {name for name, one in network.trunk.named_parameters() if one.requires_grad}
-    state = {name: one for name, one in network.trunk.state_dict().items() if name not in moving}
+    for name, module in network.trunk.named_modules():
+        if isinstance(module, DomainNorm) and module.kind == "transnorm":  # of the blocks that learn
+            moving |= {f"{name}.{one}" for one, _ in module.named_buffers()}
+    state = {name: one for name, one in plain_state(network.trunk, domain).items() if name not in moving}
     return _digest(network, (torch.__version__, device.type, network.kept), state)
 
 
@@ -155,6 +181,7 @@ def extract_features(
     workers: int,
     cache: FeatureCache | None = None,
     frozen: bool = True,
+    domain: str = "images",
 ) -> Iterator[ExtractedFeatures]:
     """Run the trunk on every readable item once; what ``cache`` has is not looked at again, and comes first.
 
@@ -174,6 +201,7 @@ def extract_features(
         workers: threads that read pictures.
         cache: features kept before.
         frozen: whether the trunk stays as it is: then a graph of it may look, several times as fast.
+        domain: ``images`` or ``shapes``: by whose statistics batches are normalised where they differ.
 
     Yields:
         Row of the item, and its features.
@@ -192,10 +220,11 @@ def extract_features(
         return
     chosen = [items[row] for row in missing]
     pixels = in_order(chosen, network.config, workers=workers)
-    digest = (cache.digest if cache else trunk_digest(network, device)) if frozen else ""
-    engine = trunk_engine(network, device, digest) if frozen else None
+    digest = (cache.digest if cache else trunk_digest(network, device, domain)) if frozen else ""
+    engine = trunk_engine(network, device, digest, domain) if frozen else None
     shown = progress.track(pixels, label, len(chosen))
-    for place, found in _by_torch(network, shown, device) if engine is None else _by_engine(engine, shown):
+    looking = _by_torch(network, shown, device, domain) if engine is None else _by_engine(engine, shown)
+    for place, found in looking:
         features = found if maps else TrunkFeatures(_no_maps(found.high), found.high)
         if cache:
             cache.write(keys[missing[place]], features, maps=maps)
@@ -206,9 +235,10 @@ Places = Iterator[tuple[int, Tensor]]  # of items, with their (1, V, 1 or 3, H, 
 Found = Iterator[tuple[int, TrunkFeatures]]
 
 
-def _by_torch(network: Network, pixels: Places, device: torch.device) -> Found:
+def _by_torch(network: Network, pixels: Places, device: torch.device, domain: str) -> Found:
+    look = network.early_maps if network.kept >= 0 else network.trunk_features
     for place, seen in pixels:
-        found = (network.early_maps if network.kept >= 0 else network.trunk_features)(seen.to(device))
+        found = look(seen.to(device), domain)
         yield place, TrunkFeatures(found.low.cpu(), found.high.cpu())
 
 

@@ -19,6 +19,7 @@ from hifa_cli.embeddings.encoder import graph_encoder, write_graph_files
 from hifa_cli.embeddings.engine import EngineError, open_engine
 from hifa_cli.models.lite import ITEM, PART, PIXELS, VECTORS, VIEWS
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network
+from hifa_cli.models.norms import seen_as
 from hifa_cli.runtime import progress
 
 TOLERANCE = 1e-5  # of the cosine between what the two make of noise; in practice 1e-7
@@ -26,10 +27,20 @@ BROKEN = (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterErr
 _OPSET = 18
 
 
-def straight(network: Network, pixels: Tensor) -> TrunkFeatures:
-    """Run the trunk on (N, 3, S, S) uint8 pixels without any reshaping: (N, c, h, w) maps and (N, F)."""
+def straight(network: Network, pixels: Tensor, domain: str = "images") -> TrunkFeatures:
+    """Run the trunk without any reshaping.
+
+    Args:
+        network: with the trunk.
+        pixels: (N, 3, S, S) uint8.
+        domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+    Returns:
+        (N, c, h, w) maps and (N, F).
+    """
     scaled = (pixels.to(network.mean.dtype) / 255 - network.mean) / network.std
-    return TrunkFeatures(*network.trunk(scaled))
+    with seen_as(domain):
+        return TrunkFeatures(*network.trunk(scaled))
 
 
 class _EachPicture(nn.Module):
@@ -72,7 +83,7 @@ class _WholeShape(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = straight(self.network, pixels)
+        low, high = straight(self.network, pixels, "shapes")
         views, item = self.network.describe(TrunkFeatures(low.unsqueeze(0), high.unsqueeze(0)), "shapes")
         return views.squeeze(0), item
 

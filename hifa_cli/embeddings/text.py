@@ -34,6 +34,11 @@ def save_words(folder: Path, architecture: str, state: "dict[str, Tensor]") -> N
         path.write_text(json.dumps({"architecture": architecture, "sha256": sha256}) + "\n", encoding="utf-8")
 
 
+def knows_words(folder: Path | None) -> bool:
+    """Return whether the encoder in a folder has a words' side."""
+    return folder is not None and (folder / TEXT_ABOUT).is_file()
+
+
 def text_vector(folder: Path | None, text: str) -> NDArray[np.float32]:
     """Return the (1, D) vector of a text, in the space of the pictures.
 
@@ -44,7 +49,7 @@ def text_vector(folder: Path | None, text: str) -> NDArray[np.float32]:
     Raises:
         HifaError: the model has no words' side or it is damaged, or open_clip is not installed.
     """
-    if folder is None or not (folder / TEXT_ABOUT).is_file():
+    if folder is None or not knows_words(folder):
         raise HifaError(
             "the gallery's encoder knows no words: index the meshes with --backbone openclip/ViT-B-32 (or "
             "another name of open_clip) to look for a --text"

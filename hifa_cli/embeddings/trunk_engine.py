@@ -45,13 +45,16 @@ def runs_by(network: Network, device: torch.device) -> str:
     return engine_mark() if device.type == "cpu" and network.config.size >= SMALLEST else ""
 
 
-def trunk_engine(network: Network, device: torch.device, digest: str) -> TrunkEngine | None:
+def trunk_engine(
+    network: Network, device: torch.device, digest: str, domain: str = "images"
+) -> TrunkEngine | None:
     """Open a network's trunk as a graph; None where torch has to run it.
 
     Args:
         network: with the trunk.
         device: where it is.
-        digest: of the trunk: asked for again, the same graph answers.
+        digest: of the trunk for this domain: asked for again, the same graph answers.
+        domain: ``images`` or ``shapes``.
 
     Returns:
         The engine, or None.
@@ -61,30 +64,30 @@ def trunk_engine(network: Network, device: torch.device, digest: str) -> TrunkEn
     if digest not in _open:
         while len(_open) >= KEPT:
             del _open[next(iter(_open))]
-        _open[digest] = _opened(network)
+        _open[digest] = _opened(network, domain)
     return _open[digest]
 
 
 class _Look(nn.Module):
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, domain: str) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.domain = network, domain
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = straight(self.network, pixels)
+        low, high = straight(self.network, pixels, self.domain)
         return low, high
 
 
-def _opened(network: Network) -> TrunkEngine | None:
+def _opened(network: Network, domain: str) -> TrunkEngine | None:
     """Export, open and compare with the network; None where the graph does not do as the network does."""
-    looking, side = _Look(network).eval(), network.config.size
+    looking, side = _Look(network, domain).eval(), network.config.size
     try:
         engine = open_engine(exported(looking, side, (LOW, HIGH)))
         if engine is None:
             return None
         pixels = np.random.default_rng(0).integers(0, 256, (2, 3, side, side)).astype(np.uint8)
         with torch.inference_mode():
-            wanted = network.trunk_features(torch.from_numpy(pixels).unsqueeze(1))
+            wanted = network.trunk_features(torch.from_numpy(pixels).unsqueeze(1), domain)
         found = engine.run(pixels)
         differences = [
             largest_difference(part.flatten(1).numpy(), found[name].reshape(len(pixels), -1))

@@ -4,7 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +35,7 @@ from hifa_cli.gallery.metadata import read_metadata
 from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
+from hifa_cli.gallery.shard import Shard, shard_document, shard_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, SourceEntry, export_source, holds_meshes, views_source
 from hifa_cli.models.about import read_about
@@ -62,6 +63,7 @@ class BuildOptions:
         keep_views: keep the pictures of meshes, too, as ``hifa render`` writes them.
         ranking: how shapes are ranked by photos; None ranks as the paper does.
         factory: FAISS's factory string, to be checked against the encoder before anything is drawn.
+        shard: take only the shapes of this shard; None takes all.
     """
 
     render: RenderConfig = field(default_factory=RenderConfig)
@@ -72,6 +74,7 @@ class BuildOptions:
     ranking: RankingConfig | None = None
     keep_views: bool = False
     factory: str = "auto"
+    shard: Shard | None = None
 
 
 def build_gallery(
@@ -89,6 +92,7 @@ def build_gallery(
     keep_views: bool = False,
     maps: Path | None = None,
     metadata: Path | None = None,
+    shard: Shard | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of one source or several, whatever it held before.
 
@@ -107,6 +111,7 @@ def build_gallery(
         keep_views: keep the pictures of meshes, too; a gallery that has kept them goes on.
         maps: of ``hifa adapt``, by which the export was adapted; photos go through them too.
         metadata: a table about the shapes (:mod:`~hifa_cli.gallery.metadata`), joined to them.
+        shard: make only this shard of the gallery, for :func:`~hifa_cli.gallery.merge.merge_shards`.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``, and
@@ -118,18 +123,24 @@ def build_gallery(
     """
     places = [sources] if isinstance(sources, Path) else list(sources)
     check_sources(places, split, index_config, render_config.layout)
-    _refuse_strange(out)
+    refuse_strange(out)
     table = None if metadata is None else read_metadata(metadata)
     work = BuildOptions(
-        render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory
+        render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory, shard
     )
+    searched = index_config
+    if shard is not None:  # the merged gallery is indexed
+        searched = replace(index_config, factory=faiss_index.EXACT)
     with TemporaryDirectory() as scratch, writing(out):
         if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = _old(out)
+        old = old_gallery(out)
+        _refuse_other_shard(old, shard, force=force)
         if maps is not None:
             model = with_maps(places[0], maps, model, Path(scratch))
         opened = _opened(places, out, origins_of(old), model, work, Path(scratch))
+        if shard is not None and not any(source.entries for source, _, _ in opened):
+            raise HifaError(f"no shape falls into the shard {shard}: make fewer shards of so few shapes")
         making, embedders = opened[0][1], [one for _, _, one in opened if one is not None]
         ranked = ranking_of(embedders[0].encoder, work) if len(embedders) == len(opened) else None
         alike = old is not None and old.model == making.model and _same_vectors(old, ranked)
@@ -141,8 +152,9 @@ def build_gallery(
             embedder.forget()
         fresh = [(source, source.prepare(rows)) for source, rows in fresh]
         document = write_generation(
-            out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, index_config,
-            _photos(places[0], index_config), ranked, str(device), offered=offered, metadata=table),
+            out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, searched,
+            _photos(places[0], index_config), ranked, str(device), offered=offered, metadata=table,
+            shard=None if shard is None else shard_document(shard, index_config)),
         )  # fmt: skip
         for embedder in embedders:
             embedder.forget()
@@ -313,6 +325,8 @@ def summary(document: dict[str, Any]) -> dict[str, Any]:
     """Return what is worth saying of a gallery that was written."""
     said = {key: document[key] for key in ("shapes", "dimension", "factory", "model", "method")}
     effort = document["effort"]
+    if (shard := shard_of(document)) is not None:
+        said["shard"] = str(shard)
     return {**said, "recall": {key: effort[key] for key in ("recall", "target", "at", "sample", "queries")}
             if effort else {"recall": 1.0, "target": 1.0}}  # fmt: skip
 
@@ -359,6 +373,8 @@ def open_source(
         HifaError: nothing is there usable, or the model is not that of an export.
     """
     if place.is_file() and not holds_meshes(place) and place.suffix.lower() in (*EXPORT_SUFFIXES, ""):
+        if work.shard is not None:
+            raise HifaError(f"{place} is embedded already: index the export whole, without --shard")
         offered = export_source(place)
         return offered, _export_making(place, model, scratch), None
     encoder, folder = _encoder(model, work.device, scratch)
@@ -375,9 +391,11 @@ def open_source(
             work.render, work.workers or threads.allowed(),
             views if work.keep_views or mine.get("views") else None, work.force,
         )  # fmt: skip
-        source: Source = meshes_source(place, drawing, split=work.split, known=known, embedder=embedder)
+        source: Source = meshes_source(
+            place, drawing, split=work.split, known=known, embedder=embedder, shard=work.shard
+        )
     else:
-        source = views_source(place, split=work.split, embedder=embedder)
+        source = views_source(place, split=work.split, embedder=embedder, shard=work.shard)
     return source, making, embedder
 
 
@@ -446,7 +464,7 @@ def _swept(out: Path) -> None:
         sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
 
 
-def _old(out: Path) -> Gallery | None:
+def old_gallery(out: Path) -> Gallery | None:
     """Return the gallery that is there; None if absent, or one that cannot be opened any more."""
     if not (out / MAIN_FILE).exists():
         return None
@@ -455,6 +473,18 @@ def _old(out: Path) -> Gallery | None:
     except HifaError as error:
         progress.warn(f"nothing of the old gallery is used again: {error}")
         return None
+
+
+def _refuse_other_shard(old: Gallery | None, shard: Shard | None, *, force: bool) -> None:
+    """Refuse to make a shard, or a whole gallery, in the place of another shard.
+
+    Raises:
+        HifaError: another one is there, and ``force`` is not given.
+    """
+    there = None if old is None else shard_of(old.document)
+    if old is not None and there != shard and not force:
+        what = "a whole gallery" if there is None else f"shard {there} of a gallery"
+        raise HifaError(f"{old.folder} is {what} already: choose another --out or give --force")
 
 
 def _photos(source: Path, config: IndexConfig) -> Any:
@@ -538,7 +568,7 @@ def _remedy(config: dict[str, Any]) -> str:
     )
 
 
-def _refuse_strange(out: Path) -> None:
+def refuse_strange(out: Path) -> None:
     """Never build a gallery into a folder that holds something else."""
     if out.exists() and not out.is_dir():
         raise HifaError(f"{out} is a file: choose another --out")

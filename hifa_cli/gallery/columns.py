@@ -24,6 +24,7 @@ class Texts(Sequence[str]):
 
     def __init__(self, content: bytes | NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
         self._content, self._ends = content, ends
+        self._places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         """Return how many strings."""
@@ -51,6 +52,19 @@ class Texts(Sequence[str]):
         for end in self._ends.tolist():
             yield content[start:end].decode("utf-8", _ESCAPES)
             start = end
+
+    def row(self, text: str) -> int | None:
+        """Return the first row of a string, or None.
+
+        The first look-up reads the whole column; 16 bytes a row are kept for the next ones.
+        """
+        if self._places is None:
+            hashes = np.fromiter(map(hash, self), dtype=np.int64, count=len(self))
+            order = np.argsort(hashes, kind="stable")
+            self._places = hashes[order], order
+        hashes, order = self._places
+        start, end = (int(np.searchsorted(hashes, hash(text), side)) for side in ("left", "right"))
+        return next((row for row in order[start:end].tolist() if self[row] == text), None)
 
 
 def write_texts(folder: Path, name: str, texts: Iterable[str]) -> None:

@@ -32,11 +32,13 @@ class Embedded(NamedTuple):
         rows: (b,) their places in what was asked for.
         vectors: (b, D) float32, as they leave the network; with a ranker the mean of the views.
         views: (b, V, D) float16 of unit length, clamped or as the ranker has them; None where not known.
+        is_unit: whether the vectors are a gallery's own, of unit length already: they are kept to the bit.
     """
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32]
     views: NDArray[np.float16] | None
+    is_unit: bool = False
 
 
 class Drawn(NamedTuple):

@@ -56,7 +56,7 @@ def teach_gallery(source: Path, photos: Collection, out: Path) -> dict[str, Any]
         making = Making(old.model, old.method, old.model_folder)
         config = IndexConfig(factory=str(old.document["wanted"]))
         plan = Plan(old, np.arange(len(old)), [], making, config, ranking=old.document["ranking"],
-                    taught=(found, names))  # fmt: skip
+                    taught=(found, names), shard=old.document.get("shard"))  # fmt: skip
         write_generation(out, plan)
     after = read_gallery(out)
     taken = read_shape_classes(after.place, len(after), len(names)).argmax(axis=1)

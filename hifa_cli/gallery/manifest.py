@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hifa_cli.config import RankingConfig, RenderConfig
+from hifa_cli.gallery.shard import ShardSettings
 from hifa_cli.settings import documented
 
 KINDS = ("meshes", "views", "export")
@@ -50,6 +51,8 @@ def check_heading(document: dict[str, Any]) -> None:
         _check_ranking(document["ranking"])
     if document.get("taught") is not None:
         _check_taught(document)
+    if document.get("shard") is not None:
+        _check_shard(document["shard"])
     if not isinstance(document["origins"], list):
         raise ValueError("no list of origins")
     for origin in document["origins"]:
@@ -83,6 +86,12 @@ def _check_own(own: Any) -> None:
         raise ValueError("a map of nothing")
     if len(found) != 8 or not all(type(one) in (int, float) and math.isfinite(one) for one in found):
         raise ValueError("a map without its figures")
+
+
+def _check_shard(document: Any) -> None:
+    shard = ShardSettings(**documented(ShardSettings, document))
+    if not 1 <= shard.number <= shard.of:
+        raise ValueError("a shard of no kind")
 
 
 def _check_taught(document: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from hifa_cli.data.shapes import shapes_of_meshes
 from hifa_cli.data.transforms import grey_pixels
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.embedding import Drawn, Embedded, Embedder
+from hifa_cli.gallery.shard import WHOLE, Shard, digest_of_ids
 from hifa_cli.gallery.sources import COVER, SourceEntry, below, class_of, origin_of, root_of, short_digest
 from hifa_cli.render.discover import Failure
 from hifa_cli.render.pipeline import (
@@ -54,6 +55,7 @@ class MeshesSource:
 
     Attributes:
         jobs: what draws each entry.
+        is_part: whether these are a shard's, which may be few or none.
     """
 
     origin: dict[str, Any]
@@ -63,6 +65,7 @@ class MeshesSource:
     taken: list[dict[str, Any]]
     embedder: Embedder
     failed: list[Failure] = field(default_factory=list)
+    is_part: bool = False
 
     @property
     def views(self) -> int:
@@ -73,13 +76,13 @@ class MeshesSource:
         """Draw and embed some entries that are not there yet; a mesh that cannot be drawn is warned of.
 
         Raises:
-            HifaError: none of the source's meshes can be drawn.
+            HifaError: none of a whole source's meshes can be drawn.
         """
         absent = [row for row in rows if self.entries[row].digest not in self.embedder.store]
         with self._views_kept():
             self._embed(absent)
         broken = {failure.path for failure in self.failed}
-        if self.jobs and all(job.path in broken for job in self.jobs):
+        if self.jobs and not self.is_part and all(job.path in broken for job in self.jobs):
             raise HifaError(
                 f"none of the {len(self.failed)} meshes in {self.origin['path']} could be drawn; see the "
                 "warnings"
@@ -165,6 +168,7 @@ def _kept_pictures(job: Job, views: int) -> Greys:
 
 def meshes_source(
     place: Path, drawing: Drawing, *, split: str | None, known: Sequence[Taken], embedder: Embedder,
+    shard: Shard | None = None,
 ) -> MeshesSource:  # fmt: skip
     """Find the meshes at ``place`` and what of each its vectors will be made from.
 
@@ -174,6 +178,7 @@ def meshes_source(
         split: only the meshes of that split.
         known: which way was taken to be up when the gallery was made.
         embedder: makes the vectors.
+        shard: only the meshes of that shard; how they are drawn is settled by all.
 
     Returns:
         The source; nothing is drawn yet.
@@ -189,27 +194,33 @@ def meshes_source(
         config = replace(config, layout=chosen[0].layout.name)
     before = [] if drawing.force else list(known)
     config, taken = settle_up(found, [place], config, before)
-    marks = {mesh.path: (mesh.id, mark) for mesh, mark in marks_of(found, config, failed)}
-    shapes = shapes_of_meshes(((name, path) for path, (name, _) in marks.items()), split)
+    shapes = shapes_of_meshes(found, split)
+    mine = {item.views[0]: item for item in shapes.items if shard is None or item.id in shard}
+    marks = {
+        mesh.path: (mesh.id, mark)
+        for mesh, mark in marks_of([mesh for mesh in found if mesh.path in mine], config, failed)
+    }
     root, entries, jobs = root_of(place), [], []
-    for item in shapes.items:
-        (path,) = item.views
+    for path, item in mine.items():
+        if path not in marks:
+            continue
         name, mark = marks[path]
         folder = None if drawing.views is None else drawing.views / name
         entries.append(
             SourceEntry(item.id, class_of(shapes, item.label), short_digest(mark.encode()), below(path, root))
         )
         jobs.append(Job(name, path, folder, mark))
-    if not entries:
+    if not entries and shard is None:
         raise HifaError(f"none of the {len(failed)} meshes in {place} could be drawn; see the warnings")
     told = joined(before, taken)
     origin = {
         **origin_of("meshes", place), "split": split, "render": asdict(config), "rig": _rig(config),
         "up_taken": told, "layout": [one.document() for one in chosen],
         **({} if drawing.views is None else {"views": drawing.views.name}),
+        **({} if shard is None else {WHOLE: digest_of_ids(item.id for item in shapes.items)}),
     }  # fmt: skip
     drawing = drawing._replace(config=config)
-    return MeshesSource(origin, entries, jobs, drawing, told, embedder, failed)
+    return MeshesSource(origin, entries, jobs, drawing, told, embedder, failed, shard is not None)
 
 
 def _rig(config: RenderConfig) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from hifa_cli.gallery import (
 )
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
-from hifa_cli.gallery.fields import joined_columns, write_columns
+from hifa_cli.gallery.embedding import Embedded
+from hifa_cli.gallery.fields import Kind, Value, joined_columns, write_columns
 from hifa_cli.gallery.metadata import Metadata
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of, write_taught
@@ -66,6 +67,8 @@ class Plan:
             of the source, and its entry.
         taught: what labelled photos say of classes, and the names of these; None without such photos.
         metadata: a table about shapes, to be joined; None leaves the fields as they are.
+        known: of each field of earlier metadata its kind, and its values by row.
+        shard: what ``gallery.json`` says of the shard that this is; None of a whole gallery.
     """
 
     old: Gallery | None
@@ -79,6 +82,8 @@ class Plan:
     offered: Mapping[int, tuple[int, SourceEntry]] = field(default_factory=dict)
     taught: tuple[PhotoClasses, tuple[str, ...]] | None = None
     metadata: Metadata | None = None
+    known: Mapping[str, tuple[Kind, Mapping[int, Value]]] = field(default_factory=dict)
+    shard: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -122,7 +127,11 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
     with written_folder(folder / f"generation-{number}") as place:
         _write_rows(place, plan, columns, blocks)
         if not columns.ids:
-            raise HifaError(f"nothing would be left in {folder}: delete the folder if that is what you want")
+            raise HifaError(
+                f"none of the shapes for {folder} could be made; see the warnings"
+                if plan.old is None
+                else f"nothing would be left in {folder}: delete the folder if that is what you want"
+            )
         classes = sorted({name for name in columns.names if name is not None})
         _write_columns(place, columns, classes)
         fields = _write_fields(place, columns, plan, origins)
@@ -149,6 +158,7 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         "classes": classes,
         "origins": [portable(origin, folder) for origin in origins],
         **({"fields": fields} if fields else {}),
+        **({"shard": dict(plan.shard)} if plan.shard is not None else {}),
         **searched,
         "model": plan.making.model,
         "method": plan.making.method,
@@ -164,6 +174,8 @@ def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
     """Return the origins still in use, and for each old one's number its new one."""
     stay = [row for row in plan.kept.tolist() if row not in plan.offered]
     used = sorted({int(one) for one in plan.old.origins[stay]}) if plan.old and stay else []
+    if plan.old and stay and plan.shard is not None:  # another shard may have shapes of it
+        used = list(range(len(plan.old.document["origins"])))
     fresh = {source.origin["path"]: source.origin for source, _ in plan.fresh}
     origins: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
@@ -254,8 +266,14 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
             columns.origins += [places[source.origin["path"]]] * len(entries)
             columns.digests.append(row_digests(entries))
             columns.facts += [source.facts(row) for row in block.rows.tolist()]
-            signed = plan.ranking is not None
-            yield _Block(signed_unit(block.vectors) if signed else unit(block.vectors), block.views)
+            yield _Block(_unit(block, plan), block.views)
+
+
+def _unit(block: Embedded, plan: Plan) -> NDArray[np.float32]:
+    """Return (b, D) vectors as the gallery keeps them."""
+    if block.is_unit:
+        return block.vectors
+    return signed_unit(block.vectors) if plan.ranking is not None else unit(block.vectors)
 
 
 def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:
@@ -280,10 +298,10 @@ def _write_fields(
         for number, name in enumerate(columns.ids[kept:]):
             if (row := rows.get(name)) is not None:
                 before[number] = row, bool((plan.old.digests[row] == digests[number]).all())
-    table = {}
+    table = dict(plan.known)
     if plan.metadata is not None:
         roots = [Path(origin["root"]) for origin in origins]
-        table = plan.metadata.joined(columns.ids, columns.paths, [roots[one] for one in columns.origins])
+        table |= plan.metadata.joined(columns.ids, columns.paths, [roots[one] for one in columns.origins])
     old = {} if plan.old is None else plan.old.fields
     return write_columns(place, joined_columns(old, plan.kept, columns.facts, before, table))
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, get_args
 
@@ -23,6 +23,7 @@ from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
 from hifa_cli.gallery.embedding import Embedded, Embedder
+from hifa_cli.gallery.shard import WHOLE, Shard, digest_of_ids
 from hifa_cli.render.discover import Failure
 from hifa_cli.render.pipeline import SETTINGS, mark_of
 from hifa_cli.runtime import progress
@@ -202,13 +203,16 @@ def _views_of(config: dict[str, Any]) -> Collection:
     return Collection((), ())
 
 
-def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> ViewsSource:
+def views_source(
+    folder: Path, *, split: str | None, embedder: Embedder, shard: Shard | None = None
+) -> ViewsSource:
     """Return the shapes whose rendered views lie under a folder.
 
     Args:
         folder: of views, or a list of them.
         split: only the views of that split.
         embedder: makes the vectors.
+        shard: only the shapes of that shard.
 
     Returns:
         The source; nothing is embedded yet.
@@ -218,6 +222,9 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> View
     """
     shapes = find_shapes(folder, split=split)
     shapes.report()
+    whole = {} if shard is None else {WHOLE: digest_of_ids(item.id for item in shapes.items)}
+    if shard is not None:
+        shapes = replace(shapes, items=tuple(item for item in shapes.items if item.id in shard))
 
     def digest(views: tuple[Path, ...]) -> bytes:
         try:
@@ -232,7 +239,7 @@ def views_source(folder: Path, *, split: str | None, embedder: Embedder) -> View
         SourceEntry(item.id, class_of(shapes, item.label), digest, below(item.views[0].parent, root))
         for item, digest in zip(shapes.items, digests, strict=True)
     ]
-    origin = {**origin_of("views", folder), "split": split, "rig": rig_of_views(folder)}
+    origin = {**origin_of("views", folder), "split": split, "rig": rig_of_views(folder), **whole}
     return ViewsSource(origin, entries, shapes, embedder)
 
 

@@ -29,6 +29,7 @@ from hifa_cli.gallery.build import (
 from hifa_cli.gallery.embedding import Embedder
 from hifa_cli.gallery.metadata import Metadata, read_metadata
 from hifa_cli.gallery.ranking import config_of
+from hifa_cli.gallery.shard import WHOLE, shard_of
 from hifa_cli.gallery.snapshot import Making, Plan, write_generation
 from hifa_cli.gallery.sources import Source, SourceEntry, render_config, rig_of_views
 from hifa_cli.runtime import progress
@@ -123,7 +124,7 @@ def _as_before(old: Gallery, work: BuildOptions, sources: Sequence[Path]) -> Bui
     ranking = old.document.get("ranking")
     return replace(
         work, render=replace(work.render, elevation=old.elevation),
-        ranking=None if ranking is None else config_of(ranking),
+        ranking=None if ranking is None else config_of(ranking), shard=shard_of(old.document),
     )  # fmt: skip
 
 
@@ -160,7 +161,7 @@ def update(folder: Path, config: IndexConfig, work: BuildOptions, *, model: Path
             ranking = old.document.get("ranking")
             again = replace(
                 work, render=render_config(origin), split=origin.get("split"),
-                ranking=None if ranking is None else config_of(ranking),
+                ranking=None if ranking is None else config_of(ranking), shard=shard_of(old.document),
             )  # fmt: skip
             own = model or old.model_folder
             place = Path(origin["path"])
@@ -248,16 +249,17 @@ def _changed(
 ) -> Change:  # fmt: skip
     """Write the next generation, unless it would be the same one."""
     document = old.document
-    if metadata is not None or len(kept) < len(old) or moved or any(rows for _, rows in fresh):
+    if metadata is not None or len(kept) < len(old) or moved or _has_news(old, fresh):
         if config.factory == "auto":
             config = replace(config, factory=str(old.document["wanted"]))
         making = Making(old.model, old.method, old.model_folder)
         ranking = old.document.get("ranking")
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
-                    offered=moved or {}, taught=old.taught, metadata=metadata)  # fmt: skip
+                    offered=moved or {}, taught=old.taught, metadata=metadata,
+                    shard=document.get("shard"))  # fmt: skip
         document = write_generation(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
-        _drop_views(folder, old, gone, set(read_gallery(folder).ids))
+        drop_views(folder, old, gone, set(read_gallery(folder).ids))
         say_stale(folder)
     for embedder in embedders:
         if embedder is not None:
@@ -266,8 +268,21 @@ def _changed(
     return change
 
 
-def _drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
-    """Remove the views of shapes that are gone; a changed shape's have been drawn over."""
+def _has_news(old: Gallery, fresh: Sequence[tuple[Source, list[int]]]) -> bool:
+    """Return whether sources have new shapes, or a shard's sources others than it knew: a merge asks."""
+    known = {one["path"]: one.get(WHOLE) for one in old.document["origins"]}
+    return any(rows or source.origin.get(WHOLE) != known.get(source.origin["path"]) for source, rows in fresh)
+
+
+def drop_views(folder: Path, old: Gallery, gone: Rows, left: set[str]) -> None:
+    """Remove the views of shapes that are gone; a changed shape's have been drawn over.
+
+    Args:
+        folder: the gallery.
+        old: it before the change.
+        gone: rows of ``old``.
+        left: ids that the gallery has now.
+    """
     for row in gone.tolist():
         origin = old.origin(row)
         if origin.get("views") and old.ids[row] not in left and old.paths[row]:

@@ -12,6 +12,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, maps_of, read_gallery
 from hifa_cli.gallery.fields import listed
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
+from hifa_cli.gallery.shard import shard_of
 from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
 
@@ -34,6 +35,7 @@ def stats(folder: Path) -> dict[str, Any]:
     numbers = Counter(np.asarray(gallery.origins).tolist())
     return {
         **{key: document[key] for key in _FACTS},
+        **({} if (shard := shard_of(document)) is None else {"shard": str(shard)}),
         "classes": {name: labels[number] for number, name in enumerate(gallery.classes)},
         "without_class": labels[-1],
         "origins": [

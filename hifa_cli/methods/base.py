@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from hifa_cli import losses
 from hifa_cli.config import TrainConfig
 from hifa_cli.data.loader import Batch
-from hifa_cli.models.network import Critic, Features, Network
+from hifa_cli.models.network import Critic, Features, Network, TrunkFeatures
+from hifa_cli.models.norms import DOMAINS
 from hifa_cli.runtime.distributed import gathered, world
 from hifa_cli.runtime.seeding import derive_seed, torch_stream
 from hifa_cli.settings import documented
@@ -80,6 +81,7 @@ class Objective(nn.Module):
         if self.Settings is not None:
             self.settings = self.Settings(**documented(self.Settings, json.loads(config.own or "{}")))
         self.assigned: Tensor | None = None
+        self._together: dict[tuple[int, str], TrunkFeatures] = {}  # of this step, not embedded yet
         self.watched: dict[str, Tensor] = {}  # signs of health, logged beside the losses
 
     def see(self, batch: Batch, step: int, domain: str) -> Features:
@@ -96,8 +98,10 @@ class Objective(nn.Module):
         rank = world().rank
         torch.manual_seed(derive_seed(self.seed, "dropout", step, domain, *([rank] if rank else [])))
         seen = batch.images if domain == "images" else batch.shapes
-        if self.config.chunk and isinstance(seen, Tensor):
-            seen = self.network.look_in_chunks(seen, self.config.chunk)
+        if self.training and self.network.config.norm == "transnorm":
+            seen = self._seen_together(batch, step, domain)
+        elif self.config.chunk and isinstance(seen, Tensor):
+            seen = self.network.look_in_chunks(seen, self.config.chunk, domain)
         mine: Features = self.network(seen, domain)
         features = Features(mine.low, *(gathered(part) for part in mine[1:]))
         self.watched[f"norm_{domain}"] = torch.linalg.vector_norm(
@@ -110,6 +114,13 @@ class Objective(nn.Module):
             guesses[features.logits.detach().argmax(dim=1)] = 1
             self.watched["predicted_classes"] = guesses.sum()
         return features
+
+    def _seen_together(self, batch: Batch, step: int, domain: str) -> TrunkFeatures:
+        """Return the trunk's features of a domain, of both of which one pass is made a step."""
+        if (step, domain) not in self._together:
+            found = self.network.looked_together(batch.images, batch.shapes)
+            self._together = {(step, name): part for name, part in zip(DOMAINS, found, strict=True)}
+        return self._together.pop((step, domain))
 
     def expect(self, shapes: int) -> None:
         """Make room for labels that ``shapes`` shapes get before training; checkpoints keep them."""

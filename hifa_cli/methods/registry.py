@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_origin, get_type_hints
 
-from hifa_cli.config import TrainConfig
+from hifa_cli.config import Norm, TrainConfig
 from hifa_cli.errors import HifaError
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ class Method:
         where: ``module:Class`` of its objective.
         about: what it is, on a line.
         options: keyword arguments of the class.
+        norm: the batch normalisation that it is about.
     """
 
     where: str
     about: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    norm: Norm = "shared"
 
 
 _HIFA = "hifa_cli.methods.base:Hifa"
@@ -50,6 +52,16 @@ METHODS: Mapping[str, Method] = {
     "shot": Method("hifa_cli.methods.later:Shot", "the photos first, then self-labelled shapes (SHOT)"),
     "ma": Method("hifa_cli.methods.later:PrototypeTransport", "SHOT and transported prototypes (MA's idea)"),
     "coral": Method("hifa_cli.methods.rivals:Coral", "equal covariances (Deep CORAL)"),
+    "adabn": Method(
+        "hifa_cli.methods.base:SourceOnly",
+        "the photos' classes; shapes by batch-norm statistics of their own (AdaBN)",
+        norm="adabn",
+    ),
+    "transnorm": Method(
+        "hifa_cli.methods.rivals:Dann",
+        "gradient reversal with transferable normalisation (TransNorm)",
+        norm="transnorm",
+    ),
 }
 
 
@@ -122,6 +134,14 @@ def settings_of(name: str) -> type | None:
         if one.default is MISSING:
             raise HifaError(f"--method {name}: its setting '{one.name}' has no default; give it one")
     return kind
+
+
+def norm_of(config: TrainConfig) -> Norm:
+    """Return the batch normalisation of a run: as it says, or the method's own."""
+    if config.norm != "auto":
+        return config.norm
+    known = METHODS.get(config.method)
+    return known.norm if known else "shared"
 
 
 def build_objective(network: "Network", config: TrainConfig, seed: int) -> "Objective":

@@ -17,12 +17,12 @@ from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
+from hifa_cli.models.norms import DOMAINS, DomainNorm, seen_as, separate
 from hifa_cli.models.split import parts_of, split_at, through, trained_parameters
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import identity, stored_model
 
 WEIGHTS_FILE = "model.safetensors"
-DOMAINS = ("images", "shapes")
 NEAREST, QUANTILE = 5, 0.05  # of the gate: labelled photos compared with; share of these that stay out
 SEMANTIC = 3.0  # weight of what ImageNet's classes mean, times its confidence
 SCALE = 10.0  # length of each block of a centred input
@@ -301,17 +301,33 @@ class Network(nn.Module):
                 raise ValueError("a bank with places for other classes: train again with this version")
             self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
             self.register_buffer("threshold", torch.zeros(()))
+        if config.norm != "shared":
+            self.separate_norms()
         self.kept = -1  # blocks of the trunk that stay as they are while the others are trained; see split
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a quarter faster on CPUs and on tensor cores
 
-    def trunk_features(self, pixels: Tensor) -> TrunkFeatures:
-        """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB."""
-        low, high = self.trunk(self._normalised(pixels))
+    def separate_norms(self) -> None:
+        """Give the batch normalisations statistics of shapes apart, as the configuration says.
+
+        Raises:
+            HifaError: the backbone has none.
+        """
+        separate(self.trunk, self.config.norm, self.config.backbone, self.config.norm_last)
+
+    def trunk_features(self, pixels: Tensor, domain: str = "images") -> TrunkFeatures:
+        """Run the trunk on (B, V, 1 or 3, H, W) uint8 pixels; grey views are seen as RGB.
+
+        Args:
+            pixels: of photos or of shapes.
+            domain: ``images`` or ``shapes``: by whose statistics batches are normalised where they differ.
+        """
+        with seen_as(domain):  # within: the backward pass of a checkpoint may run in another thread
+            low, high = self.trunk(self.normalised(pixels))
         return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
 
-    def _normalised(self, pixels: Tensor) -> Tensor:
+    def normalised(self, pixels: Tensor) -> Tensor:
         """Return (N, 3, H, W) of (B, V, 1 or 3, H, W) uint8 pixels."""
         flat = pixels.flatten(0, 1).expand(-1, 3, -1, -1).to(self.mean.dtype) / 255
         return ((flat - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
@@ -328,29 +344,65 @@ class Network(nn.Module):
         for parameter in trained_parameters(net, self.kept):
             parameter.requires_grad_(True)
 
-    def early_maps(self, pixels: Tensor) -> TrunkFeatures:
+    def early_maps(self, pixels: Tensor, domain: str = "images") -> TrunkFeatures:
         """Return what the blocks that stay make of (B, V, 1 or 3, H, W) pixels; ``high`` is (B, V, 0)."""
-        maps = self.trunk.early(self._normalised(pixels), self.kept).unflatten(0, pixels.shape[:2])
+        with seen_as(domain):
+            maps = self.trunk.early(self.normalised(pixels), self.kept).unflatten(0, pixels.shape[:2])
         return TrunkFeatures(maps, maps.new_empty(*pixels.shape[:2], 0))
 
-    def looked(self, seen: Tensor | TrunkFeatures) -> TrunkFeatures:
+    def looked(self, seen: Tensor | TrunkFeatures, domain: str = "images") -> TrunkFeatures:
         """Return the trunk's features of pixels, of early maps, or as they are."""
         if not isinstance(seen, TrunkFeatures):
-            return self.trunk_features(seen)
+            return self.trunk_features(seen, domain)
         if seen.high.shape[-1]:
             return seen
-        flat = seen.low.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        low, high = self.trunk.late(flat, self.kept)
+        with seen_as(domain):
+            low, high = self.trunk.late(_flat(seen), self.kept)
         return TrunkFeatures(*(part.unflatten(0, seen.low.shape[:2]) for part in (low, high)))
 
-    def look_in_chunks(self, pixels: Tensor, chunk: int) -> TrunkFeatures:
-        """Return ``trunk_features`` at ``chunk`` pictures at a time, and again in the backward pass.
+    def looked_together(
+        self, photos: Tensor | TrunkFeatures, shapes: Tensor | TrunkFeatures
+    ) -> tuple[TrunkFeatures, TrunkFeatures]:
+        """Return the trunk's features of both domains in one pass, by the statistics of this very batch.
+
+        Args:
+            photos: (B, 1, 3, H, W) uint8 pixels, or what the early blocks made of them.
+            shapes: (B', V, 1 or 3, H, W) pixels, or maps.
+
+        Returns:
+            Features of the photos and of the shapes. Stored statistics move towards the batch's.
+        """
+        pair = (photos, shapes)
+        sizes = [(one.low if isinstance(one, TrunkFeatures) else one).shape[:2] for one in pair]
+        flat = [_flat(one) if isinstance(one, TrunkFeatures) else self.normalised(one) for one in pair]
+        with seen_as(len(flat[0])):
+            joined = torch.cat(flat)
+            made = self.trunk(joined) if self.kept < 0 else self.trunk.late(joined, self.kept)
+        low, high = (part.split([len(one) for one in flat]) for part in made)
+        found = [
+            TrunkFeatures(*(part.unflatten(0, size) for part in parts))
+            for *parts, size in zip(low, high, sizes, strict=True)
+        ]
+        return found[0], found[1]
+
+    def look_in_chunks(self, pixels: Tensor, chunk: int, domain: str = "images") -> TrunkFeatures:
+        """Look at some pictures at a time, and again in the backward pass.
 
         Only one chunk's activations are held at once, and the losses still see the whole batch: equations 4
         and 6 stay exact, which accumulating gradients over small batches does not keep.
+
+        Args:
+            pixels: (B, V, 1 or 3, H, W) uint8.
+            chunk: pictures at a time.
+            domain: ``images`` or ``shapes``, whose statistics count where they differ.
+
+        Returns:
+            What ``trunk_features`` returns.
         """
         flat = pixels.flatten(0, 1).unsqueeze(1)
-        parts = [checkpoint(self.trunk_features, part, use_reentrant=False) for part in flat.split(chunk)]
+        parts = [
+            checkpoint(self.trunk_features, part, domain, use_reentrant=False) for part in flat.split(chunk)
+        ]
         low, high = (torch.cat([part[i] for part in parts]).squeeze(1) for i in range(2))
         return TrunkFeatures(low.unflatten(0, pixels.shape[:2]), high.unflatten(0, pixels.shape[:2]))
 
@@ -359,9 +411,10 @@ class Network(nn.Module):
 
         Args:
             seen: the pictures.
-            domain: ``images`` or ``shapes``: whose centre is taken away where the input is centred.
+            domain: ``images`` or ``shapes``: whose centre is taken away where the input is centred, and by
+                whose statistics batches are normalised where those differ.
         """
-        low, high = self.looked(seen)
+        low, high = self.looked(seen, domain)
         views = self.bottleneck(self.dropout(self.centred(high, domain)))
         if self.config.embedding_relu:
             views = views.relu()
@@ -403,7 +456,7 @@ class Network(nn.Module):
         Returns:
             (B, V, d) of the views and (B, d) of the items.
         """
-        looked = self.looked(seen)
+        looked = self.looked(seen, domain)
         found = self(looked, domain)
         if self.config.descriptor == "embedding":
             return found.views, found.pooled
@@ -483,9 +536,14 @@ class Network(nn.Module):
         super().train(mode)
         if self.config.freeze_norm:
             for module in self.trunk.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, nn.modules.batchnorm._BatchNorm) and not self._learns(module):
                     module.eval()
         return self
+
+    @staticmethod
+    def _learns(module: nn.Module) -> bool:
+        """Return whether a normalisation learns its statistics, apart for each domain."""
+        return isinstance(module, DomainNorm) and module.kind == "transnorm"
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the bottleneck and the classifier, which start from scratch."""
@@ -493,6 +551,11 @@ class Network(nn.Module):
         yield from self.classifier.parameters()
         if self.config.pooling == "attention":
             yield from self.attention.parameters()
+
+
+def _flat(maps: TrunkFeatures) -> Tensor:
+    """Return (B V, c, h, w) of early maps."""
+    return maps.low.flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 class Critic(nn.Module):

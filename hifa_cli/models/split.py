@@ -77,6 +77,26 @@ def trained_parameters(net: Any, kept: int) -> Iterator[nn.Parameter]:
         yield from module.parameters()
 
 
+def trained_modules(net: Any, last: int, backbone: str) -> Iterator[nn.Module]:
+    """Yield every module of the last blocks and of what follows them.
+
+    Args:
+        net: the library's module.
+        last: blocks to train.
+        backbone: its name, for messages.
+
+    Yields:
+        Modules, those within others too.
+
+    Raises:
+        HifaError: the backbone has no such blocks, or fewer.
+    """
+    kept, parts = split_at(net, last, backbone), parts_of(net)
+    assert parts is not None
+    for module in (*parts.blocks[kept:], *parts.top):
+        yield from module.modules()
+
+
 def through(modules: Sequence[nn.Module], seen: Tensor) -> Tensor:
     """Run modules one after the other."""
     for module in modules:

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,13 @@ def build_network(config: ModelConfig, weights: str, generator: torch.Generator)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        network = Network(config)
+        network = Network(replace(config, norm="shared"))  # weights are those of a plain trunk
         _reset_head(network, config)
     if weights != "none":
         load_trunk(network, config.backbone, weights)
+    network.config = config
+    if config.norm != "shared":
+        network.separate_norms()
     return network
 
 

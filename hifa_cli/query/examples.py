@@ -28,12 +28,19 @@ def rows_of_ids(gallery: Gallery, ids: Sequence[str]) -> NDArray[np.int64]:
     Raises:
         HifaError: the gallery has no shape of such an id; the nearest ids are named.
     """
-    wanted = set(ids)
-    found = {name: row for row, name in enumerate(gallery.ids) if name in wanted} if wanted else {}
-    for name in ids:
-        if name not in found:
-            raise HifaError(f"the gallery {gallery.folder} has no shape '{name}'{_nearest(gallery, name)}")
-    return np.array([found[name] for name in ids], dtype=np.int64)
+    return np.array([row_of_id(gallery, name) for name in ids], dtype=np.int64)
+
+
+def row_of_id(gallery: Gallery, name: str) -> int:
+    """Return the row of a shape.
+
+    Raises:
+        HifaError: the gallery has no such shape; the nearest ids are named.
+    """
+    row = gallery.ids.row(name)
+    if row is None:
+        raise HifaError(f"the gallery {gallery.folder} has no shape '{name}'{_nearest(gallery, name)}")
+    return row
 
 
 def _nearest(gallery: Gallery, name: str) -> str:

@@ -237,7 +237,7 @@ def rank(
     Raises:
         HifaError: nothing can be read, a class or shape does not exist, or the gallery is of another model.
     """
-    among = _among(gallery, wanted)
+    among = rows_wanted(gallery, wanted)
     like, unlike = rows_of_ids(gallery, wanted.like), rows_of_ids(gallery, wanted.unlike)
     words = _words(gallery, wanted.text) if wanted.text else None
     asked, shown, vectors = [_without_photo(wanted)], list[tuple[Path, ...]]([()]), words
@@ -374,7 +374,7 @@ def fused(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return mean
 
 
-def _among(gallery: Gallery, wanted: QueryOptions) -> Rows | None:
+def rows_wanted(gallery: Gallery, wanted: QueryOptions) -> Rows | None:
     """Return the rows that may be found, ascending; None for all.
 
     Raises:

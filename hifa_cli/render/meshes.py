@@ -74,8 +74,16 @@ def _reader(found: MeshFormat) -> Callable[[Path], Arrays]:
     return read
 
 
-def sanitised(vertices: Any, faces: Any) -> Mesh:
+def sanitised(vertices: Any, faces: Any, remark: str = "") -> Mesh:
     """Return the part of a mesh that can be drawn.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3), with any numbers.
+        remark: of its reader, about what it left out.
+
+    Returns:
+        What can be drawn, with the reader's remark and what was left out here.
 
     Raises:
         HifaError: nothing can be drawn; the message says why.
@@ -102,10 +110,8 @@ def sanitised(vertices: Any, faces: Any) -> Mesh:
     if not max(-vertices.min(), vertices.max()) < FARTHEST:
         raise HifaError(f"has coordinates beyond {FARTHEST:g}: scale it")
     mesh = Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
-    if bad:
-        mesh.remark = (
-            f"drawn without {bad} of its {len(faces)} triangles, whose corners are missing or not numbers"
-        )
+    lost = f"drawn without {bad} of its {len(faces)} triangles, whose corners are missing or not numbers"
+    mesh.remark = "; ".join(filter(None, (remark, lost if bad else "")))
     return mesh
 
 

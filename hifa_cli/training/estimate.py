@@ -73,14 +73,14 @@ def _feed(run: Run) -> tuple[Callable[[int], Batch], float]:
     shapes = [photos[0]._replace(views=each) for each in views[: max(1, LOOKED_AT // config.views)]]
     features: list[TrunkFeatures] = []
     seconds = 0.0
-    for items, count in ((photos, len(run.photos.items)), (shapes, len(views))):
+    for domain, items, count in (("images", photos, len(run.photos.items)), ("shapes", shapes, len(views))):
         if not items:
             features.append(TrunkFeatures(*(part[:0] for part in features[0])))
             continue
         started = time.monotonic()
         looked = extract_features(
             run.network, items, maps=run.objective.reads_maps, device=run.device, label="looking at a sample",
-            workers=max(config.workers, 2))  # fmt: skip
+            workers=max(config.workers, 2), domain=domain)  # fmt: skip
         seen, _ = gather_features(looked, items)
         seconds += (time.monotonic() - started) * count / len(items)
         features.append(seen)

@@ -41,7 +41,7 @@ def norm_stiffness(objective: Objective, batch: Batch, config: TrainConfig) -> f
     curvature = 0.0
     for domain, seen in (("images", batch.images), ("shapes", batch.shapes)):
         chunked = config.chunk and isinstance(seen, torch.Tensor)
-        part = network.look_in_chunks(seen, config.chunk) if chunked else seen  # type: ignore[arg-type]
+        part = network.look_in_chunks(seen, config.chunk, domain) if chunked else seen  # type: ignore[arg-type]
         mean = torch.linalg.vector_norm(network(part, domain).pooled.float(), dim=1).mean()
         found = torch.autograd.grad(mean, [p for p, _ in factors], allow_unused=True)
         pairs = zip(found, factors, strict=True)

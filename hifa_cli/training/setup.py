@@ -20,7 +20,7 @@ from hifa_cli.data.loader import Batch, FeatureBatches, ImageBatches
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.base import Objective
-from hifa_cli.methods.registry import build_objective
+from hifa_cli.methods.registry import build_objective, norm_of
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.network import QUANTILE, LiteBlocks, Network, TrunkFeatures
 from hifa_cli.models.weights import build_network
@@ -29,6 +29,7 @@ from hifa_cli.runtime.distributed import world
 from hifa_cli.runtime.seeding import torch_stream
 from hifa_cli.training.health import examples, offset_of, report_beliefs
 from hifa_cli.training.pseudo_labels import propagate
+from hifa_cli.training.statistics import take_statistics
 from hifa_cli.training.validation import accuracy_on_features, held_out
 
 BANK = 50  # photos of a class that the gate compares with
@@ -97,12 +98,13 @@ def setup_run(
     known, held = held_out(_labelled(photos), config.validation, seed)
     if config.keep == "best" and not held.items:
         raise HifaError("--keep best needs photos to validate with: give --validation, e.g. 0.1")
-    views = _by_content(shapes)
+    views = by_content(shapes)
     config = _fitted(config, views, device)
     model = model_config(config, photos.classes)
     if config.descriptor == "fused":
         labels = np.array([item.label for item in known.items])
         model = replace(model, bank=bank_rows(labels, len(photos.classes)).size)
+    _check_norm(model, config, views)
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
     if last := last_blocks(config.freeze):
@@ -112,12 +114,41 @@ def setup_run(
     objective = objective.to(device)
     if objective.sees_shapes and not views:
         raise HifaError("no shapes to align with; give --shapes VIEWS, or use --method source-only")
+    if model.norm == "transnorm" and not objective.sees_shapes:
+        raise HifaError(
+            f"--method {config.method} never sees shapes, which norm=transnorm learns from: choose one that "
+            "does, e.g. transnorm"
+        )
     return Run(config, model, known, held, views, objective, seed, device)
+
+
+def _check_norm(model: ModelConfig, config: TrainConfig, views: Sequence[tuple[Path, ...]]) -> None:
+    """Refuse statistics of shapes that nothing could be taken or learned from.
+
+    Raises:
+        HifaError: says what to do.
+    """
+    if model.norm == "shared":
+        return
+    said = f"norm={model.norm}"
+    if not views:
+        raise HifaError(f"{said} needs shapes, for statistics of their own: give --shapes VIEWS")
+    if config.compile:
+        raise HifaError(f"{said} cannot be compiled: --set compile=false")
+    if model.norm == "adabn":
+        return
+    if config.freeze == "trunk":
+        raise HifaError(f"{said} learns with the trunk, which is frozen: give --freeze blocks:1 or none")
+    if config.chunk:
+        raise HifaError(f"{said} takes statistics of whole batches: --set chunk=0")
+    if world().size > 1:
+        raise HifaError(f"{said} takes statistics of whole batches: train in one process")
 
 
 def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
     """Return the network that a training run builds."""
     row = backbone_of(config.backbone)
+    norm = norm_of(config)
     return ModelConfig(
         backbone=config.backbone,
         embedding=config.embedding,
@@ -134,6 +165,8 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
         fit=config.fit,
         mean=row.mean,
         std=row.std,
+        norm=norm,
+        norm_last=last_blocks(config.freeze) if norm == "transnorm" else 0,
     )
 
 
@@ -144,7 +177,7 @@ def _labelled(photos: Collection) -> Collection:
     return replace(photos, items=kept)
 
 
-def _by_content(shapes: Collection) -> list[tuple[Path, ...]]:
+def by_content(shapes: Collection) -> list[tuple[Path, ...]]:
     """Return each shape's views, in the order of what the pictures hold.
 
     Names would order the shapes by class where folders are classes; so not even the order of the target
@@ -188,8 +221,9 @@ def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.de
 def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Validate | None]:
     """Return where batches come from, and how the held-out photos are classified.
 
-    Before the first step the network's centres and the shapes' assigned labels are set by what the trunk
-    makes of everything; a run that goes on has them from its checkpoint.
+    Before the first step AdaBN's statistics of shapes are taken, and the network's centres and the shapes'
+    assigned labels are set by what the trunk makes of everything; a run that goes on has them from its
+    checkpoint.
 
     Args:
         run: of :func:`setup_run`.
@@ -200,13 +234,17 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         A function from a step to its batch, and one that returns the held-out photos' accuracy.
     """
     config, network = run.config, run.network
-    cache = FeatureCache(folder, network, run.device) if folder and config.freeze != "none" else None
+    if start == 0 and run.model.norm == "adabn":
+        take_statistics(network, run.views, run.device, folder)
 
-    def looked(items: Sequence[Item], label: str, *, maps: bool) -> tuple[TrunkFeatures, list[int]]:
-        workers = max(config.workers, 2)
+    def looked(
+        items: Sequence[Item], label: str, *, maps: bool, domain: str = "images"
+    ) -> tuple[TrunkFeatures, list[int]]:
+        kept = folder if config.freeze != "none" else None
         each = extract_features(
-            network, items, maps=maps, device=run.device, label=label, workers=workers, cache=cache,
-            frozen=config.freeze != "none",
+            network, items, maps=maps, device=run.device, label=label, workers=max(config.workers, 2),
+            cache=FeatureCache(kept, network, run.device, domain) if kept else None,
+            frozen=config.freeze != "none", domain=domain,
         )  # fmt: skip
         return gather_features(each, items)
 
@@ -224,7 +262,7 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
     seen, labels, shapes = _everything(run, looked)
     if start == 0 or network.kept < 0:  # a trunk that moved is no longer what it was before
-        before = _looked_whole(network, seen), _looked_whole(network, shapes)
+        before = _looked_whole(network, seen), _looked_whole(network, shapes, "shapes")
         run.seen.append(Seen(seen, labels, shapes, before))
     if start == 0:
         believe(run, before[0], labels, before[1])
@@ -245,19 +283,21 @@ def _everything(
     shapes = TrunkFeatures(*(part[:0] for part in seen))
     if run.views and (run.objective.sees_shapes or run.config.centred):
         items = [Item(str(views[0].parent), -1, views) for views in run.views]
-        shapes, kept = looked(items, "looking at the shapes", maps=maps)
+        shapes, kept = looked(items, "looking at the shapes", maps=maps, domain="shapes")
         run.readable[:] = [run.views[row] for row in kept]
     return seen, labels, shapes
 
 
 @torch.inference_mode()
-def _looked_whole(network: Network, seen: TrunkFeatures, chunk: int = 16) -> TrunkFeatures:
+def _looked_whole(
+    network: Network, seen: TrunkFeatures, domain: str = "images", chunk: int = 16
+) -> TrunkFeatures:
     """Return the trunk's features, without maps, of what its early blocks made, or what is whole as it is."""
     if network.kept < 0 or not len(seen.low):
         return seen
     parts = (TrunkFeatures(*(each[at : at + chunk].to(network.mean.device) for each in seen))
              for at in range(0, len(seen.low), chunk))  # fmt: skip
-    high = torch.cat([network.looked(part).high.cpu() for part in parts])
+    high = torch.cat([network.looked(part, domain).high.cpu() for part in parts])
     return TrunkFeatures(high.new_empty(*high.shape[:2], 0, 0, 0), high)
 
 

@@ -18,6 +18,7 @@ from hifa_cli.data import Collection
 from hifa_cli.data.reading import prefetch
 from hifa_cli.errors import HifaError, Stopped
 from hifa_cli.methods.base import Objective
+from hifa_cli.methods.registry import norm_of
 from hifa_cli.models.network import digest, save_network
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import remove_folder, sweep
@@ -39,6 +40,7 @@ from hifa_cli.training.monitor import CollapseMonitor, stop_unless_finite, warn_
 from hifa_cli.training.optim import TrainStep, learning_rate
 from hifa_cli.training.points import Points, points_of
 from hifa_cli.training.setup import Run, Steps, Validate, make_steps, setup_run
+from hifa_cli.training.statistics import take_statistics
 
 LOG_EVERY_ON_GPU = 10  # reading a loss makes the host wait for the device
 SYMBOLS = {  # the paper's names of the terms
@@ -131,6 +133,8 @@ def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboa
     seconds = round(time.monotonic() - started, 1)
     if run.config.keep == "best":
         Best(out).load(run.network)
+    if run.model.norm == "adabn" and run.config.freeze != "trunk":
+        take_statistics(run.network, run.views, run.device)  # of the trunk as it has become
     report = {"steps": run.config.steps, "seconds": seconds, "digest": digest(run.network), "last": last}
     if world().leads:
         save_network(run.network, out, method=run.config.method, hifa_version=__version__, seed=run.seed)
@@ -165,6 +169,7 @@ def recipe_of(config: TrainConfig) -> dict[str, str]:
             (config.centred, "centring per domain"),
             (config.pooling != "max", f"{config.pooling} over the views"),
             (config.pseudo_labels != "argmax", f"{config.pseudo_labels} labels of the shapes"),
+            (norm_of(config) != "shared", f"batch statistics of shapes ({norm_of(config)})"),
             (config.descriptor != "embedding", "class scores and the untrained feature in the descriptor"),
         )
         if used

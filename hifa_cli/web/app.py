@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hifa_cli.config import PageConfig, ServeConfig
-from hifa_cli.data import is_mesh
+from hifa_cli.embeddings.text import knows_words
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.gallery.fields import listed
@@ -21,6 +21,7 @@ from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, Ranking,
 from hifa_cli.runtime.progress import Reporter, current, reporting
 from hifa_cli.web.batches import Batches
 from hifa_cli.web.document import page_contents
+from hifa_cli.web.shapes import without_folder
 
 BATCH = 24  # requests whose photos are encoded together
 MOST_VALUES = 20  # of a field that a page lists, each with its count
@@ -100,10 +101,8 @@ class App:
         if len(photos) > self.config.photos:
             raise HifaError(f"{len(photos)} photos in one query: send at most {self.config.photos}")
         wanted = replace(wanted, top=min(wanted.top, self.config.most), crop=None)
-        try:
+        with without_folder(self.folder):
             return self._query(photos, wanted)
-        except HifaError as error:  # who asks need not know where the gallery lies
-            raise HifaError(str(error).replace(str(self.folder), self.folder.resolve().name)) from error
 
     def _query(self, photos: Sequence[Photo], wanted: QueryOptions) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -138,12 +137,12 @@ class App:
                 raise HifaError(broken[0])
             names = {uuid.uuid4().hex: query.name for query, _ in kept}
             asked = [query._replace(name=name) for name, (query, _) in zip(names, kept, strict=True)]
-            try:
-                alone = uuid.uuid4().hex if wanted.fuse or not asked else ""
-                found = self._batches.ask((alone, wanted), asked)
-            except HifaError as error:
-                said = _without_paths(_renamed(str(error), names), kept)
-                raise HifaError(said.replace(str(self.folder), self.folder.resolve().name)) from error
+            with without_folder(self.folder):
+                try:
+                    alone = uuid.uuid4().hex if wanted.fuse or not asked else ""
+                    found = self._batches.ask((alone, wanted), asked)
+                except HifaError as error:
+                    raise HifaError(_without_paths(_renamed(str(error), names), kept)) from error
         return _renamed_document(found, names, broken)
 
     def _batch(self, key: Hashable, asked: Sequence[list[Query]]) -> list[dict[str, Any] | Exception]:
@@ -181,23 +180,6 @@ class App:
             with self.lock:
                 self._refresh()
         return self.gallery
-
-    def mesh(self, shape: str) -> Path:
-        """Return the file of a shape's mesh.
-
-        Raises:
-            HifaError: no such shape exists, the gallery knows no mesh of it, or the mesh is gone.
-        """
-        gallery = self.gallery
-        row = next((row for row, name in enumerate(gallery.ids) if name == shape), None)
-        if row is None:
-            raise HifaError(f"the gallery has no shape '{shape}': search again, it may have changed")
-        source = gallery.source(row)
-        if source is None or not is_mesh(source):
-            raise HifaError(f"the gallery knows no mesh of '{shape}': build it from meshes")
-        if not source.is_file():
-            raise HifaError(f"the mesh of '{shape}' is no longer where it was: update the gallery")
-        return source
 
     def _rank(
         self, folder: Path, photos: Sequence[Photo], wanted: QueryOptions
@@ -283,5 +265,6 @@ def _facts(gallery: Gallery) -> dict[str, Any]:
         "shapes": len(gallery),
         "classes": classes,
         "find": list(gallery.finds),
+        "text": knows_words(gallery.model_folder),
         "fields": [listed(column, MOST_VALUES) for column in gallery.fields.values()],
     }

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 from hifa_cli import __version__
 from hifa_cli.config import Find, ServeConfig
+from hifa_cli.web.request import TRUTHS
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "number"}
 _MAYBE_TEXT, _MAYBE_NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
@@ -44,11 +45,18 @@ _SHAPE = {
 }  # fmt: skip
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
 _WHY = {
+    "400": "The request is not well-formed HTTP.",
     "401": "The token is missing or wrong.", "403": "Another site's page may not ask.",
     "404": "There is no such shape, mesh or picture.", "405": "The method is another one.",
     "411": "The body has no Content-Length.", "413": "The photos are too large.",
+    "414": "The address is too long.", "415": "A body of this type is not a photo.",
     "421": "The server does not answer for this host.",
-    "422": "An option is wrong, or no photo can be used.", "503": "Too many requests wait: Retry-After says.",
+    "422": "An option is wrong, or no photo can be used.", "431": "There are too many headers.",
+    "503": "Too many requests wait: Retry-After says.", "505": "This version of HTTP is not known.",
+}  # fmt: skip
+_ANYWHERE = (400, 401, 403, 405, 411, 414, 421, 431, 505)
+_HEADERS = {
+    "401": ("WWW-Authenticate", _TEXT), "405": ("Allow", _TEXT), "503": ("Retry-After", {"type": "integer"}),
 }  # fmt: skip
 
 
@@ -66,14 +74,14 @@ def specification(config: ServeConfig) -> dict[str, Any]:
             "/v1/search": {"post": {
                 "operationId": "search", "summary": "Rank the shapes for photos, words or other shapes.",
                 "parameters": _options(config), "requestBody": _photos(),
-                "responses": _answers("What hifa query --json prints.", _json(_FOUND), 411, 413, 422, 503),
+                "responses": _answers("What hifa query --json prints.", _json(_FOUND), 413, 415, 422, 503),
             }},
             "/v1/shapes/{id}": _get("shape", "A shape and its fields.", _json(_SHAPE), shape, 404),
             "/v1/shapes/{id}/mesh": _get("mesh", "The file of a shape's mesh.", mesh, shape, 404),
             "/v1/shapes/{id}/thumbnail": _get("thumbnail", "A picture of a shape.", png, shape, 404),
-            "/health": _get("health", "Whether the server answers.", _json({"type": "object"}), []),
+            "/health": _open(_get("health", "Whether the server answers.", _json({"type": "object"}), [])),
             "/metrics": _get("metrics", "Numbers for Prometheus.", _content("text/plain", _TEXT), []),
-            "/openapi.json": _get("specification", "This document.", _json({"type": "object"}), []),
+            "/openapi.json": _open(_get("specification", "This document.", _json({"type": "object"}), [])),
         },
     }  # fmt: skip
 
@@ -87,7 +95,7 @@ def _options(config: ServeConfig) -> list[dict[str, Any]]:
         "class": (many, "Only shapes of these classes."),
         "where": (_TEXT, "Only shapes that this condition holds for."),
         "crop": (many, "x,y,w,h in pixels: the part that counts, one for each photo in order."),
-        "fuse": ({"type": "string", "enum": ["0", "1", "true", "false"]}, "All photos show one object."),
+        "fuse": ({"type": "string", "enum": list(TRUTHS)}, "All photos show one object."),
         "find": ({"type": "string", "enum": list(get_args(Find))}, "The kind, the very part, or both."),
         "like": (many, "Ids of shapes to look for more of."),
         "unlike": (many, "Ids of shapes to look for less of."),
@@ -116,12 +124,22 @@ def _get(
     return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": answers}}
 
 
+def _open(path: dict[str, Any]) -> dict[str, Any]:
+    """Return an address that needs no token."""
+    return {"get": {**path["get"], "security": []}}
+
+
 def _answers(summary: str, content: dict[str, Any], *more: int) -> dict[str, Any]:
-    refusals = {
-        str(status): {"description": _WHY[str(status)], "content": _json(_ERROR)}
-        for status in sorted({401, 403, 405, 421, *more})
-    }
+    refusals = {str(status): _refusal(str(status)) for status in sorted({*_ANYWHERE, *more})}
     return {"200": {"description": summary, "content": content}, **refusals}
+
+
+def _refusal(status: str) -> dict[str, Any]:
+    refusal = {"description": _WHY[status], "content": _json(_ERROR)}
+    if status in _HEADERS:
+        name, schema = _HEADERS[status]
+        refusal["headers"] = {name: {"required": True, "schema": schema}}
+    return refusal
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 from urllib.parse import parse_qs, unquote
@@ -16,6 +17,10 @@ _PART_NAME = re.compile(r'\bname="([^"]*)"')
 _FILE_NAME = re.compile(r'\bfilename="([^"]*)"')
 _BOUNDARY = re.compile(r'\bboundary=(?:"([^"]+)"|([^\s;]+))')
 _MOST_PARTS = 1000
+OPTIONS = (
+    "top", "threshold", "class", "where", "crop", "fuse", "find", "like", "unlike", "text", "text_weight",
+)  # fmt: skip
+TRUTHS = ("0", "1", "true", "false")
 
 
 @dataclass
@@ -60,23 +65,36 @@ def _box(text: str) -> Box | None:
     try:
         return parse_box(text) if text else None
     except ValueError as error:
-        raise HifaError(f"crop takes x,y,w,h in pixels, such as 120,40,300,300, not '{text}'") from error
+        raise HifaError(f"crop takes x,y,w,h in pixels, such as 120,40,300,300, not '{text[:40]}'") from error
 
 
 def _wanted(words: dict[str, list[str]], top: int) -> QueryOptions:
-    number, least, find = _last(words, "top"), _last(words, "threshold"), _last(words, "find")
+    unknown = [name for name in words if name not in OPTIONS]
+    if unknown:
+        raise HifaError(f"option '{unknown[0][:50]}' does not exist: there are {', '.join(OPTIONS)}")
+    one = {name: values[-1] for name, values in words.items()}
     return QueryOptions(
-        _whole(number) if number else top,
-        _score(least) if least else -1.0,
-        tuple(name for name in words.get("class", []) if name),
-        fuse=_last(words, "fuse") in ("1", "true"),
-        find=_find(find or "both"),
-        like=tuple(name for name in words.get("like", []) if name),
-        unlike=tuple(name for name in words.get("unlike", []) if name),
-        where=_last(words, "where"),
-        text=_last(words, "text"),
-        text_weight=_weight(_last(words, "text_weight")),
+        _whole(one["top"]) if "top" in one else top,
+        _between(one, "threshold", -1, -1.0),
+        _names(words, "class"),
+        fuse=_truth(one.get("fuse", "0")),
+        find=_find(one.get("find", "both")),
+        like=_names(words, "like"),
+        unlike=_names(words, "unlike"),
+        where=one.get("where", ""),
+        text=one.get("text", ""),
+        text_weight=_between(one, "text_weight", 0, QueryOptions.text_weight),
     )
+
+
+def _names(words: dict[str, list[str]], name: str) -> tuple[str, ...]:
+    return tuple(one for one in words.get(name, []) if one)
+
+
+def _truth(text: str) -> bool:
+    if text not in TRUTHS:
+        raise HifaError(f"fuse takes {', '.join(TRUTHS)}, not '{text[:20]}'")
+    return text in ("1", "true")
 
 
 def _find(text: str) -> Find:
@@ -86,33 +104,22 @@ def _find(text: str) -> Find:
     return known[text]
 
 
-def _last(words: dict[str, list[str]], name: str) -> str:
-    return words.get(name, [""])[-1]
-
-
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise HifaError(f"top takes a whole number from 1, not '{text}'")
+        raise HifaError(f"top takes a whole number from 1, not '{text[:20]}'")
     return int(text)
 
 
-def _weight(text: str) -> float:
+def _between(words: Mapping[str, str], name: str, least: int, usual: float) -> float:
+    """Return a number from ``least`` to 1."""
+    if name not in words:
+        return usual
     try:
-        number = float(text) if text else QueryOptions.text_weight
+        number = float(words[name])
     except ValueError:
         number = math.nan
-    if not 0 <= number <= 1:
-        raise HifaError(f"text_weight takes a number from 0 to 1, not '{text[:20]}'")
-    return number
-
-
-def _score(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not -1 <= number <= 1:
-        raise HifaError(f"threshold takes a number from -1 to 1, not '{text}'")
+    if not least <= number <= 1:
+        raise HifaError(f"{name} takes a number from {least} to 1, not '{words[name][:20]}'")
     return number
 
 

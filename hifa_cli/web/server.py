@@ -2,18 +2,19 @@
 
 import errno
 import json
-import shutil
+import os
+import re
 import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from hifa_cli.config import ServeConfig
 from hifa_cli.errors import HifaError
@@ -21,6 +22,7 @@ from hifa_cli.web import access, v1
 from hifa_cli.web.app import App
 from hifa_cli.web.page import login_page, served_page
 from hifa_cli.web.request import parse_search
+from hifa_cli.web.shapes import mesh_of
 
 _CHUNK = 1 << 16
 _REMEDIES = {
@@ -31,12 +33,28 @@ _REMEDIES = {
 }
 
 
-class Refused(Exception):
-    """A request that is answered by a status and a line."""
+PAGE = "there are only / and /shapes/ID/mesh, and for programs what /openapi.json has"
+_LENGTH = re.compile(r"[0-9]{1,15}")  # of a body; no other digits, and no more than a number needs
 
-    def __init__(self, status: HTTPStatus, message: str) -> None:
+
+class Refused(Exception):
+    """A request that is answered by a status and a line.
+
+    Args:
+        status: of HTTP.
+        message: the line.
+        headers: that the status asks for.
+    """
+
+    def __init__(self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.headers = status, dict(headers or {})
+
+
+def _unauthorized() -> Refused:
+    return Refused(
+        HTTPStatus.UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": 'Bearer realm="hifa"'}
+    )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,45 +64,86 @@ class Handler(BaseHTTPRequestHandler):
     counts: v1.Counts
     slots: threading.BoundedSemaphore
     timeout = 60  # seconds that a silent client is kept
+    default_request_version = "HTTP/1.0"  # of what names none: its answer has a head too
+    protocol_version = "HTTP/1.1"  # connections are kept, and curl need not wait before it sends a photo
+    disable_nagle_algorithm = True  # else each answer on a kept connection waits for the last one's receipt
     server_version, sys_version = "hifa", ""
     began = 0.0  # of the request
     left = 0  # bytes of the body that were not read
+    started = False  # whether the answer's head was sent
+    asked = SplitResult("", "", "", "", "")  # the address that was asked for
 
     def do_GET(self) -> None:
         """Answer the page or a mesh, and nothing else: no other file of this machine can be asked for."""
-        self._answered(self._get_v1 if v1.is_mine(urlsplit(self.path).path) else self._get)
+        self._answered()
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self._answered()
 
     def do_POST(self) -> None:
         """Answer photos."""
-        self._answered(self._post_v1 if v1.is_mine(urlsplit(self.path).path) else self._post)
+        self._answered()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is not HTTP, and methods that no address has, as everything else is refused.
+
+        Args:
+            code: of the library.
+            message: of the library.
+            explain: left out.
+        """
+        if code == HTTPStatus.NOT_IMPLEMENTED:  # any word may be a method
+            self._answered()
+        else:
+            self.close_connection = True
+            self.asked, self.began, self.started = SplitResult("", "", "", "", ""), v1.now(), False
+            self._refuse(Refused(HTTPStatus(code), message or HTTPStatus(code).phrase))
+
+    def _work(self) -> None:
+        """Answer the request, or refuse it: first who asks, then what, then how."""
+        path = self.asked.path
+        mine = v1.is_mine(path)
+        if path == "/" and self.command in v1.READ and self._takes_token(self.asked.query):
+            return
+        if path not in v1.OPEN and not self._may_pass():
+            if path != "/" or self.command not in v1.READ:
+                raise _unauthorized()
+            return self._send(HTTPStatus.UNAUTHORIZED, *login_page())
+        allowed = v1.allowed(path) if mine else _allowed(path)
+        if not allowed:
+            raise Refused(HTTPStatus.NOT_FOUND, v1.NOTHING if mine else PAGE)
+        if self.command not in allowed:
+            raise Refused(
+                HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {' and '.join(allowed)}",
+                {"Allow": ", ".join(allowed)},
+            )  # fmt: skip
+        if self.command == "POST":
+            return self._post_v1() if mine else self._post()
+        return self._get_v1() if mine else self._get()
 
     def _get_v1(self) -> None:
-        path = urlsplit(self.path).path
-        if path not in v1.OPEN and not self._may_pass():
-            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         try:
-            self._send_v1(v1.answered_get(self.app, self.counts, self.path))
+            self._send_v1(v1.answered_get(self.app, self.counts, self.asked.path))
         except HifaError as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
 
     def _post_v1(self) -> None:
-        if urlsplit(self.path).path != v1.SEARCH:
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only /v1/search takes POST")
-        if not self._may_pass():
-            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         self._check_origin()
-        if not self.headers.get("Content-Length", "").isdigit():
+        if "Content-Length" not in self.headers:
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "send the body with its Content-Length")
+        kind = self.headers.get("Content-Type", "")
+        if self.left and not v1.is_photo(kind):
+            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{kind[:50]} is not a photo: {v1.KINDS}")
         with self._slot():
-            kind = self.headers.get("Content-Type", "")
-            found = v1.answered_search(self.app, self.path, kind, self._body())
+            found = v1.answered_search(self.app, self.asked.query, kind, self._body())
         self._send_v1(found)
 
     def _check_origin(self) -> None:
         """Refuse what another site's page lets a visitor's browser send: it may cost this machine time."""
         origin = self.headers.get("Origin")
         host = access.host_name(self.headers.get("Host", ""))
-        if origin is not None and access.host_name(urlsplit(origin).netloc) != host:
+        if origin is not None and access.host_name(origin.rpartition("/")[2]) != host:
             raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites may not ask this server")
 
     def _send_v1(self, found: v1.Answer) -> None:
@@ -112,51 +171,61 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             self.slots.release()
 
-    def _answered(self, work: Any) -> None:
-        length = self.headers.get("Content-Length", "")
-        self.left = int(length) if length.isdigit() else 0
+    def _answered(self) -> None:
+        """Answer a request, whatever it is."""
         self.began = v1.now()
         try:
+            self._read_head()
             self._check_host()
-            work()
+            self._work()
         except Refused as error:
-            self._refuse(error.status, str(error))
+            self._refuse(error)
         except HifaError as error:
-            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            self._refuse(Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
-            self._refuse(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "an error inside hifa: the server's terminal has more"
-            )
+            if not self.started:
+                said = "an error inside hifa: the server's terminal has more"
+                self._refuse(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, said))
             raise
 
+    def _read_head(self) -> None:
+        """Read the address and the body's length.
+
+        Raises:
+            Refused: the address is malformed, or the body has no certain end: a request might hide in it.
+        """
+        self.left, self.started, self.asked = 0, False, SplitResult("", "", "", "", "")
+        lengths = set(self.headers.get_all("Content-Length", []))
+        if "Transfer-Encoding" in self.headers:
+            self.close_connection = True
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "send the body in one piece, with its Content-Length")
+        if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+            self.close_connection = True
+            raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length is not one number")
+        self.left = int(lengths.pop()) if lengths else 0
+        try:
+            self.asked = urlsplit(self.path)
+        except ValueError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"the address is malformed: {error}") from error
+
     def _get(self) -> None:
-        asked = urlsplit(self.path)
-        parts = asked.path.split("/")
-        if asked.path == "/" and self._takes_token(asked.query):
-            return
-        if not self._may_pass():
-            if asked.path != "/":
-                raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
-            self._send(HTTPStatus.UNAUTHORIZED, *login_page())
-        elif asked.path == "/":
+        parts = self.asked.path.split("/")
+        if self.asked.path == "/":
             self._send(HTTPStatus.OK, *served_page(self.app.about()))
-        elif parts[:2] == ["", "shapes"] and parts[3:] == ["mesh"]:
-            self._send_mesh(unquote(parts[2], errors="surrogateescape"))
         else:
-            raise Refused(HTTPStatus.NOT_FOUND, "there are only / and /shapes/ID/mesh")
+            self._send_mesh(unquote(parts[2], errors="surrogateescape"))
 
     def _post(self) -> None:
-        asked = urlsplit(self.path)
-        if asked.path != "/query" or self.headers.get("X-Hifa") is None:
+        if self.headers.get("X-Hifa") is None:
             raise Refused(HTTPStatus.NOT_FOUND, "photos go to /query, with the header X-Hifa")
-        if not self._may_pass():
-            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         if not self.left:
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "send a photo with its Content-Length")
         with self._slot():
-            photos, wanted = parse_search(asked.query, self.headers.get("Content-Type", ""), self._body())
+            photos, wanted = parse_search(
+                self.asked.query, self.headers.get("Content-Type", ""), self._body()
+            )
             found = self.app.query(photos, wanted)
         self._send(HTTPStatus.OK, json.dumps(found).encode())
 
@@ -192,47 +261,58 @@ class Handler(BaseHTTPRequestHandler):
         shown, token = parse_qs(query).get("token", [""])[0], self.app.config.token
         if token is None or not access.same(shown, token):
             return False
-        self.send_response(HTTPStatus.SEE_OTHER)
         cookie = f"{access.cookie_name(self._port)}={token}; HttpOnly; SameSite=Strict; Path=/"
-        for name, value in {**access.HEADERS, "Set-Cookie": cookie, "Location": "./"}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self._start(HTTPStatus.SEE_OTHER, "text/plain", 0, {"Set-Cookie": cookie, "Location": "./"})
         return True
 
     def _send_mesh(self, shape: str) -> None:
         try:
-            path = self.app.mesh(shape)
+            path = mesh_of(self.app.current(), shape)
         except HifaError as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
         self._send_file(path)
 
     def _send_file(self, path: Path) -> None:
         with path.open("rb") as file:
-            size = path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
             name = quote(path.name, safe="", errors="surrogateescape")
             disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
             self._start(HTTPStatus.OK, "application/octet-stream", size, disposition)
-            shutil.copyfileobj(file, self.wfile, _CHUNK)
+            left = 0 if self.command == "HEAD" else size
+            while left and (read := file.read(min(left, _CHUNK))):
+                left -= self.wfile.write(read)
+            self.close_connection |= left > 0  # the file became shorter: do not let them wait
 
-    def _refuse(self, status: HTTPStatus, message: str) -> None:
-        left = min(self.left, self.app.config.upload)
+    def _refuse(self, why: Refused) -> None:
+        body = json.dumps({"error": str(why)}).encode()
+        self._start(why.status, "application/json", len(body), why.headers)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _drain(self) -> None:
+        """Read what is left of the body; a connection with too much of it is closed afterwards."""
+        left, self.left = min(self.left, self.app.config.upload), max(self.left - self.app.config.upload, 0)
         while left > 0 and (read := self.rfile.read(min(left, _CHUNK))):
-            left -= len(read)  # else the connection is reset before the browser has read why
-        self._send(status, json.dumps({"error": message}).encode())
+            left -= len(read)  # else the connection is reset before the client has read why
+        self.close_connection |= self.left + left > 0
 
     def _send(
         self, status: HTTPStatus, body: bytes, kind: str = "application/json", policy: str | None = None
     ) -> None:
         self._start(status, kind, len(body), {"Content-Security-Policy": policy} if policy else {})
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-    def _start(self, status: HTTPStatus, kind: str, length: int, more: dict[str, str]) -> None:
-        self.counts.add(v1.route_of(urlsplit(self.path).path), int(status), v1.now() - self.began)
+    def _start(self, status: HTTPStatus, kind: str, length: int, more: Mapping[str, str]) -> None:
+        self._drain()
+        self.started = True
+        self.counts.add(v1.route_of(self.asked.path), int(status), v1.now() - self.began)
         self.send_response(status)
         own = {"Content-Type": kind, "Content-Length": str(length)}
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             own["Retry-After"] = "1"
+        if self.close_connection:
+            own["Connection"] = "close"
         closed = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
         for name, value in {**access.HEADERS, **closed, **own, **more}.items():
             self.send_header(name, value)
@@ -259,6 +339,14 @@ class Server(ThreadingHTTPServer):
         """Report errors of our own; a client that went away is none."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
+
+
+def _allowed(path: str) -> tuple[str, ...]:
+    """Return the methods that an address of the page takes; none if it does not exist."""
+    parts = path.split("/")
+    if path == "/" or (parts[:2] == ["", "shapes"] and parts[3:] == ["mesh"]):
+        return v1.READ
+    return ("POST",) if path == "/query" else ()
 
 
 def make_server(app: App) -> Server:

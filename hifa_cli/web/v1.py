@@ -8,16 +8,22 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from hifa_cli import __version__
 from hifa_cli.errors import HifaError
 from hifa_cli.web.app import App
 from hifa_cli.web.openapi import specification
 from hifa_cli.web.request import parse_search
+from hifa_cli.web.shapes import facts_of, mesh_of, row_of
 
 OPEN = ("/health", "/openapi.json")  # without a token: they say nothing of the gallery
 SEARCH, SHAPES = "/v1/search", "/v1/shapes/"
+READ = ("GET", "HEAD")
+NOTHING = "this address does not exist: /openapi.json lists all that do"
+KINDS = "send the bytes of a picture (image/*, application/octet-stream), or multipart/form-data"
+# curl --data-binary and urllib call every body a form, whatever it is
+_PHOTOS = ("", "application/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @dataclass(frozen=True)
@@ -94,13 +100,29 @@ def route_of(path: str) -> str:
     return f"{SHAPES}{{id}}" + (f"/{end}" if end in ("mesh", "thumbnail") else "")
 
 
-def answered_get(app: App, counts: Counts, address: str) -> Answer:
+def allowed(path: str) -> tuple[str, ...]:
+    """Return the methods that an address takes; none if it does not exist."""
+    if path in (*OPEN, "/metrics"):
+        return READ
+    parts = path.split("/")
+    if path.startswith(SHAPES) and (len(parts) == 4 or parts[4:] in (["mesh"], ["thumbnail"])):
+        return READ
+    return ("POST",) if path == SEARCH else ()
+
+
+def is_photo(kind: str) -> bool:
+    """Return whether a body of a content type may be a photo or a form of photos."""
+    name = kind.partition(";")[0].strip().lower()
+    return name in _PHOTOS or name.startswith("image/")
+
+
+def answered_get(app: App, counts: Counts, path: str) -> Answer:
     """Answer a GET request.
 
     Args:
         app: the gallery.
         counts: for ``/metrics``.
-        address: path of the request; ids stand in it percent-encoded, their slashes too.
+        path: one that is :func:`allowed`; ids stand in it percent-encoded, their slashes too.
 
     Returns:
         Status, type and body.
@@ -108,7 +130,6 @@ def answered_get(app: App, counts: Counts, address: str) -> Answer:
     Raises:
         HifaError: the mesh of a shape is not there.
     """
-    path = urlsplit(address).path
     if path == "/health":
         return _document({"status": "ok", "version": __version__})
     if path == "/openapi.json":
@@ -116,46 +137,37 @@ def answered_get(app: App, counts: Counts, address: str) -> Answer:
     if path == "/metrics":
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Answer(HTTPStatus.OK, counts.text(app).encode(), kind)
-    if path == SEARCH:
-        return refused(HTTPStatus.METHOD_NOT_ALLOWED, "photos are sent by POST")
     parts = path.split("/")
-    if path.startswith(SHAPES) and (len(parts) == 4 or parts[4:] in (["mesh"], ["thumbnail"])):
-        return _of_shape(app, unquote(parts[3], errors="surrogateescape"), "".join(parts[4:]))
-    return refused(
-        HTTPStatus.NOT_FOUND, f"nothing at this address: {list(specification(app.config)['paths'])}"
-    )
+    return _of_shape(app, unquote(parts[3], errors="surrogateescape"), "".join(parts[4:]))
 
 
 def _of_shape(app: App, shape: str, what: str) -> Answer:
     gallery = app.current()
-    row = next((row for row, name in enumerate(gallery.ids) if name == shape), None)
-    if row is None:
-        return refused(HTTPStatus.NOT_FOUND, f"the gallery has no shape '{shape}'")
+    row = row_of(gallery, shape)
     thumbnail = gallery.thumbnail(row)
     if what == "thumbnail":
         if thumbnail is None:
             return refused(HTTPStatus.NOT_FOUND, f"the gallery has no picture of '{shape}'")
         return Answer(HTTPStatus.OK, thumbnail.read_bytes(), "image/png")
     if what == "mesh":
-        return Answer(HTTPStatus.OK, file=app.mesh(shape), kind="application/octet-stream")
+        return Answer(HTTPStatus.OK, file=mesh_of(gallery, shape), kind="application/octet-stream")
     own = f"{SHAPES}{quote(shape, safe='', errors='surrogateescape')}"
+    mesh = f"{own}/mesh" if gallery.source(row) is not None else None
     return _document(
         {
-            "shape": shape,
-            "class": gallery.class_of(row),
-            "fields": {name: column.value(row) for name, column in gallery.fields.items()},
-            "mesh": f"{own}/mesh" if gallery.source(row) is not None else None,
+            **facts_of(gallery, row),
+            "mesh": mesh,
             "thumbnail": f"{own}/thumbnail" if thumbnail is not None else None,
         }
     )
 
 
-def answered_search(app: App, address: str, kind: str, body: bytes) -> Answer:
+def answered_search(app: App, options: str, kind: str, body: bytes) -> Answer:
     """Answer ``POST /v1/search`` as ``hifa query --json`` does.
 
     Args:
         app: the gallery.
-        address: path and options.
+        options: the query string.
         kind: content type of the body.
         body: a photo's bytes, a form, or nothing where shapes or words are the query.
 
@@ -165,7 +177,7 @@ def answered_search(app: App, address: str, kind: str, body: bytes) -> Answer:
     Raises:
         HifaError: an option is wrong, or no photo can be used.
     """
-    photos, wanted = parse_search(urlsplit(address).query, kind, body)
+    photos, wanted = parse_search(options, kind, body)
     if not body:  # shapes or words are the query
         photos = []
     if wanted.top > app.config.most:

@@ -32,6 +32,8 @@ KINDS = {
     "fused": ModelConfig(
         **{**vars(PLAIN), "centred": True, "descriptor": "fused", "bank": 8, "pooling": "mean"}
     ),
+    "adabn": ModelConfig(**{**vars(PLAIN), "norm": "adabn"}),
+    "transnorm": ModelConfig(**{**vars(PLAIN), "norm": "transnorm", "norm_last": 1}),
 }
 
 
@@ -49,6 +51,8 @@ def saved(folder: Path, config: ModelConfig) -> Path:
     for name, buffer in network.named_buffers():
         if name in ("centres", "bank"):
             buffer.copy_(torch.randn(buffer.shape, generator=generator))
+        if name.endswith(("shapes_mean", "shapes_var")):
+            buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.1)
     save_network(network, folder, method="hifa", hifa_version="0")
     return folder
 

@@ -43,8 +43,8 @@ def test_every_method_of_the_table_is_an_objective(name: str) -> None:
     assert METHODS[name].about
 
 
-def test_only_source_only_needs_no_shapes() -> None:
-    assert [name for name in METHODS if not find_method(name)[0].sees_shapes] == ["source-only"]
+def test_only_methods_of_the_photos_classes_alone_need_no_shapes_in_a_step() -> None:
+    assert [name for name in METHODS if not find_method(name)[0].sees_shapes] == ["source-only", "adabn"]
 
 
 def test_a_users_own_class_is_built(own: Path) -> None:

@@ -122,6 +122,31 @@ def test_the_scores_are_those_of_train_export_and_evaluate(
     )
 
 
+def test_a_row_with_statistics_of_shapes_scores_as_by_hand_and_photos_are_looked_at_once(
+    world: Path, tmp_path: Path
+) -> None:
+    """AdaBN: trained on one split, its statistics from that split's shapes."""
+    kept = ("--feature-cache", tmp_path / "kept")
+    code, out, err = hifa(*words(world, tmp_path / "out", "source-only,adabn,frozen", "--json", *kept))
+    assert code == 0, err
+    found = scores(json.loads(out))
+    assert found["adabn", 1]["model"] != found["source-only", 1]["model"]
+    data = ("--images", world / "photos", "--shapes", world / "views")
+    run, exported = tmp_path / "run", tmp_path / "test.h5"
+    hifa("train", *data, "--split", "train", "--out", run, "--method", "adabn", "--seed", 1, *TINY)
+    assert hifa("export", *data, "--split", "test", "--model", run, "--out", exported)[0] == 0
+    by_hand = json.loads(hifa("evaluate", exported, "--json")[1])
+    ours = {name: found["adabn", 1][name] for name in METRICS}
+    assert {name: by_hand[name] for name in METRICS} == pytest.approx(ours, abs=1e-6)
+    trunks = 2  # random weights: another trunk a seed
+    assert len(list((tmp_path / "kept/norms").iterdir())) == trunks
+    photos, shapes = (len(list((world / name).glob("*/*/*"))) for name in ("photos", "views"))
+    tested = len(list((world / "views/test").glob("*/*")))
+    assert shapes == 2 * tested  # those of training are not looked at by these rows
+    files = [path for path in (tmp_path / "kept").rglob("*.safetensors") if path.parent.name != "norms"]
+    assert len(files) == trunks * (photos + 2 * tested)
+
+
 def test_the_placebo_is_hifa_gl_to_the_bit(compared: tuple[Path, dict[str, Any]]) -> None:
     """The term of weight zero acts on nothing: the rows of the ablation share every other draw."""
     found = scores(compared[1])
@@ -439,6 +464,7 @@ def test_mi3dor_is_known_by_its_classes_and_stands_beside_the_published_numbers(
         (["--methods", "hifa(raduis=1)"], "raduis"),
         (["--methods", "hifa(method=jan)"], "method"),
         (["--methods", "hifa("], "hifa("),
+        (["--methods", "frozen(norm=adabn)"], "taken by training"),
         (["--seeds", "-1"], "--seeds"),
         (["--seeds", "a"], "--seeds"),
         (["--seeds", "0"], "--seeds"),

@@ -10,6 +10,7 @@ import pytest
 
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery
+from hifa_cli.gallery.columns import Texts
 from hifa_cli.query.examples import rows_of_ids, steered
 from hifa_cli.query.retrieve import QueryOptions, rank
 from hifa_cli.search.rerank import QueryVectors, unit
@@ -21,7 +22,9 @@ EAST, NORTH, WEST = np.eye(3, dtype=np.float32)
 
 def gallery(*ids: str, vectors: Any = None, ranking: object = "ranks") -> Any:
     table = np.zeros((len(ids), 3), np.float32) if vectors is None else np.stack(vectors)
-    return SimpleNamespace(folder=Path("g"), ids=ids, vectors=table, ranking=ranking)
+    ends = np.cumsum([len(one) for one in ids]).astype(np.int64)
+    texts = Texts("".join(ids).encode(), ends)
+    return SimpleNamespace(folder=Path("g"), ids=texts, vectors=table, ranking=ranking)
 
 
 def test_rows_are_found_in_the_order_of_the_ids() -> None:

@@ -183,7 +183,11 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
         text("OFF\n3 1 0\nnan 0 0\ninf 0 0\n2 0 nan\n3 0 1 2\n"),
         "no face that spans",
     ),
-    "text in glb": ("a.glb", text("not a mesh at all, whatever its ending says"), "no readable JSON"),
+    "text in glb": (
+        "a.glb",
+        text("not a mesh at all, whatever its ending says"),
+        "is not glTF: it begins with",
+    ),
     "text in ply": ("a.ply", text("not a mesh"), "cannot be read as .ply"),
     "text in 3mf": ("a.3mf", text("not a mesh"), "cannot be read as .3mf"),
     "text in dae": ("a.dae", text("not a mesh"), "cannot be read as .dae"),

@@ -16,6 +16,7 @@ from hifa_cli.query.parse import Box
 from hifa_cli.query.retrieve import QueryOptions
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.web.app import App, Photo
+from hifa_cli.web.shapes import mesh_of
 from tests.cli.test_cli import hifa
 from tests.web.conftest import ranked_gallery
 
@@ -136,10 +137,10 @@ def test_a_gallery_that_changes_is_followed(world: Path, tmp_path: Path) -> None
 
 
 def test_a_mesh_is_found_by_its_id_and_nothing_else_is(app: App, world: Path) -> None:
-    assert app.mesh("rod/2") == world / "meshes/rod/2.off"
+    assert mesh_of(app.current(), "rod/2") == world / "meshes/rod/2.off"
     for name in ("", "rod", "../run/model.json", "rod/3", "rod/2.off"):
         with pytest.raises(HifaError, match="has no shape"):
-            app.mesh(name)
+            mesh_of(app.current(), name)
 
 
 def test_a_mesh_that_went_away_is_told(world: Path, tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_mesh_that_went_away_is_told(world: Path, tmp_path: Path) -> None:
     main.write_text(main.read_text().replace(str(world / "meshes"), str(tmp_path / "away")))
     app = App(tmp_path / "g", None, "cpu", ServeConfig())
     with pytest.raises(HifaError, match="no longer where it was"):
-        app.mesh("rod/1")
+        mesh_of(app.current(), "rod/1")
     shapes = app.query([photo(world)], QueryOptions(1))["shapes"]
     assert shapes[0]["why"] == "its mesh cannot be read"
     assert next(iter(shapes[0]["pictures"].values())).startswith("data:image/jpeg")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -229,3 +230,70 @@ def test_a_weak_token_is_refused_by_the_command(world: Path) -> None:
     code, _, err = hifa("serve", world / "g", "--token", "1234")
     assert code == 1
     assert "at least 12 letters" in err
+
+
+def raw(port: int, *requests: bytes) -> bytes:
+    """Send bytes as they are, and return all that comes back until the server closes or falls silent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"".join(requests))
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        return answer
+
+
+HOST = b"Host: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (
+            b"GET /health HTTP/1.1\r\n%sContent-Length: \xb2\r\n",
+            400,
+        ),  # a digit to str.isdigit, no number to int
+        (b"POST /v1/search HTTP/1.1\r\n%sContent-Length: " + b"9" * 5000 + b"\r\n", 400),
+        (b"POST /v1/search HTTP/1.1\r\n%sContent-Length: 3\r\nContent-Length: 4\r\n", 400),
+        (b"POST /v1/search HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n", 411),
+        (b"POST /v1/search HTTP/1.1\r\n%s", 411),
+        (b"GET http://[ HTTP/1.1\r\n%s", 400),
+        (b"POST /v1/search?like=rod/1 HTTP/1.1\r\n%sContent-Length: 0\r\nOrigin: http://[\r\n", 403),
+        (b"GET /health HTTP/7.x\r\n%s", 400),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n%s", 414),
+        (b"GET /health HTTP/1.1\r\n%s" + 200 * b"A: b\r\n", 431),
+        (b"QUERY /v1/search HTTP/1.1\r\n%s", 405),
+        (b"PUT /health HTTP/1.1\r\n%s", 405),
+        (b"DELETE / HTTP/1.1\r\n%s", 405),
+        (b"POST /v1/nothing HTTP/1.1\r\n%s", 404),
+    ],
+)
+def test_what_is_no_request_is_refused_as_everything_else_is(head: bytes, status: int, served: int) -> None:
+    answer = raw(served, head.replace(b"%s", HOST) + b"\r\n")
+    first, _, rest = answer.partition(b"\r\n")
+    assert first.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    headers, _, body = rest.partition(b"\r\n\r\n")
+    assert json.loads(body)["error"]
+    assert b"X-Content-Type-Options: nosniff" in headers
+    assert (b"\r\nAllow: " in headers) == (status == 405)
+
+
+def test_a_connection_is_kept_and_its_answers_do_not_mix(served: int) -> None:
+    hidden = b"GET /nothing HTTP/1.1\r\n%s\r\n" % HOST
+    answers = raw(
+        served,
+        b"POST /health HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s" % (HOST, len(hidden), hidden),
+        b"HEAD /health HTTP/1.1\r\n%s\r\n" % HOST,
+        b"GET /health HTTP/1.1\r\n%s\r\n" % HOST,
+    )
+    statuses = re.findall(rb"HTTP/1.1 (\d+)", answers)
+    assert statuses == [b"405", b"200", b"200"]  # the body of the first is not a request
+    assert answers.count(b'"status": "ok"') == 1  # HEAD has no body
+
+
+def test_a_large_photo_is_sent_at_once_by_those_who_ask_first(served: int) -> None:
+    with socket.create_connection(("127.0.0.1", served), timeout=5) as connection:
+        connection.sendall(
+            b"POST /v1/search HTTP/1.1\r\n%sContent-Length: 5\r\nExpect: 100-continue\r\n\r\n" % HOST
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")

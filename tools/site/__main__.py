@@ -26,6 +26,7 @@ PAGES = {
 NAVIGATION = {
     "Use it": (
         "gallery",
+        "scale",
         "training",
         "compare",
         "data",

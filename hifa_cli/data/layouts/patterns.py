@@ -23,7 +23,8 @@ Namer = Callable[[Tree], tuple[Callable[[re.Match[str]], str], list[str]]]
 # fmt: off
 SYNSETS: Mapping[str, str] = {
     "02691156": "airplane", "02747177": "trash_bin", "02773838": "bag", "02801938": "basket",
-    "02808440": "bathtub", "02818832": "bed", "02828884": "bench", "02843684": "birdhouse",
+    "02808440": "bathtub", "02818832": "bed", "02828884": "bench", "02834778": "bicycle",  # v1 alone
+    "02843684": "birdhouse", "02858304": "boat",  # v1 alone
     "02871439": "bookshelf", "02876657": "bottle", "02880940": "bowl", "02924116": "bus",
     "02933112": "cabinet", "02942699": "camera", "02946921": "can", "02954340": "cap", "02958343": "car",
     "02992529": "cellphone", "03001627": "chair", "03046257": "clock", "03085013": "keyboard",
@@ -124,7 +125,7 @@ def modelnet(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
 def shapenet(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
     """Take the class from the synset, its split from ``all.csv``.
 
-    ``taxonomy.json`` names synsets beyond the 55 of ShapeNetCore. WordNet's ``train`` is called
+    ``taxonomy.json`` names synsets beyond the 57 of ShapeNetCore. WordNet's ``train`` is called
     ``railroad_train``, for ``train`` is a split.
     """
     remarks = []
@@ -194,10 +195,10 @@ def scanned(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
 
     def name(match: re.Match[str]) -> str:
         try:
-            told = first.search((folders[match.string] / "metadata.pbtxt").read_text("utf-8", "replace"))
+            found = first.search((folders[match.string] / "metadata.pbtxt").read_text("utf-8", "replace"))
         except OSError:
-            told = None
-        return named(match["id"], told[1] if told else None)
+            found = None
+        return named(match["id"], told(found[1]) if found else None)
 
     return name, []
 
@@ -220,7 +221,12 @@ def thingi10k(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
         return parted(tree)[0], ["input_summary.csv and contextual_data.csv are not beside it: no classes"]
     thing = strings(read_table(files), "ID", "Thing ID")
     category = strings(read_table(things), "Thing ID", "Category")
-    return lambda match: named(match["id"], category.get(thing.get(match["id"], ""))), []
+    return lambda match: named(match["id"], told(category.get(thing.get(match["id"], "")))), []
+
+
+def told(category: str | None) -> str | None:
+    """Return a category, or None where a set spells the absence of one: ``None``."""
+    return None if category is None or category.strip().lower() == "none" else category
 
 
 def abc(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
@@ -237,8 +243,8 @@ def abc(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
     return name, []
 
 
-def fusion_steps(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
-    """Name a design by its file; its split is in ``train_test.json``."""
+def fusion_designs(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
+    """Name a design or an assembly by its file or folder; its split is in ``train_test.json``."""
     path = tree.nearby("train_test.json")
     document = read_document(path) if path else {}
     splits = {
@@ -246,6 +252,7 @@ def fusion_steps(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]
         for split, designs in (document.items() if isinstance(document, dict) else ())
         if split in ("train", "val", "test") and isinstance(designs, list)
         for design in designs
+        if isinstance(design, str)
     }
     remarks = [] if path else ["train_test.json is not beside it, so that no shape has a split"]
     return lambda match: named(match["id"], None, splits.get(match["id"])), remarks
@@ -263,7 +270,7 @@ def has_assemblies(tree: Tree) -> bool:
 
 def fusion_assemblies(tree: Tree) -> Laid:
     """Draw the whole assemblies; the bodies that they are made of are spare."""
-    laid = by_pattern(FUSION_WHOLE, parted, tree)
+    laid = by_pattern(FUSION_WHOLE, fusion_designs, tree)
     return Laid(laid.shapes, [*laid.spare, *laid.strangers], (), laid.remarks)
 
 

@@ -13,11 +13,13 @@ from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, tr
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import build_objective
 from hifa_cli.models.network import Network
+from hifa_cli.models.norms import DOMAINS
 from hifa_cli.models.weights import build_network
 from hifa_cli.pipelines.compare.jobs import Job, Shared, frozen_model
 from hifa_cli.render.workers import machine_memory
 from hifa_cli.runtime.seeding import torch_stream
-from hifa_cli.training.setup import model_config, resolved_freeze
+from hifa_cli.training.setup import by_content, model_config, resolved_freeze
+from hifa_cli.training.statistics import take_statistics
 
 PROCESS = 1.5e9  # bytes that a process takes before it holds any feature: 1.1 measured, and room to step
 SHARE = 0.8  # of the machine's memory for all jobs together
@@ -45,23 +47,27 @@ def look_once(
     Returns:
         Bytes of features that the hungriest job will hold.
     """
-    networks: dict[str, Network] = {}
-    wanted: dict[str, set[str]] = {}
+    networks: dict[tuple[str, ...], Network] = {}
+    wanted: dict[tuple[str, ...], set[str]] = {}
+    features = Path(shared.features)
     for job in _distinct(jobs):
         try:
             network, parts = _wanted(job, train[0].classes, device)
+            if network.config.norm == "adabn":
+                take_statistics(network, by_content(train[1]), device, features)
         except Exception:  # whatever a user's own method raises: its job will say so
             continue
-        key = trunk_digest(network, device)
+        key = tuple(trunk_digest(network, device, domain) for domain in DOMAINS)
         networks.setdefault(key, network)
         wanted.setdefault(key, set()).update(parts)
     most = 0.0
     for key, network in networks.items():
-        cache = FeatureCache(Path(shared.features), network, device)
         for items, maps, what in _shares(wanted[key], train, test):
+            domain = "shapes" if what.endswith("shapes") else "images"
+            cache = FeatureCache(features, network, device, domain)
             label = f"looking at {len(items)} {what} with {network.config.backbone}"
             for _ in extract_features(
-                network, items, maps=maps, device=device, label=label, workers=2, cache=cache
+                network, items, maps=maps, device=device, label=label, workers=2, cache=cache, domain=domain
             ):
                 pass  # the cache has it now
         most = max(most, _bytes(network, wanted[key], train))

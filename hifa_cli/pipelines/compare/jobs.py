@@ -336,7 +336,7 @@ def frozen_model(job: Job, config: TrainConfig, device: "torch.device") -> Model
 
     if not job.own_input:
         known = replace(config, freeze=resolved_freeze(config, device))
-        return replace(model_config(known, ()), embedding=0, dropout=0.0)
+        return replace(model_config(known, ()), embedding=0, dropout=0.0, norm="shared", norm_last=0)
     model = untrained(config.backbone)
     side = job.side or model.size
     return replace(model, fit=config.fit, size=side, resize=side)

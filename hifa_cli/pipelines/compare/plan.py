@@ -93,6 +93,8 @@ def row_config(arm: Arm, config: TrainConfig) -> TrainConfig:
             ours = _default_recipe(config) if arm.default else {}
             preset = DEFAULT_RECIPE[1] if arm.default else config.preset
             return with_settings(replace(config, method=arm.method, preset=preset), {**ours, **own}, kind)
+        if "norm" in own:
+            raise ValueError("statistics of shapes are taken by training: write adabn or source-only(norm=…)")
         other = {"backbone": arm.backbone, "weights": TrainConfig.weights} if arm.backbone else {}
         return with_settings(replace(config, method=TrainConfig.method), {**other, **own})
     except (ValueError, HifaError) as error:
@@ -110,8 +112,9 @@ def _settings(arm: Arm, config: TrainConfig) -> dict[str, Any]:
     if arm.kind == "adapted":
         return {"train": {}, "adapt": _adaptation(arm)}
     train = asdict(row_config(arm, config))
-    if not train["own"]:
-        del train["own"]  # a folder's name must not change for what most rows do not have
+    for name in ("own", "norm"):
+        if train[name] == getattr(TrainConfig, name):
+            del train[name]  # a folder's name must not change for what most rows do not have
     settings: dict[str, Any] = {"train": train}
     if arm.backbone:
         settings |= {"own_input": True, "side": int(dict(arm.overrides).get("size", 0))}

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
 
-Arrays = tuple[NDArray[Any], NDArray[Any]]  # (n, 3) vertices and (m, 3) faces as a reader gives them
+# (n, 3) vertices and (m, 3) faces as a reader gives them, and perhaps what it left out, to be said
+Arrays = tuple[NDArray[Any], NDArray[Any]] | tuple[NDArray[Any], NDArray[Any], str]
 
 MOST_FACES = 1 << 28  # of a scene with all its copies: a worker's memory ends before
 

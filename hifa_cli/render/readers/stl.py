@@ -61,9 +61,7 @@ def _corners(content: Bytes, count: int) -> NDArray[np.float64]:
         )
     if count > there and count not in UNKNOWN:
         if not there:
-            raise HifaError(
-                f"is not an STL, or is cut off: none of the {count} triangles that it announces is there"
-            )
+            raise HifaError(f"is not an STL, or is cut off: 0 of {count} triangles are there")
         raise HifaError(f"is cut off: {there} of {count} triangles are there")
     if count != there and _alike(faces, count):
         if rest:

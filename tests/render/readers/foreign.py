@@ -38,6 +38,17 @@ def x3d_text(inside: str = "") -> str:
     )
 
 
+def vrml_text(inside: str = "", *, corners: str = "", more: str = "") -> str:
+    """VRML 97; ``inside`` comes before the box, ``more`` are further fields of its faces."""
+    points = ", ".join(f"{x:g} {y:g} {z:g}" for x, y, z in CORNERS)
+    corners = corners or " ".join(" ".join(map(str, quad)) + " -1" for quad in QUADS)
+    return (
+        f"#VRML V2.0 utf8\n{inside}\nTransform {{ translation 5 0 0 scale 2 1 1 children [ Shape {{\n"
+        f"geometry DEF faces IndexedFaceSet {{ coord Coordinate {{ point [ {points} ] }}\n"
+        f"coordIndex [ {corners} ] {more} }} }} ] }}\n"
+    )
+
+
 def threeds_bytes() -> bytes:
     """3DS of one object."""
 

@@ -11,9 +11,17 @@ import numpy as np
 
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import read_mesh
+from tests.render.readers.foreign import vrml_text
 from tests.render.shapes import box, obj_text, off_text, stl_bytes, stl_text
 from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
 
+_VRML = """PROTO P [ field SFFloat s 1 field MFNode c [ ] ] { Group { children [ Group { children IS c }
+ Shape { geometry Sphere { radius IS s } } ] } }
+DEF a Transform { rotation 0 1 0 1.5 children [ P { s 2 c Shape { geometry Cone { height 1.5e0 } } }
+ LOD { level [ Switch { whichChoice 0 choice
+  Shape { geometry Extrusion { spine [ 0 0 0, 0 1 0, 1 1 0 ] scale [ 1 1 ] } } } ] } ] } USE a
+Shape { geometry ElevationGrid { xDimension 2 zDimension 2 height [ 0 1 2 0x1F ] } } # a comment
+"""
 FORMS = ("ascii", "binary_little_endian", "binary_big_endian")
 MIXED = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], *box().faces.tolist()[6:]]
 _VERTEX = '<input semantic="VERTEX" source="#v" offset="0"/>'
@@ -70,6 +78,7 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
         dae_text(box(), faces=_HOLED, scene=_SCENE).encode(),
     ],
     "3mf": _packages,
+    "wrl": lambda: [vrml_text(_VRML).encode(), vrml_text().encode()],
 }
 if find_spec("hifa_cli.render.readers.gltf") is not None:
     SEEDS |= {"glb": lambda: _scenes("glb"), "gltf": lambda: _scenes("gltf")}
