@@ -51,7 +51,8 @@ def test_nothing_is_there_where_none_of_the_first_ranks_is_likely() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "name"), zip(("efficientnet_lite0", "efficientnet_lite2"), CALIBRATION_FILES, strict=True)
+    ("backbone", "name"),
+    [("efficientnet_lite0", CALIBRATION_FILES[0]), ("efficientnet_lite2", CALIBRATION_FILES[1])],
 )
 def test_the_shipped_calibrations_are_of_their_encoder_and_its_projection(backbone: str, name: str) -> None:
     found = shipped_calibration(name)
