@@ -80,7 +80,7 @@ def evidence_of(
 
 
 @cache
-def shipped_calibration(name: str = CALIBRATION_FILES[0]) -> Calibration:
+def shipped_calibration(name: str) -> Calibration:
     """Return a calibration that this package ships."""
     with (files("hifa_cli.search") / name).open("rb") as file:
         stored = np.load(file, allow_pickle=False)

@@ -71,6 +71,6 @@ def test_the_shipped_calibrations_are_of_their_encoder_and_its_projection(backbo
     ("model", "projection", "version"), [("other", 1, 1), ("", 0, 1), ("", 1, 0), ("", 1, 2)]
 )
 def test_a_gallery_of_another_kind_has_no_calibration(model: str, projection: int, version: int) -> None:
-    shipped = shipped_calibration()
+    shipped = shipped_calibration(CALIBRATION_FILES[0])
     assert calibration_for(shipped.model, shipped.projection, CALIBRATION_VERSION) is shipped
     assert calibration_for(model or shipped.model, projection, version) is None
