@@ -87,7 +87,7 @@ def main() -> None:
     report = {
         "shapes": arguments.shapes,
         "width": arguments.width,
-        "index": json.loads(done.stdout),
+        "index": {key: value for key, value in json.loads(done.stdout).items() if key != "out"},
         "build_wall_s": round(seconds, 1),
         "build_cpu_s": round(peak.ru_utime + peak.ru_stime, 1),
         "build_peak_rss_gib": round(peak.ru_maxrss / 2**20, 2),

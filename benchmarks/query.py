@@ -4,11 +4,13 @@
 
 The gallery is made up: 200 clusters, twelve views a shape, 1,280 numbers a view, the default encoder's graph
 and the default ranking (pooling over the better half of the views, smoothing over the neighbour graph). Warm
-is what ``hifa serve`` does with every photo after the first; cold is ``hifa query``, a process a photo.
+is what ``hifa serve`` does with every photo after the first; cold is ``hifa query``, a process a photo. The
+rival is the same command with torch in place of the light engine, taking turns with it.
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -78,10 +80,11 @@ def each(times: int, work: Callable[[], object]) -> tuple[float, float]:
     return round(1e3 * float(np.median(wall)), 1), round(1e3 * float(np.median(cpu)), 1)
 
 
-def cold(words: list[str]) -> float:
+def cold(words: list[str], **environment: str) -> float:
     """CPU seconds of a process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "hifa_cli", *words], check=True, capture_output=True)
+    command = [sys.executable, "-m", "hifa_cli", *words]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -112,7 +115,11 @@ def main() -> None:
             report[f"warm_{find}_ms"], report[f"warm_{find}_cpu_ms"] = wall, cpu
         words = ["query", str(photo), "-g", str(out), "--json", "--quiet"]
         cold(words)
-        report["cold_cpu_s"] = round(float(np.median([cold(words) for _ in range(COLD)])), 3)
+        cold(words, HIFA_ENGINE="torch")
+        pairs = [(cold(words), cold(words, HIFA_ENGINE="torch")) for _ in range(COLD)]
+        mine, theirs = np.median(pairs, axis=0).tolist()
+        report["cold_cpu_s"], report["torch_cold_cpu_s"] = round(mine, 3), round(theirs, 3)
+        report["times_as_fast"] = round(theirs / mine, 2)
     json.dump(report, sys.stdout, indent=2)
 
 

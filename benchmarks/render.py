@@ -6,6 +6,7 @@ process of its own, is warmed up, and takes turns with the other mesh by mesh, s
 machine. CPU time counts all threads; on an idle core it is the time of one worker.
 
     python benchmarks/render.py [--renderer builtin|opengl] [--shading mvcnn|smooth] [--in-memory] [--quick]
+        [--meshes 1k,10k] [--json]
 """
 
 import argparse
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,44 +158,76 @@ def child(kind: str, arguments: argparse.Namespace) -> Callable[[Path], tuple[fl
     return time_one
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[str]:
-    """A line of the table for every mesh."""
+class Row(NamedTuple):
+    """A mesh: medians of both, and how many times the script's cost ours is."""
+
+    mesh: str
+    faces: int
+    script_cpu_ms: float
+    hifa_cpu_ms: float
+    script_per_s: float
+    hifa_per_s: float
+    cpu_ratio: float
+    wall_ratio: float
+
+    def line(self) -> str:
+        """Return the row in Markdown."""
+        cells = [self.mesh, f"{self.faces:,}", f"{self.script_cpu_ms:.0f}", f"{self.hifa_cpu_ms:.1f}"]
+        cells += [f"{self.script_per_s:.2f}", f"{self.hifa_per_s:.2f}"]
+        return f"| {' | '.join([*cells, f'{self.cpu_ratio:.1f} ×', f'{self.wall_ratio:.1f} ×'])} |"
+
+
+def rows(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Measure mesh after mesh."""
     script, hifa = child("script", arguments), child(arguments.renderer, arguments)
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in meshes().items():
+        for name in arguments.meshes.split(","):
             path = Path(folder) / f"{name}.off"
-            faces = write_off(path, make())
+            faces = write_off(path, meshes()[name]())
             turns = 1 if faces > 500_000 or arguments.quick else 5
-            if turns > 1 or name == "1k":
+            if faces <= 500_000:
                 script(path), hifa(path)
             times = [(script(path), hifa(path)) for _ in range(turns)]
             cpu = [statistics.median(pair[who][0] for pair in times) for who in (0, 1)]
             wall = [statistics.median(pair[who][1] for pair in times) for who in (0, 1)]
-            cells = [name, f"{faces:,}", f"{1000 * cpu[0]:.0f}", f"{1000 * cpu[1]:.0f}"]
-            cells += [f"{1 / seconds:.2f}" for seconds in wall]
-            cells += [f"{pair[0] / pair[1]:.1f} ×" for pair in (cpu, wall)]
-            yield f"| {' | '.join(cells)} |"
+            yield Row(
+                mesh=name,
+                faces=faces,
+                script_cpu_ms=round(1000 * cpu[0], 1),
+                hifa_cpu_ms=round(1000 * cpu[1], 1),
+                script_per_s=round(1 / wall[0], 2),
+                hifa_per_s=round(1 / wall[1], 2),
+                cpu_ratio=round(cpu[0] / cpu[1], 1),
+                wall_ratio=round(wall[0] / wall[1], 1),
+            )
 
 
 def main() -> None:
-    """Print a table in Markdown, line by line as it is measured."""
+    """Print a table in Markdown, line by line as it is measured, or one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--renderer", choices=("builtin", "opengl"), default="builtin")
     parser.add_argument("--shading", choices=("mvcnn", "smooth"), default="mvcnn")
     parser.add_argument("--in-memory", action="store_true", help="leave the PNG files out on both sides")
     parser.add_argument("--quick", action="store_true", help="one turn a mesh")
+    parser.add_argument("--meshes", default=",".join(meshes()), help="of them, behind commas")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         be_a_child(arguments.child, arguments.shading, not arguments.in_memory)
         return
     what = "12 views in memory" if arguments.in_memory else "12 PNG files"
-    print(f"OFF file to {what}, {arguments.renderer} renderer, {arguments.shading} shading; ", end="")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n", flush=True)
+    title = f"OFF file to {what}, {arguments.renderer} renderer, {arguments.shading} shading"
+    if arguments.json:
+        json.dump({"what": title, "rows": [one._asdict() for one in rows(arguments)]}, sys.stdout, indent=2)
+        return
+    print(
+        f"{title}; {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n", flush=True
+    )
     print("| mesh | faces | script, CPU ms | hifa, CPU ms | script/s | hifa/s | CPU ratio | wall ratio |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for row in rows(arguments):
-        print(row, flush=True)
+        print(row.line(), flush=True)
 
 
 if __name__ == "__main__":

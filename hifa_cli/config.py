@@ -298,6 +298,7 @@ class IndexConfig:
     retrain: float = 2.0  # lists learned from a gallery that was so many times smaller or larger are too old
     views: Literal["auto", "keep", "drop"] = "auto"  # each view's own vector, which tells the direction
     view_numbers: int = 400_000_000  # beyond that many (0.8 GB) auto drops them
+    whole_bytes: int = 32_000_000  # of vectors; smaller galleries are written whole with every change
     top: int = 10  # shapes shown for a query
 
 

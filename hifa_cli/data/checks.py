@@ -263,6 +263,7 @@ def _mesh_candidates(
         Problem(str(path), f"does not follow the layout {one.layout.name}; left out")
         for path in one.strangers
     ]
+    problems += [Problem(str(root), remark) for remark in one.remarks]
     return [
         Candidate(shape.id, place.class_name, place.split, (shape.path,))
         for shape, place in zip(

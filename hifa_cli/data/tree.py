@@ -68,13 +68,22 @@ def walk(root: Path, problems: list[Problem]) -> Iterator[Folder]:
     """Yield every folder under ``root`` and itself, in the order of names; hidden ones are left out.
 
     Links are followed, but never back into a folder that one is in. A folder that cannot be read is
-    noted in ``problems``.
+    noted in ``problems``, and so are links that lead nowhere, all in one.
     """
-    yield from _walk(root, (), frozenset(), problems)
+    broken: list[str] = []
+    yield from _walk(root, (), frozenset(), problems, broken)
+    if broken:
+        shown = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
+        reason = f"{len(broken)} links lead nowhere" if len(broken) > 1 else "a link leads nowhere"
+        problems.append(Problem(str(root), f"{reason}; left out: {shown}"))
 
 
 def _walk(
-    folder: Path, parts: tuple[str, ...], inside: frozenset[tuple[int, int]], problems: list[Problem]
+    folder: Path,
+    parts: tuple[str, ...],
+    inside: frozenset[tuple[int, int]],
+    problems: list[Problem],
+    broken: list[str],
 ) -> Iterator[Folder]:
     try:
         status = folder.stat()
@@ -85,12 +94,13 @@ def _walk(
             entries = sorted((entry for entry in scan if _wanted(entry.name)), key=lambda entry: entry.name)
             folders = [entry.name for entry in entries if entry.is_dir()]
             files = tuple(entry.name for entry in entries if entry.is_file())
+            broken += [entry.path for entry in entries if entry.is_symlink() and not Path(entry).exists()]
     except OSError as error:
         problems.append(Problem(str(folder), f"cannot be read ({error.strerror}); left out"))
         return
     yield Folder(folder, parts, files, len(folders))
     for name in folders:
-        yield from _walk(folder / name, (*parts, name), inside | {identity}, problems)
+        yield from _walk(folder / name, (*parts, name), inside | {identity}, problems, broken)
 
 
 def _wanted(name: str) -> bool:

@@ -37,6 +37,7 @@ from hifa_cli.gallery.ranking import (
     read_photo_classes,
     read_shape_classes,
 )
+from hifa_cli.gallery.shown import Shown, whole
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from hifa_cli.adaptation.adapters import Maps
 
 SCHEMA = 2
+GROWN_SCHEMA = 3  # of a gallery whose columns were appended to
 MAIN_FILE, MODELS, THUMBNAILS, VIEWS = "gallery.json", "models", "thumbnails", "views"
 MAPS_FILE = "maps.safetensors"  # of hifa adapt, in the model's folder
 INDEX_FILE, SAMPLE_FILE = "index.faiss", "sample.npy"
@@ -69,6 +71,8 @@ class Gallery:
         paths: (n) of the mesh or the folder of views, relative to its origin; "" for an export's.
         vectors: (n, D) float32, clamped at zero and of unit length.
         views: (n, V, D) float16, each view's vector likewise; None where they are not kept.
+        shown: which of the stored rows these are.
+        device: where an index is searched.
     """
 
     folder: Path
@@ -80,6 +84,7 @@ class Gallery:
     paths: Texts
     vectors: NDArray[np.float32]
     views: NDArray[np.float16] | None
+    shown: Shown = whole(0)  # noqa: RUF009 - never changed
     device: str = "cpu"
 
     def __len__(self) -> int:
@@ -90,6 +95,18 @@ class Gallery:
     def place(self) -> Path:
         """Return the folder of the generation that was opened."""
         return self.folder / str(self.document["generation"])
+
+    @property
+    def base(self) -> Path:
+        """Return the folder of the generation that holds the columns: the last one that was written whole."""
+        rows = self.document.get("rows")
+        return self.place if rows is None else self.folder / str(rows["base"])
+
+    @property
+    def indexed(self) -> int:
+        """Return how many of the stored rows an index knows."""
+        rows = self.document.get("rows")
+        return len(self) if rows is None else int(rows["indexed"])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -151,10 +168,16 @@ class Gallery:
     def searcher(self) -> Searcher:
         """Return what searches the vectors."""
         found = None
-        if (self.place / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
-            found = faiss_index.read(self.place / INDEX_FILE, *self.vectors.shape)
+        if (self.base / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
+            found = faiss_index.read(self.base / INDEX_FILE, self.indexed, self.vectors.shape[1])
         effort = effort_of(self.document["effort"]) if self.document["effort"] else None
-        return Searcher(self.vectors, found, effort, device=self.device)
+        if self.document.get("rows") is None:
+            return Searcher(self.vectors, found, effort, device=self.device)
+        late = self.shown.where_shown(np.arange(self.indexed, self.shown.stored))
+        return Searcher(
+            self.vectors, found, effort, device=self.device, rows_of=self.shown.where_shown,
+            late=np.sort(late[late >= 0]),
+        )  # fmt: skip
 
     def search(
         self, vectors: NDArray[np.floating[Any]], top: int, *, among: Rows | None = None
@@ -229,7 +252,8 @@ class Gallery:
     @cached_property
     def fields(self) -> dict[str, Column]:
         """Return what is known of the shapes by field; nothing where an earlier version made the gallery."""
-        return read_columns(self.place, self.document.get("fields"), len(self))
+        shown = None if self.document.get("rows") is None else self.shown
+        return read_columns(self.base, self.document.get("fields"), len(self), shown)
 
     @property
     def finds(self) -> tuple[Find, ...]:
@@ -343,27 +367,50 @@ def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
 def _opened(folder: Path, document: dict[str, Any], device: str) -> Gallery:
     check_heading(document)
     place, count, width = folder / document["generation"], int(document["shapes"]), document["dimension"]
+    shown, rows = None, document.get("rows")
+    if rows is not None:
+        shown = _shown(place, count, int(rows["stored"]))
+        place = folder / rows["base"]
     views = None
     if document["views"]:
-        views = read_table(place / "views.f16", np.float16, (count, int(document["views"]), int(width)))
-    labels = read_numbers(place, "labels", np.int32, (count,))
-    origins = read_numbers(place, "origins", np.int32, (count,))
-    if count and not (labels.min() >= -1 and labels.max() < len(document["classes"])):
+        views = read_table(
+            place / "views.f16", np.float16, (count, int(document["views"]), int(width)), shown
+        )
+    labels = read_numbers(place, "labels", np.int32, (count,), shown)
+    origins = read_numbers(place, "origins", np.int32, (count,), shown)
+    stored_classes = document["classes"] if rows is None else rows["classes"]
+    if count and not (labels.min() >= -1 and labels.max() < len(stored_classes)):
         raise damaged(place / "labels.npy")
+    if stored_classes != document["classes"]:
+        numbers = {name: number for number, name in enumerate(document["classes"])}
+        labels = np.array([numbers.get(name, -1) for name in stored_classes] + [-1], dtype=np.int32)[labels]
     if count and not (origins.min() >= 0 and origins.max() < len(document["origins"])):
         raise damaged(place / "origins.npy")
     return Gallery(
         folder,
         document,
-        ids=read_texts(place, "ids", count),
+        ids=read_texts(place, "ids", count, shown),
         labels=labels,
-        digests=read_numbers(place, "digests", np.uint8, (count, DIGEST_BYTES)),
+        digests=read_numbers(place, "digests", np.uint8, (count, DIGEST_BYTES), shown),
         origins=origins,
-        paths=read_texts(place, "paths", count),
-        vectors=read_table(place / "vectors.f32", np.float32, (count, int(width))),
+        paths=read_texts(place, "paths", count, shown),
+        vectors=read_table(place / "vectors.f32", np.float32, (count, int(width)), shown),
         views=views,
+        shown=whole(count) if shown is None else shown,
         device=device,
     )
+
+
+def _shown(place: Path, count: int, stored: int) -> Shown:
+    """Return which of the stored rows are shown.
+
+    Raises:
+        HifaError: the file that says so is damaged.
+    """
+    gone = np.asarray(read_numbers(place, "gone", np.int64, (stored - count,)))
+    if len(gone) and not (gone[0] >= 0 and gone[-1] < stored and (np.diff(gone) > 0).all()):
+        raise damaged(place / "gone.npy")
+    return Shown(stored, gone)
 
 
 def read_main(folder: Path) -> dict[str, Any]:
@@ -382,7 +429,8 @@ def read_main(folder: Path) -> dict[str, Any]:
         raise HifaError(f"no gallery at {folder}: make one with 'hifa index … --out {folder}'") from error
     except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"cannot read {path}: damaged; build the gallery again") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    schema = GROWN_SCHEMA if isinstance(document, dict) and "rows" in document else SCHEMA
+    if not isinstance(document, dict) or document.get("schema") != schema:
         raise HifaError(f"{path} is of another schema; build the gallery again with this version of hifa")
     name = str(document.get("generation"))
     if not name.startswith("generation-") or not name.rsplit("-", 1)[1].isdigit():

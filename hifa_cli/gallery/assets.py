@@ -74,7 +74,38 @@ def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) ->
         document: what ``gallery.json`` says.
         digests: (n, 16) of the shapes.
     """
-    sweep_generations(folder, document["generation"])
+    sweep_files(folder, document)
+    named = {row.tobytes().hex() for row in digests} if (folder / THUMBNAILS).is_dir() else set()
+    for old in (folder / THUMBNAILS).glob("*/*"):
+        if old.stem not in named:
+            with suppress(OSError):
+                old.unlink()
+
+
+def drop_thumbnails(folder: Path, gone: NDArray[np.uint8], left: Sequence[NDArray[np.uint8]]) -> None:
+    """Remove the thumbnails of shapes that are gone, where no shape that is left has the same content.
+
+    Args:
+        folder: the gallery; the caller holds its lock.
+        gone: (g, 16) digests of the shapes that are gone.
+        left: (n, 16) digests of those that are left, in parts.
+    """
+    wanted = {row.tobytes() for row in gone}
+    for part in left if (folder / THUMBNAILS).is_dir() else ():
+        alike = np.isin(part[:, :8].copy().view(np.uint64)[:, 0], gone[:, :8].copy().view(np.uint64)[:, 0])
+        wanted -= {row.tobytes() for row in part[alike]}  # the others differ in their first eight bytes
+    for digest in wanted:
+        thumbnail_path(folder, np.frombuffer(digest, dtype=np.uint8)).unlink(missing_ok=True)
+
+
+def sweep_files(folder: Path, document: dict[str, Any]) -> None:
+    """Remove what the gallery no longer names, but for thumbnails, which are as many as shapes.
+
+    Args:
+        folder: the gallery; the caller holds its lock.
+        document: what ``gallery.json`` says.
+    """
+    sweep_generations(folder, document)
     for old in (folder / MODELS).glob("*"):
         if old.name != document["model"][:16]:
             shutil.rmtree(old, ignore_errors=True)
@@ -86,16 +117,17 @@ def sweep(folder: Path, document: dict[str, Any], digests: NDArray[np.uint8]) ->
     for old in (folder / VIEWS).glob("*"):
         if old.name not in drawn:
             shutil.rmtree(old, ignore_errors=True)
-    named = {row.tobytes().hex() for row in digests} if (folder / THUMBNAILS).is_dir() else set()
-    for old in (folder / THUMBNAILS).glob("*/*"):
-        if old.stem not in named:
-            with suppress(OSError):
-                old.unlink()
 
 
-def sweep_generations(folder: Path, current: str) -> None:
-    """Remove what a killed writer left: generations that the gallery does not name, half-written files."""
+def sweep_generations(folder: Path, document: dict[str, Any] | None) -> None:
+    """Remove what a killed writer left: generations that the gallery does not name, half-written files.
+
+    Args:
+        folder: the gallery; the caller holds its lock.
+        document: what ``gallery.json`` says; None where there is none.
+    """
+    named = {} if document is None else {document["generation"], (document.get("rows") or {}).get("base")}
     halves = [old for kind in ("part", "old") for old in folder.glob(f".*.{kind}")]
     for old in (*folder.glob("generation-*"), *halves, *folder.glob(f"{MODELS}/*/.*.part")):
-        if old.name != current:
+        if old.name not in named:
             shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)

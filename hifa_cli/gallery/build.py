@@ -30,13 +30,14 @@ from hifa_cli.gallery import MAIN_FILE, VIEWS, Gallery, model_folder, read_galle
 from hifa_cli.gallery.adapted import digest_in, with_maps
 from hifa_cli.gallery.assets import sweep_generations
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.growth import write_change
 from hifa_cli.gallery.mesh_source import Drawing, meshes_source
 from hifa_cli.gallery.metadata import read_metadata
 from hifa_cli.gallery.own import stale
 from hifa_cli.gallery.places import taken_over
 from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.shard import Shard, shard_document, shard_of
-from hifa_cli.gallery.snapshot import Making, Plan, write_generation
+from hifa_cli.gallery.snapshot import Making, Plan
 from hifa_cli.gallery.sources import Source, SourceEntry, export_source, holds_meshes, views_source
 from hifa_cli.models.about import read_about
 from hifa_cli.render.discover import find_meshes
@@ -151,7 +152,7 @@ def build_gallery(
         for embedder in embedders if force else ():
             embedder.forget()
         fresh = [(source, source.prepare(rows)) for source, rows in fresh]
-        document = write_generation(
+        document = write_change(
             out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, searched,
             _photos(places[0], index_config), ranked, str(device), offered=offered, metadata=table,
             shard=None if shard is None else shard_document(shard, index_config)),
@@ -461,7 +462,7 @@ def _swept(out: Path) -> None:
     """Remove what is half-written; of a gallery that cannot be opened, nothing."""
     with suppress(HifaError, OSError):
         is_gallery = (out / MAIN_FILE).exists()
-        sweep_generations(out, read_gallery(out).document["generation"] if is_gallery else "")
+        sweep_generations(out, read_gallery(out).document if is_gallery else None)
 
 
 def old_gallery(out: Path) -> Gallery | None:

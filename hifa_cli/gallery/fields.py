@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_texts, write_texts
+from hifa_cli.gallery.shown import Shown, whole
 
 Kind = Literal["number", "flag", "text"]
 Origin = Literal["measured", "metadata"]
@@ -108,7 +109,7 @@ def column_of(field: Field, values: Sequence[Value]) -> Column:
     return Column(field, np.array(codes, dtype=np.int32), words)
 
 
-def write_columns(place: Path, columns: Sequence[Column]) -> list[dict[str, str]]:
+def write_columns(place: Path, columns: Sequence[Column]) -> list[dict[str, Any]]:
     """Write the fields of a generation; return what ``gallery.json`` says of them."""
     for number, column in enumerate(columns):
         np.save(place / f"field-{number}.npy", column.numbers)
@@ -117,13 +118,14 @@ def write_columns(place: Path, columns: Sequence[Column]) -> list[dict[str, str]
     return [dict(column.field._asdict()) for column in columns]
 
 
-def read_columns(place: Path, fields: Any, count: int) -> dict[str, Column]:
+def read_columns(place: Path, fields: Any, count: int, shown: Shown | None = None) -> dict[str, Column]:
     """Open the fields of a generation; none where a gallery of an earlier version has none.
 
     Args:
         place: the generation.
         fields: what ``gallery.json`` says of them; None in galleries of an earlier version.
         count: of shapes.
+        shown: which of the stored rows those are; None where nothing was appended.
 
     Returns:
         The columns by name.
@@ -137,17 +139,24 @@ def read_columns(place: Path, fields: Any, count: int) -> dict[str, Column]:
         field = Field(str(said["name"]), said["kind"], said["origin"])
         if field.kind not in get_args(Kind) or field.origin not in get_args(Origin):
             raise ValueError("a field of no kind")
-        found[field.name] = _read(place, f"field-{number}", field, count)
+        words = None if shown is None or field.kind != "text" else int(said["words"])
+        found[field.name] = _read(place, f"field-{number}", field, count, shown, words)
     return found
 
 
-def _read(place: Path, name: str, field: Field, count: int) -> Column:
+def _read(
+    place: Path, name: str, field: Field, count: int, shown: Shown | None, words_stored: int | None
+) -> Column:
+    """Open one field; ``words_stored`` counts the texts of one that was appended to."""
     if field.kind != "text":
-        return Column(field, read_numbers(place, name, np.float64, (count,)))
-    codes = read_numbers(place, name, np.int32, (count,))
+        return Column(field, read_numbers(place, name, np.float64, (count,), shown))
+    codes = read_numbers(place, name, np.int32, (count,), shown)
     most = int(codes.max(initial=-1)) + 1
-    ends = np.load(place / f"{name}-words.npy", mmap_mode="r", allow_pickle=False)
-    words = read_texts(place, f"{name}-words", len(ends))
+    if words_stored is None:
+        ends = np.load(place / f"{name}-words.npy", mmap_mode="r", allow_pickle=False)
+        words = read_texts(place, f"{name}-words", len(ends))
+    else:
+        words = read_texts(place, f"{name}-words", words_stored, whole(words_stored))
     if codes.min(initial=0) < -1 or most > len(words):
         raise damaged(place / f"{name}.npy")
     return Column(field, codes, words)

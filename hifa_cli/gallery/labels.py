@@ -20,8 +20,9 @@ from hifa_cli.embeddings.encoder import FROZEN, open_encoder
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery
 from hifa_cli.gallery.build import writing
+from hifa_cli.gallery.growth import write_change
 from hifa_cli.gallery.ranking import ranker_of, read_shape_classes
-from hifa_cli.gallery.snapshot import Making, Plan, write_generation
+from hifa_cli.gallery.snapshot import Making, Plan
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_folder
 from hifa_cli.search.rerank import QueryVectors
@@ -57,7 +58,7 @@ def teach_gallery(source: Path, photos: Collection, out: Path) -> dict[str, Any]
         config = IndexConfig(factory=str(old.document["wanted"]))
         plan = Plan(old, np.arange(len(old)), [], making, config, ranking=old.document["ranking"],
                     taught=(found, names), shard=old.document.get("shard"))  # fmt: skip
-        write_generation(out, plan)
+        write_change(out, plan)
     after = read_gallery(out)
     taken = read_shape_classes(after.place, len(after), len(names)).argmax(axis=1)
     counts = {name: int((taken == number).sum()) for number, name in enumerate(names)}

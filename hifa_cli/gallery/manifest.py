@@ -30,6 +30,16 @@ class _Texts:
     hifa_version: str
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """The entry ``rows``: where columns lie that were appended to, and how many of their rows count."""
+
+    base: str
+    stored: int
+    indexed: int
+    classes: tuple[str, ...]
+
+
 def is_plain(name: str) -> bool:
     """Return whether a digest can name a folder: letters, digits and dashes lead nowhere else."""
     return _PLAIN.fullmatch(name) is not None
@@ -51,6 +61,8 @@ def check_heading(document: dict[str, Any]) -> None:
         _check_ranking(document["ranking"])
     if document.get("taught") is not None:
         _check_taught(document)
+    if "rows" in document:
+        _check_rows(document["rows"], said["shapes"])
     if document.get("shard") is not None:
         _check_shard(document["shard"])
     if not isinstance(document["origins"], list):
@@ -92,6 +104,16 @@ def _check_shard(document: Any) -> None:
     shard = ShardSettings(**documented(ShardSettings, document))
     if not 1 <= shard.number <= shard.of:
         raise ValueError("a shard of no kind")
+
+
+def _check_rows(document: Any, shapes: int) -> None:
+    """Return whether the entry on stored rows holds; their folder is a generation of the gallery."""
+    rows = _Stored(**documented(_Stored, document))
+    if not re.fullmatch(r"generation-\d+", rows.base, re.ASCII) or not 0 <= rows.indexed <= rows.stored:
+        raise ValueError("rows of no generation")
+    if rows.stored < max(shapes, 1):
+        raise ValueError("fewer rows than shapes")
+    "".join(rows.classes).encode("utf-8")
 
 
 def _check_taught(document: dict[str, Any]) -> None:

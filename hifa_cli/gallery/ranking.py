@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.adaptation.labels import WEIGHT, PhotoClasses, read_classes, write_classes
 from hifa_cli.config import Find, RankingConfig
-from hifa_cli.gallery.columns import DAMAGED, read_numbers, read_table
+from hifa_cli.gallery.columns import DAMAGED, read_numbers
 from hifa_cli.search.exact import Rows, Scores
 from hifa_cli.search.likelihood import (
     CALIBRATION_VERSION,
@@ -173,23 +173,22 @@ class Classes(NamedTuple):
 
 
 def write_taught(
-    place: Path, taught: tuple[PhotoClasses, tuple[str, ...]], vectors: NDArray[np.float32], views: int
-) -> list[str]:
+    place: Path, taught: tuple[PhotoClasses, tuple[str, ...]], vectors: NDArray[np.float32],
+    views: NDArray[np.float16] | None,
+) -> list[str]:  # fmt: skip
     """Write what labelled photos say of a generation's shapes.
 
     Args:
         place: the generation, whose vectors are written.
         taught: what was fitted, and the names of the classes.
         vectors: (n, D) of the shapes.
-        views: how many are kept of each shape; 0 where they are not.
+        views: (n, V, D) of the shapes' views; None where they are not kept.
 
     Returns:
         The names, as ``gallery.json`` has them.
     """
     found, names = taught
-    seen: NDArray[Any] = np.asarray(vectors)[:, None]
-    if views:
-        seen = read_table(place / "views.f16", np.float16, (len(vectors), views, vectors.shape[1]))
+    seen: NDArray[Any] = np.asarray(vectors)[:, None] if views is None else views
     write_classes(place / TAUGHT_FILE, found)
     np.save(place / f"{SHAPE_CLASSES}.npy", found.of_shapes(seen))
     return list(names)

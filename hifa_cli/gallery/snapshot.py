@@ -1,7 +1,6 @@
 """Writing the next generation of a gallery: what is kept of the last one, then what is new."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from hifa_cli.gallery import (
     unit,
 )
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
-from hifa_cli.gallery.columns import DAMAGED, read_table, write_texts
+from hifa_cli.gallery.columns import DAMAGED, read_table, settle, write_texts
 from hifa_cli.gallery.embedding import Embedded
 from hifa_cli.gallery.fields import Kind, Value, joined_columns, write_columns
 from hifa_cli.gallery.metadata import Metadata
@@ -87,7 +86,7 @@ class Plan:
 
 
 @dataclass
-class _Columns:
+class Columns:
     """Rows as they are written; what is small waits here for the end."""
 
     ids: list[str] = field(default_factory=list)
@@ -100,7 +99,7 @@ class _Columns:
     views: int = 0  # a shape's; 0 where they are not kept
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """Vectors that go to disk at once."""
 
     vectors: NDArray[np.float32]  # (b, D) unit rows
@@ -121,9 +120,9 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         HifaError: nothing would be left, FAISS cannot build the index, or the disk is full.
     """
     number = int(plan.old.document["generation"].rsplit("-", 1)[1]) + 1 if plan.old else 1
-    origins, numbers = _origins(plan)
-    columns = _Columns()
-    blocks = chain(_kept(plan, columns, origins, numbers), _fresh(plan, columns, origins))
+    origins, numbers = origins_after(plan)
+    columns = Columns()
+    blocks = chain(kept_blocks(plan, columns, origins, numbers), fresh_blocks(plan, columns, origins))
     with written_folder(folder / f"generation-{number}") as place:
         _write_rows(place, plan, columns, blocks)
         if not columns.ids:
@@ -136,25 +135,73 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         _write_columns(place, columns, classes)
         fields = _write_fields(place, columns, plan, origins)
         searched = _write_index(place, columns, plan)
-        if plan.ranking is not None:
-            vectors = read_table(place / "vectors.f32", np.float32, (len(columns.ids), columns.width))
-            neighbours = write_graph_of(
-                place, vectors, config_of(plan.ranking), int(plan.ranking.get("residual", 0))
-            )
-            searched["ranking"] = {**plan.ranking, "graph": neighbours}
-            if plan.old is None or plan.old.folder.resolve() != folder.resolve():
-                searched["ranking"].pop("own", None)  # the map lies in the other gallery
-            if plan.taught is not None:
-                searched["taught"] = write_taught(place, plan.taught, vectors, columns.views)
-        _settle(place)
+        size = len(columns.ids), columns.width
+        vectors, views = read_table(place / "vectors.f32", np.float32, size), None
+        if columns.views:
+            views = read_table(place / "views.f16", np.float16, (size[0], columns.views, size[1]))
+        searched |= write_ranking(place, folder, plan, vectors, views)
+        settle(place.iterdir())
     put_model(folder, plan.making.model, plan.making.folder)
     put_thumbnails(folder, plan.fresh)
-    document = {
+    shape = len(columns.ids), columns.views, columns.width
+    document = document_of(folder, plan, number, shape, classes, origins, fields, searched)
+    publish(folder, document)
+    sweep(folder, document, np.concatenate(columns.digests))
+    return document
+
+
+def write_ranking(
+    place: Path, folder: Path, plan: Plan, vectors: NDArray[np.float32], views: NDArray[np.float16] | None
+) -> dict[str, Any]:
+    """Write the neighbours of the shapes and what labelled photos say of them.
+
+    Args:
+        place: the generation.
+        folder: the gallery.
+        plan: how shapes are ranked.
+        vectors: (n, D) of all shapes.
+        views: (n, V, D) of all shapes, or None.
+
+    Returns:
+        What ``gallery.json`` says of it; nothing where the gallery ranks as the paper does.
+    """
+    if plan.ranking is None:
+        return {}
+    neighbours = write_graph_of(place, vectors, config_of(plan.ranking), int(plan.ranking.get("residual", 0)))
+    said: dict[str, Any] = {"ranking": {**plan.ranking, "graph": neighbours}}
+    if plan.old is None or plan.old.folder.resolve() != folder.resolve():
+        said["ranking"].pop("own", None)  # the map lies in the other gallery
+    if plan.taught is not None:
+        said["taught"] = write_taught(place, plan.taught, vectors, views)
+    return said
+
+
+def document_of(
+    folder: Path, plan: Plan, number: int, shape: tuple[int, int, int], classes: list[str],
+    origins: list[dict[str, Any]], fields: list[dict[str, Any]], searched: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Return what ``gallery.json`` says of a generation.
+
+    Args:
+        folder: the gallery.
+        plan: what it holds.
+        number: of the generation.
+        shape: (N, V, D) of the views' vectors.
+        classes: names by label.
+        origins: where shapes came from.
+        fields: what is known of them.
+        searched: the index, and the ranking.
+
+    Returns:
+        Plain values for JSON.
+    """
+    count, views, width = shape
+    return {
         "schema": SCHEMA,
         "generation": f"generation-{number}",
-        "shapes": len(columns.ids),
-        "dimension": columns.width,
-        "views": columns.views,
+        "shapes": count,
+        "dimension": width,
+        "views": views,
         "classes": classes,
         "origins": [portable(origin, folder) for origin in origins],
         **({"fields": fields} if fields else {}),
@@ -164,13 +211,15 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         "method": plan.making.method,
         "hifa_version": __version__,
     }
+
+
+def publish(folder: Path, document: dict[str, Any]) -> None:
+    """Put a generation in force, by one rename."""
     with written_file(folder / MAIN_FILE) as path:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    sweep(folder, document, np.concatenate(columns.digests))
-    return document
 
 
-def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
+def origins_after(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
     """Return the origins still in use, and for each old one's number its new one."""
     stay = [row for row in plan.kept.tolist() if row not in plan.offered]
     used = sorted({int(one) for one in plan.old.origins[stay]}) if plan.old and stay else []
@@ -186,16 +235,15 @@ def _origins(plan: Plan) -> tuple[list[dict[str, Any]], dict[int, int]]:
     return [*origins, *fresh.values()], numbers
 
 
-def _write_rows(place: Path, plan: Plan, columns: _Columns, blocks: Iterator[_Block]) -> None:
+def _write_rows(place: Path, plan: Plan, columns: Columns, blocks: Iterator[Block]) -> None:
     """Write vectors as they come, so that the memory holds one block of them."""
     count = len(plan.kept) + sum(len(rows) for _, rows in plan.fresh)
-    most = max([plan.old.views.shape[1] if plan.old and plan.old.views is not None and len(plan.kept) else 0,
-                *(source.views for source, _ in plan.fresh)])  # fmt: skip
+    most = most_views(plan)
     with (place / "vectors.f32").open("wb") as vectors, (place / "views.f16").open("wb") as views:
         for block in blocks:
             if not columns.width:
                 columns.width = block.vectors.shape[1]
-                columns.views = _views_kept(plan, most, count * most * columns.width)
+                columns.views = views_kept(plan, most, count * most * columns.width)
             if block.vectors.shape[1] != columns.width:
                 raise HifaError(
                     f"a shape has {block.vectors.shape[1]} numbers and the gallery {columns.width}: "
@@ -203,12 +251,28 @@ def _write_rows(place: Path, plan: Plan, columns: _Columns, blocks: Iterator[_Bl
                 )
             vectors.write(np.ascontiguousarray(block.vectors, dtype="<f4").data)
             if columns.views:
-                views.write(_filled(block, columns.views).data)
+                views.write(filled(block, columns.views).data)
     if not columns.views:
         (place / "views.f16").unlink()
 
 
-def _views_kept(plan: Plan, most: int, numbers: int) -> int:
+def most_views(plan: Plan) -> int:
+    """Return the most views that a shape has, among those that stay and those that are new."""
+    kept = plan.old.views.shape[1] if plan.old and plan.old.views is not None and len(plan.kept) else 0
+    return max([kept, *(source.views for source, _ in plan.fresh)])
+
+
+def views_kept(plan: Plan, most: int, numbers: int) -> int:
+    """Return how many views of a shape are kept.
+
+    Args:
+        plan: says whether they are kept, dropped, or kept up to a size.
+        most: views that a shape has.
+        numbers: of all views of all shapes.
+
+    Returns:
+        ``most``; 0 where none are kept.
+    """
     if plan.config.views == "drop":
         return 0
     if plan.config.views == "auto" and numbers > plan.config.view_numbers:
@@ -217,7 +281,7 @@ def _views_kept(plan: Plan, most: int, numbers: int) -> int:
     return most
 
 
-def _filled(block: _Block, views: int) -> NDArray[np.float16]:
+def filled(block: Block, views: int) -> NDArray[np.float16]:
     """Return (b, V, D) views; zeros, which are nobody's best, where there are fewer or none."""
     count, width = block.vectors.shape
     filled = np.zeros((count, views, width), dtype="<f2")
@@ -226,10 +290,20 @@ def _filled(block: _Block, views: int) -> NDArray[np.float16]:
     return filled
 
 
-def _kept(
-    plan: Plan, columns: _Columns, origins: list[dict[str, Any]], numbers: dict[int, int]
-) -> Iterator[_Block]:
-    """Yield the rows that stay, a block at a time; their small columns go to ``columns``."""
+def kept_blocks(
+    plan: Plan, columns: Columns, origins: list[dict[str, Any]], numbers: dict[int, int]
+) -> Iterator[Block]:
+    """Yield the rows that stay, a block at a time; their small columns go to ``columns``.
+
+    Args:
+        plan: which rows stay.
+        columns: takes ids, classes, paths, origins and digests.
+        origins: of the next generation.
+        numbers: for the number of each old origin its new one.
+
+    Yields:
+        Blocks of vectors, in the order of the rows.
+    """
     old = plan.old
     if old is None:
         return
@@ -249,13 +323,20 @@ def _kept(
             columns.paths.append(path)
             columns.origins.append(origin)
         columns.digests.append(np.asarray(old.digests[rows]))
-        yield _Block(
-            np.asarray(old.vectors[rows]), None if old.views is None else np.asarray(old.views[rows])
-        )
+        yield Block(np.asarray(old.vectors[rows]), None if old.views is None else np.asarray(old.views[rows]))
 
 
-def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iterator[_Block]:
-    """Yield the rows that are new, embedded now."""
+def fresh_blocks(plan: Plan, columns: Columns, origins: list[dict[str, Any]]) -> Iterator[Block]:
+    """Yield the rows that are new, embedded now; their small columns go to ``columns``.
+
+    Args:
+        plan: the sources, and which of their entries are new.
+        columns: takes ids, classes, paths, origins, digests and facts.
+        origins: of the next generation.
+
+    Yields:
+        Blocks of vectors, in the order of the rows.
+    """
     places = {origin["path"]: number for number, origin in enumerate(origins)}
     for source, rows in plan.fresh:
         for block in source.embedded(rows) if rows else ():
@@ -266,7 +347,7 @@ def _fresh(plan: Plan, columns: _Columns, origins: list[dict[str, Any]]) -> Iter
             columns.origins += [places[source.origin["path"]]] * len(entries)
             columns.digests.append(row_digests(entries))
             columns.facts += [source.facts(row) for row in block.rows.tolist()]
-            yield _Block(_unit(block, plan), block.views)
+            yield Block(_unit(block, plan), block.views)
 
 
 def _unit(block: Embedded, plan: Plan) -> NDArray[np.float32]:
@@ -276,7 +357,7 @@ def _unit(block: Embedded, plan: Plan) -> NDArray[np.float32]:
     return signed_unit(block.vectors) if plan.ranking is not None else unit(block.vectors)
 
 
-def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:
+def _write_columns(place: Path, columns: Columns, classes: list[str]) -> None:
     write_texts(place, "ids", columns.ids)
     write_texts(place, "paths", columns.paths)
     label = {name: number for number, name in enumerate(classes)}
@@ -287,17 +368,10 @@ def _write_columns(place: Path, columns: _Columns, classes: list[str]) -> None:
 
 
 def _write_fields(
-    place: Path, columns: _Columns, plan: Plan, origins: list[dict[str, Any]]
-) -> list[dict[str, str]]:
+    place: Path, columns: Columns, plan: Plan, origins: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Write what is known of the shapes; return what ``gallery.json`` says of it."""
-    kept = len(plan.kept)
-    before = [(-1, False)] * len(columns.facts)
-    if plan.old is not None and plan.old.fields:
-        rows = {name: row for row, name in enumerate(plan.old.ids)}
-        digests = np.concatenate(columns.digests)[kept:]
-        for number, name in enumerate(columns.ids[kept:]):
-            if (row := rows.get(name)) is not None:
-                before[number] = row, bool((plan.old.digests[row] == digests[number]).all())
+    before = known_before(plan, columns, len(plan.kept))
     table = dict(plan.known)
     if plan.metadata is not None:
         roots = [Path(origin["root"]) for origin in origins]
@@ -306,7 +380,29 @@ def _write_fields(
     return write_columns(place, joined_columns(old, plan.kept, columns.facts, before, table))
 
 
-def _write_index(place: Path, columns: _Columns, plan: Plan) -> dict[str, Any]:
+def known_before(plan: Plan, columns: Columns, kept: int) -> list[tuple[int, bool]]:
+    """Return of each new row the old row of the same id (−1 without one), and whether its mesh is the same.
+
+    Args:
+        plan: what the gallery will hold.
+        columns: rows that stay, then those that are new.
+        kept: how many of them stay.
+
+    Returns:
+        A pair for each new row.
+    """
+    before = [(-1, False)] * len(columns.facts)
+    if plan.old is not None and plan.old.fields:
+        wanted = set(columns.ids[kept:])
+        rows = {name: row for row, name in enumerate(plan.old.ids) if name in wanted}
+        digests = np.concatenate(columns.digests)[kept:] if wanted else ()
+        for number, name in enumerate(columns.ids[kept:]):
+            if (row := rows.get(name)) is not None:
+                before[number] = row, bool((plan.old.digests[row] == digests[number]).all())
+    return before
+
+
+def _write_index(place: Path, columns: Columns, plan: Plan) -> dict[str, Any]:
     """Build and tune the index where there is to be one; what ``gallery.json`` says of it."""
     count, config = len(columns.ids), plan.config
     vectors = read_table(place / "vectors.f32", np.float32, (count, columns.width))
@@ -334,24 +430,17 @@ def _learned(count: int, width: int, plan: Plan) -> tuple[str, Any, int]:
     alike = old["factory"].partition(",")[2] == factory.partition(",")[2] and old["dimension"] == width
     if plan.old is None or not alike or not 1 / plan.config.retrain <= times <= plan.config.retrain:
         return factory, None, count
-    path = plan.old.place / INDEX_FILE
-    trained = faiss_index.read(path, int(old["shapes"]), width, mapped=False)
+    path = plan.old.base / INDEX_FILE
+    trained = faiss_index.read(path, plan.old.indexed, width, mapped=False)
     return str(old["factory"]), trained, int(old["learned_from"])
 
 
 def _sample(vectors: NDArray[np.float32], plan: Plan) -> tuple[NDArray[np.float32], str]:
     """Queries to tune with: the export's photos, those of the last generation, or blends of shapes."""
     photos = plan.photos
-    if photos is None and plan.old is not None and (plan.old.place / SAMPLE_FILE).is_file():
+    if photos is None and plan.old is not None and (plan.old.base / SAMPLE_FILE).is_file():
         with suppress(*DAMAGED):
-            found = np.load(plan.old.place / SAMPLE_FILE, mmap_mode="r", allow_pickle=False)
+            found = np.load(plan.old.base / SAMPLE_FILE, mmap_mode="r", allow_pickle=False)
             photos = found if found.dtype == np.float32 and np.isfinite(found).all() else None
     fits = photos is not None and photos.ndim == 2 and photos.shape[1] == vectors.shape[1]
     return sample_queries(vectors, photos if fits else None, plan.config)
-
-
-def _settle(place: Path) -> None:
-    """Have the disk hold every byte before the folder gets its name."""
-    for path in place.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())

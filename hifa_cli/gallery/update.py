@@ -27,10 +27,11 @@ from hifa_cli.gallery.build import (
     writing,
 )
 from hifa_cli.gallery.embedding import Embedder
+from hifa_cli.gallery.growth import write_change
 from hifa_cli.gallery.metadata import Metadata, read_metadata
 from hifa_cli.gallery.ranking import config_of
 from hifa_cli.gallery.shard import WHOLE, shard_of
-from hifa_cli.gallery.snapshot import Making, Plan, write_generation
+from hifa_cli.gallery.snapshot import Making, Plan
 from hifa_cli.gallery.sources import Source, SourceEntry, render_config, rig_of_views
 from hifa_cli.runtime import progress
 from hifa_cli.search import faiss_index
@@ -257,9 +258,10 @@ def _changed(
         plan = Plan(old, kept, fresh, making, config, ranking=ranking, device=str(work.device),
                     offered=moved or {}, taught=old.taught, metadata=metadata,
                     shard=document.get("shard"))  # fmt: skip
-        document = write_generation(folder, plan)
+        document = write_change(folder, plan)
         gone = np.union1d(np.setdiff1d(np.arange(len(old)), kept), list(moved or ())).astype(np.int64)
-        drop_views(folder, old, gone, set(read_gallery(folder).ids))
+        if len(gone):
+            drop_views(folder, old, gone, set(read_gallery(folder).ids))
         say_stale(folder)
     for embedder in embedders:
         if embedder is not None:

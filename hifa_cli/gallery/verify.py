@@ -45,7 +45,7 @@ def stats(folder: Path) -> dict[str, Any]:
         "fields": [listed(column, _LISTED) for column in gallery.fields.values()],
         "own_map": _own_map(gallery),
         "bytes": {
-            "generation": _size(gallery.place),
+            "generation": sum(_size(place) for place in {gallery.place, gallery.base}),
             **{name: _size(folder / name) for name in (MODELS, THUMBNAILS, VIEWS, MAPS, PHOTOS)},
         },
         "generation": document["generation"],

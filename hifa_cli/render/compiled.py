@@ -67,6 +67,32 @@ def row_writer(instructions: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
+def tuple_writer(instructions: Callable[..., None]) -> Callable[..., None]:
+    """Make a function that compiled loops can call of ``instructions`` on an array and three tuples.
+
+    Args:
+        instructions: writes LLVM's instructions, given a builder, a pointer to the array's first element
+            and the tuples, each of numbers of one kind.
+
+    Returns:
+        A function of the array and the tuples.
+    """
+    with local_settings.ignored():
+        from numba.core import types
+        from numba.extending import intrinsic
+
+    def typed(context: Any, array: Any, one: Any, two: Any, three: Any) -> Any:
+        def code(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+            pointer = target.make_array(signature.args[0])(target, builder, values[0]).data
+            instructions(builder, pointer, *values[1:])
+            return target.get_dummy_value()
+
+        return types.void(array, one, two, three), code
+
+    made: Callable[..., None] = intrinsic(typed)
+    return made
+
+
 def _private_cache() -> Path:
     """Return a folder in the temporary one that nobody else can write to: what lies there is executed."""
     folder = Path(tempfile.gettempdir()) / f"hifa-compiled-{os.getuid() if hasattr(os, 'getuid') else 'user'}"

@@ -95,8 +95,7 @@ def sanitised(vertices: Any, faces: Any, remark: str = "") -> Mesh:
         raise HifaError("has points but no faces: make a surface of it first")
     kept = np.empty(faces.shape, dtype=np.int32)
     places = np.full(len(vertices), -1, dtype=np.int32)
-    many, used = keep_drawable(vertices, faces, kept, places)
-    bad = _bad(vertices, faces) if many < len(faces) else 0
+    many, used, bad = keep_drawable(vertices, faces, kept, places)
     if 2 * many < len(faces) and 2 * bad > len(faces) > bad:
         raise HifaError(
             f"is damaged: {bad} of {len(faces)} triangles have corners that are missing or not numbers"
@@ -114,16 +113,29 @@ def sanitised(vertices: Any, faces: Any, remark: str = "") -> Mesh:
     return mesh
 
 
-def _bad(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> int:
-    """Return how many faces have a corner that does not exist or is not finite."""
-    exist = ((faces >= 0) & (faces < len(vertices))).all(axis=1)
-    finite = np.isfinite(vertices[faces[exist]]).all(axis=(1, 2))
-    return len(faces) - int(np.count_nonzero(finite))
-
-
 def renumbered(places: NDArray[np.int32]) -> NDArray[np.int32]:
     """New numbers, in order, of the places that are not −1."""
     return (np.cumsum(places >= 0) - 1).astype(np.int32)
+
+
+@compiled
+def finite(vertices: NDArray[np.float64], a: int, b: int, c: int) -> bool:
+    """Return whether all coordinates of three vertices are finite.
+
+    Args:
+        vertices: (n, 3).
+        a: the first vertex.
+        b: the second.
+        c: the third.
+
+    Returns:
+        Whether they are.
+    """
+    total = 0.0
+    for axis in range(3):
+        total += 0.0 * vertices[a, axis] + 0.0 * vertices[b, axis] + 0.0 * vertices[c, axis]
+    all_finite: bool = total == 0.0
+    return all_finite
 
 
 @compiled
@@ -132,7 +144,7 @@ def keep_drawable(
     faces: NDArray[np.int64],
     kept: NDArray[np.int32],
     places: NDArray[np.int32],
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Copy the faces that can be drawn into ``kept`` and mark their vertices with 0 in ``places``.
 
     They have three existing, finite vertices and are more than a line, however large or small they are.
@@ -144,18 +156,21 @@ def keep_drawable(
         places: (n,) set to 0 where a kept face uses the vertex.
 
     Returns:
-        How many faces are kept, and how many vertices they use.
+        How many faces are kept, how many vertices they use, and how many faces have a corner that does not
+        exist or is not finite.
     """
-    many, used = 0, 0
+    many, used, bad = 0, 0, 0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         if min(a, b, c) < 0 or max(a, b, c) >= len(vertices):
+            bad += 1
             continue
         reach = 0.0
         for axis in range(3):
             reach = max(reach, abs(vertices[b, axis] - vertices[a, axis]))
             reach = max(reach, abs(vertices[c, axis] - vertices[a, axis]))
         if not 0.0 < reach < math.inf:
+            bad += not finite(vertices, a, b, c)
             continue
         scale = 1.0 / reach
         ux, uy, uz = (
@@ -170,6 +185,7 @@ def keep_drawable(
         )
         area = abs(uy * vz - uz * vy) + abs(uz * vx - ux * vz) + abs(ux * vy - uy * vx)
         if not area > 0.0:
+            bad += not finite(vertices, a, b, c)
             continue  # a line, or not a number
         for corner in range(3):
             vertex = faces[face, corner]
@@ -177,4 +193,4 @@ def keep_drawable(
             used += places[vertex] < 0
             places[vertex] = 0
         many += 1
-    return many, used
+    return many, used, bad

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.render.compiled import compiled, row_writer
+from hifa_cli.render.compiled import compiled, row_writer, tuple_writer
 
 GROUND = 0  # the key of a pixel that sees no face
 LAST_FACE = 0x7FFFFFFF  # the lower half of a key is this less the face
@@ -126,6 +126,85 @@ def put_nearest(
     builder.store(builder.select(builder.and_(nearer, inside), drawn, held), room, align=8)
 
 
+def face_drawer(lanes: int) -> Any:
+    """Return a function for compiled loops that draws a face of at most ``lanes`` columns, row by row.
+
+    A sample is covered where it lies on the inner side of all three edges (Pineda 1988); what a row adds to
+    their equations is added to all its columns at once, so that a row takes no rounding, no division and no
+    branch. Most faces of a fine mesh are that narrow.
+
+    Its arguments:
+
+    - keys: that it draws into;
+    - whole: index of the key of the first row's first column, keys a row, rows, the last column that is
+      there (from the first), a key's lower half: int64;
+    - plane: inverse depth at the picture's corner, a column and a row; the first column, and the first
+      row's centre: float64;
+    - edges: the values of the three equations at the first sample, what a column adds to each, what a row
+      adds: float64; at or above zero is inside.
+    """
+
+    def instructions(builder: Any, keys: Any, whole: Any, plane: Any, edges: Any) -> None:
+        from llvmlite import ir  # numba's own; not needed where the loops are kept from a former process
+
+        i64, i32, double = ir.IntType(64), ir.IntType(32), ir.DoubleType()
+        longs, doubles = ir.VectorType(i64, lanes), ir.VectorType(double, lanes)
+
+        def everywhere(value: Any) -> Any:
+            lone = builder.insert_element(
+                ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.Constant(i32, 0)
+            )
+            return builder.shuffle_vector(lone, lone, ir.Constant(ir.VectorType(i32, lanes), [0] * lanes))
+
+        at, stride, rows, last, low = (builder.extract_value(whole, place) for place in range(5))
+        corner, per_column, per_row, left, top = (builder.extract_value(plane, place) for place in range(5))
+        numbers = [everywhere(builder.extract_value(edges, place)) for place in range(9)]
+        steps = ir.Constant(doubles, [float(lane) for lane in range(lanes)])
+        sides = [builder.fadd(numbers[k], builder.fmul(steps, numbers[3 + k])) for k in range(3)]
+        across = builder.fmul(builder.fadd(everywhere(left), steps), everywhere(per_column))
+        there = builder.icmp_signed("<=", ir.Constant(longs, list(range(lanes))), everywhere(last))
+        mark = everywhere(low)
+        before, body = builder.block, builder.append_basic_block("row")
+        after = builder.append_basic_block("drawn")
+        builder.branch(body)
+        builder.position_at_end(body)
+        row, place, y = builder.phi(i64), builder.phi(i64), builder.phi(double)
+        now = [builder.phi(doubles) for _ in range(3)]
+        start = builder.fadd(corner, builder.fmul(y, per_row))
+        depths = builder.fadd(everywhere(start), across)
+        bits = builder.bitcast(
+            builder.fptrunc(depths, ir.VectorType(ir.FloatType(), lanes)), ir.VectorType(i32, lanes)
+        )
+        drawn = builder.or_(builder.shl(builder.zext(bits, longs), ir.Constant(longs, [32] * lanes)), mark)
+        inside = there
+        for side in now:
+            inside = builder.and_(
+                inside, builder.fcmp_ordered(">=", side, ir.Constant(doubles, [0.0] * lanes))
+            )
+        room = builder.bitcast(builder.gep(keys, [place]), longs.as_pointer())
+        held = builder.load(room, align=8)
+        nearer = builder.and_(inside, builder.icmp_signed(">", drawn, held))
+        builder.store(builder.select(nearer, drawn, held), room, align=8)
+        follow = builder.add(row, ir.Constant(i64, 1))
+        values = [
+            (row, ir.Constant(i64, 0), follow),
+            (place, at, builder.add(place, stride)),
+            (y, top, builder.fadd(y, ir.Constant(double, 1.0))),
+            *((now[k], sides[k], builder.fadd(now[k], numbers[6 + k])) for k in range(3)),
+        ]
+        for phi, first, then in values:
+            phi.add_incoming(first, before)
+            phi.add_incoming(then, body)
+        builder.cbranch(builder.icmp_signed("<", follow, rows), body, after)
+        builder.position_at_end(after)
+
+    return tuple_writer(instructions)
+
+
+NARROW, WIDE = 4, 8  # columns of the faces that are drawn at once
+put_narrow, put_wide = face_drawer(NARROW), face_drawer(WIDE)
+
+
 TILE = 8  # samples a side of the squares whose farthest sample is noted
 MOST_TILES = 16  # of a face that is looked up there: a larger one is drawn at once
 MARGIN = 1.0 + 1e-6  # on a face's nearest depth: what interpolation may add by rounding
@@ -140,15 +219,56 @@ def note_farthest(keys: NDArray[np.int64], farthest: NDArray[np.float32]) -> Non
         farthest: a value a square, 0 where one of its samples sees the ground.
     """
     height, width = keys.shape
+    least = np.empty(width, dtype=np.int64)  # down the rows of one row of squares
     for i in range(farthest.shape[0]):
+        least[:] = keys[i * TILE]
+        for row in range(i * TILE + 1, min((i + 1) * TILE, height)):
+            for column in range(width):
+                least[column] = min(least[column], keys[row, column])
         for j in range(farthest.shape[1]):
-            least = keys[i * TILE, j * TILE]
-            for row in range(i * TILE, min((i + 1) * TILE, height)):
-                for column in range(j * TILE, min((j + 1) * TILE, width)):
-                    least = min(least, keys[row, column])
-                if least == GROUND:
-                    break
-            farthest[i, j] = np.int32(least >> 32).view(np.float32)
+            key = least[j * TILE]
+            for column in range(j * TILE + 1, min((j + 1) * TILE, width)):
+                key = min(key, least[column])
+            farthest[i, j] = np.int32(key >> 32).view(np.float32)
+
+
+@compiled
+def note_hidden(
+    projected: NDArray[np.float64],
+    left_end: float,
+    top_end: float,
+    farthest: NDArray[np.float32],
+    hidden: NDArray[np.bool_],
+) -> None:
+    """Note of every vertex whether it lies behind all samples of its square and of the eight around it.
+
+    A face of no more than ``TILE`` samples a side touches none but those of each of its corners, so it is
+    hidden where all its corners are.
+
+    Args:
+        projected: (n, 3) columns, rows and inverse depths.
+        left_end: the column where the squares begin.
+        top_end: the row where they begin.
+        farthest: a value a square, from :func:`note_farthest`.
+        hidden: (n,) set in place; False where a vertex is not finite.
+    """
+    down, across = farthest.shape
+    around = np.empty((down, across), dtype=np.float32)
+    for i in range(down):
+        for j in range(across):
+            least = farthest[i, j]
+            for row in range(max(i - 1, 0), min(i + 2, down)):
+                for column in range(max(j - 1, 0), min(j + 2, across)):
+                    least = min(least, farthest[row, column])
+            around[i, j] = least
+    most = 1.0 * TILE * max(down, across)
+    for vertex in range(projected.shape[0]):
+        x, y = projected[vertex, 0] - left_end - 0.5, projected[vertex, 1] - top_end - 0.5
+        if abs(x) <= most and abs(y) <= most:
+            i, j = min(int(max(y, 0.0)) // TILE, down - 1), min(int(max(x, 0.0)) // TILE, across - 1)
+            hidden[vertex] = projected[vertex, 2] * MARGIN < around[i, j]
+        else:
+            hidden[vertex] = False
 
 
 @compiled
@@ -164,8 +284,9 @@ def fill_nearest(
 
     A key has the bits of the inverse depth (a positive float32, so they sort as it does) in its upper
     half and 0x7FFFFFFF less the face in its lower one: the largest key is the nearest, first face, and
-    one comparison, one load and one store serve both. Four columns go at a time without a branch,
-    since most rows of most faces are that short and a branch on them is a coin toss.
+    one comparison, one load and one store serve both. Of faces of up to ``WIDE`` columns all columns go at
+    once (:func:`face_drawer`); of wider ones four at a time between two edges, without a branch on how many
+    of them a row has.
 
     Faces that look away wait until the others are drawn. Those of them that lie behind everything that
     is drawn where they are cannot be seen and are left out; the rest are drawn. So ``away`` changes the
@@ -178,33 +299,39 @@ def fill_nearest(
         top_end: the row where they begin.
         away: the sign of the area, rows downwards, of the faces that look away, see
             :func:`facing_away`; 0 draws all faces in one pass.
-        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for ``LANES``
+        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for ``WIDE``
             more elements behind the last row, see :func:`new_keys`.
     """
     height, width = keys.shape
     down, across = (height + TILE - 1) // TILE, (width + TILE - 1) // TILE
     waiting, many = np.empty(faces.shape[0] if away != 0.0 else 0, dtype=np.int32), 0
     farthest = np.empty((down, across) if away != 0.0 else (0, 0), dtype=np.float32)
+    hidden_ones = np.empty(projected.shape[0] if away != 0.0 else 0, dtype=np.bool_)
     for turn in range(2):
         if turn == 1 and many > 0:
             note_farthest(keys, farthest)
+            note_hidden(projected, left_end, top_end, farthest, hidden_ones)
         for place in range(faces.shape[0] if turn == 0 else many):
             face = place if turn == 0 else waiting[place]
             a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
             ax, ay, az = projected[a, 0] - left_end, projected[a, 1] - top_end, projected[a, 2]
             bx, by, bz = projected[b, 0] - left_end, projected[b, 1] - top_end, projected[b, 2]
             cx, cy, cz = projected[c, 0] - left_end, projected[c, 1] - top_end, projected[c, 2]
-            left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
-            right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
-            first, end = math.ceil(min(ay, by, cy) - 0.5), max(ay, by, cy) - 0.5
-            if not (first <= end and math.ceil(left) <= right):
-                continue  # between pixel centres, outside, or not a number
             if turn == 0 and away != 0.0:
                 if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) > 0.0:
                     waiting[many] = face
                     many += 1
                     continue
-            elif turn == 1:
+            elif turn == 1 and hidden_ones[a] and hidden_ones[b] and hidden_ones[c]:
+                wide = max(max(ax, bx, cx) - min(ax, bx, cx), max(ay, by, cy) - min(ay, by, cy))
+                if wide <= TILE - SLACK - SLACK:
+                    continue
+            left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
+            right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
+            first, end = math.ceil(min(ay, by, cy) - 0.5), max(ay, by, cy) - 0.5
+            if not (first <= end and math.ceil(left) <= right):
+                continue  # between pixel centres, outside, or not a number
+            if turn == 1:
                 # the nearest sample of the face against the farthest one in every tile that it touches
                 upper_tile, lower_tile = max(first, 0) // TILE, min(int(end), height - 1) // TILE
                 left_tile, right_tile = int(left) // TILE, int(right) // TILE
@@ -215,6 +342,35 @@ def fill_nearest(
                             hidden = hidden and nearest < farthest[i, j]
                     if hidden:
                         continue
+            column, last = math.ceil(left), math.floor(right)
+            if last - column < WIDE:
+                area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+                if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
+                    continue
+                per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
+                per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
+                corner = az + (0.5 - ax) * per_column - ay * per_row
+                first = max(first, 0)
+                x, y = column + 0.5, first + 0.5
+                way = math.copysign(1.0, area)
+                ux, uy, vx, vy = way * (bx - ax), way * (by - ay), way * (cx - bx), way * (cy - by)
+                wx, wy = way * (ax - cx), way * (ay - cy)
+                edges = (
+                    ux * (y - ay) - uy * (x - ax) + SLACK * (abs(ux) + abs(uy)),
+                    vx * (y - by) - vy * (x - bx) + SLACK * (abs(vx) + abs(vy)),
+                    wx * (y - cy) - wy * (x - cx) + SLACK * (abs(wx) + abs(wy)),
+                    -uy, -vy, -wy, ux, vx, wx,
+                )  # fmt: skip
+                rows = math.floor(min(end, height - 1.0)) - first + 1
+                whole = (first * width + column, width, rows, last - column, 0x7FFFFFFF - face)
+                plane = (corner, per_column, per_row, float(column), y)
+                if rows <= 0:
+                    continue
+                if last - column < NARROW:
+                    put_narrow(keys, whole, plane, edges)
+                else:
+                    put_wide(keys, whole, plane, edges)
+                continue
             if by < ay:
                 ax, ay, az, bx, by, bz = bx, by, bz, ax, ay, az
             if cy < ay:
@@ -293,7 +449,7 @@ def facing_away(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> floa
 
 def new_keys(height: int, width: int) -> NDArray[np.int64]:
     """Room for (height, width) keys and the few more that :func:`fill_nearest` asks for."""
-    return np.empty(height * width + LANES, dtype=np.int64)
+    return np.empty(height * width + WIDE, dtype=np.int64)
 
 
 def cleared(room: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
@@ -344,10 +500,10 @@ def fill_outline(
         ax, ay = left_end + scale * projected[a, 0], top_end + scale * projected[a, 1]
         bx, by = left_end + scale * projected[b, 0], top_end + scale * projected[b, 1]
         cx, cy = left_end + scale * projected[c, 0], top_end + scale * projected[c, 1]
+        if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) < 0.0:
+            continue
         left, right = max(min(ax, bx, cx) - 0.5, 0.0), min(max(ax, bx, cx) - 0.5, size - 1.0)
         if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
-            continue
-        if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) < 0.0:
             continue
         if by < ay:
             ax, ay, bx, by = bx, by, ax, ay

@@ -180,7 +180,8 @@ class MeshViews:
         return self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
 
     def _is_blank(self, pictures: NDArray[np.uint8]) -> bool:
-        return bool((pictures != self.config.ground).mean(axis=(1, 2)).max() <= BLANK)
+        shown = max(np.count_nonzero(picture != self.config.ground) for picture in pictures)
+        return bool(shown / pictures[0].size <= BLANK)
 
     def _frames(
         self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]

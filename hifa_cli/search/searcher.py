@@ -1,5 +1,6 @@
 """Search in a table of unit vectors: exact, or by an index that is tuned to a stated recall."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -64,6 +65,9 @@ class Searcher:
         index: of FAISS, or None for exact search.
         effort: how hard the index tries.
         device: where the index runs: ``cpu``, ``cuda`` or ``cuda:N``.
+        rows_of: rows of the table for the index's own rows, −1 for those that are gone; None where they are
+            the same.
+        late: rows of the table that the index does not know, ascending; they are searched one by one.
     """
 
     def __init__(
@@ -73,11 +77,16 @@ class Searcher:
         effort: SearchParams | None = None,
         *,
         device: str = "cpu",
+        rows_of: Callable[[Rows], Rows] | None = None,
+        late: Rows | None = None,
     ) -> None:
         self.vectors = vectors
+        self._rows_of = rows_of
+        self._late = late if late is not None and len(late) else None
         self.depth = effort.depth if effort else DEPTHS[0]
         if index is None and device.startswith("cuda") and faiss_index.gpus():
             index = faiss_index.build(vectors, faiss_index.EXACT, IndexConfig())
+            self._rows_of = self._late = None  # it knows all, as they are
         if index is not None:
             faiss_index.set_effort(index, effort.effort if effort else 0)
             index = faiss_index.to_device(index, device)
@@ -100,7 +109,14 @@ class Searcher:
         if self.index is None or among is not None:
             return exact_search(self.vectors, queries, top, among=among)
         depth = max(self.depth * top, _LEAST_DEPTH)
-        return rescored(self.vectors, queries, faiss_index.propose(self.index, queries, depth), top)
+        found = faiss_index.propose(self.index, queries, depth)
+        if self._rows_of is not None:
+            found = self._rows_of(found)
+        if self._late is not None:
+            found = np.concatenate(
+                [found, exact_search(self.vectors, queries, top, among=self._late)[1]], axis=1
+            )
+        return rescored(self.vectors, queries, found, top)
 
 
 def sample_queries(vectors: Vectors, photos: Vectors | None, config: IndexConfig) -> tuple[Vectors, str]:

@@ -64,7 +64,9 @@ def shapenet(root: Path, name: str = "models/model_normalized.obj") -> Path:
 
 
 def shapenet1(root: Path) -> Path:
-    """The same in the first version's names."""
+    """The same in the first version's names, with a boat and a bicycle, which the second has not."""
+    for synset in ("02858304", "02834778"):
+        mesh(root / synset / UID / "model.obj")
     return shapenet(root, "model.obj")
 
 
@@ -94,8 +96,13 @@ def abo(root: Path) -> Path:
 
 
 def gso(root: Path) -> Path:
-    """A shoe, and an object whose description names no class."""
-    for name, text in (("Asics_GEL", 'categories {\n  first: "Shoe"\n}\n'), ("Blue_Vase", 'name: "x"\n')):
+    """A shoe, an object whose description names no class, and one whose class is called None."""
+    described = 'name: "x"\nauthors {\n  name: "Google"\n}\nannotations {\n  key: "brand"\n  value: "a"\n}\n'
+    for name, text in (
+        ("Asics_GEL", described + 'categories {\n  first: "Shoe"\n}\n'),
+        ("Blue_Vase", described),
+        ("Red_Box", described + 'categories {\n  first: "None"\n}\n'),
+    ):
         mesh(root / name / "meshes/model.obj")
         picture(root / name / "materials/textures/texture.png")
         packed(root / name / "metadata.pbtxt", text)
@@ -142,6 +149,7 @@ def assemblies(root: Path) -> Path:
     for name in ("assembly", *UUIDS):
         mesh(root / "assembly/35848_1b2c3d4e" / f"{name}.obj")
     as_json(root / "assembly/35848_1b2c3d4e/assembly.json", {"tree": {}})
+    as_json(root / "train_test.json", {"train": [], "test": ["35848_1b2c3d4e"]})
     return root
 
 
@@ -153,11 +161,17 @@ def abc(root: Path) -> Path:
 
 
 def thingi10k(root: Path) -> Path:
-    """Two files of one thing, and one that no list names."""
-    for number in ("132423", "132424", "994785"):
+    """Two files of one thing, one of a thing without a category, and one that no list names."""
+    for number in ("132423", "132424", "32770", "994785"):
         mesh(root / f"raw_meshes/{number}.stl")
-    packed(root / "input_summary.csv", "ID, Thing ID, License\n132423, 9, CC-BY\n132424, 9, CC-BY\n")
-    packed(root / "contextual_data.csv", "Thing ID, Date, Category, Name\n9, 2014, Art, Owl\n")
+    files = ("132423,9,CC-BY,a.stl,TRUE", "132424,9,CC-BY,b.stl,TRUE", "32770,10,CC-BY,c.stl,TRUE")
+    things = (
+        "9,2014-01-01T00:00:00,art,sculptures,Owl ,me,CC-BY",
+        "10,2014-01-02T00:00:00,None,None,Cat ,me,CC-BY",
+    )
+    packed(root / "input_summary.csv", "\n".join(("ID,Thing ID,License,Link,Closed", *files)) + "\n")
+    head = "Thing ID,Date,Category,Sub-category,Name,Author,License"
+    packed(root / "contextual_data.csv", "\n".join((head, *things)) + "\n")
     return root
 
 

@@ -131,7 +131,10 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (tmp_path / "root/dead.jpg").symlink_to(tmp_path / "nothing")
     found = find_images(tmp_path / "root")
     assert list(named(found)) == ["car/b", "chair/a"]
-    assert [problem.reason for problem in found.problems] == ["links back to a folder above it; not followed"]
+    assert [problem.reason for problem in found.problems] == [
+        "links back to a folder above it; not followed",
+        f"a link leads nowhere; left out: {tmp_path / 'root/dead.jpg'}",
+    ]
 
 
 def test_what_is_no_file_is_left_out(tmp_path: Path) -> None:

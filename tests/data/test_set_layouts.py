@@ -1,6 +1,7 @@
 """Every data set's miniature is recognised and gives id, class and split from where the set says them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,11 +25,12 @@ CASES: dict[str, tuple[Build, dict[str, str]]] = {
                                     f"test/railroad_train/{mini.UID}": "railroad_train",
                                     f"val/garden_gnome/{mini.UID}": "garden_gnome"}),
     "shapenet-v1": (mini.shapenet1, {f"train/airplane/{mini.UID}": "airplane",
+                                     f"boat/{mini.UID}": "boat", f"bicycle/{mini.UID}": "bicycle",
                                      f"test/railroad_train/{mini.UID}": "railroad_train",
                                      f"val/garden_gnome/{mini.UID}": "garden_gnome"}),
     "objaverse": (mini.objaverse, {mini.UID: "", f"garden_gnome/1{mini.UID[1:]}": "garden_gnome"}),
     "abo": (mini.abo, {"rug/B07B4YVDLQ": "rug", "B07B4YVDL1": ""}),
-    "gso": (mini.gso, {"Shoe/Asics_GEL": "Shoe", "Blue_Vase": ""}),
+    "gso": (mini.gso, {"Shoe/Asics_GEL": "Shoe", "Blue_Vase": "", "Red_Box": ""}),
     "3d-future": (mini.future, {f"Corner-Side Table/{mini.UUIDS[0]}": "Corner-Side Table",
                                 f"Sofa/{mini.UUIDS[1]}": "Sofa"}),
     "toys4k": (mini.toys4k, {"airplane/airplane_000": "airplane", "airplane/airplane_001": "airplane",
@@ -36,9 +38,9 @@ CASES: dict[str, tuple[Build, dict[str, str]]] = {
     "mcb": (mini.mcb, {"train/Bearing/00000001": "Bearing", "train/Cap nuts/00000002": "Cap nuts",
                        "test/Bearing/00000003": "Bearing"}),
     "fusion360": (mini.fusion, {"train/21241_b5f8e7a1_0000": "", "test/21242_c5f8e7a1_0000": ""}),
-    "fusion360-assembly": (mini.assemblies, {"35848_1b2c3d4e": ""}),
+    "fusion360-assembly": (mini.assemblies, {"test/35848_1b2c3d4e": ""}),
     "abc": (mini.abc, {"00000002": "", "00000050_000": "", "00000050_001": ""}),
-    "thingi10k": (mini.thingi10k, {"Art/132423": "Art", "Art/132424": "Art", "994785": ""}),
+    "thingi10k": (mini.thingi10k, {"art/132423": "art", "art/132424": "art", "32770": "", "994785": ""}),
     "modelnet": (mini.modelnet, {"chair/train/chair_0001": "chair", "chair/test/chair_0890": "chair",
                                  "xbox/train/xbox_0001": "xbox"}),
 }
@@ -175,6 +177,79 @@ def test_a_list_of_another_kind_names_nothing(document: str, tmp_path: Path) -> 
     root = mini.fusion(tmp_path / "fusion")
     (root / "train_test.json").write_text(document)
     assert classes(root)[1] == {"21241_b5f8e7a1_0000": "", "21242_c5f8e7a1_0000": ""}
+
+
+# fmt: off
+OTHERS: dict[str, tuple[Build, str, str, str]] = {
+    "shapenet": (mini.shapenet, "all.csv", "a,b\n1,2\n", "all.csv names no split of any of the 3 shapes"),
+    "objaverse": (mini.objaverse, "lvis-annotations.json.gz", "[1, 2]",
+                  "lvis-annotations.json.gz names no class of any of the 2 shapes"),
+    "abo": (mini.abo, "listings/metadata/listings_0.json.gz", '{"item": "x"}', "name no 3dmodel_id"),
+    "3d-future": (mini.future, "model_info.json", json.dumps({mini.UUIDS[0]: {"category_id": "x"}}),
+                  "model_info.json names no class of any of the 2 shapes: is it of another version?"),
+    "thingi10k": (mini.thingi10k, "contextual_data.csv", "id,kind\n9,art\n",
+                  "contextual_data.csv names no category of any of the 3 shapes"),
+    "fusion360": (mini.fusion, "train_test.json", '{"a": []}', "names no split of any of the 2 shapes"),
+    "assemblies": (mini.assemblies, "train_test.json", "{}", "names no split of any of the 1 shapes"),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_list_of_another_version_is_said_by_every_verb(name: str, tmp_path: Path) -> None:
+    """It named no class and no split in silence, and nothing was wrong."""
+    build, path, content, said = OTHERS[name]
+    root = build(tmp_path / name)
+    mini.packed(root / path, content)
+    checked = Heard("data", "check", root, "--names-only")
+    assert said in checked.out
+    assert "nothing is wrong" not in checked.out
+    drawn = Heard("render", root, "--out", tmp_path / "views", "--views", 1, "--size", 32)
+    assert said in " ".join(drawn.err.split())
+
+
+def test_a_list_that_lacks_some_shapes_is_said_with_three_examples(tmp_path: Path) -> None:
+    root = mini.fusion(tmp_path / "fusion")
+    for number in range(5):
+        mini.mesh(root / f"reconstruction/9999{number}_b5f8e7a1_0000_0001.obj")
+    said = find_meshes([root]).layouts[0].remarks
+    named = ", ".join(f"9999{number}_b5f8e7a1_0000" for number in range(3))
+    assert said == (f"train_test.json names no split of 5 of 7 shapes: {named}, …",)
+    assert find_meshes([mini.thingi10k(tmp_path / "thingi")]).layouts[0].remarks == (
+        "input_summary.csv names no thing of 1 of 4 shapes: 994785",
+    )
+
+
+def test_sets_that_are_whole_have_nothing_to_remark(tmp_path: Path) -> None:
+    for name, (build, _) in CASES.items():
+        if name != "thingi10k":  # one of its meshes is in no list
+            found = find_meshes([build(tmp_path / name)]).layouts[0]
+            assert not [one for one in found.remarks if name != "shapenet-v1" or "of 2 of 5" not in one], name
+
+
+def test_half_unpacked_sets_are_counted(tmp_path: Path) -> None:
+    root = mini.pix3d(tmp_path / "pix3d")
+    shutil.rmtree(root / "model/bed")
+    said = "2 of 4 listed meshes are not there: model/bed/MALM/bed_1.obj, model/bed/MALM/bed_2.obj"
+    assert said in " ".join(Heard("data", "check", root, "--names-only").out.split())
+    assert not find_meshes([root / "model/chair"]).layouts[0].remarks
+    root = mini.future(tmp_path / "future")
+    (root / mini.UUIDS[0] / "raw_model.obj").unlink()
+    assert find_meshes([root]).layouts[0].remarks == (
+        f"1 of 2 shapes have no raw_model.obj, drawn by the other: {mini.UUIDS[0]}",
+    )
+
+
+def test_links_that_lead_nowhere_are_counted_and_three_are_named(tmp_path: Path) -> None:
+    root = mini.toys4k(tmp_path / "toys")
+    for number in range(5):
+        (root / f"toys4k_obj_files/apple/apple_01{number}").mkdir()
+        (root / f"toys4k_obj_files/apple/apple_01{number}/mesh.obj").symlink_to(tmp_path / "gone.obj")
+    said = " ".join(Heard("data", "check", root, "--names-only").out.split())
+    assert "5 links lead nowhere; left out: " in said
+    assert said.count("mesh.obj is ") == 3
+    assert "apple_012/mesh.obj, …" in said
+    assert "apple_013" not in said
 
 
 def test_meshes_that_do_not_follow_the_layout_are_counted_and_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import trimesh
 
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.render.meshes import Mesh, read_mesh, sanitised
+from hifa_cli.render.meshes import Mesh, keep_drawable, read_mesh, sanitised
 from hifa_cli.render.views import MeshViews, up_axis
 from tests.cli.test_cli import hifa
 from tests.render.shapes import (
@@ -347,3 +347,22 @@ def test_triangles_that_cannot_be_drawn_are_counted_aloud(tmp_path: Path) -> Non
         assert err.count("nan.ply: drawn without 4 of its 12 triangles") == 1
         assert "whole.ply: drawn without" not in err
     assert "beyond.ply: drawn without 1" in hifa("data", "check", tmp_path)[1]
+
+
+def test_faces_with_corners_that_are_missing_or_not_numbers_are_counted_whatever_else_they_are() -> None:
+    generator = np.random.default_rng(4)
+    vertices = generator.normal(size=(300, 3))
+    vertices[generator.integers(0, 300, 40), generator.integers(0, 3, 40)] = generator.choice(
+        [np.nan, np.inf, -np.inf], 40
+    )
+    vertices[7] = np.nan
+    faces = generator.integers(-3, 303, (4000, 3))
+    faces[:50] = 7  # to a point, and not a number
+    exist = np.asarray(((faces >= 0) & (faces < 300)).all(axis=1))
+    finite = np.isfinite(vertices[np.where(exist[:, None], faces, 0)]).all(axis=(1, 2))
+    kept, places = np.empty(faces.shape, dtype=np.int32), np.full(300, -1, dtype=np.int32)
+    many, used, bad = keep_drawable(vertices, faces, kept, places)
+    assert bad == (~(exist & finite)).sum()
+    assert 0 < many < len(faces) - bad
+    assert np.isfinite(vertices[kept[:many]]).all()
+    assert used == (places >= 0).sum()

@@ -184,6 +184,36 @@ def test_faces_that_wait_for_the_others_change_no_key(seed: int, faces: int, sna
     np.testing.assert_array_equal(keys_of(points, triangles, -1.0), at_once)
 
 
+@given(seed=st.integers(0, 10**6), wide=st.sampled_from([1, 4, 8, 9, 20]), snap=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_faces_of_few_columns_are_drawn_as_all_others(seed: int, wide: int, snap: bool) -> None:
+    generator = np.random.default_rng(seed)
+    places = generator.uniform([-3, -3, 0.1], [WIDTH + 3, HEIGHT + 3, 1.0], (60, 1, 3))
+    reach = [wide / 2, generator.choice([1, 9]), 0]
+    points = (places + generator.uniform(np.negative(reach), reach, (60, 3, 3))).reshape(-1, 3)
+    points[:, 2] = generator.uniform(0.1, 1.0, len(points))
+    if snap:
+        points[:, :2] = np.round(2 * points[:, :2]) / 2
+    triangles = np.arange(180, dtype=np.int32).reshape(-1, 3)
+    ids, depth = visible(points, triangles, HEIGHT, WIDTH)
+    expected, exact, clear = by_testing_everything(points, triangles)
+    np.testing.assert_array_equal(ids[clear], expected[clear])
+    np.testing.assert_allclose(depth[clear], exact[clear], rtol=0, atol=1e-5)
+
+
+def test_nothing_is_written_outside_the_keys() -> None:
+    generator = np.random.default_rng(2)
+    places = generator.uniform([-5, -5], [WIDTH + 5, HEIGHT + 5], (3000, 1, 2))
+    points = np.ones((9000, 3))
+    points[:, :2] = (places + generator.uniform(-4, 4, (3000, 3, 2))).reshape(-1, 2)
+    room = np.full(HEIGHT * WIDTH + 2000, 7, dtype=np.int64)
+    keys = cleared(room[1000:], HEIGHT, WIDTH)
+    fill_nearest(points, np.arange(9000, dtype=np.int32).reshape(-1, 3), 0.0, 0.0, 0.0, keys)
+    assert (keys > 0).mean() > 0.9
+    assert (room[:1000] == 7).all()
+    assert (room[1000 + HEIGHT * WIDTH :] == 7).all()
+
+
 @pytest.mark.parametrize("away", [1.0, -1.0])
 def test_one_side_of_a_closed_surface_has_the_outline_of_both(away: float) -> None:
     size = 100

@@ -71,7 +71,6 @@ def _mi3dor(tree: Tree) -> bool:
     return first or all((root / "test" / half).is_dir() for half in ("2D", "3D"))
 
 
-_MEMORY = "from memory"
 LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "mi3dor", "MI3DOR or MI3DOR-2",
@@ -88,18 +87,19 @@ LAYOUTS: tuple[Layout, ...] = (
     _pattern(
         "shapenet-v2", "ShapeNetCore v2", "<synset>/<model>/models/model_normalized.obj",
         "class: the synset's name; split: all.csv; id: the model",
-        "many public readers build this path; several read all.csv: id,synsetId,subSynsetId,modelId,split",
+        "pytorch3d/datasets/shapenet of facebookresearch/pytorch3d; several public readers take all.csv",
         patterns.SHAPENET2, patterns.shapenet,
     ),
     _pattern(
         "shapenet-v1", "ShapeNetCore v1", "<synset>/<model>/model.obj",
-        "class: the synset's name; split: all.csv; id: the model", _MEMORY,
+        "class: the synset's name; split: all.csv; id: the model",
+        "shapenet_core.py and shapenet_synset_dict_v1.json (57 names) of facebookresearch/pytorch3d",
         patterns.SHAPENET1, patterns.shapenet,
     ),
     _pattern(
         "objaverse", "Objaverse", "glbs/000-0NN/<uid>.glb",
         "class: lvis-annotations.json.gz (Objaverse-LVIS); id: the uid",
-        "the allenai package objaverse reads lvis-annotations.json.gz as {class: [uid]}",
+        "objaverse/__init__.py of allenai/objaverse-xl reads lvis-annotations.json.gz as {class: [uid]}",
         patterns.OBJAVERSE, patterns.objaverse,
     ),
     Layout(
@@ -111,7 +111,7 @@ LAYOUTS: tuple[Layout, ...] = (
     _pattern(
         "gso", "Google Scanned Objects", "<Name>/meshes/model.obj",
         "class: metadata.pbtxt, where it names one; id: the object's name",
-        "several public readers glob */meshes/model.obj; the field of metadata.pbtxt is from memory",
+        "metadata.pbtxt in luoyan407/Benchmark_3D_Generative_Models; fuel_metadata.proto of gz-msgs",
         patterns.GSO, patterns.scanned,
     ),
     _pattern(
@@ -126,17 +126,19 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     _pattern(
         "mcb", "Mechanical Components Benchmark", "{train,test}/<class>/<8 digits>.obj",
-        "class and split: the folders; id: the number", _MEMORY, patterns.MCB,
+        "class and split: the folders; id: the number",
+        "public loaders glob {train,test}/<class>/*.obj; names such as 00019166.obj are in "
+        "nedatghd/3D-mechanical-components-classification-", patterns.MCB,
     ),
     _pattern(
         "fusion360", "Fusion 360 Gallery, reconstruction", "<design>_NNNN.obj, one a step",
         "split: train_test.json; id: the design; the last step is drawn; no classes",
-        "docs/reconstruction.md of AutodeskAILab/Fusion360GalleryDataset; train_test.json is from memory",
-        patterns.FUSION_STEP, patterns.fusion_steps,
+        "docs/reconstruction.md and tools/search/main.py of AutodeskAILab/Fusion360GalleryDataset",
+        patterns.FUSION_STEP, patterns.fusion_designs,
     ),
     Layout(
         "fusion360-assembly", "Fusion 360 Gallery, assemblies", "<id>/assembly.json, assembly.obj and bodies",
-        "id: the folder; the whole assembly is drawn, not its bodies; no classes",
+        "split: train_test.json; id: the folder; the whole assembly is drawn, not its bodies; no classes",
         "docs/assembly.md of AutodeskAILab/Fusion360GalleryDataset",
         patterns.has_assemblies, patterns.fusion_assemblies,
     ),
@@ -148,13 +150,13 @@ LAYOUTS: tuple[Layout, ...] = (
     _pattern(
         "thingi10k", "Thingi10K", "raw_meshes/<number>.stl",
         "class: Category of contextual_data.csv by the thing's number in input_summary.csv; id: the number",
-        "CGAL and others read Thingi10K/raw_meshes/132423.stl; the columns of the two lists are from memory",
+        "src/thingi10k/_builder.py of Thingi10K/Thingi10K, and both lists in its first commit",
         patterns.THINGI10K, patterns.thingi10k,
     ),
     Layout(
         "topex-printer", "Topex-Printer", "a folder called topex… with train/<part>/ and test/<part>/",
         "class: the part; train: renders, all views of one shape; test: real photos",
-        "the scripts of SynthNet use data/topex-printer/{train,test}; the halves' meaning is from its card",
+        "dennisritter/synthnet-transfer-learning trains on renders in train/ and tests on photos in test/",
         paired.is_topex, photos=paired.topex_photos, views=paired.topex_views,
     ),
     _pattern(

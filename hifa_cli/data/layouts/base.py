@@ -14,6 +14,7 @@ from hifa_cli.data.items import Candidate
 from hifa_cli.data.tree import clean
 from hifa_cli.errors import HifaError
 
+EXAMPLES = 3  # that a remark names
 ABOVE = 3  # folders above the given one in which a set's lists are looked for
 _LARGEST = 1 << 31  # bytes of an unpacked list; Objaverse's largest has 200 MB
 

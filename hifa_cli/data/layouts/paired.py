@@ -6,7 +6,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hifa_cli.data.items import Candidate
-from hifa_cli.data.layouts.base import Laid, Named, Tree, named, objects, read_document, read_table, strings
+from hifa_cli.data.layouts.base import (
+    EXAMPLES,
+    Laid,
+    Named,
+    Tree,
+    named,
+    objects,
+    read_document,
+    read_table,
+    strings,
+)
 from hifa_cli.data.layouts.patterns import ABO, abo, abo_class, abo_listings, by_pattern
 from hifa_cli.data.tree import SPLITS, is_picture, places, walk
 from hifa_cli.errors import HifaError
@@ -59,7 +69,16 @@ def pix3d_meshes(tree: Tree) -> Laid:
     ids = {str(base / mesh): name for mesh, name in _pix3d_ids(entries).items()}
     shapes = [Named(ids[tree.whole[path]], path) for path in tree.meshes if tree.whole[path] in ids]
     strangers = [path for path in tree.meshes if tree.whole[path] not in ids]
-    return Laid(sorted(shapes), (), strangers)
+    return Laid(sorted(shapes), (), strangers, _absent(tree, base, entries))
+
+
+def _absent(tree: Tree, base: Path, entries: list[dict[str, Any]]) -> list[str]:
+    """Return which meshes of the list should be below the root and are not, on a line."""
+    there, inside = set(tree.whole.values()), tree.root.absolute()
+    listed = sorted({str(one["model"]) for one in entries if (base / one["model"]).is_relative_to(inside)})
+    lacking = [one for one in listed if str(base / one) not in there]
+    shown = ", ".join(lacking[:EXAMPLES]) + (", …" if len(lacking) > EXAMPLES else "")
+    return [f"{len(lacking)} of {len(listed)} listed meshes are not there: {shown}"] if lacking else []
 
 
 def _photo_id(one: dict[str, Any]) -> str:

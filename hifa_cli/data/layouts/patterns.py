@@ -1,11 +1,12 @@
 """Layouts that the paths of the meshes alone tell apart, with the lists that name classes and splits."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from hifa_cli.data.layouts.base import (
+    EXAMPLES,
     Laid,
     Named,
     Tree,
@@ -23,7 +24,8 @@ Namer = Callable[[Tree], tuple[Callable[[re.Match[str]], str], list[str]]]
 # fmt: off
 SYNSETS: Mapping[str, str] = {
     "02691156": "airplane", "02747177": "trash_bin", "02773838": "bag", "02801938": "basket",
-    "02808440": "bathtub", "02818832": "bed", "02828884": "bench", "02843684": "birdhouse",
+    "02808440": "bathtub", "02818832": "bed", "02828884": "bench", "02834778": "bicycle",  # v1 alone
+    "02843684": "birdhouse", "02858304": "boat",  # v1 alone
     "02871439": "bookshelf", "02876657": "bottle", "02880940": "bowl", "02924116": "bus",
     "02933112": "cabinet", "02942699": "camera", "02946921": "can", "02954340": "cap", "02958343": "car",
     "02992529": "cellphone", "03001627": "chair", "03046257": "clock", "03085013": "keyboard",
@@ -106,6 +108,33 @@ def _rank(match: re.Match[str], path: Path) -> tuple[int, int, str]:
     return (-int(known.get("step") or 0), int(secondary), "" if path.suffix == ".obj" else path.suffix)
 
 
+def known_ids(pattern: re.Pattern[str], tree: Tree) -> list[str]:
+    """Return the ids of the meshes whose paths follow a pattern, each once."""
+    matches = (pattern.search(path) for path in tree.whole.values())
+    return sorted({match["id"] for match in matches if match})
+
+
+def unlisted(path: Path, ids: Sequence[str], listed: Container[str], what: str) -> list[str]:
+    """Return what a list of a set lacks, on a line; nothing where it names every shape.
+
+    Args:
+        path: of the list.
+        ids: of the shapes.
+        listed: ids that the list names.
+        what: it should say of them, such as ``class``.
+
+    Returns:
+        At most one remark, with three examples.
+    """
+    lacking = [one for one in ids if one not in listed]
+    if not lacking:
+        return []
+    if len(lacking) == len(ids):
+        return [f"{path.name} names no {what} of any of the {len(ids)} shapes: is it of another version?"]
+    shown = ", ".join(lacking[:EXAMPLES]) + (", …" if len(lacking) > EXAMPLES else "")
+    return [f"{path.name} names no {what} of {len(lacking)} of {len(ids)} shapes: {shown}"]
+
+
 def parted(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
     """Take class and split, where there are any, from the path itself."""
 
@@ -124,7 +153,7 @@ def modelnet(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
 def shapenet(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
     """Take the class from the synset, its split from ``all.csv``.
 
-    ``taxonomy.json`` names synsets beyond the 55 of ShapeNetCore. WordNet's ``train`` is called
+    ``taxonomy.json`` names synsets beyond the 57 of ShapeNetCore. WordNet's ``train`` is called
     ``railroad_train``, for ``train`` is a split.
     """
     remarks = []
@@ -134,6 +163,9 @@ def shapenet(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
         for row in read_table(path):
             if row.get("split", "").lower() in ("train", "val", "test"):
                 splits[row.get("synsetId", "").zfill(8), row.get("modelId", "")] = row["split"].lower()
+        found = (SHAPENET1.search(one) or SHAPENET2.search(one) for one in tree.whole.values())
+        ids = sorted(f"{match['synset']}/{match['id']}" for match in found if match)
+        remarks += unlisted(path, ids, {"/".join(one) for one in splits}, "split")
     else:
         remarks.append("all.csv is not beside it, so that no shape has a split")
 
@@ -162,7 +194,9 @@ def objaverse(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
         if isinstance(uids, list)
         for uid in uids
     }
-    return lambda match: named(match["id"], classes.get(match["id"])), []
+    ids = known_ids(OBJAVERSE, tree)
+    remarks = [] if classes else unlisted(path, ids, classes, "class")  # most objects are in no class
+    return lambda match: named(match["id"], classes.get(match["id"])), remarks
 
 
 def abo_listings(tree: Tree) -> list[dict[str, object]]:
@@ -180,10 +214,11 @@ def abo_class(row: Mapping[str, object]) -> str | None:
 
 def abo(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
     """Take the class from ``product_type`` of the listing that names the 3D model."""
-    classes = {
-        str(row.get("3dmodel_id")): abo_class(row) for row in abo_listings(tree) if row.get("3dmodel_id")
-    }
-    remarks = [] if classes else ["listings_*.json.gz are not beside it, so that no shape has a class"]
+    rows = abo_listings(tree)
+    classes = {str(row.get("3dmodel_id")): abo_class(row) for row in rows if row.get("3dmodel_id")}
+    remarks = [] if rows else ["listings_*.json.gz are not beside it, so that no shape has a class"]
+    if rows and not classes:
+        remarks = ["listings_*.json.gz name no 3dmodel_id, so that no shape has a class"]
     return lambda match: named(match["id"], classes.get(match["id"])), remarks
 
 
@@ -194,10 +229,10 @@ def scanned(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
 
     def name(match: re.Match[str]) -> str:
         try:
-            told = first.search((folders[match.string] / "metadata.pbtxt").read_text("utf-8", "replace"))
+            found = first.search((folders[match.string] / "metadata.pbtxt").read_text("utf-8", "replace"))
         except OSError:
-            told = None
-        return named(match["id"], told[1] if told else None)
+            found = None
+        return named(match["id"], told(found[1]) if found else None)
 
     return name, []
 
@@ -209,7 +244,21 @@ def future(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
         return parted(tree)[0], ["model_info.json is not beside it, so that no shape has a class"]
     rows = objects(read_document(path))
     classes = {**strings(rows, "model_id", "super-category"), **strings(rows, "model_id", "category")}
-    return lambda match: named(match["id"], classes.get(match["id"])), []
+    remarks = unlisted(path, known_ids(FUTURE, tree), classes, "class")
+    return lambda match: named(match["id"], classes.get(match["id"])), remarks + _normalized_alone(tree)
+
+
+def _normalized_alone(tree: Tree) -> list[str]:
+    """Return which shapes of 3D-FUTURE lack the mesh that is drawn."""
+    kinds: dict[str, set[str]] = {}
+    for path in tree.whole.values():
+        if match := FUTURE.search(path):
+            kinds.setdefault(match["id"], set()).add(match["kind"])
+    lacking = sorted(one for one, there in kinds.items() if "raw" not in there)
+    if not lacking or len(lacking) == len(kinds):  # some copies hold the normalized ones alone
+        return []
+    shown = ", ".join(lacking[:EXAMPLES]) + (", …" if len(lacking) > EXAMPLES else "")
+    return [f"{len(lacking)} of {len(kinds)} shapes have no raw_model.obj, drawn by the other: {shown}"]
 
 
 def thingi10k(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
@@ -220,7 +269,16 @@ def thingi10k(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
         return parted(tree)[0], ["input_summary.csv and contextual_data.csv are not beside it: no classes"]
     thing = strings(read_table(files), "ID", "Thing ID")
     category = strings(read_table(things), "Thing ID", "Category")
-    return lambda match: named(match["id"], category.get(thing.get(match["id"], ""))), []
+    ids = known_ids(THINGI10K, tree)
+    remarks = unlisted(files, ids, thing, "thing")
+    with_thing = [one for one in ids if one in thing]
+    remarks += unlisted(things, with_thing, {one for one in thing if thing[one] in category}, "category")
+    return lambda match: named(match["id"], told(category.get(thing.get(match["id"], "")))), remarks
+
+
+def told(category: str | None) -> str | None:
+    """Return a category, or None where a set spells the absence of one: ``None``."""
+    return None if category is None or category.strip().lower() == "none" else category
 
 
 def abc(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
@@ -237,8 +295,8 @@ def abc(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
     return name, []
 
 
-def fusion_steps(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
-    """Name a design by its file; its split is in ``train_test.json``."""
+def fusion_designs(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]:
+    """Name a design or an assembly by its file or folder; its split is in ``train_test.json``."""
     path = tree.nearby("train_test.json")
     document = read_document(path) if path else {}
     splits = {
@@ -246,8 +304,12 @@ def fusion_steps(tree: Tree) -> tuple[Callable[[re.Match[str]], str], list[str]]
         for split, designs in (document.items() if isinstance(document, dict) else ())
         if split in ("train", "val", "test") and isinstance(designs, list)
         for design in designs
+        if isinstance(design, str)
     }
-    remarks = [] if path else ["train_test.json is not beside it, so that no shape has a split"]
+    remarks = ["train_test.json is not beside it, so that no shape has a split"]
+    if path:
+        ids = known_ids(FUSION_WHOLE if has_assemblies(tree) else FUSION_STEP, tree)
+        remarks = unlisted(path, ids, splits, "split")
     return lambda match: named(match["id"], None, splits.get(match["id"])), remarks
 
 
@@ -263,7 +325,7 @@ def has_assemblies(tree: Tree) -> bool:
 
 def fusion_assemblies(tree: Tree) -> Laid:
     """Draw the whole assemblies; the bodies that they are made of are spare."""
-    laid = by_pattern(FUSION_WHOLE, parted, tree)
+    laid = by_pattern(FUSION_WHOLE, fusion_designs, tree)
     return Laid(laid.shapes, [*laid.spare, *laid.strangers], (), laid.remarks)
 
 
