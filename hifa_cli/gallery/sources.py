@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import Axis, RenderConfig
 from hifa_cli.data import Collection, find_shapes, is_mesh, layouts
+from hifa_cli.data.tree import walk
 from hifa_cli.embeddings.io import read_shapes_heading, shape_blocks
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import DIGEST_BYTES
@@ -277,7 +278,7 @@ def holds_meshes(source: Path) -> bool:
         return is_mesh(source)
     if (source / SETTINGS).is_file():
         return False
-    return any(is_mesh(path) for path in source.rglob("*"))
+    return any(is_mesh(folder.path / name) for folder in walk(source, []) for name in folder.files)
 
 
 def origin_of(kind: str, place: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from hifa_cli.config import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.models.lite import LITES
 
 TORCHVISION, OPENCLIP = "torchvision/", "openclip/"  # before the name of a backbone
 ACCEPT = "HIFA_ACCEPT_LICENCE"  # set by --accept-licence, inherited by worker processes
@@ -55,9 +56,9 @@ def backbone_of(name: str) -> Backbone:
     Raises:
         HifaError: no library has such a model, or no such pretraining of it.
     """
-    if name == ModelConfig.backbone:
+    if name in LITES:
         mean, std = ModelConfig.mean, ModelConfig.std
-        return Backbone(name, "timm", "tf_efficientnet_lite0", mean, std, ModelConfig.size, False, _APACHE)
+        return Backbone(name, "timm", f"tf_{name}", mean, std, LITES[name], False, _APACHE)
     if name == "alexnet" or name.startswith(TORCHVISION):
         model = name.removeprefix(TORCHVISION)
         fixed = model.startswith("vit_")
@@ -107,7 +108,7 @@ def _timm(name: str) -> Backbone:
         known = timm.get_pretrained_cfg(model)
     except (RuntimeError, ValueError) as error:
         raise HifaError(
-            f"no backbone '{name}' ({error}): use efficientnet_lite0, alexnet, {', '.join(_SHORT)}, "
+            f"no backbone '{name}' ({error}): use {', '.join(LITES)}, alexnet, {', '.join(_SHORT)}, "
             f"{TORCHVISION}NAME or a name of timm.list_models()"
         ) from error
     if known is None:
@@ -137,4 +138,4 @@ def licence_note(row: Backbone) -> str:
 
 def named() -> tuple[str, ...]:
     """Return the backbones that have a row or a short name of their own, without loading a library."""
-    return (ModelConfig.backbone, "alexnet", *_SHORT, f"{TORCHVISION}resnet50", "resnet50")
+    return (*LITES, "alexnet", *_SHORT, f"{TORCHVISION}resnet50", "resnet50")

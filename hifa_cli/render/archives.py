@@ -68,17 +68,28 @@ def peek(path: Path, head: bytes) -> Inside | None:
     return None
 
 
+def head_of(path: Path) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb", buffering=0) as file:
+        return file.read(HEAD)
+
+
 @contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpacked(path: Path, head: bytes | None = None) -> Iterator[Path]:
     """Give a file to read: the mesh in an archive, unpacked for as long as this lasts; else the file itself.
+
+    Args:
+        path: the file.
+        head: its first bytes, where they have been read already.
+
+    Yields:
+        The file to read.
 
     Raises:
         HifaError: as ``peek``, or the archive is a bomb or leads out of its folder.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        inside = peek(path, file.read(HEAD))
-    if inside is None:
+    if peek(path, head_of(path) if head is None else head) is None:
         yield path
         return
     with TemporaryDirectory() as scratch:
@@ -86,9 +97,8 @@ def unpacked(path: Path) -> Iterator[Path]:
             mesh = _unpack(path, Path(scratch))
         except _BROKEN:
             raise HifaError("is a damaged or encrypted archive: unpack it first") from None
-        with mesh.open("rb") as file:
-            if peek(mesh, file.read(HEAD)) is not None:
-                raise HifaError("is an archive in an archive: unpack it first")
+        if peek(mesh, head_of(mesh)) is not None:
+            raise HifaError("is an archive in an archive: unpack it first")
         yield mesh
 
 

@@ -3,9 +3,7 @@
 import re
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from hifa_cli.data.contents import HEAD, not_a_mesh
+from hifa_cli.data.contents import not_a_mesh
 from hifa_cli.data.formats import MESH_FORMATS, OBJ, STL, THREEMF, USD, MeshFormat, format_of_suffix
 from hifa_cli.errors import HifaError
 from hifa_cli.render import archives
@@ -19,23 +17,31 @@ _STARTS: tuple[tuple[re.Pattern[bytes], MeshFormat], ...] = tuple(
     for one in MESH_FORMATS
     for pattern in one.starts
 )
+_VERTEX = re.compile(rb"[vV][ \t]")
 _OBJ = re.compile(
-    rb"(^|[\r\n])[ \t]*v" + (rb"[ \t]+" + _NUMBER) * 3 + rb"[^\r\n]*[\r\n]+[ \t]*(v|vn|vt|f|#|g|o)[ \t]"
+    rb"(^|[\r\n])[ \t]*v" + (rb"[ \t]+" + _NUMBER) * 3 + rb"[^\r\n]*[\r\n]+[ \t]*(v|vn|vt|f|#|g|o)[ \t]",
+    re.IGNORECASE,
 )
 _OTHERS = (
     "neither its first bytes nor its name are those of a mesh format that is read: save it as GLB, OBJ or STL"
 )
 
 
-def format_of(path: Path) -> MeshFormat:
+def format_of(path: Path, head: bytes | None = None) -> MeshFormat:
     """Return the format of a mesh: what its first bytes say, else its ending. Of an archive, its mesh's.
+
+    Args:
+        path: the file.
+        head: its first bytes, where they have been read already.
+
+    Returns:
+        The format.
 
     Raises:
         HifaError: it is something else than a mesh.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD)
+    head = archives.head_of(path) if head is None else head
     inside = archives.peek(path, head)
     if inside is None:
         return _told(head, path.suffix, path)
@@ -56,16 +62,25 @@ def _told(head: bytes, suffix: str, path: Path | None) -> MeshFormat:
 def _by_content(head: bytes, own: MeshFormat | None, path: Path | None) -> MeshFormat | None:
     if head.startswith(archives.ZIP):
         return own if path is None or own is USD else THREEMF
+    binary = path is not None and _is_binary_stl(head, path)
+    if binary and own is STL:
+        return STL
     text = _as_bytes(head)
     if found := next((one for pattern, one in _STARTS if pattern.match(text)), None):
         return found
-    if own is not STL and len(head) >= STL_HEAD and path is not None:
-        count = int(np.frombuffer(head, dtype="<u4", count=1, offset=80)[0])
-        if count and path.stat().st_size == STL_HEAD + FACE.itemsize * count:
-            return STL
-    if _OBJ.search(text):
+    if binary:
+        return STL
+    if _VERTEX.search(text) and _OBJ.search(text):  # the first is quick to see that there is none
         return OBJ
     return None
+
+
+def _is_binary_stl(head: bytes, path: Path) -> bool:
+    """Return whether a file is as large as its count of triangles would have it."""
+    if len(head) < STL_HEAD:
+        return False
+    count = int.from_bytes(head[80:STL_HEAD], "little")
+    return count > 0 and path.stat().st_size == STL_HEAD + FACE.itemsize * count
 
 
 def _as_bytes(head: bytes) -> bytes:

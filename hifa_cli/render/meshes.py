@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.data.formats import MeshFormat
 from hifa_cli.errors import HifaError
-from hifa_cli.render.archives import unpacked
+from hifa_cli.render.archives import head_of, unpacked
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.readers.parts import Arrays
@@ -47,13 +47,12 @@ def read_mesh(path: Path) -> Mesh:
     Raises:
         HifaError: the file cannot be read, or holds nothing that could be drawn.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise HifaError("is empty: the file has no bytes")
-        with unpacked(path) as file:
-            return sanitised(*_reader(format_of(file))(file))
+        if not (head := head_of(path)):
+            raise HifaError("is empty: the file has no bytes")
+        with unpacked(path, head) as file:
+            return sanitised(*_reader(format_of(file, head if file is path else None))(file))
     except HifaError as error:
         raise HifaError(f"{path}: {error}") from error
     except OSError as error:

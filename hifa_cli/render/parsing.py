@@ -15,6 +15,7 @@ from hifa_cli.render.compiled import compiled
 Bytes = NDArray[np.uint8]
 
 _STL_VERTEX = len("vertex 0 0 0")
+SMALL = 1 << 22  # bytes of an OBJ up to which room that stays empty costs less than a second look
 POWERS = np.array([10.0**power for power in range(23)])  # the exact ones
 
 
@@ -27,17 +28,25 @@ class Polygons(NamedTuple):
 
 
 def parse_obj(text: Bytes) -> Polygons:
-    """OBJ: vertices and faces, with relative indices and continued lines; everything else is passed over."""
-    text, counts = ended(text), np.zeros(4, dtype=np.int64)
-    obj_counts(text, counts)
-    if counts[3]:
-        word = text[counts[3] - 1 : counts[3] + 3].tobytes().split()[0].decode("ascii").lower()
-        raise HifaError(f"has '{word}' statements, which are not read: save it as polygons in one file")
-    vertices = np.empty((counts[0], 3))
-    starts = np.zeros(counts[1] + 1, dtype=np.int64)
+    """OBJ: vertices and faces, with relative indices and continued lines; everything else is passed over.
+
+    Raises:
+        HifaError: it has curved surfaces, or parts in another file.
+    """
+    text = ended(text)
+    size = len(text)
+    counts = np.array(
+        [size // 3 + 1, size // 3 + 1, size]
+    )  # more than there are: what stays empty costs nothing
+    if size > SMALL:
+        obj_counts(text, counts)
+    vertices, starts = np.empty((counts[0], 3)), np.empty(counts[1] + 1, dtype=np.int64)
     corners = np.empty(counts[2], dtype=np.int64)
-    obj_body(text, POWERS, vertices, starts, corners)
-    return Polygons(vertices, starts, corners)
+    vertex, face, used, place = obj_body(text, POWERS, vertices, starts, corners)
+    if place < size:
+        word = text[place : place + 4].tobytes().split()[0].decode("ascii").lower()
+        raise HifaError(f"has '{word}' statements, which are not read: save it as polygons in one file")
+    return Polygons(vertices[:vertex], starts[: face + 1], corners[:used])
 
 
 def parse_stl_text(text: Bytes) -> Polygons:
@@ -65,8 +74,22 @@ def parse_stl_text(text: Bytes) -> Polygons:
 
 
 def ended(text: Bytes) -> Bytes:
-    """The text with an end of line behind it, so that the loops below need not look for the text's end."""
-    return text if len(text) and text[-1] == 10 else np.append(text, np.uint8(10))
+    """The text with an end of line behind it, so that the loops below need not look for the text's end.
+
+    It is written into the room that readers leave behind a file's bytes, where there is some.
+    """
+    if len(text) and text[-1] == 10:
+        return text
+    room = text.base
+    if (
+        isinstance(room, np.ndarray)
+        and room.flags.writeable
+        and len(room) == len(text) + 1
+        and room.dtype == np.uint8
+    ):
+        room[-1] = 10
+        return room
+    return np.append(text, np.uint8(10))
 
 
 @compiled
@@ -372,41 +395,55 @@ def off_body(
 
 
 @compiled
-def obj_kind(text: Bytes, place: int) -> int:
-    """Return what a line that begins at ``place`` is: 118 a vertex, 102 a face, 1 what is not read, else 0.
+def obj_surface(text: Bytes, place: int, letter: int, second: int) -> int:
+    """Return 1 where a line begins a patch, a surface or a call of another file, else 0.
 
-    Keywords may be capitals; faces were "fo" before version 3 of the format.
+    Args:
+        text: bytes of the file, with an end of line behind them.
+        place: where the line begins.
+        letter: its first one, small.
+        second: its second one, small.
+
+    Returns:
+        1 or 0.
     """
-    letter = int(text[place]) | 32
-    if place + 1 >= len(text) or not (
-        letter == 118 or letter == 102 or letter == 115 or letter == 98 or letter == 99
-    ):
+    if place + 4 >= len(text):
         return 0
-    if (letter == 118 or letter == 102) and blank(text[place + 1]):
-        return letter
-    if place + 2 >= len(text):
-        return 0
-    second, third = text[place + 1] | 32, text[place + 2] | 32
-    if letter == 102:
-        return 102 if second == 111 and blank(text[place + 2]) else 0
-    if place + 3 >= len(text) or letter == 118:
-        return 0
+    third, last = text[place + 2] | 32, text[place + 3] | 32
     if blank(text[place + 3]):  # bsp, bzp, cdc, cdp: patches
         patch = (letter == 98 and (second == 115 or second == 122) and third == 112) or (
             letter == 99 and second == 100 and (third == 99 or third == 112)
         )
         return 1 if patch else 0
-    if place + 4 >= len(text) or not blank(text[place + 4]):
+    if not blank(text[place + 4]):
         return 0
-    last = text[place + 3] | 32
     surface = letter == 115 and second == 117 and third == 114 and last == 102  # surf
     other = letter == 99 and second == 97 and third == 108 and last == 108  # call, of another file
     return 1 if surface or other else 0
 
 
 @compiled
+def obj_kind(text: Bytes, place: int) -> int:
+    """Return what a line that begins at ``place`` is: 118 a vertex, 102 a face, 1 what is not read, else 0.
+
+    Keywords may be capitals; faces were "fo" before version 3 of the format.
+    """
+    if place + 1 >= len(text):
+        return 0
+    letter, second = int(text[place]) | 32, int(text[place + 1])
+    if letter == 118:
+        return 118 if blank(second) else 0
+    if letter == 102:
+        return 102 if blank(second) or (second | 32 == 111 and blank(text[place + 2])) else 0
+    if letter == 115 or letter == 98 or letter == 99:
+        return obj_surface(text, place, letter, second | 32)
+    return 0
+
+
+@compiled
 def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
-    """Count vertices, faces and the words on face lines; last the place, from 1, of what is not read."""
+    """Count vertices, faces and the words on face lines."""
+    counts[:] = 0
     place = to_content(text, 0)
     while place < len(text):
         kind = obj_kind(text, place)
@@ -422,9 +459,6 @@ def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
                 if in_line(text, place) == place and not line_ends(text, place):
                     place += 1  # a lone backslash
                 place = in_line(text, place)
-        elif kind == 1:
-            counts[3] = place + 1
-            return
         place = to_content(text, next_line(text, place))
 
 
@@ -435,8 +469,8 @@ def obj_body(
     vertices: NDArray[np.float64],
     starts: NDArray[np.int64],
     corners: NDArray[np.int64],
-) -> None:
-    """Read what :func:`obj_counts` counted; a corner that is not a number becomes −1.
+) -> tuple[int, int, int, int]:
+    """Read vertices and faces; a corner that is not a number becomes −1.
 
     Args:
         text: bytes of the file.
@@ -444,8 +478,13 @@ def obj_body(
         vertices: (n, 3) filled in place.
         starts: where each face's corners begin, filled in place.
         corners: filled in place, from 0.
+
+    Returns:
+        How many vertices, faces and corners there are, and where a line begins that is not read: behind the
+        text where none does.
     """
     vertex, face, used = 0, 0, 0
+    starts[0] = 0
     place = to_content(text, 0)
     while place < len(text):
         kind = obj_kind(text, place)
@@ -470,7 +509,10 @@ def obj_body(
                 place = in_line(text, place)
             face += 1
             starts[face] = used
+        elif kind == 1:
+            return vertex, face, used, place
         place = to_content(text, next_line(text, place))
+    return vertex, face, used, len(text)
 
 
 @compiled

@@ -16,12 +16,21 @@ LOOKS, LOOKS_A_CORNER = 4_000_000, 100  # beyond so many tries it crosses itself
 
 def triangles(polygons: Polygons) -> NDArray[np.int64]:
     """(m, 3) corners of the triangles of all polygons; −1 for one that names a vertex that does not exist."""
-    sizes = np.diff(polygons.starts)
-    if len(sizes) and (sizes == 3).all():
+    if len(polygons.starts) > 1 and all_three(polygons.starts):
         return polygons.corners.reshape(-1, 3)
+    sizes = np.diff(polygons.starts)
     faces = np.empty((int(np.maximum(sizes - 2, 0).sum()), 3), dtype=np.int64)
     count = cut(polygons.vertices, polygons.starts, polygons.corners, faces)
     return faces[:count]
+
+
+@compiled
+def all_three(starts: NDArray[np.int64]) -> bool:
+    """Return whether all polygons are triangles."""
+    others = 0
+    for polygon in range(len(starts) - 1):
+        others += starts[polygon + 1] - starts[polygon] != 3
+    return others == 0
 
 
 @compiled

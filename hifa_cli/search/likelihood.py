@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.search.rerank import Floats
 
-CALIBRATION_FILE = "likelihood.npz"
+CALIBRATION_FILES = ("likelihood.npz", "likelihood-lite2.npz")  # the default encoder's first
 CALIBRATION_VERSION = 1  # raised whenever the file is fitted anew
 FEWEST, MOST = 50, 1_000  # shapes of the galleries that it was fitted on; fewer or more count as so many
 FIRST = 10  # ranks by which a photo's kind is said to be there or not
@@ -80,9 +80,9 @@ def evidence_of(
 
 
 @cache
-def shipped_calibration() -> Calibration:
-    """Return the calibration that this package ships."""
-    with (files("hifa_cli.search") / CALIBRATION_FILE).open("rb") as file:
+def shipped_calibration(name: str) -> Calibration:
+    """Return a calibration that this package ships."""
+    with (files("hifa_cli.search") / name).open("rb") as file:
         stored = np.load(file, allow_pickle=False)
         return Calibration(
             stored["background"].astype(np.float32), stored["weights"].astype(np.float64),
@@ -104,5 +104,5 @@ def calibration_for(model: str, projection: int, version: int) -> Calibration | 
     """
     if version != CALIBRATION_VERSION:
         return None
-    found = shipped_calibration()
-    return found if (found.model, found.projection) == (model, projection) else None
+    shipped = map(shipped_calibration, CALIBRATION_FILES)
+    return next((one for one in shipped if (one.model, one.projection) == (model, projection)), None)

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 BLOCK = 2048  # rows multiplied at once
-PROJECTION_FILE = "nuisance.npz"
+PROJECTION_FILES = ("nuisance.npz", "nuisance-lite2.npz")  # the default encoder's first
 SHIFT_SCALE = np.float32(np.sqrt(1000))  # of an own map's shift, so that one rate fits it and the matrix
 PROJECTION_VERSION = 1  # raised whenever the file is fitted anew
 
@@ -89,12 +89,13 @@ def shipped_projection(model: str | None) -> Projection | None:
     Args:
         model: the encoder's digest; None means the default encoder, whichever it is.
     """
-    with (files("hifa_cli.search") / PROJECTION_FILE).open("rb") as file:
-        stored = np.load(file, allow_pickle=False)
-        if model is not None and str(stored["model"]) != model:
-            return None
-        basis, damping = (stored[name].astype(np.float32) for name in ("basis", "damping"))
-        return Projection(basis, damping, str(stored["model"]))
+    for name in PROJECTION_FILES:
+        with (files("hifa_cli.search") / name).open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if model in (None, str(stored["model"])):
+                basis, damping = (stored[part].astype(np.float32) for part in ("basis", "damping"))
+                return Projection(basis, damping, str(stored["model"]))
+    return None
 
 
 @dataclass(frozen=True)

