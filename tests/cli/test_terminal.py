@@ -2,8 +2,8 @@
 
 import io
 import re
-import sys
 import time
+from importlib import import_module
 
 import pytest
 from rich.console import Console
@@ -16,10 +16,7 @@ from hifa_cli.runtime import progress
 from hifa_cli.runtime.progress import reporting
 from hifa_cli.viz.tables import Row, Table, to_terminal
 
-index, query = (
-    sys.modules["hifa_cli.cli.index"],
-    sys.modules["hifa_cli.cli.query"],
-)  # not the verbs of that name
+index, query = map(import_module, ("hifa_cli.cli.index", "hifa_cli.cli.query"))  # not the verbs of that name
 COLUMNS = ("NN", "FT", "ST", "F", "DCG", "ANMRR", "mAP", "AUC", "P@10", "queries", "gallery")
 
 

@@ -318,7 +318,7 @@ def _sample() -> Read:
     vectors = np.eye(4, dtype=np.float32)
 
     def read(path: Path) -> object:
-        plan: Any = SimpleNamespace(photos=None, old=SimpleNamespace(place=path), config=IndexConfig())
+        plan: Any = SimpleNamespace(photos=None, old=SimpleNamespace(base=path), config=IndexConfig())
         return exact_search(vectors, sample(vectors, plan)[0], 2)
 
     return read
