@@ -70,7 +70,7 @@ def render(
         The folder, which stands for a path, and what became of every mesh.
 
     Raises:
-        HifaError: there are no meshes, none can be drawn, or ``out`` cannot be written.
+        HifaError: no mesh is found, none can be drawn, or ``out`` cannot be written.
 
     Example:
         >>> import hifa_cli as hifa
@@ -247,7 +247,7 @@ def evaluate(
         The scores: ``print`` shows them, ``.to_dict()`` and ``.per_class()`` give the numbers.
 
     Raises:
-        HifaError: there are no photos or no shapes, or no photo has a class that a shape has.
+        HifaError: photos or shapes are missing, or no photo has a class that a shape has.
 
     Example:
         >>> import numpy as np

@@ -5,20 +5,24 @@ from typing import Annotated
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Quiet, Verbose, gallery_option
+from hifa_cli.cli.options import (
+    Config,
+    Device,
+    GalleryAgain,
+    GalleryModel,
+    GalleryPlace,
+    Quiet,
+    Verbose,
+    one_gallery,
+)
 from hifa_cli.cli.terminal import start_reporting
 from hifa_cli.config import ServeConfig
 from hifa_cli.errors import HifaError
 
 
 def mcp(
-    place: Annotated[
-        Path | None,
-        typer.Argument(metavar="GALLERY", help="Folder of 'hifa index'.", show_default="what --gallery says"),
-    ] = None,
-    gallery: Annotated[
-        Path | None, gallery_option("The same as the argument.", show_default="what the argument says")
-    ] = None,
+    place: GalleryPlace = None,
+    gallery: GalleryAgain = None,
     images: Annotated[
         list[Path] | None,
         typer.Option(
@@ -27,23 +31,14 @@ def mcp(
             show_default="any path that an agent names",
         ),
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Run of 'hifa train', where the gallery holds no model.",
-            show_default="the gallery's model",
-        ),
-    ] = None,
+    model: GalleryModel = None,
     device: Device = "auto",
     quiet: Quiet = False,
     verbose: Verbose = False,
     config: Config = None,
 ) -> None:
     """Let agents search a gallery, over the Model Context Protocol on stdin and stdout."""
-    given = place or gallery
-    if given is None or (place and gallery):
-        raise typer.BadParameter("which gallery? give GALLERY, or -g GALLERY, once")
+    given = one_gallery(place, gallery)
     start_reporting(quiet=quiet, verbose=verbose)
     try:
         from hifa_cli.web.mcp_server import make_mcp_server

@@ -191,6 +191,34 @@ def gallery_option(help: str, **more: Any) -> Any:
     return typer.Option("--gallery", "-g", help=help, **more)
 
 
+def one_gallery(place: Path | None, gallery: Path | None) -> Path:
+    """Return the gallery that an argument or ``-g`` names.
+
+    Raises:
+        BadParameter: neither or both name one.
+    """
+    given = place or gallery
+    if given is None or (place and gallery):
+        raise typer.BadParameter("which gallery? give GALLERY, or -g GALLERY, once")
+    return given
+
+
+GalleryPlace = Annotated[
+    Path | None,
+    typer.Argument(metavar="GALLERY", help="Folder of 'hifa index'.", show_default="what --gallery says"),
+]
+GalleryAgain = Annotated[
+    Path | None, gallery_option("The same as the argument.", show_default="what the argument says")
+]
+GalleryModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="RUN",
+        help="Run of 'hifa train', where the gallery holds no model.",
+        show_default="the gallery's model",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=SAY)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.", rich_help_panel=SAY)

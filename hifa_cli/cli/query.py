@@ -15,6 +15,7 @@ from hifa_cli.cli.options import (
     Config,
     Device,
     Force,
+    GalleryModel,
     Json,
     Quiet,
     Strict,
@@ -127,14 +128,7 @@ def query(
             rich_help_panel=RANK,
         ),
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Run of 'hifa train', where the gallery holds no model.",
-            show_default="the gallery's model",
-        ),
-    ] = None,
+    model: GalleryModel = None,
     sheet: Annotated[
         Path | None,
         typer.Option(

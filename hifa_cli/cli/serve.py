@@ -1,11 +1,19 @@
 """``hifa serve``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hifa_cli.cli.options import Config, Device, Quiet, Verbose, gallery_option
+from hifa_cli.cli.options import (
+    Config,
+    Device,
+    GalleryAgain,
+    GalleryModel,
+    GalleryPlace,
+    Quiet,
+    Verbose,
+    one_gallery,
+)
 from hifa_cli.cli.terminal import start_reporting
 from hifa_cli.config import ServeConfig
 from hifa_cli.runtime import progress
@@ -14,13 +22,8 @@ REACH = "Who can reach it"
 
 
 def serve(
-    place: Annotated[
-        Path | None,
-        typer.Argument(metavar="GALLERY", help="Folder of 'hifa index'.", show_default="what --gallery says"),
-    ] = None,
-    gallery: Annotated[
-        Path | None, gallery_option("The same as the argument.", show_default="what the argument says")
-    ] = None,
+    place: GalleryPlace = None,
+    gallery: GalleryAgain = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="0 takes a free one.", rich_help_panel=REACH)
     ] = ServeConfig.port,
@@ -51,23 +54,14 @@ def serve(
             rich_help_panel=REACH,
         ),
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Run of 'hifa train', where the gallery holds no model.",
-            show_default="the gallery's model",
-        ),
-    ] = None,
+    model: GalleryModel = None,
     device: Device = "auto",
     quiet: Quiet = False,
     verbose: Verbose = False,
     config: Config = None,
 ) -> None:
     """Search by photos on a page in the browser; see and turn the shapes."""
-    given = place or gallery
-    if given is None or (place and gallery):
-        raise typer.BadParameter("which gallery? give GALLERY, or -g GALLERY, once")
+    given = one_gallery(place, gallery)
     from hifa_cli.web import access
     from hifa_cli.web.app import App
     from hifa_cli.web.server import make_server

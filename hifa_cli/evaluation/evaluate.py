@@ -122,8 +122,8 @@ def evaluate(
         The scores.
 
     Raises:
-        HifaError: the export has no photos or no shapes, no photo has a class that a shape has, or there
-            is no such profile.
+        HifaError: the export has no photos or no shapes, no photo has a class that a shape has, or the
+            profile does not exist.
     """
     chosen = _profile(profile)
     images, shapes = _both(export, name)

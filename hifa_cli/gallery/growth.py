@@ -69,7 +69,7 @@ class _Change(NamedTuple):
 
 
 class _Unfit(Exception):
-    """What is new does not fit the columns: the gallery has to be written whole."""
+    """Say that new rows do not fit the columns: the gallery has to be written whole."""
 
 
 def write_change(folder: Path, plan: Plan) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def read_graph(place: Path, shapes: int, neighbours: int, suffix: str = "") -> G
     Args:
         place: the generation.
         shapes: how many it has.
-        neighbours: of each; 0 is no graph.
+        neighbours: of each; 0 means without a graph.
         suffix: of the file's name.
 
     Returns:

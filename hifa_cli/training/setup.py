@@ -38,7 +38,7 @@ Validate = Callable[[], float]
 
 
 class Seen(NamedTuple):
-    """What training reads of all photos and shapes, and the trunk's features of them before it.
+    """Hold what training reads of all photos and shapes, and the trunk's features of them before it.
 
     Attributes:
         photos: (n, 1, F) of a frozen trunk, or maps of the early blocks.

@@ -83,7 +83,7 @@ _ERROR = {"type": "object", "required": ["error"], "properties": {"error": _TEXT
 _WHY = {
     "400": "The request is not well-formed HTTP.",
     "401": "The token is missing or wrong.", "403": "Another site's page may not ask.",
-    "404": "There is no such shape, mesh or picture.", "405": "The method is another one.",
+    "404": "The shape, mesh or picture does not exist.", "405": "The method is another one.",
     "411": "The body has no Content-Length.", "413": "The photos are too large.",
     "414": "The address is too long.", "415": "A body of this type is not a photo.",
     "421": "The server does not answer for this host.",

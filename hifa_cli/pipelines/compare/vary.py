@@ -58,7 +58,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Varying:
-    """What is varied, and the data.
+    """Name what is varied, and the data.
 
     Attributes:
         what: labels, unlabelled or views.

@@ -29,7 +29,7 @@ _COLOUR = 4  # numbers of a vertex's colour in binary; in text three or four
 
 
 class Kind(NamedTuple):
-    """What a file's tag says.
+    """Hold what a file's tag says.
 
     Attributes:
         tag: as it is written.

@@ -119,7 +119,7 @@ class Fields:
             (n, width) numbers.
 
         Raises:
-            HifaError: they are no whole number of rows.
+            HifaError: they do not fill whole rows.
         """
         found = self.get(name)
         if found is None or (isinstance(found, list) and not found):
@@ -195,7 +195,7 @@ class Scene:
             if kind in _LINES:
                 self.lines += 1
             elif kind == "Text":
-                said = "drawn without its texts, which are no part of a shape"
+                said = "drawn without its texts, which do not belong to a shape"
                 self.remarks += [said] if said not in self.remarks else []
             else:
                 polygons = _body(inside)

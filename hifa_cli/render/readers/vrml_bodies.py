@@ -96,7 +96,7 @@ def heights(counts: tuple[int, int], spacing: tuple[float, float], given: Floats
 
 
 class Swept(NamedTuple):
-    """What an extrusion is made of (6.18).
+    """Hold the fields of an extrusion (6.18).
 
     Attributes:
         section: (n, 2) its outline, in the plane of x and z.

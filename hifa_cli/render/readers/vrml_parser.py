@@ -53,7 +53,7 @@ class Link:
 
 
 class _Names:
-    """What names stand for, in the file or in a prototype."""
+    """Look up what names stand for, in the file or in a prototype."""
 
     def __init__(self, prototypes: dict[str, Prototype | None]) -> None:
         self.nodes: dict[str, Node] = {}

@@ -221,7 +221,7 @@ def test_prototypes_stand_for_geometry_and_coordinates(tmp_path: Path) -> None:
 
 def test_text_is_left_out_and_said(tmp_path: Path) -> None:
     mesh = read(tmp_path, vrml_text(shape('Text { string [ "hello" ] fontStyle FontStyle { size 2 } }')))
-    assert mesh.remark == "drawn without its texts, which are no part of a shape"
+    assert mesh.remark == "drawn without its texts, which do not belong to a shape"
     assert sides(mesh) == [2, 2, 3]
 
 
