@@ -390,8 +390,8 @@ def _shard(
 
     if not sources or metadata is not None or learn or store is not None:
         raise typer.BadParameter(
-            "--shard goes with a SOURCE and is remembered; give --metadata, --store and --learn to the merged "
-            "gallery"
+            "--shard goes with a SOURCE and is remembered; give --metadata, --store and --learn to the "
+            "merged gallery"
         )
     try:
         return parse_shard(text)

@@ -133,8 +133,8 @@ def clear_stores(folder: Path, before: dict[str, Any] | None, document: dict[str
                     store.drop(name)
             if was is not None and was != now and not is_own(folder, str(was["shelf"])):
                 progress.note(
-                    f"{place} still holds '{was['shelf']}', written by the gallery that this one was copied or "
-                    "moved from: it may read it"
+                    f"{place} still holds '{was['shelf']}', written by the gallery that this one was copied "
+                    "or moved from: it may read it"
                 )
         except StoreError as error:
             progress.warn(f"what the gallery no longer needs is still in its store: {error}")

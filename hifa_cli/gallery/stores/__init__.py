@@ -20,6 +20,8 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery.stores.base import Shelf, Size, Store, StoreError
 
 LOCAL = "local"
+HOSTS_VARIABLE = "HIFA_STORES"  # hosts that any gallery may have asked, with commas between
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FORMS = "lance:PATH, qdrant://HOST[:PORT]/COLLECTION or local"
 _SHELF = re.compile(r"hifa-(?P<key>[0-9a-f]{16})-\d+-[0-9a-f]{8}", re.ASCII)
 _COLLECTION = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
@@ -188,6 +190,22 @@ def address_of(document: dict[str, Any], folder: Path) -> str:
     return f"lance:{place}" if place and Path(place).is_dir() else entry.address
 
 
+def _check_host(address: str, folder: Path, shelf: str) -> None:
+    """Refuse to ask another machine because a gallery that was made elsewhere says so.
+
+    Raises:
+        StoreError: the gallery did not write the shelf from its place, and the user has not allowed the host.
+    """
+    place = address.partition(":")[2] if address.startswith("lance:") else address
+    host = (urlsplit(place).hostname or "") if _is_remote(place) else ""
+    allowed = {one.strip() for one in os.environ.get(HOSTS_VARIABLE, "").split(",")}
+    if host and host not in (*_LOOPBACK, *allowed) and not is_own(folder, shelf):
+        raise StoreError(
+            f"{folder} was made in another place and its vectors live on {host}: if you trust it, set "
+            f"{HOSTS_VARIABLE}={host}"
+        )
+
+
 def open_shelf(document: dict[str, Any], folder: Path, stored: int) -> Shelf:
     """Return the shelf of a gallery, looked over.
 
@@ -199,7 +217,9 @@ def open_shelf(document: dict[str, Any], folder: Path, stored: int) -> Shelf:
     Raises:
         StoreError: the store cannot be reached, or does not hold what the gallery says.
     """
-    store, name = open_store(address_of(document, folder)), str(document["store"]["shelf"])
+    address, name = address_of(document, folder), str(document["store"]["shelf"])
+    _check_host(address, folder, name)
+    store = open_store(address)
     if name not in store.shelves():
         raise StoreError(
             f"{store.address} does not hold the vectors of {folder} ('{name}'): bring the store back, or "

@@ -1,9 +1,9 @@
 """The contract of a store: the one place that says what a database must give to stand behind a gallery.
 
 A store holds shelves, and a shelf holds the vectors of one generation that was written whole, row by row: row
-r is the r-th row of the gallery's columns. A row is written once; further rows are appended behind the last.
-The folder of the gallery keeps all that is small (ids, classes, paths, fields, the graph of neighbours) and
-says in ``gallery.json`` which shelf is in force and how many of its rows count. Ids, classes, paths and fields
+r is the r-th row of the gallery's columns. A row is written once; others are appended behind the last. The
+gallery's folder keeps all that is small (ids, classes, paths, fields, the graph of neighbours), and its
+``gallery.json`` says which shelf is in force and how many of its rows count. Ids, classes, paths and fields
 are carried over to the shelf as well, as payload for other programs.
 
 The local gallery is the reference: what :class:`Shelf` returns must be what the gallery's own files hold, to
