@@ -80,7 +80,7 @@ class Cargo(NamedTuple):
 
 
 def ship(folder: Path, address: str, number: int, cargo: Cargo, *, lives_there: bool) -> dict[str, Any]:
-    """Write a generation's rows to a new shelf; return the entry ``store`` of ``gallery.json``.
+    """Write a generation's rows to a new shelf.
 
     Args:
         folder: the gallery.
@@ -88,6 +88,9 @@ def ship(folder: Path, address: str, number: int, cargo: Cargo, *, lives_there: 
         number: of the generation.
         cargo: all its rows.
         lives_there: whether the gallery reads that store already.
+
+    Returns:
+        The entry ``store`` of ``gallery.json``.
 
     Raises:
         StoreError: the store cannot be reached or holds another gallery.
@@ -102,6 +105,11 @@ def ship(folder: Path, address: str, number: int, cargo: Cargo, *, lives_there: 
 
 def ship_behind(shelf: Shelf, stored: int, cargo: Cargo) -> None:
     """Write rows behind those of a shelf that count.
+
+    Args:
+        shelf: to write to.
+        stored: how many of its rows count.
+        cargo: the rows.
 
     Raises:
         StoreError: the store went away.

@@ -168,7 +168,16 @@ def is_home(folder: Path, address: str) -> bool:
 
 
 def entry_of(address: str, shelf: str, folder: Path) -> dict[str, Any]:
-    """Return the entry ``store`` of ``gallery.json``; a folder's path is kept relative to the gallery too."""
+    """Return the entry ``store`` of ``gallery.json``; a folder's path is kept relative to the gallery too.
+
+    Args:
+        address: settled, of the store.
+        shelf: its name.
+        folder: the gallery.
+
+    Returns:
+        Plain values for JSON.
+    """
     entry = {"address": address, "shelf": shelf, "relative": ""}
     place = address.partition(":")[2]
     if address.startswith("lance:") and not _is_remote(place):
@@ -213,6 +222,9 @@ def open_shelf(document: dict[str, Any], folder: Path, stored: int) -> Shelf:
         document: what ``gallery.json`` says.
         folder: the gallery.
         stored: how many rows count.
+
+    Returns:
+        The shelf.
 
     Raises:
         StoreError: the store cannot be reached, or does not hold what the gallery says.

@@ -129,6 +129,9 @@ class Shelf(ABC):
             top: how many at most.
             asked: among which rows; at most ``AT_ONCE`` are named in ``within``.
 
+        Returns:
+            Scores and rows, best first.
+
         Raises:
             StoreError: the store went away.
         """
@@ -139,7 +142,16 @@ class Shelf(ABC):
         return self.some(kind, wanted)[places.reshape(-1)]
 
     def search(self, queries: NDArray[np.float32], top: int, asked: Asked) -> Found:
-        """Return what :meth:`nearest` does, among any number of rows, the best first."""
+        """Return what :meth:`nearest` does, among any number of rows.
+
+        Args:
+            queries: (q, D).
+            top: how many at most.
+            asked: among which rows.
+
+        Returns:
+            Scores and rows, best first.
+        """
         if asked.within is None or len(asked.within) <= AT_ONCE:
             parts = [self.nearest(queries, top, asked)]
         else:
@@ -181,6 +193,9 @@ class Store(ABC):
             size: of a shape's numbers.
             blocks: its rows from 0.
             fields: what ``gallery.json`` says of the fields.
+
+        Returns:
+            The shelf.
 
         Raises:
             StoreError: the store went away.

@@ -78,7 +78,17 @@ class LanceStore(Store):
     def create(
         self, name: str, size: Size, blocks: Iterator[Block], fields: Sequence[dict[str, Any]]
     ) -> Shelf:
-        """Write a table: whole, or not at all."""
+        """Write a table: whole, or not at all.
+
+        Args:
+            name: that no shelf has.
+            size: of a shape's numbers.
+            blocks: its rows from 0.
+            fields: what ``gallery.json`` says of the fields.
+
+        Returns:
+            The shelf.
+        """
         import pyarrow
 
         schema = _schema(size, fields)
@@ -175,7 +185,16 @@ class LanceShelf(Shelf):
         )
 
     def nearest(self, queries: NDArray[np.float32], top: int, asked: Asked) -> Found:
-        """Return the rows of largest inner product, without any index of LanceDB's."""
+        """Return the rows of largest inner product, without any index of LanceDB's.
+
+        Args:
+            queries: (q, D).
+            top: how many at most.
+            asked: among which rows; at most ``AT_ONCE`` are named in ``within``.
+
+        Returns:
+            Scores and rows, best first.
+        """
         condition = _condition(asked)
         scores = np.full((len(queries), top), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), top), -1, dtype=np.int64)

@@ -45,6 +45,9 @@ def open_qdrant(address: str, host: str, port: int | None, collection: str, *, h
         collection: to write to, or to read.
         https: whether the server is asked over TLS.
 
+    Returns:
+        The store; nothing is asked yet.
+
     Raises:
         StoreError: the client is not installed.
     """
@@ -106,7 +109,17 @@ class QdrantStore(Store):
     def create(
         self, name: str, size: Size, blocks: Iterator[Block], fields: Sequence[dict[str, Any]]
     ) -> Shelf:
-        """Write a collection."""
+        """Write a collection.
+
+        Args:
+            name: that no shelf has.
+            size: of a shape's numbers.
+            blocks: its rows from 0.
+            fields: what ``gallery.json`` says of the fields.
+
+        Returns:
+            The shelf.
+        """
         from qdrant_client import models
 
         vectors = models.VectorParams(size=size.width, distance=models.Distance.DOT, on_disk=True)
@@ -208,7 +221,16 @@ class QdrantShelf(Shelf):
         return found
 
     def nearest(self, queries: NDArray[np.float32], top: int, asked: Asked) -> Found:
-        """Return the rows of largest inner product, by exact search of the server's."""
+        """Return the rows of largest inner product, by exact search of the server's.
+
+        Args:
+            queries: (q, D).
+            top: how many at most.
+            asked: among which rows; at most ``AT_ONCE`` are named in ``within``.
+
+        Returns:
+            Scores and rows, best first.
+        """
         from qdrant_client import models
 
         conditions = _conditions(asked)

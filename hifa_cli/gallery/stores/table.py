@@ -84,7 +84,16 @@ class StoreSearcher(Searcher):
         return Asked(self._shown.stored, within, self._shown.gone)
 
     def search(self, queries: Vectors, top: int, *, among: Rows | None = None) -> tuple[Scores, Rows]:
-        """Return the ``top`` nearest of (q, D) unit queries, as the local gallery's exact search."""
+        """Return the ``top`` nearest of (q, D) unit queries, as the local gallery's exact search.
+
+        Args:
+            queries: (q, D) unit.
+            top: how many.
+            among: (m,) only these rows, ascending; None means all.
+
+        Returns:
+            (q, k) cosines and (q, k) rows, −1 beyond the last that was found.
+        """
         wanted = min(top + SPARE, len(self.vectors) if among is None else len(among))
         if not wanted or not len(queries):
             return np.zeros((len(queries), 0)), np.zeros((len(queries), 0), dtype=np.int64)
