@@ -36,6 +36,7 @@ from hifa_cli.gallery.sources import Source, SourceEntry, row_digests
 from hifa_cli.gallery.stores import LOCAL, address_of
 from hifa_cli.gallery.stores.base import Size
 from hifa_cli.runtime import progress
+from hifa_cli.runtime.arrays import read_array
 from hifa_cli.runtime.atomic import written_file, written_folder
 from hifa_cli.search import faiss_index
 from hifa_cli.search.rerank import unit as signed_unit
@@ -471,7 +472,7 @@ def _sample(vectors: NDArray[np.float32], plan: Plan) -> tuple[NDArray[np.float3
     photos = plan.photos
     if photos is None and plan.old is not None and (plan.old.base / SAMPLE_FILE).is_file():
         with suppress(*DAMAGED):
-            found = np.load(plan.old.base / SAMPLE_FILE, mmap_mode="r", allow_pickle=False)
+            found = read_array(plan.old.base / SAMPLE_FILE, mapped=True)
             photos = found if found.dtype == np.float32 and np.isfinite(found).all() else None
     fits = photos is not None and photos.ndim == 2 and photos.shape[1] == vectors.shape[1]
     return sample_queries(vectors, photos if fits else None, plan.config)
