@@ -24,6 +24,10 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_none=True) if hasattr(value, "model_dump") else value
 
 
+class Died(Exception):
+    """Raised by a client that plays a server's death: the connection ends without an answer."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: "Server"
 
@@ -35,6 +39,8 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.turn:
                 found = _routed(self.server.client, self.command, self.path.partition("?")[0], body)
             status, content = 200, {"result": _plain(found), "status": "ok", "time": 0.0}
+        except Died:
+            return
         except (ValueError, KeyError) as error:
             status, content = 404, {"status": {"error": str(error)}, "time": 0.0}
         sent = json.dumps(content).encode()

@@ -28,7 +28,7 @@ from hifa_cli.runtime.progress import reporting
 from hifa_cli.search.exact import exact_search
 from hifa_cli.search.rerank import QueryVectors, unit
 from tests.cli.test_cli import hifa, one_line
-from tests.gallery.qdrant_server import serving
+from tests.gallery.qdrant_server import Died, serving
 from tests.gallery.test_growth import GROWS, table, write_shapes
 from tests.gallery.test_growth import build as build_export
 from tests.gallery.test_shards import build, contents
@@ -581,7 +581,7 @@ def test_a_server_that_dies_while_vectors_are_sent_loses_nothing(mine: Path) -> 
         def dying(*given: Any, **more: Any) -> Any:
             if sum(one.startswith("PUT") and one.endswith("/points") for one in server.asked) > 2:
                 server.server_close()
-                raise SystemExit
+                raise Died
             return put(*given, **more)
 
         patch.setattr(client, "upsert", dying)
