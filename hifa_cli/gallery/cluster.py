@@ -1,9 +1,9 @@
 """A gallery made by a Ray cluster: a task makes a shard, this process keeps what is finished and merges.
 
 Each task draws and embeds the shapes of one shard (:mod:`.shard`) on whatever node it runs, in a folder of
-its own, and sends the shard back; nodes need the meshes at the same paths and the same hifa, and keep nothing.
-A finished shard is kept beside the gallery, under a name made of all that it depends on, so that the same
-command goes on where a killed one stopped. Ray gives the task of a node that died to another node.
+its own, and sends the shard back; nodes need the meshes at the same paths and the same hifa. A finished shard
+is kept beside the gallery, under a name made of all that it depends on, so that the same command goes on where
+a killed one stopped. Ray gives the task of a node that died to another node.
 """
 
 import hashlib
@@ -25,8 +25,12 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, MODELS
 from hifa_cli.gallery.build import build_gallery, check_sources, refuse_strange
 from hifa_cli.gallery.merge import merge_shards
+from hifa_cli.gallery.metadata import read_metadata
+from hifa_cli.gallery.rehouse import rehouse
 from hifa_cli.gallery.shard import Shard, number_of, parse_shard
 from hifa_cli.gallery.sources import holds_meshes
+from hifa_cli.gallery.stores import usable_store
+from hifa_cli.gallery.update import annotate
 from hifa_cli.render.pipeline import meshes_of
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_folder
@@ -304,6 +308,41 @@ def unpack(content: bytes, folder: Path) -> None:
     """Write what :func:`packed` has made into a folder; no name leads out of it."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(folder)
+
+
+def build_on_ray(
+    sources: Sequence[Path], out: Path, options: ClusterOptions, *, shards: int | None = None, force: bool = False,
+    metadata: Path | None = None, store: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Make a gallery of meshes by a Ray cluster.
+
+    Args:
+        sources: folders of meshes, or meshes.
+        out: the gallery.
+        options: of all shards.
+        shards: how many; by default one for 256 shapes.
+        force: replace a gallery that is there.
+        metadata: a table about the shapes, joined to them.
+        store: where the vectors live; by default in the gallery's own folder.
+
+    Returns:
+        As :func:`build_on`.
+
+    Raises:
+        HifaError: as :func:`build_on`, and where there is no Ray, or no cluster that answers.
+    """
+    if metadata is not None:
+        read_metadata(metadata)  # what is wrong with it is said before any work
+    if store is not None:
+        usable_store(store, out)
+    with ray_pool(options) as pool:
+        report = build_on(pool, sources, out, options, shards=shards, force=force)
+    if metadata is not None:
+        change = annotate(out, metadata, options.index)
+        report |= {**change.gallery, "metadata": change.metadata}
+    if store is not None:
+        report |= rehouse(out, store, device=options.device)
+    return report
 
 
 class RayPool:
