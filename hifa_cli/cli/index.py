@@ -153,8 +153,8 @@ def index(
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(
-            help="What draws and embeds meshes: this machine, or a Ray cluster (that of RAY_ADDRESS, else one "
-            "that runs here, else this machine's CPUs), a shard a task.",
+            help="What draws and embeds meshes: this machine, or a Ray cluster (that of RAY_ADDRESS, else "
+            "one that runs here, else this machine's CPUs), a shard a task.",
             rich_help_panel=MACHINES,
         ),
     ] = "local",

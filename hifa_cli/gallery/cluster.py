@@ -2,8 +2,8 @@
 
 Each task draws and embeds the shapes of one shard (:mod:`.shard`) on whatever node it runs, in a folder of
 its own, and sends the shard back; nodes need the meshes at the same paths and the same hifa. A finished shard
-is kept beside the gallery, under a name made of all that it depends on, so that the same command goes on where
-a killed one stopped. Ray gives the task of a node that died to another node.
+is kept beside the gallery, under a name made of all that it depends on, so that the same command goes on
+where a killed one stopped. Ray gives the task of a node that died to another node.
 """
 
 import hashlib
@@ -311,8 +311,8 @@ def unpack(content: bytes, folder: Path) -> None:
 
 
 def build_on_ray(
-    sources: Sequence[Path], out: Path, options: ClusterOptions, *, shards: int | None = None, force: bool = False,
-    metadata: Path | None = None, store: str | None = None,
+    sources: Sequence[Path], out: Path, options: ClusterOptions, *, shards: int | None = None,
+    force: bool = False, metadata: Path | None = None, store: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Make a gallery of meshes by a Ray cluster.
 
