@@ -227,15 +227,24 @@ class Document:
         stride, begin, axes = 3, 0, [0, 1, 2]
         if accessor is not None:
             names = [(one.get("name") or "").upper() for one in children(accessor, "param")]
-            stride = max(_whole(accessor.get("stride"), len(names) or 3), 1)
+            stride = _whole(accessor.get("stride")) or len(names) or 3
             begin = _whole(accessor.get("offset"))
-            if all(axis in names for axis in "XYZ"):
-                axes = [names.index(axis) for axis in "XYZ"]
+            axes = _axes(names, stride)
         if max(axes) >= stride:
-            raise HifaError(f"has positions of fewer than three numbers ('{source.get('id')}')")
+            raise HifaError(f"has positions of fewer than two numbers ('{source.get('id')}')")
         values = values[begin:]
-        points: NDArray[np.float64] = values[: len(values) // stride * stride].reshape(-1, stride)[:, axes]
-        return np.ascontiguousarray(points)
+        found = values[: len(values) // stride * stride].reshape(-1, stride)[:, axes]
+        points = np.zeros((len(found), 3))
+        points[:, : len(axes)] = found
+        return points
+
+
+def _axes(names: list[str], stride: int) -> list[int]:
+    """Return which numbers of a position are x, y and z; those in a plane have no z."""
+    wanted = "XYZ" if "Z" in names or stride > 2 else "XY"
+    if all(axis in names for axis in wanted):
+        return [names.index(axis) for axis in wanted]
+    return list(range(len(wanted)))
 
 
 def _surfaces(mesh: Any) -> list[Any]:

@@ -56,6 +56,32 @@ def test_every_primitive_is_drawn(tmp_path: Path, kind: str) -> None:
     assert area(mesh.vertices, mesh.faces) == pytest.approx(6)
 
 
+@pytest.mark.parametrize("stride", ['stride="2"', 'stride="0"', ""])
+def test_positions_in_a_plane_have_no_height(tmp_path: Path, stride: str) -> None:
+    text = dae_text(PLATE, places="0 0 3 0 0 2", faces=f"<triangles>{VERTEX}<p>0 1 2</p></triangles>")
+    text = text.replace('<param name="Z" type="float"/>', "").replace('stride="3"', stride)
+    mesh = read(tmp_path, text)
+    np.testing.assert_array_equal(mesh.vertices, [[0, 0, 0], [3, 0, 0], [0, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"), [("ZYX", [[3, 2, 1]]), ("XY", [[1, 2, 0]]), ("YXWZ", [[2, 1, 4]]), ("X", [])]
+)
+def test_positions_come_in_any_order_of_their_names(
+    tmp_path: Path, names: str, wanted: list[list[float]]
+) -> None:
+    params = "".join(f'<param name="{name}" type="float"/>' for name in names)
+    places = " ".join(str(n + 1 + row ** (n + 1)) for row in (0, 1, 2) for n in range(len(names)))
+    text = dae_text(PLATE, places=f"{places} 5 5", faces=f"<triangles>{VERTEX}<p>0 1 2</p></triangles>")
+    begin, end = text.index("<param"), text.index("</accessor>")
+    text = (text[:begin] + params + text[end:]).replace('stride="3"', f'stride="{len(names)}"')
+    if not wanted:
+        with pytest.raises(HifaError, match="fewer than two numbers"):
+            read(tmp_path, text)
+        return
+    np.testing.assert_array_equal(read(tmp_path, text).vertices[:1], wanted)
+
+
 @pytest.mark.parametrize("kind", ["polylist", "polygons"])
 def test_concave_polygons_are_not_filled_in(tmp_path: Path, kind: str) -> None:
     counts = "<vcount>8</vcount>" if kind == "polylist" else ""
