@@ -224,11 +224,11 @@ class Parser:
                 raise self._fail("a value of a list, which has no lists in it")
             value = self._value(names)
             values += [value] if isinstance(value, bool) else [*value]
-        numbers = sum(isinstance(one, float) for one in values)
-        if 0 < numbers < len(values):
+        many = sum(isinstance(one, float) for one in values)
+        if 0 < many < len(values):
             raise self._fail("a list of one kind of values")
         self.place += 1
-        return np.array(values, dtype=np.float64) if numbers else values
+        return np.array(values, dtype=np.float64) if many else values
 
     def _plain_numbers(self) -> Numbers | None:
         """Return the numbers of a list of nothing but numbers and comments; None where it has other words."""
