@@ -219,6 +219,17 @@ def test_a_vertex_that_is_no_number_costs_its_faces_only(tmp_path: Path) -> None
     assert len(mesh.faces) == 12
 
 
+def test_positions_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HifaError, match="positions that are not numbers"):
+        read(tmp_path, dae_text(box(), places="0,0,0,6,0,0,6,6,0"))
+
+
+def test_blanks_and_zeros_around_the_document_do_no_harm(tmp_path: Path) -> None:
+    for coding in ("utf-8", "utf-16-le"):
+        text = "\n \n" + dae_text(box()) + "\n\0\0\0\0"
+        assert len(read(tmp_path, text.encode(coding)).faces) == 12
+
+
 UP = '<unit meter="1"/><up_axis>{}_UP</up_axis>'
 
 
@@ -259,6 +270,9 @@ REFUSED = {
     "a sheared node": (("<node>", "<node><skew>45 1 0 0 0 1 0</skew>"), "<skew>"),
     "a matrix of three numbers": (("<node>", "<node><matrix>1 0 0</matrix>"), "16 numbers are wanted"),
     "decimal commas": (("-0.5", "-0,5"), "commas"),
+    "lines alone": (("triangles", "lines"), "has lines but no faces"),
+    "a scene of nothing": (('<instance_geometry url="#g"/>', ""), "its scene has none of its geometry"),
+    "COLLADA 1.3": (("<asset>", '<library type="GEOMETRY"/><asset>'), "is COLLADA 1.4.1: only 1.4 and 1.5"),
     "commas in a transform": (("<node>", "<node><translate>1,5 0 0</translate>"), r"commas \(1,5\)"),
     "a document type": (("<COLLADA", '<!DOCTYPE a [<!ENTITY b "c">]><COLLADA'), "document type"),
     "another kind of XML": (("COLLADA", "KML"), "XML of another kind"),

@@ -313,14 +313,14 @@ def test_primitives_without_indices(made: Wide, mode: int, tmp_path: Path) -> No
 @pytest.mark.parametrize("other", ["camera", "light", "audio", "children", "extras"])
 def test_a_node_may_have_more_than_its_mesh(made: Wide, other: str, tmp_path: Path) -> None:
     made.mesh(made.put(CORNERS))
-    more: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "camera": {"camera": 0},
         "light": {"extensions": {"KHR_lights_punctual": {"light": 7}}},
         "audio": {"extensions": {"KHR_audio_emitter": {"emitter": 1}}},
         "children": {"children": [1], "camera": 3},
         "extras": {"extras": {"mesh": 5}, "name": "\u00fc"},
-    }[other]
-    made.document["nodes"] = [{"mesh": 0, **more}, {"mesh": 0, "camera": 1, "translation": [0, 0, 3]}]
+    }
+    made.document["nodes"] = [{"mesh": 0, **ways[other]}, {"mesh": 0, "camera": 1, "translation": [0, 0, 3]}]
     assert extent(tmp_path, made.text()) == [1, 1, 3 if other == "children" else 0]
 
 
@@ -338,7 +338,11 @@ def test_primitives_without_positions_anywhere(
 
 
 def drop(*names: str) -> Callable[[dict[str, Any]], None]:
-    return lambda document: [document.pop(name) for name in names] and None
+    def dropped(document: dict[str, Any]) -> None:
+        for name in names:
+            document.pop(name)
+
+    return dropped
 
 
 SCENES: dict[str, Callable[[dict[str, Any]], None]] = {
