@@ -47,16 +47,16 @@ def said_of_strays(vertices: NDArray[np.float64]) -> str:
     if times < HIDING or not 0 < many <= max(FEW, MENTIONED * len(strays)):
         return ""
     return (
-        f"{many} of its {len(strays)} vertices lie up to {times:.0e} times as far out as the others, which are "
-        "too small to be seen"
+        f"{many} of its {len(strays)} vertices lie up to {times:.0e} times as far out as the others, "
+        "which are too small to be seen"
     )
 
 
 def without_strays(mesh: Mesh) -> Rest | None:
     """Return a mesh without the faces that reach far out; None where none do, or too many for a slip.
 
-    Ask only where next to nothing can be seen: half of the vertices lie within 1 % of how far the strays reach, so
-    that a picture of the whole shows them as a dot at most.
+    Ask only where next to nothing can be seen: half of the vertices lie within 1 % of how far the strays
+    reach, so that a picture of the whole shows them as a dot at most.
     """
     strays, times = far_out(mesh.vertices)
     many = int(strays.sum())
