@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.adaptation.propagation import Floats64, joined_opinion, spread
 from hifa_cli.errors import HifaError
+from hifa_cli.runtime.arrays import read_arrays
 from hifa_cli.runtime.atomic import written_file
 
 Floats = NDArray[np.float32]
@@ -198,16 +199,14 @@ def read_classes(path: Path, classes: int, width: int) -> PhotoClasses:
             one.compress_type != zipfile.ZIP_STORED or one.file_size > _MOST for one in archive.infolist()
         ):
             raise ValueError("packed arrays")
-    arrays = {}
-    with np.load(path, allow_pickle=False) as file:
-        for name, shape in shapes.items():
-            array = file[name]
-            fits = len(array.shape) == len(shape) and all(
-                wanted in (-1, there) for wanted, there in zip(shape, array.shape, strict=True)
-            )
-            if array.dtype != np.float32 or not fits or not np.isfinite(array).all():
-                raise ValueError(f"no {name}")
-            arrays[name] = array
+    arrays = read_arrays(path, shapes)
+    for name, shape in shapes.items():
+        array = arrays[name]
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (-1, there) for wanted, there in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype != np.float32 or not fits or not np.isfinite(array).all():
+            raise ValueError(f"no {name}")
     if not 1 <= len(arrays["bank"]) == len(arrays["banked"]):
         raise ValueError("a gate of nothing")
     return PhotoClasses(**arrays)

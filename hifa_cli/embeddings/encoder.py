@@ -39,6 +39,7 @@ from hifa_cli.models.lite import (
     variant_of,
 )
 from hifa_cli.models.tensor_file import read_tensors
+from hifa_cli.runtime.arrays import read_array
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import identity, stored_model
 
@@ -489,7 +490,7 @@ def _read_classifier(path: Path, digest: object) -> Floats | None:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError("another file")
-    found = np.load(io.BytesIO(content), allow_pickle=False)
+    found = read_array(io.BytesIO(content))
     if found.ndim != 2 or found.dtype != np.float32 or not np.isfinite(found).all():
         raise ValueError("not a classifier")
     weights: Floats = found

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.shown import Shown, whole
+from hifa_cli.runtime.arrays import read_array, read_heading
 
 DAMAGED = (OSError, ValueError, EOFError, TokenError, SyntaxError)  # by numpy, which parses headers as Python
 _ESCAPES = "surrogateescape"  # paths need not be UTF-8
@@ -202,12 +203,12 @@ def read_numbers(
                     path, np.dtype(kind), (shown.stored, *shape[1:]), private=len(shown.holes) > 0
                 )
             )
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = read_array(path, mapped=True)
     except FileNotFoundError:
         raise
     except DAMAGED as error:
         raise damaged(path) from error
-    if not isinstance(found, np.ndarray) or found.dtype != np.dtype(kind) or found.shape != shape:
+    if found.dtype != np.dtype(kind) or found.shape != shape:
         raise damaged(path)
     return found
 
@@ -219,9 +220,7 @@ def _heading(path: Path) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
         ValueError: it is not such a file.
     """
     with path.open("rb") as file:
-        first = np.lib.format.read_magic(file) == (1, 0)
-        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-        shape, columns_first, kind = read(file)
+        shape, columns_first, kind = read_heading(file)
         if columns_first or kind.hasobject:
             raise ValueError("of another order")
         return file.tell(), shape, kind

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.gallery.columns import Texts, damaged, read_numbers, read_texts, write_texts
 from hifa_cli.gallery.shown import Shown, whole
+from hifa_cli.runtime.arrays import read_array
 
 Kind = Literal["number", "flag", "text"]
 Origin = Literal["measured", "metadata"]
@@ -153,7 +154,7 @@ def _read(
     codes = read_numbers(place, name, np.int32, (count,), shown)
     most = int(codes.max(initial=-1)) + 1
     if words_stored is None:
-        ends = np.load(place / f"{name}-words.npy", mmap_mode="r", allow_pickle=False)
+        ends = read_array(place / f"{name}-words.npy", mapped=True)
         words = read_texts(place, f"{name}-words", len(ends))
     else:
         words = read_texts(place, f"{name}-words", words_stored, whole(words_stored))

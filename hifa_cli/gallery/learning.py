@@ -31,6 +31,7 @@ from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.gallery.sources import mesh_offer_digest, render_config
 from hifa_cli.render.workers import Job, draw_all
 from hifa_cli.runtime import progress, threads
+from hifa_cli.runtime.arrays import read_array
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.search.rerank import OwnMap, unit
 from hifa_cli.synthetic.photo_worker import STYLE, PhotoWorker, photo_mark
@@ -72,7 +73,7 @@ class PhotoStore:
     def read(self, digest: bytes, width: int) -> NDArray[np.float16] | None:
         """Return (P, D) vectors, or None where they are not there or damaged."""
         try:
-            found = np.load(self.path(digest), allow_pickle=False)
+            found = read_array(self.path(digest))
         except DAMAGED:
             return None
         if found.dtype != np.float16 or found.shape != (self.photos, width) or not np.isfinite(found).all():

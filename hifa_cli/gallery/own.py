@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.gallery.columns import DAMAGED, damaged
+from hifa_cli.runtime.arrays import read_arrays
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.search.rerank import OwnMap
 
@@ -83,8 +84,7 @@ def _columns(content: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("compressed")
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {name: file[name] for name in ("matrix", "shift", "shapes")}
+    return read_arrays(io.BytesIO(content), ("matrix", "shift", "shapes"))
 
 
 def _digest(content: bytes) -> str:

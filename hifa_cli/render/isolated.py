@@ -19,6 +19,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.readers import gltf
+from hifa_cli.runtime.arrays import read_array
 from hifa_cli.runtime.child import module_command
 
 _REFUSED = 3  # exit status
@@ -47,9 +48,7 @@ def read_safely(path: Path) -> Mesh:
             raise HifaError((Path(scratch) / _REASON).read_text(encoding="utf-8"))
         if done.returncode:
             raise HifaError(f"{path}: its reader broke down (status {done.returncode}): save it as GLB")
-        vertices, faces = (
-            np.load(Path(scratch) / f"{name}.npy", allow_pickle=False) for name in Mesh._fields
-        )
+        vertices, faces = (read_array(Path(scratch) / f"{name}.npy") for name in Mesh._fields)
         mesh = Mesh(vertices, faces)
         mesh.remark = (Path(scratch) / _REMARK).read_text(encoding="utf-8")
         return mesh

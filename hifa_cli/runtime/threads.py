@@ -69,6 +69,7 @@ def use(wanted: int | None, *, by_load: bool) -> int:
         return int(said)
     count = wanted or (free() if by_load else allowed())
     os.environ.update(dict.fromkeys(_VARIABLES, str(count)))
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(count)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(count)
     return count

@@ -14,6 +14,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from hifa_cli.runtime.arrays import read_arrays
 from hifa_cli.search.rerank import Floats
 
 CALIBRATION_FILES = ("likelihood.npz", "likelihood-lite2.npz")  # the default encoder's first
@@ -83,7 +84,7 @@ def evidence_of(
 def shipped_calibration(name: str) -> Calibration:
     """Return a calibration that this package ships."""
     with (files("hifa_cli.search") / name).open("rb") as file:
-        stored = np.load(file, allow_pickle=False)
+        stored = read_arrays(file)
         return Calibration(
             stored["background"].astype(np.float32), stored["weights"].astype(np.float64),
             float(stored["offset"]), float(stored["threshold"]), str(stored["model"]),

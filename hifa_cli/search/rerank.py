@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import RankingConfig
+from hifa_cli.runtime.arrays import read_arrays
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -91,10 +92,12 @@ def shipped_projection(model: str | None) -> Projection | None:
     """
     for name in PROJECTION_FILES:
         with (files("hifa_cli.search") / name).open("rb") as file:
-            stored = np.load(file, allow_pickle=False)
-            if model in (None, str(stored["model"])):
+            fitted_for = str(read_arrays(file, ("model",))["model"])
+            if model in (None, fitted_for):
+                file.seek(0)
+                stored = read_arrays(file, ("basis", "damping"))
                 basis, damping = (stored[part].astype(np.float32) for part in ("basis", "damping"))
-                return Projection(basis, damping, str(stored["model"]))
+                return Projection(basis, damping, fitted_for)
     return None
 
 

@@ -67,6 +67,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def merged(root: Path) -> Path:
+    """The shards of :func:`root`, merged in another order."""
+    report = merge_shards([root / f"shard-{number}" for number in (3, 1, 2)], root / "merged")
+    assert (report["shapes"], report["shards"], report["failed"]) == (45, 3, [])
+    return root / "merged"
+
+
 @pytest.fixture
 def mine(root: Path, tmp_path: Path) -> list[Path]:
     """Copies of the shards."""
@@ -96,28 +104,26 @@ def test_every_shape_belongs_to_one_shard_whatever_its_neighbours_are() -> None:
     assert "chair/12" not in Shard(1, 3)
 
 
-def test_merged_shards_are_the_gallery_of_one_machine_byte_for_byte(root: Path, tmp_path: Path) -> None:
+def test_merged_shards_are_the_gallery_of_one_machine_byte_for_byte(root: Path, merged: Path) -> None:
     sizes = [len(read_gallery(root / f"shard-{number}")) for number in range(1, PARTS + 1)]
     assert sum(sizes) == 45
     assert min(sizes) > 0
-    report = merge_shards([root / f"shard-{number}" for number in (3, 1, 2)], root / "merged")
-    assert (report["shapes"], report["shards"], report["failed"]) == (45, 3, [])
-    whole, merged = contents(root / "whole"), contents(root / "merged")
-    assert whole.keys() == merged.keys()
-    assert [name for name, content in whole.items() if merged[name] != content] == []
-    assert "generation-1/neighbours.npy" in merged  # smoothing over the whole gallery
-    assert any(name.startswith("generation-1/field-") for name in merged)
-    assert sum(name.startswith("views/") and name.endswith(".png") for name in merged) == 2 * 45
-    assert audit.verify(root / "merged") == []
+    whole, joined = contents(root / "whole"), contents(merged)
+    assert whole.keys() == joined.keys()
+    assert [name for name, content in whole.items() if joined[name] != content] == []
+    assert "generation-1/neighbours.npy" in joined  # smoothing over the whole gallery
+    assert any(name.startswith("generation-1/field-") for name in joined)
+    assert sum(name.startswith("views/") and name.endswith(".png") for name in joined) == 2 * 45
+    assert audit.verify(merged) == []
 
 
-def test_a_query_finds_the_same_in_both(root: Path) -> None:
+def test_a_query_finds_the_same_in_both(root: Path, merged: Path) -> None:
     whole = read_gallery(root / "whole")
-    merged = read_gallery(root / "merged")
+    joined = read_gallery(merged)
     asked = QueryVectors(*(np.asarray(whole.vectors[5:8]) for _ in range(2)))
     assert whole.ranking is not None
-    assert merged.ranking is not None
-    for one, other in zip(whole.ranking.rank(asked, 45), merged.ranking.rank(asked, 45), strict=True):
+    assert joined.ranking is not None
+    for one, other in zip(whole.ranking.rank(asked, 45), joined.ranking.rank(asked, 45), strict=True):
         assert np.array_equal(one, other)
 
 

@@ -15,6 +15,7 @@ from hifa_cli.render.parsing import Polygons
 from hifa_cli.render.polygons import triangles
 from hifa_cli.render.readers.fbx_scene import REFUSED
 from hifa_cli.render.readers.parts import Arrays, Parts
+from hifa_cli.runtime.arrays import read_arrays
 from hifa_cli.runtime.child import module_command
 
 _NOWHERE = np.iinfo(np.uint32).max  # the index of a corner that names no vertex
@@ -34,8 +35,7 @@ def read(path: Path) -> Arrays:
             raise HifaError(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
         if done.returncode or not out.is_file():
             raise HifaError(f"cannot be read as .fbx: ufbx broke down (status {done.returncode})")
-        with np.load(out, allow_pickle=False) as found:
-            arrays = dict(found)
+        arrays = read_arrays(out)
     parts = Parts()
     for number in sorted({int(name.partition("-")[0]) for name in arrays}):
         vertices, corners, spans, place = (
