@@ -288,6 +288,7 @@ def build_gallery(
     maps: PathLike | None = None,
     metadata: PathLike | None = None,
     shard: str | None = None,
+    store: str | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Gallery:
@@ -308,6 +309,8 @@ def build_gallery(
         maps: of ``hifa adapt --maps``, for an export that it adapted; photos go through them too.
         metadata: a table about the shapes (CSV, JSON, JSON lines) with a column ``id`` or ``path``.
         shard: ``i/n`` makes only the i-th of n parts, which :func:`merge_shards` joins.
+        store: where the vectors live: ``lance:PATH``, ``qdrant://HOST[:PORT]/COLLECTION`` or ``local``; by
+            default where they lived, in the gallery's own folder if it is new.
         device: where the network runs: auto, cpu, cuda, cuda:N or mps.
         force: replace a gallery that is there.
 
@@ -346,7 +349,7 @@ def build_gallery(
             render_config=RenderConfig(up=axis, ups=ups, elevation=elevation), workers=workers or None,
             device=settled_device(device), force=force, ranking=None if as_paper else RankingConfig(),
             keep_views=keep_views, maps=_optional(maps),
-            metadata=_optional(metadata), shard=part,
+            metadata=_optional(metadata), shard=part, store=store,
         )  # fmt: skip
     gallery = open_gallery(out, model=model, device=device)
     gallery.failed = tuple((one["path"], one["reason"]) for one in report["failed"])

@@ -248,6 +248,16 @@ def index(
             rich_help_panel=SEARCH,
         ),
     ] = IndexConfig.views,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE",
+            help="Where the vectors live: lance:PATH, qdrant://HOST[:PORT]/COLLECTION, or local (the "
+            "gallery's folder). With a SOURCE, with a change, or alone to move them.",
+            show_default="where they are; of a new gallery: local",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     workers: Workers = 0,
     threads: Threads = None,
     device: Device = "auto",
@@ -267,13 +277,29 @@ def index(
     sources, out = _places(
         sources or [],
         out,
-        changes=bool(add or remove or relocate or update or stats or verify or forget or learn or metadata),
+        changes=bool(
+            add or remove or relocate or update or stats or verify or forget or learn or metadata or store
+        ),
     )
-    others = add or relocate or ((learn or metadata) and not sources) or forget
+    others = add or relocate or ((learn or metadata or store) and not sources) or forget
     _check_usage(sources, others, remove, update=update, stats=stats, verify=verify)
-    part = _shard(shard, sources, metadata=metadata, learn=learn)
+    part = _shard(shard, sources, metadata=metadata, learn=learn, store=store)
     if merge:
-        drawing = (model, backbone, weights, maps, metadata, split, rig, up, up_list, shard, keep_views, size)
+        drawing = (
+            model,
+            backbone,
+            weights,
+            maps,
+            metadata,
+            split,
+            rig,
+            up,
+            up_list,
+            shard,
+            keep_views,
+            size,
+            store,
+        )
         searching = (factory, recall, views, ranking, layout)
         asked = (IndexConfig.factory, IndexConfig.recall, IndexConfig.views, "default", "auto")
         if not sources or any(drawing) or searching != asked:
@@ -314,7 +340,7 @@ def index(
                 sources, out, model=model, split=split, index_config=settings, render_config=drawn,
                 workers=workers or None, device=settled_device(device), force=force,
                 ranking=None if as_paper else RankingConfig(), keep_views=keep_views, maps=maps,
-                metadata=metadata, shard=part,
+                metadata=metadata, shard=part, store=store,
             )  # fmt: skip
         if learn:
             report["learned"] = _learned(out, learn_photos, workers, device)
@@ -324,7 +350,7 @@ def index(
         from hifa_cli.gallery.relocate import relocate as move
 
         done = move(out, relocate)
-        if not (update or remove or add or learn or forget or metadata):
+        if not (update or remove or add or learn or forget or metadata or store):
             if as_json:
                 print_json({"out": str(out), **done})
             return
@@ -345,20 +371,27 @@ def index(
 
         forget_map(out)
     report = gallery_update.joined(changes) if changes else gallery_update.unaltered(out)
+    if store is not None:
+        from hifa_cli.gallery.rehouse import rehouse
+
+        report |= rehouse(out, store, device=str(settled_device(device)))
     if learn:
         report["learned"] = _learned(out, learn_photos, workers, device)
     _say({"out": str(out), **report}, as_json=as_json, strict=strict)
 
 
-def _shard(text: str | None, sources: list[Path], *, metadata: Path | None, learn: bool) -> "Shard | None":
+def _shard(
+    text: str | None, sources: list[Path], *, metadata: Path | None, learn: bool, store: str | None
+) -> "Shard | None":
     """Return the shard that is asked for; None where the whole gallery is."""
     if text is None:
         return None
     from hifa_cli.gallery.shard import parse_shard
 
-    if not sources or metadata is not None or learn:
+    if not sources or metadata is not None or learn or store is not None:
         raise typer.BadParameter(
-            "--shard goes with a SOURCE and is remembered; give --metadata and --learn to the merged gallery"
+            "--shard goes with a SOURCE and is remembered; give --metadata, --store and --learn to the "
+            "merged gallery"
         )
     try:
         return parse_shard(text)
@@ -421,8 +454,8 @@ def _check_usage(
     changes, looks = bool(add or remove or update), stats or verify
     if sum((bool(sources), changes, looks)) != 1 or (stats and verify):
         raise typer.BadParameter(
-            "give either a SOURCE, or changes (--update, --remove, --add, --metadata, --relocate, --learn, "
-            "--forget), or "
+            "give either a SOURCE, or changes (--update, --remove, --add, --metadata, --relocate, --store, "
+            "--learn, --forget), or "
             "one of --stats and --verify"
         )
 
@@ -489,7 +522,17 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     from hifa_cli.viz.tables import listing
 
     facts = listing("fact", "value", headed=False)
-    for key in ("shapes", "dimension", "views", "factory", "method", "model", "generation", "without_class"):
+    for key in (
+        "shapes",
+        "dimension",
+        "views",
+        "factory",
+        "method",
+        "model",
+        "store",
+        "generation",
+        "without_class",
+    ):
         facts.add_row(key, Text(plain(str(found[key]))))
     if own := found.get("own_map"):
         since = f", {own['unlearned']} shapes are new since" if own["unlearned"] else ""

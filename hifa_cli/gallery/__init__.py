@@ -38,6 +38,9 @@ from hifa_cli.gallery.ranking import (
     read_shape_classes,
 )
 from hifa_cli.gallery.shown import Shown, whole
+from hifa_cli.gallery.stores import open_shelf
+from hifa_cli.gallery.stores.base import Shelf, StoreError
+from hifa_cli.gallery.stores.table import StoredTable, StoreSearcher
 from hifa_cli.runtime.kinds import refuse_other
 from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 GROWN_SCHEMA = 3  # of a gallery whose columns were appended to
+STORED_SCHEMA = 4  # of a gallery whose vectors live in a store
 MAIN_FILE, MODELS, THUMBNAILS, VIEWS = "gallery.json", "models", "thumbnails", "views"
 MAPS_FILE = "maps.safetensors"  # of hifa adapt, in the model's folder
 INDEX_FILE, SAMPLE_FILE = "index.faiss", "sample.npy"
@@ -73,6 +77,7 @@ class Gallery:
         views: (n, V, D) float16, each view's vector likewise; None where they are not kept.
         shown: which of the stored rows these are.
         device: where an index is searched.
+        shelf: of the store that holds vectors and views; None where they are files of the gallery.
     """
 
     folder: Path
@@ -86,6 +91,7 @@ class Gallery:
     views: NDArray[np.float16] | None
     shown: Shown = whole(0)  # noqa: RUF009 - never changed
     device: str = "cpu"
+    shelf: Shelf | None = None
 
     def __len__(self) -> int:
         """Return how many shapes."""
@@ -167,6 +173,8 @@ class Gallery:
     @cached_property
     def searcher(self) -> Searcher:
         """Return what searches the vectors."""
+        if self.shelf is not None:
+            return StoreSearcher(self.vectors, self.shelf, self.shown)
         found = None
         if (self.base / INDEX_FILE).exists() or self.document["factory"] != faiss_index.EXACT:
             found = faiss_index.read(self.base / INDEX_FILE, self.indexed, self.vectors.shape[1])
@@ -359,6 +367,9 @@ def read_gallery(folder: Path, *, device: str = "cpu") -> Gallery:
                 raise HifaError(
                     f"the gallery {folder} is damaged: {error.filename or error} is gone; build it again"
                 ) from error
+        except StoreError:
+            if read_main(folder) == document:  # else a writer has removed the shelf
+                raise
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise damaged(folder / MAIN_FILE) from error
     raise HifaError(f"the gallery {folder} changes too often to be opened: try again")
@@ -371,11 +382,16 @@ def _opened(folder: Path, document: dict[str, Any], device: str) -> Gallery:
     if rows is not None:
         shown = _shown(place, count, int(rows["stored"]))
         place = folder / rows["base"]
-    views = None
-    if document["views"]:
-        views = read_table(
-            place / "views.f16", np.float16, (count, int(document["views"]), int(width)), shown
-        )
+    shelf, views = None, None
+    if document.get("store") is not None:
+        shelf = open_shelf(document, folder, count if shown is None else shown.stored)
+        vectors, views = tables_of(shelf, whole(count) if shown is None else shown)
+    else:
+        vectors = read_table(place / "vectors.f32", np.float32, (count, int(width)), shown)
+        if document["views"]:
+            views = read_table(
+                place / "views.f16", np.float16, (count, int(document["views"]), int(width)), shown
+            )
     labels = read_numbers(place, "labels", np.int32, (count,), shown)
     origins = read_numbers(place, "origins", np.int32, (count,), shown)
     stored_classes = document["classes"] if rows is None else rows["classes"]
@@ -394,11 +410,24 @@ def _opened(folder: Path, document: dict[str, Any], device: str) -> Gallery:
         digests=read_numbers(place, "digests", np.uint8, (count, DIGEST_BYTES), shown),
         origins=origins,
         paths=read_texts(place, "paths", count, shown),
-        vectors=read_table(place / "vectors.f32", np.float32, (count, int(width)), shown),
+        vectors=vectors,
         views=views,
         shown=whole(count) if shown is None else shown,
         device=device,
+        shelf=shelf,
     )
+
+
+def tables_of(shelf: Shelf, shown: Shown) -> tuple[NDArray[np.float32], NDArray[np.float16] | None]:
+    """Return vectors and views in a store, which their readers take for arrays.
+
+    Args:
+        shelf: that holds them.
+        shown: which of its rows are the gallery's.
+    """
+    vectors: Any = StoredTable(shelf, "vectors", shown)
+    views: Any = StoredTable(shelf, "views", shown) if shelf.size.views else None
+    return vectors, views
 
 
 def _shown(place: Path, count: int, stored: int) -> Shown:
@@ -429,7 +458,9 @@ def read_main(folder: Path) -> dict[str, Any]:
         raise HifaError(f"no gallery at {folder}: make one with 'hifa index … --out {folder}'") from error
     except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"cannot read {path}: damaged; build the gallery again") from error
-    schema = GROWN_SCHEMA if isinstance(document, dict) and "rows" in document else SCHEMA
+    schema = SCHEMA
+    if isinstance(document, dict):
+        schema = STORED_SCHEMA if "store" in document else GROWN_SCHEMA if "rows" in document else SCHEMA
     if not isinstance(document, dict) or document.get("schema") != schema:
         raise HifaError(f"{path} is of another schema; build the gallery again with this version of hifa")
     name = str(document.get("generation"))

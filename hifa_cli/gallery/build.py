@@ -39,6 +39,8 @@ from hifa_cli.gallery.ranking import ranker_of, ranking_document
 from hifa_cli.gallery.shard import Shard, shard_document, shard_of
 from hifa_cli.gallery.snapshot import Making, Plan
 from hifa_cli.gallery.sources import Source, SourceEntry, export_source, holds_meshes, views_source
+from hifa_cli.gallery.stores import usable_store
+from hifa_cli.gallery.stores.base import StoreError
 from hifa_cli.models.about import read_about
 from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.pipeline import SETTINGS
@@ -94,6 +96,7 @@ def build_gallery(
     maps: Path | None = None,
     metadata: Path | None = None,
     shard: Shard | None = None,
+    store: str | None = None,
 ) -> dict[str, Any]:
     """Make the gallery ``out`` of one source or several, whatever it held before.
 
@@ -113,6 +116,8 @@ def build_gallery(
         maps: of ``hifa adapt``, by which the export was adapted; photos go through them too.
         metadata: a table about the shapes (:mod:`~hifa_cli.gallery.metadata`), joined to them.
         shard: make only this shard of the gallery, for :func:`~hifa_cli.gallery.merge.merge_shards`.
+        store: where the vectors live: ``lance:PATH``, ``qdrant://HOST[:PORT]/COLLECTION`` or ``local``; by
+            default where they lived, in the gallery's own folder if it is new.
 
     Returns:
         ``shapes``, ``dimension``, ``factory``, ``failed`` (meshes that could not be drawn), ``layouts``, and
@@ -126,6 +131,7 @@ def build_gallery(
     check_sources(places, split, index_config, render_config.layout)
     refuse_strange(out)
     table = None if metadata is None else read_metadata(metadata)
+    home = None if store is None else usable_store(store, out)
     work = BuildOptions(
         render_config, workers, str(device), split, force, ranking, keep_views, index_config.factory, shard
     )
@@ -155,7 +161,7 @@ def build_gallery(
         document = write_change(
             out, Plan(old, np.array(sorted(offered), dtype=np.int64), fresh, making, searched,
             _photos(places[0], index_config), ranked, str(device), offered=offered, metadata=table,
-            shard=None if shard is None else shard_document(shard, index_config)),
+            shard=None if shard is None else shard_document(shard, index_config), store=home),
         )  # fmt: skip
         for embedder in embedders:
             embedder.forget()
@@ -466,11 +472,17 @@ def _swept(out: Path) -> None:
 
 
 def old_gallery(out: Path) -> Gallery | None:
-    """Return the gallery that is there; None if absent, or one that cannot be opened any more."""
+    """Return the gallery that is there; None if absent, or one that cannot be opened any more.
+
+    Raises:
+        StoreError: its vectors live in a store that does not answer; the gallery itself may be right.
+    """
     if not (out / MAIN_FILE).exists():
         return None
     try:
         return read_gallery(out)
+    except StoreError:
+        raise
     except HifaError as error:
         progress.warn(f"nothing of the old gallery is used again: {error}")
         return None

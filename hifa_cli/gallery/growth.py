@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.gallery import GROWN_SCHEMA, Gallery
+from hifa_cli.gallery import GROWN_SCHEMA, STORED_SCHEMA, Gallery, tables_of
 from hifa_cli.gallery.assets import drop_thumbnails, put_model, put_thumbnails, sweep_files
 from hifa_cli.gallery.columns import (
     append_numbers,
@@ -28,6 +28,7 @@ from hifa_cli.gallery.columns import (
     settle,
 )
 from hifa_cli.gallery.fields import Column, joined_columns
+from hifa_cli.gallery.shipping import Cargo, clear_stores, ship_behind
 from hifa_cli.gallery.shown import Rows, Shown
 from hifa_cli.gallery.snapshot import (
     Columns,
@@ -45,6 +46,8 @@ from hifa_cli.gallery.snapshot import (
     write_ranking,
 )
 from hifa_cli.gallery.sources import SourceEntry
+from hifa_cli.gallery.stores import address_of, is_own
+from hifa_cli.gallery.stores.base import Shelf, Size
 from hifa_cli.runtime.atomic import written_folder
 from hifa_cli.search import faiss_index
 
@@ -102,6 +105,10 @@ def _change_of(folder: Path, old: Gallery, plan: Plan) -> _Change | None:
         return None
     if size < plan.config.whole_bytes:
         return None
+    if plan.address(folder) != address_of(document, old.folder):
+        return None
+    if old.shelf is not None and not is_own(folder, old.shelf.name):
+        return None  # the gallery was copied: the one that it was copied from reads that shelf, too
     origins, _ = origins_after(plan)
     before = [origin["path"] for origin in document["origins"]]
     if [origin["path"] for origin in origins[: len(before)]] != before:
@@ -135,6 +142,8 @@ def _index_holds(old: Gallery, plan: Plan, count: int, stored: int) -> bool:
     """Return whether the index is still the one to have, with what it does not know beside it."""
     document, config = old.document, plan.config
     wanted = faiss_index.factory_for(count, old.vectors.shape[1], config)
+    if "store" in document:
+        return bool(document["wanted"] == config.factory)
     if document["wanted"] != config.factory or (wanted == faiss_index.EXACT) != (document["effort"] is None):
         return False
     if document["effort"] is None:
@@ -156,7 +165,7 @@ def _grown(folder: Path, old: Gallery, plan: Plan, change: _Change) -> dict[str,
         fresh_blocks(plan, columns, change.origins),
     )
     with written_folder(folder / f"generation-{number}") as place:
-        appended = _Appended(old.base, old.shown.stored)
+        appended = _Appended(old.base, old.shown.stored, place if old.shelf is not None else None)
         for block in blocks:
             if block.vectors.shape[1] != old.vectors.shape[1]:
                 raise _Unfit  # and refused
@@ -166,7 +175,10 @@ def _grown(folder: Path, old: Gallery, plan: Plan, change: _Change) -> dict[str,
         fields = appended.fields(_fields_of(old, plan, change, columns), old)
         shown = Shown(old.shown.stored + len(columns.ids), change.gone)
         np.save(place / "gone.npy", shown.gone)
-        searched = {name: old.document[name] for name in ("factory", "wanted", "learned_from", "effort")}
+        same_as_before = ("factory", "wanted", "learned_from", "effort", "store")
+        searched = {name: old.document[name] for name in same_as_before if name in old.document}
+        if old.shelf is not None:
+            _ship(old.shelf, old, place, columns, _fields_of(old, plan, change, columns))
         searched |= write_ranking(place, folder, plan, *_tables(old, shown))
         appended.settle()
         settle(place.iterdir())
@@ -177,18 +189,28 @@ def _grown(folder: Path, old: Gallery, plan: Plan, change: _Change) -> dict[str,
     shape = shown.count, int(old.document["views"]), old.vectors.shape[1]
     document = {
         **document_of(folder, plan, number, shape, classes, change.origins, fields, searched),
-        "schema": GROWN_SCHEMA,
+        "schema": GROWN_SCHEMA if old.shelf is None else STORED_SCHEMA,
         "rows": {
             "base": old.base.name, "stored": shown.stored, "indexed": old.indexed, "classes": stored_classes,
         },
     }  # fmt: skip
     publish(folder, document)
     sweep_files(folder, document)
+    clear_stores(folder, old.document, document)
     dropped = np.setdiff1d(np.arange(len(old)), change.stays)
     if len(dropped):
         left = [np.asarray(old.digests[change.stays]), *columns.digests]
         drop_thumbnails(folder, np.asarray(old.digests[dropped]), left)
     return document
+
+
+def _ship(shelf: Shelf, old: Gallery, place: Path, columns: Columns, fields: dict[str, Column]) -> None:
+    """Send the rows that wait at ``place`` to a store."""
+    size = Size(int(old.document["views"]), old.vectors.shape[1])
+    said = old.document.get("fields") or []
+    cargo = Cargo(place, size, columns.ids, columns.names, columns.paths, fields, said)
+    ship_behind(shelf, old.shown.stored, cargo)
+    cargo.forget()
 
 
 def _stored_classes(old: Gallery) -> list[str]:
@@ -199,6 +221,8 @@ def _stored_classes(old: Gallery) -> list[str]:
 def _tables(old: Gallery, shown: Shown) -> tuple[NDArray[np.float32], NDArray[np.float16] | None]:
     """Return vectors and views as they are shown after the change."""
     width, views = old.vectors.shape[1], int(old.document["views"])
+    if old.shelf is not None:
+        return tables_of(old.shelf, shown)
     vectors = read_table(old.base / "vectors.f32", np.float32, (shown.count, width), shown)
     if not views:
         return vectors, None
@@ -227,17 +251,21 @@ class _Appended:
     Args:
         base: the generation that holds the columns.
         stored: how many rows count.
+        waiting: folder where vectors wait to be sent to a store; None where they are columns as others.
     """
 
-    def __init__(self, base: Path, stored: int) -> None:
-        self.base, self.stored, self._done = base, stored, 0
+    def __init__(self, base: Path, stored: int, waiting: Path | None = None) -> None:
+        self.base, self.stored, self._waiting, self._done = base, stored, waiting, 0
         self._touched: set[Path] = set()
 
     def vectors(self, vectors: NDArray[np.float32], views: NDArray[np.float16] | None) -> None:
         """Append (b, D) vectors and (b, V, D) views."""
         at = self.stored + self._done
         for name, kind, rows in (("vectors.f32", "<f4", vectors), ("views.f16", "<f2", views)):
-            if rows is not None:
+            if rows is not None and self._waiting is not None:
+                with (self._waiting / name).open("ab") as file:
+                    file.write(np.ascontiguousarray(rows, dtype=kind).data)
+            elif rows is not None:
                 append_table(self._path(name), at, np.ascontiguousarray(rows, dtype=kind))
         self._done += len(vectors)
 

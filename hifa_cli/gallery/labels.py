@@ -23,6 +23,7 @@ from hifa_cli.gallery.build import writing
 from hifa_cli.gallery.growth import write_change
 from hifa_cli.gallery.ranking import ranker_of, read_shape_classes
 from hifa_cli.gallery.snapshot import Making, Plan
+from hifa_cli.gallery.stores import LOCAL
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.atomic import written_folder
 from hifa_cli.search.rerank import QueryVectors
@@ -57,7 +58,8 @@ def teach_gallery(source: Path, photos: Collection, out: Path) -> dict[str, Any]
         making = Making(old.model, old.method, old.model_folder)
         config = IndexConfig(factory=str(old.document["wanted"]))
         plan = Plan(old, np.arange(len(old)), [], making, config, ranking=old.document["ranking"],
-                    taught=(found, names), shard=old.document.get("shard"))  # fmt: skip
+                    taught=(found, names), shard=old.document.get("shard"),
+                    store=None if out.resolve() == source.resolve() else LOCAL)  # fmt: skip
         write_change(out, plan)
     after = read_gallery(out)
     taken = read_shape_classes(after.place, len(after), len(names)).argmax(axis=1)

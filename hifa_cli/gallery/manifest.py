@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hifa_cli.config import RankingConfig, RenderConfig
+from hifa_cli.errors import HifaError
 from hifa_cli.gallery.shard import ShardSettings
+from hifa_cli.gallery.stores import LOCAL, StoreEntry, settled_address
 from hifa_cli.settings import documented
 
 KINDS = ("meshes", "views", "export")
@@ -65,6 +67,8 @@ def check_heading(document: dict[str, Any]) -> None:
         _check_rows(document["rows"], said["shapes"])
     if document.get("shard") is not None:
         _check_shard(document["shard"])
+    if "store" in document:
+        _check_store(document["store"])
     if not isinstance(document["origins"], list):
         raise ValueError("no list of origins")
     for origin in document["origins"]:
@@ -104,6 +108,19 @@ def _check_shard(document: Any) -> None:
     shard = ShardSettings(**documented(ShardSettings, document))
     if not 1 <= shard.number <= shard.of:
         raise ValueError("a shard of no kind")
+
+
+def _check_store(document: Any) -> None:
+    """Return whether the entry of a store names one, and a shelf by a plain name."""
+    entry = StoreEntry(**documented(StoreEntry, document))
+    if "\0" in entry.address + entry.relative or not entry.shelf or not is_plain(entry.shelf):
+        raise ValueError("a store of no kind")
+    try:
+        settled = settled_address(entry.address)
+    except HifaError as error:
+        raise ValueError("a store of no kind") from error
+    if settled == LOCAL:
+        raise ValueError("a store of no kind")
 
 
 def _check_rows(document: Any, shapes: int) -> None:

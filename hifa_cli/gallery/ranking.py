@@ -364,10 +364,8 @@ class GalleryRanking:
         count, most = len(self.searcher.vectors), max(self.config.candidates, 4 * top)
         if count <= 2 * most:
             return np.arange(count)
-        rows = [self.searcher.search(np.stack([kind, part]), most, among=among)[1].ravel()]
-        if classes is not None:
-            rows.append(np.argpartition(-classes, most)[:most])
-        return np.unique(np.concatenate(rows)[np.concatenate(rows) >= 0])
+        rows = self.searcher.candidates(np.stack([kind, part]), most, among=among)
+        return rows if classes is None else np.union1d(rows, np.argpartition(-classes, most)[:most])
 
     def _pooled(self, queries: Floats, rows: Rows) -> Floats:
         """(q, k) means over the better half of the views' cosines, or the mean view's where none are kept."""
@@ -387,6 +385,8 @@ class GalleryRanking:
 
         Shape by shape: to gather the views first would carry 120 MB three times through the memory.
         """
+        if not isinstance(views, np.ndarray):  # in a store: all at once
+            views, rows = views[rows], np.arange(len(rows))
         asked = np.ascontiguousarray(queries.T, dtype=np.float32)
         products = np.empty((len(rows), views.shape[1], len(queries)), dtype=np.float32)
         for place, row in enumerate(rows.tolist()):
@@ -416,7 +416,7 @@ class GalleryRanking:
         graph = self._graph_for(query)
         if graph is None:
             return smoothed(standardised(scores, *self._spread(query, scores, rows, classes)), None)
-        every = np.asarray(self.searcher.vectors @ query, dtype=np.float32)
+        every = self.searcher.products(query)
         every += 0 if classes is None else classes
         means = every[rows]
         slope, offset = _line(means, scores)
@@ -430,7 +430,7 @@ class GalleryRanking:
         """Return mean and deviation of the scores over a large gallery, from a sample of its shapes."""
 
         def by_mean(some: Rows) -> Floats:
-            found = np.asarray(self.searcher.vectors[some], dtype=np.float32) @ query
+            found = self.searcher.products(query, some)
             return np.asarray(found if classes is None else found + classes[some], dtype=np.float32)
 
         sample = np.linspace(0, len(self.searcher.vectors) - 1, self.config.candidates).astype(np.int64)

@@ -20,17 +20,21 @@ from hifa_cli.gallery import (
     MAIN_FILE,
     SAMPLE_FILE,
     SCHEMA,
+    STORED_SCHEMA,
     Gallery,
     unit,
 )
 from hifa_cli.gallery.assets import put_model, put_thumbnails, sweep
 from hifa_cli.gallery.columns import DAMAGED, read_table, settle, write_texts
 from hifa_cli.gallery.embedding import Embedded
-from hifa_cli.gallery.fields import Kind, Value, joined_columns, write_columns
+from hifa_cli.gallery.fields import Kind, Value, joined_columns, read_columns, write_columns
 from hifa_cli.gallery.metadata import Metadata
 from hifa_cli.gallery.places import portable
 from hifa_cli.gallery.ranking import config_of, write_graph_of, write_taught
+from hifa_cli.gallery.shipping import Cargo, clear_stores, ship
 from hifa_cli.gallery.sources import Source, SourceEntry, row_digests
+from hifa_cli.gallery.stores import LOCAL, address_of
+from hifa_cli.gallery.stores.base import Size
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.arrays import read_array
 from hifa_cli.runtime.atomic import written_file, written_folder
@@ -69,6 +73,7 @@ class Plan:
         metadata: a table about shapes, to be joined; None leaves the fields as they are.
         known: of each field of earlier metadata its kind, and its values by row.
         shard: what ``gallery.json`` says of the shard that this is; None of a whole gallery.
+        store: settled address of where the vectors live; None leaves them where they are.
     """
 
     old: Gallery | None
@@ -84,6 +89,13 @@ class Plan:
     metadata: Metadata | None = None
     known: Mapping[str, tuple[Kind, Mapping[int, Value]]] = field(default_factory=dict)
     shard: Mapping[str, Any] | None = None
+    store: str | None = None
+
+    def address(self, folder: Path) -> str:
+        """Return where the vectors of the gallery at ``folder`` will live, or ``local``."""
+        if self.store is not None or self.old is None:
+            return self.store or LOCAL
+        return address_of(self.old.document, self.old.folder)
 
 
 @dataclass
@@ -135,12 +147,13 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
         classes = sorted({name for name in columns.names if name is not None})
         _write_columns(place, columns, classes)
         fields = _write_fields(place, columns, plan, origins)
-        searched = _write_index(place, columns, plan)
+        searched = _write_index(place, folder, columns, plan)
         size = len(columns.ids), columns.width
         vectors, views = read_table(place / "vectors.f32", np.float32, size), None
         if columns.views:
             views = read_table(place / "views.f16", np.float16, (size[0], columns.views, size[1]))
         searched |= write_ranking(place, folder, plan, vectors, views)
+        searched |= _shipped(place, folder, number, columns, plan, fields)
         settle(place.iterdir())
     put_model(folder, plan.making.model, plan.making.folder)
     put_thumbnails(folder, plan.fresh)
@@ -148,7 +161,23 @@ def write_generation(folder: Path, plan: Plan) -> dict[str, Any]:
     document = document_of(folder, plan, number, shape, classes, origins, fields, searched)
     publish(folder, document)
     sweep(folder, document, np.concatenate(columns.digests))
+    clear_stores(folder, None if plan.old is None else plan.old.document, document)
     return document
+
+
+def _shipped(
+    place: Path, folder: Path, number: int, columns: Columns, plan: Plan, said: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Send the vectors to the store where there is one; return what ``gallery.json`` says of it."""
+    if (address := plan.address(folder)) == LOCAL:
+        return {}
+    fields = read_columns(place, said, len(columns.ids))
+    size = Size(columns.views, columns.width)
+    cargo = Cargo(place, size, columns.ids, columns.names, columns.paths, fields, said)
+    there = plan.old is not None and address_of(plan.old.document, folder) == address
+    entry = ship(folder, address, number, cargo, lives_there=there)
+    cargo.forget()
+    return {"store": entry}
 
 
 def write_ranking(
@@ -198,7 +227,7 @@ def document_of(
     """
     count, views, width = shape
     return {
-        "schema": SCHEMA,
+        "schema": STORED_SCHEMA if "store" in searched else SCHEMA,
         "generation": f"generation-{number}",
         "shapes": count,
         "dimension": width,
@@ -403,10 +432,12 @@ def known_before(plan: Plan, columns: Columns, kept: int) -> list[tuple[int, boo
     return before
 
 
-def _write_index(place: Path, columns: Columns, plan: Plan) -> dict[str, Any]:
+def _write_index(place: Path, folder: Path, columns: Columns, plan: Plan) -> dict[str, Any]:
     """Build and tune the index where there is to be one; what ``gallery.json`` says of it."""
     count, config = len(columns.ids), plan.config
     vectors = read_table(place / "vectors.f32", np.float32, (count, columns.width))
+    if plan.address(folder) != LOCAL:  # the store searches
+        return {"factory": faiss_index.EXACT, "wanted": config.factory, "learned_from": count, "effort": None}
     factory, trained, learned_from = _learned(count, columns.width, plan)
     said: dict[str, Any] = {"factory": factory, "wanted": config.factory, "learned_from": learned_from}
     if factory == faiss_index.EXACT:

@@ -13,6 +13,8 @@ from hifa_cli.gallery import MODELS, THUMBNAILS, VIEWS, Gallery, maps_of, read_g
 from hifa_cli.gallery.fields import listed
 from hifa_cli.gallery.own import MAPS, PHOTOS, stale, unlearned
 from hifa_cli.gallery.shard import shard_of
+from hifa_cli.gallery.stores import address_of
+from hifa_cli.gallery.stores.base import readable
 from hifa_cli.runtime import progress
 from hifa_cli.search.exact import exact_search
 
@@ -48,6 +50,7 @@ def stats(folder: Path) -> dict[str, Any]:
             "generation": sum(_size(place) for place in {gallery.place, gallery.base}),
             **{name: _size(folder / name) for name in (MODELS, THUMBNAILS, VIEWS, MAPS, PHOTOS)},
         },
+        "store": address_of(document, folder),
         "generation": document["generation"],
         "hifa_version": document["hifa_version"],
     }  # fmt: skip
@@ -82,7 +85,7 @@ def verify(folder: Path) -> list[str]:
         return [str(error)]
     if said := stale(folder, gallery.digests, gallery.own):
         progress.note(said)
-    checks = (_vectors, _views, _ids, _thumbnails, _index, _model, _sources)
+    checks = (_vectors, _views, _ids, _payload, _thumbnails, _index, _model, _sources)
     return [
         fault for check in progress.track(checks, "verifying", total=len(checks)) for fault in check(gallery)
     ]
@@ -145,6 +148,19 @@ def _ids(gallery: Gallery) -> Iterator[str]:
             yield f"the id '{name}' is there {count} times"
         if not name:
             yield "a shape has an empty id"
+
+
+def _payload(gallery: Gallery) -> Iterator[str]:
+    """A store must know each row by the gallery's own id."""
+    for start in range(0, len(gallery) if gallery.shelf is not None else 0, _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(gallery)))
+        stored = gallery.shown.where_stored(rows)
+        order = np.argsort(stored)
+        found = [] if gallery.shelf is None else gallery.shelf.payload(stored[order])
+        names = [readable(gallery.ids[row]) for row in rows[order].tolist()]
+        wrong = [name for name, one in zip(names, found, strict=True) if one["id"] != name]
+        if wrong:
+            yield f"{', '.join(wrong[:_LISTED])}: the store has another id in its row"
 
 
 def _thumbnails(gallery: Gallery) -> Iterator[str]:

@@ -118,6 +118,25 @@ class Searcher:
             )
         return rescored(self.vectors, queries, found, top)
 
+    def candidates(self, queries: Vectors, top: int, *, among: Rows | None = None) -> Rows:
+        """Return (m,) rows, ascending, that hold the ``top`` nearest of each of (q, D) unit queries.
+
+        Args:
+            queries: (q, D) unit.
+            top: how many of each.
+            among: (m,) only these rows, ascending; None means all.
+
+        Returns:
+            (m,) rows.
+        """
+        found = self.search(queries, top, among=among)[1]
+        return np.unique(found[found >= 0])
+
+    def products(self, query: Vectors, rows: Rows | None = None) -> Vectors:
+        """Return (n,) cosines of a (D,) unit query with all rows, or (k,) with some."""
+        vectors = self.vectors if rows is None else self.vectors[rows]
+        return np.asarray(np.asarray(vectors, dtype=np.float32) @ query, dtype=np.float32)
+
 
 def sample_queries(vectors: Vectors, photos: Vectors | None, config: IndexConfig) -> tuple[Vectors, str]:
     """Queries to tune with: photos where there are, else blends of two shapes, which are nobody's own vector.
