@@ -27,6 +27,7 @@ NAVIGATION = {
     "Use it": (
         "gallery",
         "scale",
+        "containers",
         "training",
         "compare",
         "data",

@@ -1,0 +1,1 @@
+"""The container images of hifa, and what checks them where no engine runs."""
