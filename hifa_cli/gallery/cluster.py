@@ -10,10 +10,11 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,8 @@ EACH = 256  # shapes of a shard, about
 _MOST = 4096  # shards by default
 _RETRIES = 5  # of a task whose node died
 _AHEAD = 2  # tasks that are given out for each CPU of the cluster
+_SHOWN = 200  # characters of a message of Ray's
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FAILED = "failed.json"  # of a shard: meshes that could not be drawn
 
 
@@ -407,14 +410,30 @@ def ray_pool(options: ClusterOptions) -> Iterator[RayPool]:
         if (error.name or "").partition(".")[0] != "ray":
             raise
         raise HifaError("--engine ray needs Ray: pip install 'hifa-cli[ray]'") from error
-    if ray.is_initialized():
-        yield RayPool(ray, options)
-        return
-    _connect(ray)
-    try:
-        yield RayPool(ray, options)
-    finally:
-        ray.shutdown()
+    with redirect_stdout(_RayWords()):  # the result's own place
+        ours = not ray.is_initialized()
+        if ours:
+            _connect(ray)
+        try:
+            yield RayPool(ray, options)
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+class _RayWords(io.TextIOBase):
+    """Takes what Ray prints of its nodes; the first line of a message says what happened."""
+
+    def writable(self) -> bool:
+        """Return that it takes text."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Pass on a message's first line."""
+        line = _COLOURS.sub("", text).strip().partition("\n")[0].strip()
+        if line and not line.startswith("[state-dump]"):
+            progress.note(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…")
+        return len(text)
 
 
 def _connect(ray: Any) -> None:

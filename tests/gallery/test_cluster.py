@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.gallery import cluster, read_gallery
 from hifa_cli.gallery.cluster import ClusterOptions, Made, Task, build_on, make_shard, shards_for
 from hifa_cli.gallery.shard import Shard, number_of
+from hifa_cli.runtime.progress import Reporter, reporting
 from tests.cli.test_cli import hifa, one_line
 from tests.gallery.test_shards import build, contents, small
 from tests.gallery.test_update import write_mesh
@@ -46,6 +48,16 @@ class Here:
         task, model = self.waiting.popleft()
         self.made.append(task.shard)
         return make_shard(task, model)
+
+
+class Noted(Reporter):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
 
 
 def options_of(small: Path) -> ClusterOptions:
@@ -151,6 +163,14 @@ def test_an_absent_ray_is_named(small: Path, tmp_path: Path, monkeypatch: pytest
     assert "pip install 'hifa-cli[ray]'" in one_line(stderr)
 
 
+def test_what_ray_prints_becomes_a_line_on_stderr() -> None:
+    with reporting(Noted()) as heard, redirect_stdout(cluster._RayWords()):
+        print("\x1b[33m(raylet)\x1b[0m Task make_shard failed.\n[state-dump] 1\n[state-dump] 2")  # noqa: T201
+        print("[state-dump] more")  # noqa: T201
+        print("x" * 1000)  # noqa: T201
+    assert heard.said == ["(raylet) Task make_shard failed.", f"{'x' * 200}…"]
+
+
 # --- Ray itself ---
 
 
@@ -172,7 +192,9 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's
-def test_a_node_that_dies_costs_its_shard_alone(small: Path, alone: Path, nodes: Any) -> None:
+def test_a_node_that_dies_costs_its_shard_alone(
+    small: Path, alone: Path, nodes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, kept = small / "on-ray", small / ".on-ray.shards"
     finished: list[set[str]] = []
 
@@ -189,6 +211,7 @@ def test_a_node_that_dies_costs_its_shard_alone(small: Path, alone: Path, nodes:
     assert report["shards"] == 4
     assert finished[0]
     assert same(alone, out) == []
+    assert capsys.readouterr().out == ""  # the place of the result
 
 
 @pytest.mark.slow
