@@ -3,14 +3,15 @@
     python benchmarks/sizes.py --shapes 1000000 --out FOLDER > sizes.json
     python benchmarks/sizes.py --plan sizes.json
 
-The shapes are those of ``benchmarks/gallery.py``: synthetic vectors through the HDF5 schema, indexed by
-``hifa index`` in a process of its own. Times are CPU seconds on the threads that the environment allows; recall
-and speed stand beside exact search in the same run. Memory is what the process holds for itself (RssAnon of
-Linux, sampled) and all of it, with the pages of files that it has mapped (VmHWM).
+The shapes are those of ``benchmarks/gallery.py``: synthetic vectors through the HDF5 schema, indexed in a
+process of its own. Times are CPU seconds on the threads that the environment allows; recall and speed stand
+beside exact search in the same run. Memory is what the process holds for itself (RssAnon of Linux, sampled)
+and all of it, with the pages of files that it has mapped (VmHWM).
 
-The plan is arithmetic: linear for what is done a shape, and for learning the lists too (40 vectors for each of
-4√N lists against 4√N centres are 640 N products a round); N√N for putting shapes into lists. What it costs to
-draw and embed a mesh stands in ``benchmarks/results.json`` (``benchmarks/index.py``). Prices are arguments.
+The plan is arithmetic: linear for what is done a shape, and for learning the lists too (40 vectors for each
+of 4√N lists against 4√N centres are 640 N products a round); N√N for putting shapes into lists. A query reads
+as many lists as the tuned search does, of √N/4 codes each; whether that finds as much is not known. To draw
+and embed a mesh costs what ``benchmarks/results.json`` says (``benchmarks/index.py``). Prices are arguments.
 """
 
 import argparse
@@ -26,13 +27,15 @@ from typing import Any, TypeVar
 
 from gallery import search, write
 
+from hifa_cli.config import IndexConfig, RenderConfig
 from hifa_cli.runtime.progress import Reporter, reporting
 
 T = TypeVar("T")
 EMBEDDED = Path(__file__).with_name("results.json")
 SIZES = (10**8, 10**9)
 WIDTH, VIEWS = 1280, 12  # of the default encoder
-THUMBNAIL, NAMES = 1_800, 120  # bytes a shape: measured of real meshes; ids, paths, labels, digests
+RABITQ = 660  # bytes of a code of so many numbers, as FAISS says (code_size of IVF…,RaBitQ4)
+THUMBNAIL, COLUMNS = 5_400, 170  # bytes a shape: the mean of 38 real meshes; ids, paths, fields, digests
 
 
 class Stages(Reporter):
@@ -60,7 +63,6 @@ def status(name: str) -> int:
 
 def build(export: Path, out: Path) -> dict[str, Any]:
     """Index an export in this process; return CPU seconds by stage and memory."""
-    from hifa_cli.config import IndexConfig, RenderConfig
     from hifa_cli.gallery.build import build_gallery
 
     held, over = [0], threading.Event()
@@ -105,6 +107,7 @@ def measured(shapes: int, width: int, out: Path) -> dict[str, Any]:
     return {
         "shapes": shapes,
         "width": width,
+        "effort": json.loads((gallery / "gallery.json").read_text(encoding="utf-8"))["effort"],
         "build": made,
         "build_as_exact_queries": round(made["cpu_s"] / one),
         "bytes_a_shape": {name: round(size / shapes, 1) for name, size in sizes.items() if size > shapes},
@@ -126,12 +129,13 @@ def planned(known: dict[str, Any], core_hour: float, gigabyte_month: float) -> l
     embed = json.loads(EMBEDDED.read_text(encoding="utf-8"))["index"]["report"]["new_1_cpu_s_a_mesh"]
     shapes, made = known["shapes"], known["build"]
     wider = WIDTH / known["width"]
+    effort = (known["effort"] or {"effort": 0})["effort"]
     rest = made["cpu_s"] - made["learning_cpu_s"] - made["adding_cpu_s"]
     plans = []
     for size in SIZES:
         times = size / shapes
-        code = WIDTH / 2 + 16 if size * WIDTH > 8e9 else WIDTH + 8
-        stored = {"vectors": 4 * WIDTH, "index": code + 8, "thumbnails": THUMBNAIL, "names": NAMES}
+        code = RABITQ if size * WIDTH > IndexConfig.compact_bytes else WIDTH
+        stored = {"vectors": 4 * WIDTH, "index": code + 8, "thumbnails": THUMBNAIL, "columns": COLUMNS}
         hours = {
             "draw and embed": embed * size,
             "learn lists": made["learning_cpu_s"] * times * wider,
@@ -144,6 +148,7 @@ def planned(known: dict[str, Any], core_hour: float, gigabyte_month: float) -> l
         plans.append({
             "shapes": size,
             "lists": int(4 * math.sqrt(size)),
+            "megabytes_read_a_query": round(effort * math.sqrt(size) / 4 * (code + 8) / 1e6, 1),
             "gigabytes": {name: round(value) for name, value in gigabytes.items()},
             "gigabytes_of_views": round(views),
             "core_hours": {name: round(value) for name, value in core_hours.items()},
