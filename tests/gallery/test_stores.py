@@ -219,8 +219,13 @@ def test_odd_ids_survive_every_store(
 # --- a gallery ---
 
 
+@pytest.mark.parametrize("times", [0, 1_000_000])
 @pytest.mark.parametrize("find", ["both", "kind", "part"])
-def test_a_store_ranks_as_the_local_gallery(address: str, mine: Path, built: Path, find: Any) -> None:
+def test_a_store_ranks_as_the_local_gallery(
+    address: str, mine: Path, built: Path, find: Any, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the store is asked for each query, or its vectors are held in memory."""
+    monkeypatch.setattr("hifa_cli.gallery.stores.table._COLD", times)
     local = read_gallery(built)
     rehouse(mine, address)
     stored = read_gallery(mine)
@@ -244,8 +249,9 @@ def test_a_store_ranks_as_the_local_gallery(address: str, mine: Path, built: Pat
 
 
 def test_candidates_are_those_of_the_local_gallery_where_scores_are_almost_equal(
-    address: str, mine: Path, built: Path
+    address: str, mine: Path, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hifa_cli.gallery.stores.table._COLD", 1_000_000)
     local = read_gallery(built)
     rehouse(mine, address)
     stored = read_gallery(mine)
