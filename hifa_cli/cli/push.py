@@ -43,7 +43,7 @@ def push(
 ) -> None:
     """Send a run or a gallery to the Hugging Face Hub, with a model card.
 
-    The token is that of HF_TOKEN or of 'hf auth login'. Photos and meshes are never sent, nor paths of this machine.
+    The token is HF_TOKEN or that of 'hf auth login'. Photos, meshes and this machine's paths are never sent.
     """
     start_reporting(quiet=quiet, verbose=verbose)
     from hifa_cli.pipelines.sharing.push import push as send

@@ -191,7 +191,7 @@ def _index(gallery: Gallery) -> Iterator[str]:
 
 
 def model_faults(gallery: Gallery) -> Iterator[str]:
-    """Yield what is wrong with a gallery's model: it is gone, damaged, or another one than made the vectors."""
+    """Yield what is wrong with a gallery's model: gone, damaged, or not the one that made the vectors."""
     if not gallery.model:
         return
     if gallery.model_folder is None:

@@ -56,7 +56,8 @@ def card_of(parcel: Parcel, repo: str, *, licence: str | None, scores: Mapping[s
     known = chosen if chosen in (*_KNOWN, "unknown") else "other"
     data = ModelCardData(
         library_name="hifa", license=known, license_name=None if known != "other" else _plain(chosen),
-        pipeline_tag="image-feature-extraction", tags=["hifa", "3d", "image-based-3d-shape-retrieval", parcel.kind],
+        pipeline_tag="image-feature-extraction",
+        tags=["hifa", "3d", "image-based-3d-shape-retrieval", parcel.kind],
     )  # fmt: skip
     parts = [
         _title(parcel, repo),

@@ -1,7 +1,7 @@
-"""The files of a run or a gallery that others get, by name: nothing else is sent, and nothing else is taken.
+"""The files of a run or a gallery that others get, by name: no other one is sent or taken.
 
-``hifa.json`` in a repository lists them with their sizes and digests. Paths of the machine that made a gallery stay
-at home: its sources are written as folders below the gallery.
+``hifa.json`` in a repository lists them with sizes and digests. Paths of the machine that made a gallery
+stay at home: its sources are written as folders below the gallery.
 """
 
 import hashlib
@@ -92,7 +92,7 @@ def parcel_of(place: Path, scratch: Path) -> Parcel:
 
 
 def _of_run(place: Path, scratch: Path) -> Parcel:
-    about = _read(place / RUN_FILE)
+    about = read_json(place / RUN_FILE)
     if not about.get("finished"):
         raise HifaError(f"the run {place} is not finished: give its 'hifa train' command again, then push it")
     weights = str((about.get("train") or {}).get("weights", ""))
@@ -109,7 +109,7 @@ def _of_gallery(place: Path, scratch: Path) -> Parcel:
         raise HifaError(
             f"the vectors of {place} live in a database: 'hifa index {place} --store local' brings them back"
         )
-    about = _read(place / MAIN_FILE)
+    about = read_json(place / MAIN_FILE)
     about["origins"] = [_neutral(origin, number) for number, origin in enumerate(about["origins"])]
     folders = {gallery.place, gallery.base, gallery.model_folder, place / "maps"}
     inside = (path for folder in folders if folder is not None for path in folder.glob("*") if path.is_file())
@@ -122,7 +122,12 @@ def _of_gallery(place: Path, scratch: Path) -> Parcel:
     return Parcel(GALLERY, model, about, files)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        HifaError: it cannot be read, or is damaged.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -155,7 +160,7 @@ def settle_sources(place: Path, out: Path) -> None:
         place: where the gallery is now.
         out: where it will be.
     """
-    about = _read(place / MAIN_FILE)
+    about = read_json(place / MAIN_FILE)
     if not isinstance(about.get("origins"), list):
         raise HifaError(f"{place / MAIN_FILE} is damaged")
     try:

@@ -6,6 +6,7 @@ The token is the library's: ``HF_TOKEN``, or what ``hf auth login`` keeps. ``HF_
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ class Hub:
             return list(self.api.list_repo_files(self.repo, revision=commit))
 
     def fetch(self, commit: str, name: str, folder: Path) -> Path | None:
-        """Fetch a file into a folder, from where an earlier call was stopped; None where it does not exist.
+        """Fetch a file into a folder, where it is not there already; None where it does not exist.
 
         Args:
             commit: of which.
@@ -81,7 +82,10 @@ class Hub:
     def create(self, *, private: bool) -> None:
         """Make the repository where it does not exist yet."""
         with self.heard():
-            self.api.create_repo(self.repo, private=private or None, exist_ok=True)
+            try:
+                self.api.repo_info(self.repo)
+            except self.library.errors.RepositoryNotFoundError:
+                self.api.create_repo(self.repo, private=private or None, exist_ok=True)
 
     def send(
         self, files: dict[str, Path | bytes], gone: Sequence[str], message: str, parent: str
@@ -117,11 +121,16 @@ class Hub:
             HifaError: whatever went wrong.
         """
         logger = logging.getLogger("huggingface_hub")
-        level = logger.level
+        level, bars = logger.level, self.library.utils
+        silent = bars.are_progress_bars_disabled()
         logger.setLevel(logging.ERROR)
+        if not silent:
+            bars.disable_progress_bars()
         try:
-            yield
-        except OSError as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the library about its own calls
+                yield
+        except (OSError, RuntimeError) as error:  # an upload's error is the cause of a RuntimeError
             raise self._said(error, revision) from error
         except (ValueError, KeyError) as error:
             if isinstance(error, self.library.errors.HFValidationError):
@@ -131,9 +140,13 @@ class Hub:
             raise self._unreachable(error) from error
         finally:
             logger.setLevel(level)
+            if not silent:
+                bars.enable_progress_bars()
 
-    def _said(self, error: OSError, revision: str | None) -> HifaError:
+    def _said(self, error: BaseException, revision: str | None) -> HifaError:
         kinds = self.library.errors
+        if isinstance(error, RuntimeError):
+            return self._said(error.__cause__, revision) if error.__cause__ else self._unreachable(error)
         if isinstance(error, kinds.GatedRepoError):
             return HifaError(
                 f"{self.repo} is given to those who asked: accept its terms at {self.where}/{self.repo}"
@@ -144,15 +157,15 @@ class Hub:
             )
         if isinstance(error, kinds.RepositoryNotFoundError):
             return HifaError(
-                f"{self.where} has no repository {self.repo}, or you may not see it: check the name, or {_LOGIN}"
+                f"{self.where} has no {self.repo}, or you may not see it: check the name, or {_LOGIN}"
             )
         if isinstance(error, kinds.LocalTokenNotFoundError):
             return HifaError(f"{self.where} asks who you are: {_LOGIN}")
         if isinstance(error, kinds.HfHubHTTPError) and error.response is not None:
             return self._refused(error)
-        if error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             return NoRoom(f"cannot write: {error.strerror}; {MAKE_ROOM}")
-        if error.errno is not None and not isinstance(error, ConnectionError):
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             return HifaError(f"cannot read or write {error.filename or 'a file'}: {reason_of(error)}")
         return self._unreachable(error)
 

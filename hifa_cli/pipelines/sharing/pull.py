@@ -70,8 +70,8 @@ def pull(
         Where it lies.
 
     Raises:
-        HifaError: there is none, something else is at ``out``, a file is not what was pushed, or the hub cannot
-            be reached.
+        HifaError: there is none, something else is at ``out``, a file is not what was pushed, or the hub
+            cannot be reached.
     """
     hub = Hub(repo)
     _refuse_existing(out, force)
@@ -157,6 +157,22 @@ def _present(place: Path) -> list[str]:
     return [path.name for path in place.iterdir() if path.name not in (".cache", HUB_FILE)]
 
 
+def here_or_cached(name: str | os.PathLike[str], kind: str, revision: str | None = None) -> Path:
+    """Return a folder of this machine, or of the cache, where a repository is named.
+
+    Args:
+        name: a folder, or ``USER/NAME``.
+        kind: ``run`` or ``gallery``.
+        revision: branch, tag or commit.
+
+    Raises:
+        HifaError: as :func:`pull`.
+    """
+    if Path(name).is_dir() or not isinstance(name, str):
+        return Path(name)
+    return cached(name, kind, revision)
+
+
 def cached(repo: str, kind: str, revision: str | None = None) -> Path:
     """Return the folder of a run or a gallery in the cache, fetched where it is not there yet.
 
@@ -174,8 +190,8 @@ def cached(repo: str, kind: str, revision: str | None = None) -> Path:
     place = _cache() / repo.replace("/", "--") / commit
     if kind_of(place) is None:
         pull(repo, place, revision=commit, wanted=kind)
-    elif _KINDS.get(str(kind_of(place))) != kind:
-        raise HifaError(f"{repo} holds no {kind}")
+    elif (there := _KINDS[str(kind_of(place))]) != kind:
+        raise HifaError(f"{repo} holds a {there}, not a {kind}")
     return place
 
 

@@ -67,10 +67,10 @@ def push(
     Raises:
         HifaError: it is not a run or a gallery, the repository holds something else, or the hub refuses.
     """
-    hub = Hub(repo)
+    hub, said = Hub(repo), read_scores(scores)
     with TemporaryDirectory() as scratch, _unchanged(place):
         parcel = parcel_of(place, Path(scratch))
-        card = card_of(parcel, repo, licence=licence, scores=read_scores(scores))
+        card = card_of(parcel, repo, licence=licence, scores=said)
         hub.create(private=private)
         parent, hidden = hub.commit(None)
         if private and not hidden:
@@ -129,7 +129,7 @@ def read_scores(path: Path | None) -> Mapping[str, Any] | None:
     if path is None:
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise HifaError(f"cannot read the scores {path}: {reason_of(error)}") from error
     rows = document.get("exports") if isinstance(document, dict) else None
