@@ -28,6 +28,7 @@ NAVIGATION = {
         "gallery",
         "scale",
         "containers",
+        "sharing",
         "training",
         "compare",
         "data",

@@ -163,6 +163,8 @@ def settle_sources(place: Path, out: Path) -> None:
     about = read_json(place / MAIN_FILE)
     if not isinstance(about.get("origins"), list):
         raise HifaError(f"{place / MAIN_FILE} is damaged")
+    if "store" in about:
+        raise HifaError("its vectors live in a database elsewhere")
     try:
         neutral = [_neutral(origin, number) for number, origin in enumerate(about["origins"])]
     except (TypeError, KeyError, AttributeError) as error:

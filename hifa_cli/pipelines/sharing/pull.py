@@ -137,14 +137,22 @@ def _checked(place: Path, listed: Listed, repo: str, out: Path) -> None:
         if listed.kind == RUN:
             _check_run(place)
         else:
-            unpack(place)
-            settle_sources(place, out)
-            gallery = read_gallery(place)
-            if faults := list(model_faults(gallery)):
-                raise HifaError(faults[0])
+            _check_gallery(place, out)
     except HifaError as error:
         shutil.rmtree(place, ignore_errors=True)
         raise HifaError(f"{repo} cannot be used: {str(error).replace(str(place), 'it')}") from error
+
+
+def _check_gallery(place: Path, out: Path) -> None:
+    """Open a gallery and look its model over; its shapes lie below it, whatever it says."""
+    unpack(place)
+    settle_sources(place, out)
+    gallery = read_gallery(place)
+    for path in gallery.paths:
+        if path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path) or ":" in path[:2]:
+            raise HifaError(f"the path {path[:80]!r} of a shape leads out of it")
+    if faults := list(model_faults(gallery)):
+        raise HifaError(faults[0])
 
 
 def _check_run(place: Path) -> None:

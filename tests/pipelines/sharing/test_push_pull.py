@@ -8,9 +8,11 @@ import pytest
 
 import hifa_cli as hifa
 from hifa_cli.errors import HifaError
+from hifa_cli.gallery import read_gallery, update
 from hifa_cli.pipelines.sharing.contents import CARD_FILE, HUB_FILE, PACK_FILE, sha256
 from hifa_cli.pipelines.sharing.pull import pull
 from hifa_cli.pipelines.sharing.push import push
+from tests.gallery.test_growth import GROWS, build, table, write_shapes
 from tests.pipelines.sharing.stand_in import READER, StandIn
 
 NAME = "ada/chairs"
@@ -74,6 +76,35 @@ def test_sources_of_a_pulled_gallery_lie_below_it_whatever_it_says(
         assert Path(origin["path"]).is_relative_to(tmp_path / "back")
         assert Path(origin["root"]).is_relative_to(tmp_path / "back")
         assert ".." not in origin["relative"]
+
+
+def test_a_gallery_whose_shapes_lead_out_of_it_or_to_a_database_is_refused(
+    hub: StandIn, gallery: Path, tmp_path: Path
+) -> None:
+    push(gallery, NAME)
+    good = dict(hub.repos[NAME].files)
+    name = next(one for one in good if one.endswith("/paths.txt"))
+    replaced(hub, name, good[name].replace(b"box/cube", b"../../up"))
+    with pytest.raises(HifaError, match=r"the path '\.\./\.\./up\.off' of a shape leads out of it"):
+        pull(NAME, tmp_path / "back")
+    hub.repos[NAME].commit(good)
+    about = {**json.loads(good["gallery.json"]), "schema": 4}
+    about["store"] = {"address": "qdrant://198.51.100.7", "shelf": "hifa-a-1-b", "relative": ""}
+    replaced(hub, "gallery.json", json.dumps(about).encode())
+    with pytest.raises(HifaError, match="its vectors live in a database elsewhere"):
+        pull(NAME, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_gallery_that_was_appended_to_comes_back_whole(hub: StandIn, tmp_path: Path) -> None:
+    """Its columns lie in one generation and what changed in another one; it has no model."""
+    grown = tmp_path / "grown"
+    build(write_shapes(tmp_path / "e.h5", range(100)), grown)
+    update.remove(grown, ["box/4 ü", "rod/97*"], GROWS)
+    push(grown, NAME)
+    pull(NAME, tmp_path / "back")
+    assert {name.split("/")[0] for name in listed(hub)} == {"gallery.json", "generation-1", "generation-2"}
+    assert table(read_gallery(tmp_path / "back")) == table(read_gallery(grown))
 
 
 def test_meshes_that_are_put_where_the_gallery_says_are_found(
