@@ -48,6 +48,9 @@ def card_of(parcel: Parcel, repo: str, *, licence: str | None, scores: Mapping[s
         repo: ``USER/NAME``.
         licence: of what is sent; that of the weights where it is left out.
         scores: document of ``hifa evaluate --json``, if there is one.
+
+    Returns:
+        The text of ``README.md``.
     """
     from huggingface_hub import ModelCardData
 

@@ -70,6 +70,9 @@ class Hub:
             commit: of which.
             name: of the file in the repository.
             folder: it lies there under the same name.
+
+        Returns:
+            Where it lies.
         """
         with self.heard(commit):
             try:

