@@ -108,6 +108,15 @@ def _is_format(path: Path, names: list[str]) -> bool:
     return own in (THREEMF, USD) or any(name.lower().endswith(".model") for name in names)
 
 
+def is_package(path: Path) -> bool:
+    """Return whether a zip archive holds the model of a 3MF."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.lower().endswith(".model") for name in archive.namelist())
+    except _BROKEN:
+        return False
+
+
 def _mesh_of(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """Return the one mesh of an archive.
 

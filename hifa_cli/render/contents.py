@@ -61,7 +61,9 @@ def _told(head: bytes, suffix: str, path: Path | None) -> MeshFormat:
 
 def _by_content(head: bytes, own: MeshFormat | None, path: Path | None) -> MeshFormat | None:
     if head.startswith(archives.ZIP):
-        return own if path is None or own is USD else THREEMF
+        return own if path is None or (own is USD and not archives.is_package(path)) else THREEMF
+    if path is not None and _is_3ds(head, path):
+        return format_of_suffix(".3ds")
     binary = path is not None and _is_binary_stl(head, path)
     if binary and own is STL:
         return STL
@@ -81,6 +83,11 @@ def _is_binary_stl(head: bytes, path: Path) -> bool:
         return False
     count = int.from_bytes(head[80:STL_HEAD], "little")
     return count > 0 and path.stat().st_size == STL_HEAD + FACE.itemsize * count
+
+
+def _is_3ds(head: bytes, path: Path) -> bool:
+    """Return whether a file begins with the chunk that holds all of a 3DS."""
+    return head.startswith(b"MM") and path.stat().st_size == int.from_bytes(head[2:6], "little")
 
 
 def _as_bytes(head: bytes) -> bytes:

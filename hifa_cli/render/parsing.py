@@ -45,6 +45,8 @@ def parse_obj(text: Bytes) -> Polygons:
     vertex, face, used, place = obj_body(text, POWERS, vertices, starts, corners)
     if place < size:
         word = text[place : place + 4].tobytes().split()[0].decode("ascii").lower()
+        if word in ("f", "fo"):
+            raise HifaError("has faces whose corners are parted by commas: part them by blanks")
         raise HifaError(f"has '{word}' statements, which are not read: save it as polygons in one file")
     return Polygons(vertices[:vertex], starts[: face + 1], corners[:used])
 
@@ -441,6 +443,16 @@ def obj_kind(text: Bytes, place: int) -> int:
 
 
 @compiled
+def has_comma(text: Bytes, place: int) -> bool:
+    """Return whether the rest of a line has a comma between two digits."""
+    while not line_ends(text, place):
+        if text[place] == 44 and 48 <= text[place - 1] <= 57 and 48 <= text[place + 1] <= 57:
+            return True
+        place += 1
+    return False
+
+
+@compiled
 def obj_counts(text: Bytes, counts: NDArray[np.int64]) -> None:
     """Count vertices, faces and the words on face lines."""
     counts[:] = 0
@@ -487,7 +499,7 @@ def obj_body(
     starts[0] = 0
     place = to_content(text, 0)
     while place < len(text):
-        kind = obj_kind(text, place)
+        kind, line = obj_kind(text, place), place
         if kind == 118:
             place += 1
             for axis in range(3):
@@ -509,6 +521,8 @@ def obj_body(
                 place = in_line(text, place)
             face += 1
             starts[face] = used
+            if used - starts[face - 1] < 3 and has_comma(text, line):
+                return vertex, face, used, line
         elif kind == 1:
             return vertex, face, used, place
         place = to_content(text, next_line(text, place))

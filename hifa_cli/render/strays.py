@@ -10,6 +10,9 @@ from hifa_cli.render.meshes import Mesh, sanitised
 
 FAR = 100.0  # times as far out as half of the vertices: strays
 FEW = 3  # strays that any shape may have
+HIDING = 1_000.0  # times as far out as half of the vertices: these span a pixel at most
+MENTIONED = 0.05  # of a shape's vertices that are worth a word where they hide the others
+_LOOKED_AT = 64  # vertices in which it shows that most lie in one place
 SHARE = 0.01  # of a shape's vertices that may be strays
 
 
@@ -33,11 +36,27 @@ def far_out(vertices: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
     return distances > FAR * usual, float(distances.max()) / usual
 
 
+def said_of_strays(vertices: NDArray[np.float64]) -> str:
+    """Say of a shape that is drawn whole how few vertices make all others too small to be seen; '' mostly."""
+    some = vertices[:: max(1, len(vertices) // _LOOKED_AT)]
+    spread = np.median(np.abs(some - np.median(some, axis=0)).max(axis=1))
+    if 0.1 * HIDING * spread > (vertices.max(axis=0) - vertices.min(axis=0)).max():  # nearly every shape
+        return ""
+    strays, times = far_out(vertices)
+    many = int(strays.sum())
+    if times < HIDING or not 0 < many <= max(FEW, MENTIONED * len(strays)):
+        return ""
+    return (
+        f"{many} of its {len(strays)} vertices lie up to {times:.0e} times as far out as the others, "
+        "which are too small to be seen"
+    )
+
+
 def without_strays(mesh: Mesh) -> Rest | None:
     """Return a mesh without the faces that reach far out; None where none do, or too many for a slip.
 
-    Ask only where nothing can be seen: half of the vertices lie within 1 % of how far the strays reach, so
-    that a picture of the whole shows them as a dot at most.
+    Ask only where next to nothing can be seen: half of the vertices lie within 1 % of how far the strays
+    reach, so that a picture of the whole shows them as a dot at most.
     """
     strays, times = far_out(mesh.vertices)
     many = int(strays.sum())

@@ -49,7 +49,7 @@ class OwnFolder:
                 f"names a file outside its folder ({name[:80]}), which is not opened: save it as GLB"
             )
         if not place.is_file():
-            raise HifaError("is damaged, or a file that it needs is gone")
+            raise HifaError(f"needs a file that is not there ({name[:80]}): put it beside, or save it as GLB")
         return place.read_bytes()
 
     __getitem__ = get
@@ -68,8 +68,15 @@ def own_file(path: Path, name: str) -> Path | None:
 
     None outside its own folder.
     """
-    inside = PurePosixPath(unquote(name))
-    strange = inside.is_absolute() or ".." in inside.parts or any(sign in str(inside) for sign in ":\\\0")
+    written = name.replace("\\", "/")  # as programs on Windows do
+    meant, as_written = (_inside(path, one) for one in (unquote(written), written))
+    is_there = meant is not None and meant.is_file()
+    return as_written if not is_there and as_written is not None and as_written.is_file() else meant
+
+
+def _inside(path: Path, name: str) -> Path | None:
+    inside = PurePosixPath(name)
+    strange = inside.is_absolute() or ".." in inside.parts or any(sign in str(inside) for sign in ":\0")
     return None if strange else path.parent / inside
 
 

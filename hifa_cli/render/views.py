@@ -22,10 +22,11 @@ from hifa_cli.render.facts import facts_of
 from hifa_cli.render.framing import box_frames
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
-from hifa_cli.render.strays import far_out, without_strays
+from hifa_cli.render.strays import far_out, said_of_strays, without_strays
 from hifa_cli.render.up_rules import UpRules
 
 BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
+FAINT = 0.01  # of a picture: where no view shows more, few vertices that lie far out are looked for
 
 
 def up_axis(path: Path, config: RenderConfig, rules: UpRules | None = None) -> Axis:
@@ -143,8 +144,9 @@ class MeshViews:
     def draw(self, mesh: Mesh, up: Axis, views: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """Draw a mesh that is already read.
 
-        Where nothing of it can be seen because few vertices lie far out, the rest is drawn and ``remark``
-        says so; a shape of which something can be seen is drawn whole.
+        Where next to nothing of it can be seen because few vertices lie far out, the rest is drawn and
+        ``remark`` says so. Every other shape is drawn whole; where vertices far out fill the pictures and
+        hide how small the rest is, ``remark`` says that.
 
         Args:
             mesh: the mesh.
@@ -159,14 +161,18 @@ class MeshViews:
         """
         self.remark = mesh.remark
         pictures = self._drawn(mesh, up, views)
-        if not self._is_blank(pictures):
+        shown = self._shown(pictures)
+        if shown > FAINT:
+            self.remark = "; ".join(filter(None, (mesh.remark, said_of_strays(mesh.vertices))))
             return pictures
         if (rest := without_strays(mesh)) is not None:
-            pictures = self._drawn(rest.mesh, up, views)
-            if not self._is_blank(pictures):
+            others = self._drawn(rest.mesh, up, views)
+            if self._shown(others) > BLANK:
                 self.remark = "; ".join(filter(None, (mesh.remark, rest.remark)))
-                return pictures
-        raise HifaError(_why_blank(mesh.vertices))
+                return others
+        if shown <= BLANK:
+            raise HifaError(_why_blank(mesh.vertices))
+        return pictures
 
     def _drawn(self, mesh: Mesh, up: Axis, views: Sequence[int] | None) -> NDArray[np.uint8]:
         vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)
@@ -179,9 +185,10 @@ class MeshViews:
         frames = self._frames(vertices, mesh.faces, rig)
         return self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
 
-    def _is_blank(self, pictures: NDArray[np.uint8]) -> bool:
+    def _shown(self, pictures: NDArray[np.uint8]) -> float:
+        """Return the share of the fullest picture that is not ground."""
         shown = max(np.count_nonzero(picture != self.config.ground) for picture in pictures)
-        return bool(shown / pictures[0].size <= BLANK)
+        return float(shown / pictures[0].size)
 
     def _frames(
         self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]

@@ -1,9 +1,11 @@
 """A file is what its first bytes say; what nothing can be seen of is not drawn."""
 
 import gzip
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,46 @@ def test_gltf_under_another_name_is_read(tmp_path: Path) -> None:
         assert len(read_mesh(tmp_path / name).faces) == 12
 
 
+def tarred(form: int) -> bytes:
+    """A tar archive of an OBJ, whose text a reader of OBJ would find in it."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        about = tarfile.TarInfo("a.obj")
+        about.size = len(CONTENTS["obj"])
+        archive.addfile(about, io.BytesIO(CONTENTS["obj"]))
+    return file.getvalue()
+
+
+def old_tar() -> bytes:
+    """A tar archive of before 1988: nothing but a sum tells that it is one."""
+    content = bytearray(tarred(tarfile.USTAR_FORMAT))
+    content[257:512] = bytes(255)
+    content[148:156] = b"%06o\0 " % (sum(content[:148]) + 8 * 32 + sum(content[156:512]))
+    return bytes(content)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\r\noid sha256:00\r\nsize 1\r\n"
 STRANGERS = {
+    "tar of USTAR": (tarred(tarfile.USTAR_FORMAT), "is packed by tar"),
+    "tar of GNU": (tarred(tarfile.GNU_FORMAT), "is packed by tar"),
+    "tar of PAX": (tarred(tarfile.PAX_FORMAT), "is packed by tar"),
+    "an old tar": (old_tar(), "is packed by tar"),
+    "a packed tar": (gzip.compress(tarred(tarfile.GNU_FORMAT)), "packed by tar"),
+    "LZ4": (b"\x04\x22\x4d\x18" + bytes(90), "is packed by LZ4"),
+    "a pointer with a mark": (POINTER.encode("utf-8-sig"), "git lfs pull"),
+    "a pointer in UTF-16": (POINTER.encode("utf-16"), "git lfs pull"),
+    "a pointer of before": (POINTER.replace("git-lfs.github", "hawser.github").encode(), "git lfs pull"),
+    "a page in UTF-16": ("<!DOCTYPE html>\n<html>".encode("utf-16"), "is an HTML page"),
+    "XHTML": (b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "-//W3C">\n<html/>', "is an HTML page"),
+    "half a page": (b"<title>Sign in</title>", "is an HTML page"),
+    "an answer in XML": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "a server says"),
+    "an answer in JSON": (b'{"message": "Not Found"}', "a server says"),
+    "an answer": (b"404: Not Found", "a server says"),
+    "WebP": (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(90), "is a WebP picture"),
+    "TIFF": (b"MM\0*\0\0\0\x08" + bytes(90), "is a TIFF picture"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(90), "is a HEIC or AVIF picture"),
+    "SolidWorks": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is an OLE document"),
+    "Rhino": (b"3D Geometry File Format 50" + bytes(90), "is a Rhino model"),
     "a Git LFS pointer": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
         "git lfs pull",

@@ -36,12 +36,37 @@ def test_the_rest_of_a_spiked_shape_is_drawn_as_if_the_spike_were_not_there(
     assert views.remark == ""
 
 
-@pytest.mark.parametrize("times", [10, 50, 90])
+@pytest.mark.parametrize("times", [10, 30, 60])
 def test_what_can_be_seen_is_drawn_whole(times: float) -> None:
     views = MeshViews(RenderConfig(views=2))
     pictures = views.draw(spiked(times), "z")
     assert views.remark == ""
     assert (pictures < 255).any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("times", [300, 1e3, 3e3, 1e4, 1e9, 1e150])
+def test_the_rest_is_drawn_where_it_would_be_a_dot(axis: int, times: float) -> None:
+    views = MeshViews(RenderConfig(views=2))
+    mesh = ball(8)
+    whole = float(np.mean(views.draw(mesh, "z") < 255))
+    mesh.vertices[[5, 60]] = 0
+    mesh.vertices[5, axis] = times
+    mesh.vertices[60, (axis + 1) % 3] = -times
+    pictures = views.draw(mesh, "z")
+    assert "drawn without 2 of its 144 vertices" in views.remark
+    assert float(np.mean(pictures < 255)) > 0.95 * whole
+
+
+def test_vertices_far_out_that_fill_the_pictures_are_said() -> None:
+    views = MeshViews(RenderConfig(views=2))
+    mesh = ball(8)
+    views.draw(mesh, "z")
+    assert views.remark == ""
+    mesh.vertices[mesh.faces[70]] = np.eye(3) * 1e6
+    pictures = views.draw(mesh, "z")
+    assert "3 of its 144 vertices lie up to 1e+06 times as far out as the others, which are" in views.remark
+    assert float(np.mean(pictures < 255)) > 0.05
 
 
 def legitimate() -> dict[str, Mesh]:

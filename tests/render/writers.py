@@ -3,7 +3,7 @@
 import io
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -143,7 +143,7 @@ def model_xml(objects: str, build: str | None = '<item objectid="1"/>', unit: st
     )
 
 
-def package(parts: dict[str, str], root: str | None = "/3D/3dmodel.model") -> bytes:
+def package(parts: Mapping[str, str | bytes], root: str | None = "/3D/3dmodel.model") -> bytes:
     """A 3MF package of these parts; ``root`` is what its relationships name."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -45,6 +45,8 @@ def read(path: Path) -> Body:
     root = parsed(path.read_bytes(), ".dae")
     if name_of(root) != "COLLADA":
         raise HifaError(f"cannot be read as .dae: it is XML of another kind ('{name_of(root)[:40]}')")
+    if children(root, "library"):
+        raise HifaError(f"is COLLADA {root.get('version', '1.3')[:8]}: only 1.4 and 1.5 are read; convert it")
     document, parts = Document(root), Parts()
     for instance, place in document.instances():
         geometry, bind = document.source_of(instance)
@@ -52,7 +54,23 @@ def read(path: Path) -> Body:
             place = bind  # programs write where a skin lies here, or at its node: never both
         for vertices, faces in document.bodies(geometry):
             parts.add(vertices, faces, place)
-    return parts.joined()
+    vertices, faces = parts.joined()
+    if not len(faces):
+        _refuse_empty(document)
+    return vertices, faces
+
+
+def _refuse_empty(document: "Document") -> None:
+    """Say why a document shows no faces, where more can be said than that it is empty.
+
+    Raises:
+        HifaError: it has curves, or geometry that its scene does not show.
+    """
+    kinds = {name_of(one) for one in document.root.iter()}
+    if kinds.intersection(_SURFACES):
+        raise HifaError("shows no faces: its scene has none of its geometry, or their lists are empty")
+    if kinds.intersection((*_CURVES, "spline")):
+        raise HifaError("has lines but no faces: make a surface of it first")
 
 
 def up_axis(path: Path) -> Literal["x", "y", "z"]:
@@ -224,18 +242,29 @@ class Document:
         text = np.frombuffer((array.text or "").encode(), dtype=np.uint8)
         values, _ = numbers_of(text) if len(text) else (np.empty(0), None)
         refuse_commas(values, text)
+        if len(values) and not np.isfinite(values).any():
+            raise HifaError(f"has positions that are not numbers ('{source.get('id')}')")
         stride, begin, axes = 3, 0, [0, 1, 2]
         if accessor is not None:
             names = [(one.get("name") or "").upper() for one in children(accessor, "param")]
-            stride = max(_whole(accessor.get("stride"), len(names) or 3), 1)
+            stride = _whole(accessor.get("stride")) or len(names) or 3
             begin = _whole(accessor.get("offset"))
-            if all(axis in names for axis in "XYZ"):
-                axes = [names.index(axis) for axis in "XYZ"]
+            axes = _axes(names, stride)
         if max(axes) >= stride:
-            raise HifaError(f"has positions of fewer than three numbers ('{source.get('id')}')")
+            raise HifaError(f"has positions of fewer than two numbers ('{source.get('id')}')")
         values = values[begin:]
-        points: NDArray[np.float64] = values[: len(values) // stride * stride].reshape(-1, stride)[:, axes]
-        return np.ascontiguousarray(points)
+        found = values[: len(values) // stride * stride].reshape(-1, stride)[:, axes]
+        points = np.zeros((len(found), 3))
+        points[:, : len(axes)] = found
+        return points
+
+
+def _axes(names: list[str], stride: int) -> list[int]:
+    """Return which numbers of a position are x, y and z; those in a plane have no z."""
+    wanted = "XYZ" if "Z" in names or stride > 2 else "XY"
+    if all(axis in names for axis in wanted):
+        return [names.index(axis) for axis in wanted]
+    return list(range(len(wanted)))
 
 
 def _surfaces(mesh: Any) -> list[Any]:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.render import validate
+from hifa_cli.render.readers import ply
 from hifa_cli.render.readers.parts import Parts
+from hifa_cli.render.readers.textual import utf8
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,7 +29,8 @@ DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
 # Extensions that may be required and are understood here, or that change no geometry.
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 VISIBILITY = "KHR_node_visibility"
-UNDERSTOOD = {DRACO, INSTANCING, VISIBILITY, "KHR_mesh_quantization", *MESHOPT}
+RESTART = "EXT_mesh_primitive_restart"
+UNDERSTOOD = {DRACO, INSTANCING, VISIBILITY, RESTART, "KHR_mesh_quantization", *MESHOPT}
 _HARMLESS = (
     *("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "KHR_animation", "KHR_audio", "KHR_node_"),
     *("EXT_texture_", "EXT_lights_", "ADOBE_materials_", "MSFT_packing_", "MSFT_texture_"),
@@ -45,6 +48,7 @@ _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 
 _MOST_VALUES = 1 << 30
 _MESHOPT_MOST = 2_048  # bytes out of one: a control byte stands for four columns of 256 rows at most
 _LIST, _STRIP, _FAN = 4, 5, 6
+_STANDARD = bytes.maketrans(b"-_", b"+/")  # the letters of URLs to those of base64
 _JSON, _BINARY = 0x4E4F534A, 0x004E4942  # kinds of a GLB's chunks
 
 
@@ -73,7 +77,9 @@ def of_bytes(content: bytes, path: Path | None = None) -> tuple[Floats, Integers
         document, binary = _opened(content)
         return Scene(document, binary, None if path is None else validate.OwnFolder(path)).triangles()
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
-        raise HifaError("is damaged: its glTF refers to what it does not have") from None
+        raise HifaError(
+            "is damaged: its glTF lacks a part that it refers to, or has one of a wrong type"
+        ) from None
 
 
 def _opened(content: bytes) -> tuple[Object, bytes | None]:
@@ -97,9 +103,11 @@ def _opened(content: bytes) -> tuple[Object, bytes | None]:
     else:
         text = content
     try:
-        document = json.loads(text.decode("utf-8-sig").rstrip("\0 "))
+        document = json.loads(
+            utf8(np.frombuffer(text, dtype=np.uint8)).tobytes().decode("utf-8-sig").rstrip("\0 ")
+        )
     except (ValueError, RecursionError):
-        if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and content[:4] != b"glTF":
+        if not text.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"{") and content[:4] != b"glTF":
             raise HifaError("is not glTF: it begins with neither 'glTF' nor '{'") from None
         raise HifaError("is damaged: its glTF has no readable JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
@@ -130,7 +138,7 @@ class Scene:
         self.document, self.binary, self.folder = document, binary, folder
         self._buffers: dict[int, bytes] = {}
         self._accessors: dict[int, NDArray[Any]] = {}
-        self._draco: dict[int, tuple[Floats, Integers]] = {}
+        self._draco: dict[int, Any] = {}
         self._above: dict[int, int] | None = None
         self._points = 0
         self._unfolded: dict[int, memoryview] = {}
@@ -150,6 +158,10 @@ class Scene:
         """Return (n, 3) vertices and (m, 3) faces of everything in the scene."""
         places = dict(self._placed())
         parts = Parts()
+        if not self._list("nodes"):  # a library of meshes
+            for number in range(len(self._list("meshes"))):
+                for vertices, faces, _ in self._bodies({"mesh": number}):
+                    parts.add(vertices, faces, np.eye(4))
         for number in self._shown(places):
             node, place = self._list("nodes")[number], places[number]
             if "skin" in node:
@@ -157,7 +169,7 @@ class Scene:
                     raise HifaError(
                         f"has {INSTANCING} of a skinned mesh, which glTF leaves open: write a node a copy"
                     )
-                self._add_skinned(parts, node, places)
+                self._add_skinned(parts, node, places, place)
                 continue
             bodies = list(self._bodies(node))
             for instance in self._instances(node):
@@ -205,13 +217,18 @@ class Scene:
         extension = node.get("extensions", {}).get(INSTANCING)
         if extension is None:
             return [np.eye(4)]
-        columns = {name: self.accessor(number) for name, number in extension["attributes"].items()}
+        columns = {name: self.accessor(number) for name, number in extension.get("attributes", {}).items()}
         known = {
             name: values for name, values in columns.items() if name in ("TRANSLATION", "ROTATION", "SCALE")
         }
-        count = min((len(values) for values in columns.values()), default=0)
+        counts = {len(values) for values in columns.values()} or {1}  # nothing says that there are copies
+        if len(counts) > 1:
+            raise HifaError(
+                f"is damaged: {INSTANCING} places {min(counts)} or {max(counts)} copies of a mesh"
+            )
+        count = counts.pop()
         if not count or count > MOST_NODES:
-            raise HifaError("has a mesh with no copies, or too many, in EXT_mesh_gpu_instancing")
+            raise HifaError(f"has a mesh with {count} copies in {INSTANCING}: leave it out, or write fewer")
         keys = {"TRANSLATION": "translation", "ROTATION": "rotation", "SCALE": "scale"}
         return [
             _transform({keys[name]: values[row].tolist() for name, values in known.items()})
@@ -235,16 +252,29 @@ class Scene:
                 vertices, faces = self._plain(primitive)
             for weight, target in zip(weights, primitive.get("targets", []), strict=False):
                 if weight and "POSITION" in target:
-                    vertices = vertices + float(weight) * self._vectors(target["POSITION"])
+                    vertices = vertices + float(weight) * self._as_many(target["POSITION"], vertices)
             yield vertices, faces, primitive
 
     def _plain(self, primitive: Object) -> tuple[Floats, Integers]:
         vertices = self._vectors(primitive["attributes"]["POSITION"])
-        if "indices" in primitive:
-            corners = self.accessor(primitive["indices"]).astype(np.int64).ravel()
-        else:
-            corners = np.arange(len(vertices))
+        if "indices" not in primitive:
+            return vertices, _faces(np.arange(len(vertices)), primitive.get("mode", _LIST))
+        listed = self.accessor(primitive["indices"]).ravel()
+        corners = listed.astype(np.int64)
+        if listed.dtype.kind == "u" and len(vertices) <= np.iinfo(listed.dtype).max:
+            corners[listed == np.iinfo(listed.dtype).max] = -1  # begins another strip or fan
         return vertices, _faces(corners, primitive.get("mode", _LIST))
+
+    def _as_many(self, number: int, vertices: Floats) -> Floats:
+        """Return (n, 3) displacements of as many vertices.
+
+        Raises:
+            HifaError: there are more or fewer.
+        """
+        found = self._vectors(number)
+        if found.shape != vertices.shape:
+            raise HifaError(f"is damaged: it moves {len(found)} vertices of a part that has {len(vertices)}")
+        return found
 
     def _vectors(self, number: int) -> Floats:
         found = self.accessor(number)
@@ -262,26 +292,54 @@ class Scene:
             import DracoPy
         except ImportError:
             raise HifaError('is compressed by Draco: pip install "hifa-cli[draco]"') from None
-        view = int(compressed["bufferView"])
+        mesh = self._decoded(int(compressed["bufferView"]), DracoPy)
+        points = np.asarray(mesh.points, dtype=np.float64).reshape(-1, 3)
+        return points, np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)
+
+    def _decoded(self, view: int, decoder: Any) -> Any:
+        """Return a mesh that DracoPy has unpacked.
+
+        Raises:
+            HifaError: the data is damaged.
+        """
         if view not in self._draco:
             try:
-                mesh = DracoPy.decode(bytes(self._view(view)))
-                points = np.asarray(mesh.points, dtype=np.float64).reshape(-1, 3)
-                faces = np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)
+                mesh = decoder.decode(bytes(self._view(view)))
+                if len(mesh.points) and not len(mesh.faces):
+                    raise ValueError("points alone")
             except Exception:  # its exceptions have no common base but this
                 raise HifaError("is damaged: a part that Draco compressed cannot be unpacked") from None
-            self._draco[view] = points, faces
+            self._draco[view] = mesh
         return self._draco[view]
 
-    def _add_skinned(self, parts: Parts, node: Object, places: dict[int, Floats]) -> None:
+    def _attribute(self, primitive: Object, name: str) -> NDArray[Any]:
+        """Return (n, width) numbers of a vertex attribute, out of Draco's data where they are only there."""
+        number = primitive["attributes"][name]
+        compressed = primitive.get("extensions", {}).get(DRACO, {})
+        about = _at(self._list("accessors"), number)
+        packed = self._draco.get(compressed.get("bufferView"))
+        if packed is None or name not in compressed.get("attributes", {}):
+            return self.accessor(number)
+        found = packed.get_attribute_by_unique_id(compressed["attributes"][name])
+        values = np.asarray(found["data"]).reshape(len(packed.points), -1)
+        return _real(values) if about.get("normalized") and values.dtype.kind in "iu" else values
+
+    def _add_skinned(self, parts: Parts, node: Object, places: dict[int, Floats], place: Floats) -> None:
         """Add a skinned mesh in its rest pose; the place of its own node does not count (3.7.3.3)."""
         skin = _at(self._list("skins"), node["skin"])
         joints = np.stack([self._joint(joint, places) for joint in skin["joints"]])
         if "inverseBindMatrices" in skin:
             inverse = self.accessor(skin["inverseBindMatrices"]).astype(np.float64).reshape(-1, 4, 4)
+            if len(inverse) < len(joints):
+                raise HifaError(
+                    f"is damaged: a skin of {len(joints)} joints has {len(inverse)} bind matrices"
+                )
             joints = joints @ inverse[: len(joints)].swapaxes(1, 2)
         for vertices, faces, primitive in self._bodies(node):
-            parts.add(self._posed(vertices, primitive["attributes"], joints), faces, np.eye(4))
+            if any(name.startswith("JOINTS_") for name in primitive["attributes"]):
+                parts.add(self._posed(vertices, primitive, joints), faces, np.eye(4))
+            else:  # a part that no joint moves
+                parts.add(vertices, faces, place)
 
     def _joint(self, number: int, places: dict[int, Floats]) -> Floats:
         """Return (4, 4) place of a joint, also of one that is not in the scene."""
@@ -306,16 +364,16 @@ class Scene:
             }
         return self._above
 
-    def _posed(self, vertices: Floats, attributes: Object, joints: Floats) -> Floats:
+    def _posed(self, vertices: Floats, primitive: Object, joints: Floats) -> Floats:
         """Return (n, 3) vertices moved by their joints."""
-        sets = [number for number in range(8) if f"JOINTS_{number}" in attributes]
-        if not sets:
-            return vertices
+        sets = [number for number in range(8) if f"JOINTS_{number}" in primitive["attributes"]]
         moved, total = np.zeros_like(vertices), np.zeros((len(vertices), 1))
         whole = np.column_stack([vertices, np.ones(len(vertices))])
         for number in sets:
-            at = self.accessor(attributes[f"JOINTS_{number}"]).astype(np.int64)
-            weights = self.accessor(attributes[f"WEIGHTS_{number}"]).astype(np.float64)
+            at = self._attribute(primitive, f"JOINTS_{number}").astype(np.int64)
+            weights = self._attribute(primitive, f"WEIGHTS_{number}").astype(np.float64)
+            if not len(at) == len(weights) == len(vertices):
+                raise HifaError(f"is damaged: {len(weights)} of {len(vertices)} vertices have weights")
             for column in range(at.shape[1]):
                 share = weights[:, column : column + 1]
                 if (used := np.flatnonzero(share[:, 0])).size:
@@ -344,7 +402,7 @@ class Scene:
             values = np.zeros((count, width), dtype=kind)
         if "sparse" in about:
             values = self._filled_in(values, about["sparse"], kind, width)
-        return _real(values) if about.get("normalized") else values
+        return _real(values) if about.get("normalized") and kind.kind in "iu" else values
 
     def _filled_in(
         self, values: NDArray[Any], sparse: Object, kind: np.dtype[Any], width: int
@@ -426,7 +484,7 @@ class Scene:
                 if self.binary is None or number != 0:
                     raise HifaError("is damaged: a buffer has no bytes")
                 self._buffers[number] = self.binary
-            elif str(uri).startswith("data:"):
+            elif str(uri).lower().startswith("data:"):
                 self._buffers[number] = _data(str(uri))
             elif self.folder is None:
                 raise HifaError("names a file, and has no folder")
@@ -443,11 +501,14 @@ def _at(values: list[Any], number: Any) -> Any:
 
 
 def _data(uri: str) -> bytes:
+    """Return the bytes of a data URI; base64 also in the letters of URLs, and without its end."""
     head, _, body = uri.partition(",")
+    plain = unquote_to_bytes(body)
+    if not head.lower().endswith(";base64"):
+        return plain
+    letters = plain.translate(_STANDARD, b" \t\r\n=")
     try:
-        return (
-            base64.b64decode(unquote_to_bytes(body)) if head.endswith(";base64") else unquote_to_bytes(body)
-        )
+        return base64.b64decode(letters + b"=" * (-len(letters) % 4), validate=True)
     except binascii.Error:
         raise HifaError("is damaged: a buffer in its text is not base64") from None
 
@@ -463,13 +524,14 @@ def _faces(corners: Integers, mode: int) -> Integers:
     """Return (m, 3) triangles of a list, a strip or a fan of corners."""
     if mode == _LIST:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
-    if len(corners) < 3:
-        return np.empty((0, 3), dtype=np.int64)
-    if mode == _FAN:
-        return np.column_stack([np.full(len(corners) - 2, corners[0]), corners[1:-1], corners[2:]])
-    faces = np.column_stack([corners[:-2], corners[1:-1], corners[2:]])
-    faces[1::2, :2] = faces[1::2, 1::-1]
-    return faces
+    ends = np.flatnonzero(corners < 0)
+    if mode == _STRIP:
+        return ply.apart(np.array([0, len(corners)]), corners)
+    fans = [one[one >= 0] for one in np.split(corners, ends)]
+    rows = [
+        np.column_stack([np.full(len(one) - 2, one[0]), one[1:-1], one[2:]]) for one in fans if len(one) > 2
+    ]
+    return np.concatenate([np.empty((0, 3), dtype=np.int64), *rows])
 
 
 def _transform(node: Object) -> Floats:

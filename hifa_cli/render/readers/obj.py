@@ -25,6 +25,8 @@ def _parsed(text: Bytes) -> Polygons:
     polygons = parse_obj(text)
     if not len(polygons.vertices) and not is_text(text):
         raise HifaError("is not an OBJ: it is not text")
+    if not len(polygons.vertices) and len(polygons.starts) == 1:
+        raise HifaError("is not an OBJ: it has no vertices ('v') and no faces ('f')")
     few = len(polygons.starts) == 1 or len(polygons.vertices) < 3
     if few and _SEVERAL.search(text[:LOOKED_AT].tobytes()):
         raise HifaError("has several vertices or faces in one line: each needs its own")

@@ -151,8 +151,12 @@ def meshed(header: Header, body: "Body") -> tuple[NDArray[np.float64], NDArray[n
             if element.name in _VERTICES:
                 vertices = np.concatenate([vertices, body.columns(element, _axes(element)).reshape(-1, 3)])
             elif element.name in (*_FACES, *_STRIPS):
-                kept = strips if element.name in _STRIPS else faces
-                kept.append(body.lists(element, _corners(element)))
+                wanted = _corners(element)
+                lists = body.lists(element, wanted)
+                if element.name in _STRIPS:
+                    strips.append(_parted(lists, element.properties[wanted].kind))
+                else:
+                    faces.append(lists)
             else:
                 body.columns(element, [])
         except Short as short:
@@ -164,6 +168,13 @@ def meshed(header: Header, body: "Body") -> tuple[NDArray[np.float64], NDArray[n
         raise HifaError(f"has more records of '{last.name}' than the {last.count} that its header announces")
     cut = [triangles(Polygons(vertices, *lists)) for lists in faces]
     return vertices, np.concatenate([*cut, *(apart(*lists) for lists in strips), np.empty((0, 3), np.int64)])
+
+
+def _parted(lists: Lists, kind: str) -> Lists:
+    """Return strips whose ends are −1: of numbers without a sign the largest one stands for it."""
+    if kind[0] != "u":
+        return lists
+    return Lists(lists.starts, np.where(lists.values == int(np.iinfo(kind).max), -1, lists.values))
 
 
 def _axes(element: Element) -> list[int]:

@@ -29,6 +29,9 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """
     content = bytes_of(path)
     count = announced(content)
+    if len(content) != HEAD + FACE.itemsize * count and _is_swapped(content):
+        faces: Any = np.frombuffer(content, dtype=FACE.newbyteorder(">"), offset=HEAD)["corners"]
+        return faces.reshape(-1, 3).astype(np.float64), np.arange(3 * len(faces)).reshape(-1, 3)
     if count >= 0 and (len(content) == HEAD + FACE.itemsize * count or not is_text(content)):
         vertices = _corners(content, count)
         return vertices, np.arange(len(vertices)).reshape(-1, 3)
@@ -43,6 +46,12 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def announced(content: Bytes) -> int:
     """Return the count of triangles in a binary file's head; −1 where it is too short to have one."""
     return int(content[80:HEAD].view("<u4")[0]) if len(content) >= HEAD else -1
+
+
+def _is_swapped(content: Bytes) -> bool:
+    """Return whether a file's size fits its count of triangles with the high byte first."""
+    count = int(content[80:HEAD].view(">u4")[0]) if len(content) >= HEAD else 0
+    return count > 0 and len(content) == HEAD + FACE.itemsize * count
 
 
 def _corners(content: Bytes, count: int) -> NDArray[np.float64]:

@@ -56,7 +56,8 @@ class Package:
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
-        self._names = {_plain(name): name for name in archive.namelist()}
+        names = archive.namelist()
+        self._names = {_plain(unquote(name)): name for name in names} | {_plain(name): name for name in names}
         self._mark = f"lifted-{token_hex(8)}"  # of lists that were taken out of the XML; nobody can guess it
         self._tables: list[NDArray[np.float64]] = []
         self._models: dict[str, Any] = {}
@@ -98,7 +99,7 @@ class Package:
         if (found := self._names.get("_rels/.rels")) is not None:
             for one in parsed(self.archive.read(found), ".3mf").iter():
                 if name_of(one) == "Relationship" and (one.get("Type") or "").lower().endswith(_ROOT):
-                    target = _plain(unquote(one.get("Target") or ""))
+                    target = self._part(one.get("Target") or "")
                     if target in self._names:
                         return target
         models = sorted(name for name in self._names if name.endswith(".model"))
@@ -130,7 +131,11 @@ class Package:
     def _named(self, reference: Any, part: str) -> Key:
         """Return the object that an item or a component names: in its own part, or in another."""
         paths = [value for key, value in reference.attrib.items() if key.rpartition("}")[2] == "path"]
-        return (_plain(unquote(paths[0])) if paths else part), reference.get("objectid") or ""
+        return (self._part(paths[0]) if paths else part), reference.get("objectid") or ""
+
+    def _part(self, path: str) -> str:
+        """Return the name of a part, which programs write with signs encoded as in URIs, or as they are."""
+        return _plain(path) if _plain(path) in self._names else _plain(unquote(path))
 
     def _object(self, key: Key) -> Any:
         self._model(key[0])

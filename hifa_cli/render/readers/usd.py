@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.data.formats import USD
 from hifa_cli.errors import HifaError
 from hifa_cli.render.parsing import Polygons
 from hifa_cli.render.polygons import triangles
@@ -21,6 +20,7 @@ from hifa_cli.render.readers.parts import Arrays, Parts
 _MOST_LAYERS = 10_000
 _MOST_COPIES = 200_000  # of a point instancer
 _SEGMENTS = 32  # around a sphere, cylinder, cone or capsule
+_BEGINNINGS = ((b"PXR-USDC", ".usdc"), (b"PK\x03\x04", ".usdz"), (b"#usda", ".usda"))
 _MATERIALS = ".mtlx"  # layers that have no shapes
 _NOT_READ = ("NurbsPatch", "Volume", "TetMesh")
 _TURNED = {"Y": np.eye(3), "Z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])}  # onto +y
@@ -37,10 +37,13 @@ def read(path: Path) -> Arrays:
     Raises:
         HifaError: it is damaged, composes what it may not, or has surfaces that are not read.
     """
-    if path.suffix.lower() in USD.suffixes:
+    with path.open("rb") as file:
+        head = file.read(8)
+    suffix = next((one for start, one in _BEGINNINGS if head.startswith(start)), ".usd")
+    if path.suffix.lower() in (".usd", suffix) and (suffix != ".usdz" or path.suffix.lower() != ".usd"):
         return _read(path)
     with TemporaryDirectory() as scratch:  # USD goes by endings
-        named = Path(scratch) / "stage.usd"
+        named = Path(scratch) / f"stage{suffix}"
         shutil.copyfile(path, named)
         return _read(named)
 

@@ -181,7 +181,11 @@ class Scene:
             return fields.nodes("level")[:1]  # the nearest, which is the finest
         if kind == "Inline":
             names = fields.get("url")
-            name = names[0][:80] if isinstance(names, list) and names else ""
+            name = (
+                next((one[:80] for one in names if isinstance(one, str)), "")
+                if isinstance(names, list)
+                else ""
+            )
             raise HifaError(f"has a part in another file by Inline ({name}), which is not opened: put it in")
         if kind in _GEOMETRY:
             raise HifaError(f"is damaged: it has the VRML node {kind} outside of a Shape")

@@ -219,11 +219,16 @@ class Parser:
         if (numbers := self._plain_numbers()) is not None:
             return numbers
         values: list[Any] = []
-        while self._next() != b"]":
+        while (letter := self._next()) != b"]":
+            if letter == b"[":
+                raise self._fail("a value of a list, which has no lists in it")
             value = self._value(names)
             values += [value] if isinstance(value, bool) else [*value]
+        many = sum(isinstance(one, float) for one in values)
+        if 0 < many < len(values):
+            raise self._fail("a list of one kind of values")
         self.place += 1
-        return np.array(values, dtype=np.float64) if values and isinstance(values[0], float) else values
+        return np.array(values, dtype=np.float64) if many else values
 
     def _plain_numbers(self) -> Numbers | None:
         """Return the numbers of a list of nothing but numbers and comments; None where it has other words."""
@@ -255,7 +260,7 @@ class Parser:
                 return np.array(values, dtype=np.float64)
             self.place = found.end()
             word = found[0].decode("latin-1")
-            values.append(float(int(word, 16)) if "x" in word.lower() else _real(word))
+            values.append(_real(word))
 
     def _is_no_number(self, word: str) -> bool:
         """Return whether a program wrote a number that is none: nan, inf, 1.#IND, 1,5 is none of these."""
@@ -282,8 +287,8 @@ def _refuse_commas(text: bytes) -> None:
 
 def _real(word: str) -> float:
     try:
-        return float(word)
-    except ValueError:
+        return float(int(word, 16)) if "x" in word.lower() else float(word)
+    except (ValueError, OverflowError):
         return float("nan")
 
 

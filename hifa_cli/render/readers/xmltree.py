@@ -14,6 +14,7 @@ SAFE: dict[str, Any] = {
     "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": True,
     "remove_comments": True, "remove_pis": True,
 }  # fmt: skip
+_AROUND = b" \t\r\n\0"  # what programs leave before and behind a document
 _HARMLESS = (200, 201, 202, 203, 204, 205)  # libxml2's errors about namespaces and their prefixes
 
 
@@ -53,7 +54,7 @@ def narrow(content: bytes) -> bytes:
     text = utf8(np.frombuffer(content, dtype=np.uint8)).tobytes()
     if len(text) != len(content):  # nobody has looked through it yet
         validate.refuse_doctype(text)
-    return text.removeprefix(codecs.BOM_UTF8)
+    return text.removeprefix(codecs.BOM_UTF8).strip(_AROUND)
 
 
 def name_of(element: Any) -> str:

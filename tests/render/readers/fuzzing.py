@@ -12,6 +12,7 @@ import numpy as np
 from hifa_cli.errors import HifaError
 from hifa_cli.render.meshes import read_mesh
 from tests.render.readers.foreign import vrml_text
+from tests.render.readers.test_gltf import CORNERS, Made
 from tests.render.shapes import box, obj_text, off_text, stl_bytes, stl_text
 from tests.render.writers import Ply, dae_text, model_xml, object_xml, package
 
@@ -46,9 +47,11 @@ def _plys() -> list[bytes]:
 
 def _packages() -> list[bytes]:
     component = '<object id="2"><components><component objectid="1" p:path="/a.model"/></components></object>'
+    other = '<object id="2"><components><component objectid="1"/></components></object>'
     build = '<item objectid="2" transform="1 0 0 0 1 0 0 0 1 5 0 0"/>'
     parts = {"3D/3dmodel.model": model_xml(component, build), "a.model": model_xml(object_xml(box()), "")}
-    return [package({"3D/3dmodel.model": model_xml(object_xml(box()))}), package(parts)]
+    texts = [model_xml(object_xml(box())).encode(), model_xml(object_xml(box()) + other, build).encode()]
+    return [package({"3D/3dmodel.model": model_xml(object_xml(box()))}), package(parts), *texts]
 
 
 def _scenes(kind: str) -> list[bytes]:
@@ -65,6 +68,39 @@ def _scenes(kind: str) -> list[bytes]:
     return [json.dumps(document).encode()]
 
 
+def _full() -> Made:
+    """glTF with a skin, targets, sparse rows, a strip with a restart, a fan and instances."""
+    made = Made()
+    primitive = made.plate(targets=[{"POSITION": made.accessor(CORNERS)}])
+    weights = made.accessor(np.full((4, 4), 255, dtype="|u1"), normalized=True)
+    primitive["attributes"] |= {"JOINTS_0": made.accessor(np.eye(4, dtype="|u1")), "WEIGHTS_0": weights}
+    rows, values = made.view(np.array([2], dtype="<u2")), made.view(np.array([[1, 1, 7]], dtype="<f4"))
+    made.document["accessors"][primitive["attributes"]["POSITION"]]["sparse"] = {
+        "count": 1, "indices": {"bufferView": rows, "componentType": 5123}, "values": {"bufferView": values},
+    }  # fmt: skip
+    made.plate(mode=5)["indices"] = made.accessor(np.array([0, 1, 3, 2, 65535, 0, 1, 2], dtype="<u2"))
+    del made.plate(mode=6)["indices"]
+    moves = {"TRANSLATION": made.accessor(CORNERS), "ROTATION": made.accessor(np.eye(4, dtype="<f4"))}
+    instances = {"EXT_mesh_gpu_instancing": {"attributes": moves}}
+    matrices = made.accessor(np.tile(np.eye(4, dtype="<f4").reshape(1, 16), (2, 1)))
+    made.document |= {
+        "meshes": [{**made.document["meshes"][0], "weights": [0.5]}, *made.document["meshes"][1:]],
+        "nodes": [
+            {"mesh": 0, "skin": 0, "weights": [1]}, {"children": [2], "rotation": [0, 0, 1, 0]},
+            {"mesh": 1, "scale": [1, 2, 3]}, {"mesh": 2, "translation": [1, 2, 3], "extensions": instances},
+        ],
+        "skins": [{"joints": [1, 2], "inverseBindMatrices": matrices}],
+        "scenes": [{"nodes": [0, 1, 3]}],
+    }  # fmt: skip
+    return made
+
+
+def _binary_off() -> bytes:
+    counts, faces = np.array([8, 12, 0], dtype=">i4"), np.zeros((12, 5), dtype=">i4")
+    faces[:, 0], faces[:, 1:4] = 3, box().faces
+    return b"OFF BINARY\n" + counts.tobytes() + box().vertices.astype(">f4").tobytes() + faces.tobytes()
+
+
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "ply": _plys,
     "stl": lambda: [stl_bytes(box()), stl_text(box()).encode()],
@@ -72,7 +108,13 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
         obj_text(box()).encode(),
         b"v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf -4//1 -3 \\\n-2/1 -1\n",
     ],
-    "off": lambda: [off_text(box()).encode(), b"OFF 4 1 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 2 3 255 0 0\n"],
+    "off": lambda: [
+        off_text(box()).encode(),
+        b"OFF 4 1 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 2 3 255 0 0\n",
+        b"STCN4OFF 3 1 0\n0 0 0 1  0 0 1  1 0 0 1  0 1\n1 0 0 1  0 0 1  1 0 0 1  0 1\n"
+        b"0 2 0 1  0 0 1  1 0 0 1  0 1\n3 0 1 2\n",
+        _binary_off(),
+    ],
     "dae": lambda: [
         dae_text(box()).encode(),
         dae_text(box(), faces=_HOLED, scene=_SCENE).encode(),
@@ -81,7 +123,10 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "wrl": lambda: [vrml_text(_VRML).encode(), vrml_text().encode()],
 }
 if find_spec("hifa_cli.render.readers.gltf") is not None:
-    SEEDS |= {"glb": lambda: _scenes("glb"), "gltf": lambda: _scenes("gltf")}
+    SEEDS |= {
+        "glb": lambda: [*_scenes("glb"), _full().binary()],
+        "gltf": lambda: [*_scenes("gltf"), _full().text().encode()],
+    }
 
 
 def check(path: Path, content: bytes) -> str:
@@ -90,6 +135,8 @@ def check(path: Path, content: bytes) -> str:
     Returns:
         ``read`` or ``refused``.
     """
+    if path.suffix == ".3mf" and not content.startswith(b"PK"):  # a model, behind the archive's checksums
+        content = package({"3D/3dmodel.model": content})
     path.write_bytes(content)
     try:
         mesh = read_mesh(path)

@@ -56,6 +56,32 @@ def test_every_primitive_is_drawn(tmp_path: Path, kind: str) -> None:
     assert area(mesh.vertices, mesh.faces) == pytest.approx(6)
 
 
+@pytest.mark.parametrize("stride", ['stride="2"', 'stride="0"', ""])
+def test_positions_in_a_plane_have_no_height(tmp_path: Path, stride: str) -> None:
+    text = dae_text(PLATE, places="0 0 3 0 0 2", faces=f"<triangles>{VERTEX}<p>0 1 2</p></triangles>")
+    text = text.replace('<param name="Z" type="float"/>', "").replace('stride="3"', stride)
+    mesh = read(tmp_path, text)
+    np.testing.assert_array_equal(mesh.vertices, [[0, 0, 0], [3, 0, 0], [0, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"), [("ZYX", [[3, 2, 1]]), ("XY", [[1, 2, 0]]), ("YXWZ", [[2, 1, 4]]), ("X", [])]
+)
+def test_positions_come_in_any_order_of_their_names(
+    tmp_path: Path, names: str, wanted: list[list[float]]
+) -> None:
+    params = "".join(f'<param name="{name}" type="float"/>' for name in names)
+    places = " ".join(str(n + 1 + row ** (n + 1)) for row in (0, 1, 2) for n in range(len(names)))
+    text = dae_text(PLATE, places=f"{places} 5 5", faces=f"<triangles>{VERTEX}<p>0 1 2</p></triangles>")
+    begin, end = text.index("<param"), text.index("</accessor>")
+    text = (text[:begin] + params + text[end:]).replace('stride="3"', f'stride="{len(names)}"')
+    if not wanted:
+        with pytest.raises(HifaError, match="fewer than two numbers"):
+            read(tmp_path, text)
+        return
+    np.testing.assert_array_equal(read(tmp_path, text).vertices[:1], wanted)
+
+
 @pytest.mark.parametrize("kind", ["polylist", "polygons"])
 def test_concave_polygons_are_not_filled_in(tmp_path: Path, kind: str) -> None:
     counts = "<vcount>8</vcount>" if kind == "polylist" else ""
@@ -193,6 +219,17 @@ def test_a_vertex_that_is_no_number_costs_its_faces_only(tmp_path: Path) -> None
     assert len(mesh.faces) == 12
 
 
+def test_positions_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HifaError, match="positions that are not numbers"):
+        read(tmp_path, dae_text(box(), places="0,0,0,6,0,0,6,6,0"))
+
+
+def test_blanks_and_zeros_around_the_document_do_no_harm(tmp_path: Path) -> None:
+    for coding in ("utf-8", "utf-16-le"):
+        text = "\n \n" + dae_text(box()) + "\n\0\0\0\0"
+        assert len(read(tmp_path, text.encode(coding)).faces) == 12
+
+
 UP = '<unit meter="1"/><up_axis>{}_UP</up_axis>'
 
 
@@ -233,6 +270,9 @@ REFUSED = {
     "a sheared node": (("<node>", "<node><skew>45 1 0 0 0 1 0</skew>"), "<skew>"),
     "a matrix of three numbers": (("<node>", "<node><matrix>1 0 0</matrix>"), "16 numbers are wanted"),
     "decimal commas": (("-0.5", "-0,5"), "commas"),
+    "lines alone": (("triangles", "lines"), "has lines but no faces"),
+    "a scene of nothing": (('<instance_geometry url="#g"/>', ""), "its scene has none of its geometry"),
+    "COLLADA 1.3": (("<asset>", '<library type="GEOMETRY"/><asset>'), "is COLLADA 1.4.1: only 1.4 and 1.5"),
     "commas in a transform": (("<node>", "<node><translate>1,5 0 0</translate>"), r"commas \(1,5\)"),
     "a document type": (("<COLLADA", '<!DOCTYPE a [<!ENTITY b "c">]><COLLADA'), "document type"),
     "another kind of XML": (("COLLADA", "KML"), "XML of another kind"),

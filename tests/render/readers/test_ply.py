@@ -82,6 +82,21 @@ def test_strips_become_triangles(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("kind", "end"), [("uchar", 255), ("ushort", 65535), ("uint", 4294967295), ("short", -1)]
+)
+def test_strips_of_numbers_without_a_sign_end_with_the_largest(
+    tmp_path: Path, form: str, kind: str, end: int
+) -> None:
+    content = Ply(form, length="int", corner=kind).bytes_of(box().vertices, [[0, 1, 2, 3, end, 4, 5, 6, end]])
+    path = tmp_path / "a.ply"
+    path.write_bytes(content.replace(b"element face", b"element tristrips"))
+    mesh = read_mesh(path)
+    assert len(mesh.faces) == 3
+    assert mesh.remark == ""
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_concave_polygons_are_not_filled_in(tmp_path: Path, form: str) -> None:
     vertices, faces = read(tmp_path / "a.ply", Ply(form).bytes_of(RING, [[*range(8)]]))
     assert area(vertices, faces) == pytest.approx(36 - 8)

@@ -67,6 +67,15 @@ def test_the_root_is_what_the_package_says(tmp_path: Path, root: str) -> None:
     assert_same(read(tmp_path, package(parts, root)), box())
 
 
+@pytest.mark.parametrize("stored", ["3D/my part.model", "3D/my%20part.model", "3d/MY part.model"])
+@pytest.mark.parametrize("said", ["/3D/my part.model", "/3D/my%20part.model"])
+def test_parts_are_found_with_their_names_encoded_or_not(tmp_path: Path, stored: str, said: str) -> None:
+    item = f'<item objectid="1" p:path="{said}"/>'
+    parts = {ROOT: model_xml("", item), stored: model_xml(object_xml(box()), None)}
+    assert_same(read(tmp_path, package(parts)), box())
+    assert_same(read(tmp_path, package({stored: model_xml(object_xml(box()))}, said)), box())
+
+
 @pytest.mark.parametrize("root", [None, "/gone.model"])
 def test_where_the_package_does_not_say_the_usual_or_only_model_is_the_root(
     tmp_path: Path, root: str | None

@@ -258,6 +258,13 @@ REFUSED = {
                      "coordIndex [ 0 1 2 ] }"), "has numbers with commas (0,5)"),
     "a missing bracket": (
         vrml_text().replace("coordIndex [", "coordIndex ("), "line 5 has something else than"),
+    "numbers among nodes": (vrml_text("Group { children [ 1 2 Group { } ] }"), "than a list of one kind"),
+    "nodes among numbers": (vrml_text("Group { children [ Group { } 1 2 ] }"), "than a list of one kind"),
+    "lists in lists": (
+        vrml_text("Group { children " + "[" * 5_000 + "]" * 5_000 + " }"), "which has no lists in it"),
+    "an inline of a node": (vrml_text("Inline { url [ Group { } ] }"), "in another file by Inline ()"),
+    "a huge number": (
+        vrml_text(shape(f"Sphere {{ radius 0x{'F' * 400} }}")), "its radius is not 1 numbers"),
     "heights": (HEAD + shape("ElevationGrid { xDimension 3 zDimension 3 height [ 1 2 ] }"), "has 2 heights"),
     "a deep scene": (
         HEAD + "Group { children [ " * (MOST_DEPTH + 1) + "] } " * (MOST_DEPTH + 1), "nested deeper than"),
