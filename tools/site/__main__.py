@@ -29,6 +29,7 @@ NAVIGATION = {
         "scale",
         "containers",
         "sharing",
+        "gpu",
         "training",
         "compare",
         "data",
