@@ -7,7 +7,9 @@ textbook wraps the trunk in ``no_grad`` and ours looks at every picture once), a
 (where the textbook wraps the early blocks in ``no_grad``).
 
     python benchmarks/train.py [--backbone alexnet] [--photos 8] [--shapes 4] [--steps 6]
-        [--freeze none,trunk,blocks:1,blocks:2]
+        [--freeze none,trunk,blocks:1,blocks:2] [--device cuda] [--amp auto] [--workers 4]
+
+On a GPU both decode in as many workers; the textbook computes in float32, ours as ``--amp`` says.
 """
 
 import argparse
@@ -37,7 +39,6 @@ from hifa_cli.models.network import Critic, Network, TrunkFeatures
 from hifa_cli.training.optim import TrainStep
 from hifa_cli.training.setup import Run, setup_run
 
-CPU = torch.device("cpu")
 CLASSES, EACH_PHOTO, EACH_SHAPE = 10, 8, 4
 
 
@@ -88,28 +89,33 @@ class Pictures(Dataset[tuple[torch.Tensor, int]]):
 
 
 def forever(
-    items: list[tuple[tuple[Path, ...], int]], size: int, model: object
+    items: list[tuple[tuple[Path, ...], int]], size: int, model: object, workers: int
 ) -> Iterator[list[torch.Tensor]]:
     """Shuffled batches without end."""
     while True:
-        yield from DataLoader(Pictures(items, model), batch_size=size, shuffle=True, drop_last=True)
+        yield from DataLoader(
+            Pictures(items, model), batch_size=size, shuffle=True, drop_last=True, num_workers=workers
+        )
 
 
-def textbook(run: Run) -> Callable[[], None]:
+def textbook(run: Run, device: torch.device) -> Callable[[], None]:
     """One step of the plain loop."""
     config, model = run.config, run.model
     network, critic = Network(model), Critic(*_map_of(run.network), run.network.dimension)
     network.load_state_dict(run.network.state_dict())
-    network.train()
+    network.to(device).train()
+    critic.to(device)
     if last := last_blocks(config.freeze):
         network.split(last)
     elif config.freeze == "trunk":
         network.trunk.requires_grad_(False)
     trained = [p for p in (*network.parameters(), *critic.parameters()) if p.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=config.rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    photos = forever([(item.views, item.label) for item in run.photos.items], config.images, model)
-    shapes = forever([(views, -1) for views in run.views], config.shapes, model)
-    centroids = [torch.zeros(len(model.classes), model.embedding) for _ in range(2)]
+    photos = forever(
+        [(item.views, item.label) for item in run.photos.items], config.images, model, config.workers
+    )
+    shapes = forever([(views, -1) for views in run.views], config.shapes, model, config.workers)
+    centroids = [torch.zeros(len(model.classes), model.embedding, device=device) for _ in range(2)]
 
     def embed(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         batch, views = pixels.shape[:2]
@@ -124,8 +130,8 @@ def textbook(run: Run) -> Callable[[], None]:
         return low.unflatten(0, (batch, views)), each, each.amax(dim=1)
 
     def step() -> None:
-        images, labels = next(photos)
-        views, _ = next(shapes)
+        images, labels = (part.to(device) for part in next(photos))
+        views = next(shapes)[0].to(device)
         low_s, each_s, k_s = embed(images)
         low_t, each_t, k_t = embed(views)
         logits_s, logits_t = network.classifier(k_s), network.classifier(k_t)
@@ -153,7 +159,7 @@ def textbook(run: Run) -> Callable[[], None]:
     return step
 
 
-def ours(run: Run) -> tuple[Callable[[], None], float]:
+def ours(run: Run, device: torch.device) -> tuple[Callable[[], None], float]:
     """One step of ``hifa train``, and the seconds it took to get ready."""
     started, config = time.monotonic(), run.config
     if config.freeze == "none":
@@ -161,18 +167,18 @@ def ours(run: Run) -> tuple[Callable[[], None], float]:
     else:
         features: list[TrunkFeatures] = []
         for items in (run.photos.items, tuple(run.photos.items[0]._replace(views=v) for v in run.views)):
-            looked = extract_features(run.network, items, maps=True, device=CPU, label="", workers=1)
+            looked = extract_features(run.network, items, maps=True, device=device, label="", workers=1)
             features.append(gather_features(looked, items)[0])
         labels = np.array([item.label for item in run.photos.items])
         steps = FeatureBatches(features[0], labels, features[1], config, run.seed)
-    train_step = TrainStep(run.objective, config, CPU)
+    train_step = TrainStep(run.objective, config, device)
     run.objective.train()
-    feed = enumerate(prefetch(steps, range(config.steps), 1))
+    feed = enumerate(prefetch(steps, range(config.steps), config.workers or 1))
     ready = time.monotonic() - started
 
     def step() -> None:
         number, batch = next(feed)
-        train_step(batch, number)  # type: ignore[arg-type]
+        train_step(batch.to(device), number)  # type: ignore[attr-defined]
 
     return step, ready
 
@@ -180,18 +186,21 @@ def ours(run: Run) -> tuple[Callable[[], None], float]:
 def _map_of(network: Network) -> tuple[int, int]:
     size = network.config.size
     with torch.no_grad():
-        low = network.trunk_features(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8)).low
+        device = next(network.parameters()).device
+        low = network.trunk_features(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8, device=device)).low
     return low.shape[2], low.shape[-1]
 
 
-def compare(run: Run, steps: int) -> dict[str, float]:
+def compare(run: Run, steps: int, device: torch.device) -> dict[str, float]:
     """Seconds of a step of each, taking turns; medians."""
-    (mine, ready), theirs = ours(run), textbook(run)
+    (mine, ready), theirs = ours(run, device), textbook(run, device)
     times: dict[str, list[float]] = {"hifa": [], "textbook": []}
     for number in range(steps + 2):
         for name, step in (("textbook", theirs), ("hifa", mine)):
             started = time.monotonic()
             step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             if number >= 2:  # the first ones warm up
                 times[name].append(time.monotonic() - started)
     hifa, textbook_ = (statistics.median(times[name]) for name in ("hifa", "textbook"))
@@ -212,25 +221,30 @@ def main() -> None:
     parser.add_argument("--shapes", type=int, default=4, help="a step, of twelve views")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--freeze", default="none,trunk,blocks:1,blocks:2")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--amp", default="auto", help="precision of ours on CUDA: auto, off, bf16, fp16")
+    parser.add_argument("--workers", type=int, default=0, help="that decode, on both sides")
     arguments = parser.parse_args()
+    device = torch.device(arguments.device)
     torch.set_num_threads(1)
     config = TrainConfig(
         backbone=arguments.backbone, weights="none", images=arguments.photos, shapes=arguments.shapes,
-        steps=arguments.steps + 4,
+        steps=arguments.steps + 4, amp=arguments.amp, workers=arguments.workers,
     )  # fmt: skip
     results: dict[str, object] = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
     }
     with tempfile.TemporaryDirectory() as folder:
         photos, views = write_world(Path(folder))
         for freeze in arguments.freeze.split(","):
             run = setup_run(
                 find_images(photos), find_shapes(views), replace(config, freeze=freeze),
-                seed=0, device=CPU,
+                seed=0, device=device,
             )  # fmt: skip
             names = {"none": "whole network", "trunk": "frozen trunk"}
-            results[names.get(freeze, freeze)] = compare(run, arguments.steps)
+            results[names.get(freeze, freeze)] = compare(run, arguments.steps, device)
     results["peak_memory_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
     print(json.dumps(results, indent=2))
 

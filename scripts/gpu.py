@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "gpu.md"
 LIMIT = 150.0  # seconds a section; ten minutes in all
+CLASSES = ("chair", "table", "car")
 Found = dict[str, Any]
 
 
@@ -34,7 +35,7 @@ class Scale:
     def __init__(self, rehearse: bool) -> None:
         self.size = 64 if rehearse else 224
         self.photos, self.shapes, self.views = (4, 2, 2) if rehearse else (42, 24, 12)
-        self.steps = 2 if rehearse else 20
+        self.steps = 2 if rehearse else 15
         self.vectors = 2_000 if rehearse else 500_000
         self.pictures = 16 if rehearse else 2_048
         self.meshes = 1 if rehearse else 12
@@ -49,11 +50,16 @@ def machine(device: str, scale: Scale) -> Found:
 
     found: Found = {
         "python": platform.python_version(),
+        "cores": os.cpu_count(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
     }
     if device == "cuda":
         found["gpus"] = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+        found["driver"] = subprocess.run(
+            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+            capture_output=True, text=True, check=False,
+        ).stdout.strip()  # fmt: skip
         found["memory_gb"] = round(torch.cuda.get_device_properties(0).total_memory / 1e9, 1)
         found["cudnn"] = torch.backends.cudnn.version()
     return found
@@ -61,9 +67,14 @@ def machine(device: str, scale: Scale) -> Found:
 
 def tests(device: str, scale: Scale) -> Found:
     """Every test marked gpu."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests"]
+    files = sorted(str(path) for path in (ROOT / "tests").rglob("test_*.py")
+                   if "mark.gpu" in path.read_text(encoding="utf-8"))  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-m", "gpu", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return {"status": done.returncode, "said": done.stdout.strip().splitlines()[-1]}
+    lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
+    if done.returncode:
+        raise SystemExit("\n".join([*lines[-40:-1], lines[-1]]))
+    return {"said": lines[-1], **{f"skipped, {n}": line for n, line in enumerate(lines, 1) if "SKIP" in line}}
 
 
 def _network(backbone: str, size: int) -> Any:
@@ -78,7 +89,11 @@ def _network(backbone: str, size: int) -> Any:
         backbone=backbone, embedding=64, classes=("a", "b", "c"), size=size, resize=size, dropout=0.0
     )
     weights = "imagenet" if backbone == "efficientnet_lite0" else "none"
-    return build_network(model, weights, torch_stream(0, "initialise", "head"))
+    network = build_network(model, weights, torch_stream(0, "initialise", "head"))
+    for part in network.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0  # AlexNet's own: devices do not draw the same
+    return network
 
 
 def _batches(scale: Scale, size: int) -> Callable[[int], Any]:
@@ -108,7 +123,7 @@ def _stepper(
 
     chosen: Found = {
         "method": "hifa", "backbone": backbone, "embedding": 64, "freeze": "none", "steps": 1_000,
-        "images": scale.photos, "shapes": scale.shapes, "views": scale.views, "amp": "none", "tf32": False,
+        "images": scale.photos, "shapes": scale.shapes, "views": scale.views, "amp": "off", "tf32": False,
         "warmup": 0, "rate": 1e-3,
     }  # fmt: skip
     config = replace(TrainConfig(), **{**chosen, **settings})
@@ -121,43 +136,164 @@ def _stepper(
 
 
 def training(device: str, scale: Scale) -> Found:
-    """Whole-network HIFA: the first steps against the CPU's, steps a second by precision, memory."""
+    """Whole-network HIFA on random pictures: the first steps against the CPU's, steps a second, memory."""
+    return {name: _speeds(name, device, scale) for name in ("alexnet", "efficientnet_lite0")}
+
+
+def _speeds(backbone: str, device: str, scale: Scale) -> Found:
+    row: Found = {"largest relative difference of a loss from the CPU's": _apart(backbone, device)}
+    for name, settings in {
+        "float32": {}, "TF32": {"tf32": True}, "bfloat16": {"amp": "bf16"}, "float16": {"amp": "fp16"},
+    }.items():  # fmt: skip
+        if device == "cpu" and name != "float32":
+            continue
+        speed, memory = _speed(backbone, device, scale, **settings)
+        row[f"steps a second, {name}"] = speed
+        row[f"pictures a second, {name}"] = speed * (scale.photos + scale.shapes * scale.views)
+        if memory:
+            row[f"memory in GB, {name}"] = memory
+    return row
+
+
+def _apart(backbone: str, device: str) -> float:
+    """The largest relative difference of a loss from the CPU's over two steps in float32."""
     import torch
 
-    found: Found = {}
     small = Scale(rehearse=True)
+    losses = {}
+    for where in ("cpu", device):
+        torch.manual_seed(0)
+        step, batch, _ = _stepper(backbone, where, small)
+        terms = [step(batch(n).to(torch.device(where)), n) for n in range(2)]
+        losses[where] = [{name: float(term) for name, term in one.items()} for one in terms]
+    return max(
+        abs(one[name] - other[name]) / max(abs(one[name]), 1e-3)
+        for one, other in zip(losses["cpu"], losses[device], strict=True)
+        for name in one
+    )
+
+
+def _speed(backbone: str, device: str, scale: Scale, **settings: Any) -> tuple[float, float]:
+    """Steps a second on pictures that lie on the device, and the most memory in GB."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    step, batch, _ = _stepper(backbone, device, scale, **settings)
+    one = batch(0).to(torch.device(device))
+    for number in range(min(scale.steps, 5)):
+        step(one, number)
+    _wait(device)
+    began = time.perf_counter()
+    for number in range(scale.steps):
+        step(one, number)
+    _wait(device)
+    speed = scale.steps / (time.perf_counter() - began)
+    return speed, torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else 0.0
+
+
+def compiled(device: str, scale: Scale) -> Found:
+    """``torch.compile`` of the trunk in bfloat16: what it costs and what it brings."""
+    if device == "cpu":
+        return {"skipped": "tried on CUDA only"}
+    found: Found = {}
     for backbone in ("alexnet", "efficientnet_lite0"):
-        losses = {}
-        for where in ("cpu", device):
-            torch.manual_seed(0)
-            step, batch, _ = _stepper(backbone, where, small)
-            terms = [step(batch(n).to(torch.device(where)), n) for n in range(2)]
-            losses[where] = [{name: float(term) for name, term in one.items()} for one in terms]
-        pairs = [
-            abs(one[name] - other[name]) / max(abs(one[name]), 1e-3)
-            for one, other in zip(losses["cpu"], losses[device], strict=True)
-            for name in one
-        ]
-        row: Found = {"largest relative difference of a loss from the CPU's": max(pairs)}
-        for name, settings in {
-            "float32": {}, "TF32": {"tf32": True}, "bfloat16": {"amp": "bf16"},
-            "bfloat16, compiled": {"amp": "bf16", "compile": True},
-        }.items():  # fmt: skip
-            if device == "cpu" and name != "float32":
-                continue
-            step, batch, _ = _stepper(backbone, device, scale, **settings)
-            one = batch(0).to(torch.device(device))
-            step(one, 0)
-            _wait(device)
-            began = time.perf_counter()
-            for number in range(1, scale.steps + 1):
-                step(one, number)
-            _wait(device)
-            row[f"steps a second, {name}"] = scale.steps / (time.perf_counter() - began)
-        if device == "cuda":
-            row["memory, GB"] = torch.cuda.max_memory_allocated() / 1e9
-        found[backbone] = row
+        plain, _ = _speed(backbone, device, scale, amp="bf16")
+        began = time.perf_counter()
+        step, batch, _ = _stepper(backbone, device, scale, amp="bf16", compile=True)
+        import torch
+
+        step(batch(0).to(torch.device(device)), 0)
+        _wait(device)
+        found[f"{backbone}: seconds of the first step"] = time.perf_counter() - began
+        fast, _ = _speed(backbone, device, scale, amp="bf16", compile=True)
+        found[f"{backbone}: times the steps a second"] = fast / plain
     return found
+
+
+def runs(device: str, scale: Scale) -> Found:
+    """``hifa train`` as users call it: the same bits twice, after a kill, in float16, and next to the CPU."""
+    import numpy as np
+
+    from hifa_cli.embeddings.encoder import stored_digest
+
+    found: Found = {}
+    with TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        photos, views = _data(place, scale)
+        words = [
+            "train", "--images", photos, "--shapes", views, "--method", "hifa", "--preset", "stable", "--backbone",
+            "efficientnet_lite0", "--freeze", "none", "--steps", 8, "--checkpoint", 2, "--photos-per-step", 6,
+            "--shapes-per-step", 3, "--set", f"size={scale.size}", "--set", f"resize={scale.size}", "--quiet",
+        ]  # fmt: skip
+        _hifa(*words, "--device", device, "--out", place / "one")
+        _hifa(*words, "--device", device, "--out", place / "two")
+        _killed([*words, "--device", device, "--out", place / "three"], place / "three")
+        _hifa(*words, "--device", device, "--out", place / "three")
+        first = stored_digest(place / "one")
+        found["the same bits twice"] = stored_digest(place / "two") == first
+        found["the same bits after a kill"] = stored_digest(place / "three") == first
+        if device != "cpu":
+            _killed(
+                [*words, "--device", device, "--set", "amp=fp16", "--out", place / "half"], place / "half"
+            )
+            _hifa(*words, "--device", device, "--set", "amp=fp16", "--out", place / "half")
+            _hifa(*words, "--device", device, "--set", "amp=fp16", "--out", place / "half2")
+            same = stored_digest(place / "half") == stored_digest(place / "half2")
+            found["the same bits after a kill, float16"] = same
+        exact = [*words, "--set", "amp=off", "--set", "dropout=0"]
+        vectors = {}
+        for where in dict.fromkeys(("cpu", device)):
+            _hifa(*exact, "--device", where, "--out", place / f"on-{where}")
+            _hifa("export", "--model", place / f"on-{where}", "--images", photos, "--shapes", views, "--device", where,
+                  "--out", place / f"{where}.h5", "--quiet")  # fmt: skip
+            vectors[where] = _vectors(place / f"{where}.h5")
+        mine, wanted = vectors[device], vectors["cpu"]
+        lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(wanted, axis=1)
+        found["least cosine with the CPU's vectors, 8 steps in float32"] = float(
+            ((mine * wanted).sum(1) / lengths).min()
+        )
+        _hifa(
+            "train",
+            "--images",
+            photos,
+            "--shapes",
+            views,
+            "--device",
+            device,
+            "--out",
+            place / "default",
+            "--quiet",
+        )
+        found["the default recipe"] = "runs"
+    return found
+
+
+def _hifa(*words: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hifa_cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"hifa {words[0]}: {done.stderr[-2000:]}")
+
+
+def _killed(words: list[object], run: Path) -> None:
+    """Kill a run once it has written a checkpoint."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "hifa_cli", *map(str, words)], cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as child:
+        while child.poll() is None and not list(run.glob("checkpoint*")):
+            time.sleep(0.005)
+        child.kill()
+
+
+def _vectors(export: Path) -> Any:
+    import numpy as np
+
+    from hifa_cli.embeddings.io import read_export
+
+    found = read_export(export)
+    return np.concatenate([found.images.vectors, found.shapes.vectors]).astype(float)
 
 
 def _wait(device: str) -> None:
@@ -196,8 +332,7 @@ def _data(scratch: Path, scale: Scale) -> tuple[Path, Path]:
     from hifa_cli.synthetic.world import make_world
 
     world = WorldConfig(
-        classes=("chair", "table", "car"), shapes_train=max(scale.meshes // 3, 1), shapes_test=0, photos_train=4,
-        photos_test=0,
+        classes=CLASSES, shapes_train=max(scale.meshes // 3, 1), shapes_test=0, photos_train=4, photos_test=0,
     )  # fmt: skip
     make_world(scratch / "world", world, seed=0, workers=1)
     config = RenderConfig(views=scale.views, renderer="builtin")
@@ -220,8 +355,7 @@ def rendering(device: str, scale: Scale) -> Found:
         return {"skipped": choice.reason}
     with TemporaryDirectory() as scratch:
         world = WorldConfig(
-            classes=("chair", "table", "car"), shapes_train=max(scale.meshes // 3, 1), shapes_test=0,
-            photos_train=0, photos_test=0,
+            classes=CLASSES, shapes_train=max(scale.meshes // 3, 1), shapes_test=0, photos_train=0, photos_test=0,
         )  # fmt: skip
         make_world(Path(scratch) / "world", world, seed=0, workers=1)
         meshes = [mesh.path for mesh in find_meshes([Path(scratch) / "world" / "shapes"])[0]]
@@ -229,6 +363,8 @@ def rendering(device: str, scale: Scale) -> Found:
         for renderer in ("builtin", "opengl"):
             draw = MeshViews(RenderConfig(renderer=renderer))  # type: ignore[arg-type]
             draw.warm_up()
+            for path in meshes:
+                draw(path)  # readers are compiled when they are first met
             began = time.perf_counter()
             pictures[renderer] = np.stack([draw(path) for path in meshes]).astype(float)
             seconds[renderer] = (time.perf_counter() - began) / len(meshes)
@@ -249,8 +385,12 @@ def faiss(device: str, scale: Scale) -> Found:
         )
         for first, second in (("torch", "faiss"), ("faiss", "torch"))
     }
-    found: Found = {f"GPUs seen, {name}": done.stdout.strip() or done.stderr.strip().splitlines()[-1:]
+    found: Found = {f"GPUs that FAISS sees, {name}": done.stdout.strip() or done.stderr.strip().splitlines()[-1:]
                     for name, done in orders.items()}  # fmt: skip
+    if device == "cuda" and not all(
+        done.stdout.strip().isdecimal() and int(done.stdout) for done in orders.values()
+    ):
+        return {"skipped": "FAISS with CUDA is not installed here", **found}
     import numpy as np
 
     from hifa_cli.config import IndexConfig
@@ -282,7 +422,7 @@ def export(device: str, scale: Scale) -> Found:
 
     from hifa_cli.embeddings.extract import frozen_encoder
 
-    pixels = np.random.default_rng(0).integers(0, 256, (scale.pictures, 3, 224, 224)).astype(np.uint8)
+    pixels: Any = np.random.default_rng(0).integers(0, 256, (scale.pictures, 3, 224, 224)).astype(np.uint8)
     encoder = frozen_encoder(torch.device(device))
     encoder.each_picture(pixels[:64])
     began = time.perf_counter()
@@ -295,8 +435,8 @@ def export(device: str, scale: Scale) -> Found:
 
 
 SECTIONS: dict[str, Callable[[str, Scale], Found]] = {
-    "machine": machine, "tests": tests, "training": training, "distributed": distributed, "rendering": rendering,
-    "faiss": faiss, "export": export,
+    "machine": machine, "tests": tests, "training": training, "compiled": compiled, "runs": runs,
+    "distributed": distributed, "rendering": rendering, "faiss": faiss, "export": export,
 }  # fmt: skip
 
 
@@ -314,6 +454,7 @@ def run_section(name: str, *, rehearse: bool) -> Found:
     except subprocess.TimeoutExpired:
         return {"failed": f"took longer than {LIMIT:g} s"}
     if done.returncode:
+        print(done.stderr[-4_000:], file=sys.stderr)
         return {"failed": (done.stderr.strip().splitlines() or ["without a word"])[-1]}
     found: Found = json.loads(done.stdout.strip().splitlines()[-1])
     return {**found, "took, s": time.perf_counter() - began}

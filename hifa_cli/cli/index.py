@@ -150,6 +150,23 @@ def index(
             rich_help_panel=MACHINES,
         ),
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            help="What draws and embeds meshes: this machine, or a Ray cluster (that of RAY_ADDRESS, else "
+            "one that runs here, else this machine's CPUs), a shard a task.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = "local",
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of --engine ray: how many shards.",
+            show_default="one for 256 shapes",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
     ] = False,
@@ -286,6 +303,7 @@ def index(
     part = _shard(shard, sources, metadata=metadata, learn=learn, store=store)
     if merge:
         drawing = (
+            engine == "ray",
             model,
             backbone,
             weights,
@@ -306,6 +324,7 @@ def index(
             raise typer.BadParameter(
                 "--merge takes SHARD…, --out, --force, --device and --learn: all else is as in the shards"
             )
+    _check_engine(engine, shards, sources, part, maps)
     if learn and (forget or ranking == "paper" or model is not None):
         raise typer.BadParameter("--learn does not go with --forget, --ranking paper or --model")
     if maps is not None and not (len(sources) == 1 and sources[0].suffix.lower() in EXPORTS):
@@ -335,13 +354,23 @@ def index(
     elevation = RIGS[rig or ("paper" if as_paper or _as_paper_trained(model, backbone) else "eye")]
     drawn = RenderConfig(up=axis, ups=ups, elevation=elevation, layout=layout)
     if sources:
+        how = None if as_paper else RankingConfig()
         with scratch:
-            report = build.build_gallery(
-                sources, out, model=model, split=split, index_config=settings, render_config=drawn,
-                workers=workers or None, device=settled_device(device), force=force,
-                ranking=None if as_paper else RankingConfig(), keep_views=keep_views, maps=maps,
-                metadata=metadata, shard=part, store=store,
-            )  # fmt: skip
+            if engine == "ray":
+                from hifa_cli.gallery.cluster import ClusterOptions, build_on_ray
+
+                options = ClusterOptions(
+                    split, settings, drawn, how, keep_views, workers or 1, settled_device(device), model
+                )
+                report = build_on_ray(
+                    sources, out, options, shards=shards, force=force, metadata=metadata, store=store
+                )
+            else:
+                report = build.build_gallery(
+                    sources, out, model=model, split=split, index_config=settings, render_config=drawn,
+                    workers=workers or None, device=settled_device(device), force=force, ranking=how,
+                    keep_views=keep_views, maps=maps, metadata=metadata, shard=part, store=store,
+                )  # fmt: skip
         if learn:
             report["learned"] = _learned(out, learn_photos, workers, device)
         _say({"out": str(out), **report}, as_json=as_json, strict=strict)
@@ -397,6 +426,15 @@ def _shard(
         return parse_shard(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--shard") from error
+
+
+def _check_engine(
+    engine: str, shards: int | None, sources: list[Path], part: "Shard | None", maps: Path | None
+) -> None:
+    if shards is not None and engine != "ray":
+        raise typer.BadParameter("--shards goes with --engine ray; --shard I/N makes one of N parts here")
+    if engine == "ray" and (not sources or part is not None or maps is not None):
+        raise typer.BadParameter("--engine ray goes with a SOURCE of meshes, without --shard and --maps")
 
 
 def _learned(out: Path, photos: int, workers: int, device: str) -> dict[str, Any]:

@@ -24,12 +24,17 @@ class Shard:
 
     def __contains__(self, name: str) -> bool:
         """Return whether the shape with this id belongs to the shard."""
-        digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=8).digest()
-        return int.from_bytes(digest, "little") % self.of == self.number - 1
+        return number_of(name, self.of) == self.number
 
     def __str__(self) -> str:
         """Return as it is written: ``2/8``."""
         return f"{self.number}/{self.of}"
+
+
+def number_of(name: str, of: int) -> int:
+    """Return the number of the shard, of so many, that the shape with an id belongs to."""
+    digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % of + 1
 
 
 @dataclass(frozen=True)

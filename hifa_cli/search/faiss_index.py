@@ -259,5 +259,8 @@ def to_device(index: Index, device: str) -> Index:
 
 
 def gpus() -> int:
-    """Return how many GPUs FAISS can use."""
-    return int(_faiss().get_num_gpus())
+    """Return how many GPUs FAISS can use: none where it is not installed, or built without CUDA."""
+    try:
+        return int(getattr(_faiss(), "get_num_gpus", int)())
+    except ModuleNotFoundError:
+        return 0

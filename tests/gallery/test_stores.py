@@ -28,6 +28,7 @@ from hifa_cli.runtime.progress import reporting
 from hifa_cli.search.exact import exact_search
 from hifa_cli.search.rerank import QueryVectors, unit
 from tests.cli.test_cli import hifa, one_line
+from tests.gallery.qdrant_server import Died, serving
 from tests.gallery.test_growth import GROWS, table, write_shapes
 from tests.gallery.test_growth import build as build_export
 from tests.gallery.test_shards import build, contents
@@ -536,3 +537,74 @@ def test_only_the_last_two_shelves_stay(address: str, mine: Path) -> None:
     shelves = open_store(settled_address(address)).shelves()
     assert len(shelves) == 2
     assert read_gallery(mine).document["store"]["shelf"] in shelves
+
+
+# --- Qdrant's client over HTTP ---
+
+
+def test_a_gallery_goes_through_qdrants_http_interface_and_back(mine: Path, built: Path) -> None:
+    """To a stand-in of the server: see :mod:`.qdrant_server`."""
+    local = read_gallery(built)
+    assert local.ranking is not None
+    with serving(QdrantClient(":memory:")) as server:
+        place = f"qdrant://127.0.0.1:{server.port}/parts"
+        rehouse(mine, place)
+        stored = read_gallery(mine)
+        assert stored.ranking is not None
+        queries = queries_of(local)
+        for top, among in ((3, None), (60, None), (5, np.arange(1, 50, 2))):
+            scores, rows = local.ranking.rank(queries, top, among=among)
+            found, at = stored.ranking.rank(queries, top, among=among)
+            assert at.tolist() == rows.tolist()
+            assert found == pytest.approx(scores, abs=1e-5)
+        assert audit.verify(mine) == []
+        shelf = stored.document["store"]["shelf"]
+        assert f"GET /collections/parts.{shelf}" in server.asked
+        (alias,) = server.client.get_aliases().aliases
+        assert (alias.alias_name, alias.collection_name) == ("parts", f"parts.{shelf}")
+        rehouse(mine, "local")
+        assert server.client.get_collections().collections == []
+    again = read_gallery(mine)
+    assert again.views is not None
+    assert local.views is not None
+    assert again.vectors.tobytes() == local.vectors.tobytes()
+    assert again.views.tobytes() == local.views.tobytes()
+
+
+def test_a_server_that_dies_while_vectors_are_sent_loses_nothing(mine: Path) -> None:
+    client = QdrantClient(":memory:")
+    before = table(read_gallery(mine))
+    with serving(client) as server, pytest.MonkeyPatch.context() as patch:
+        port, put = server.port, client.upsert
+        place = f"qdrant://127.0.0.1:{port}/parts"
+
+        def dying(*given: Any, **more: Any) -> Any:
+            if sum(one.startswith("PUT") and one.endswith("/points") for one in server.asked) > 2:
+                server.server_close()
+                raise Died
+            return put(*given, **more)
+
+        patch.setattr(client, "upsert", dying)
+        patch.setattr("hifa_cli.gallery.stores.qdrant._SENT", 300_000)
+        with pytest.raises(StoreError, match="does not answer"):
+            rehouse(mine, place)
+    assert table(read_gallery(mine)) == before
+    with pytest.raises(StoreError, match="does not answer"):
+        rehouse(mine, place)
+    with serving(client, port):
+        rehouse(mine, place)
+        assert table(read_gallery(mine)) == before
+        assert audit.verify(mine) == []
+        assert len(open_store(place).shelves()) == 1  # what was half-sent is gone
+    assert hifa("query", "--like", "rod/1", "-g", mine)[0] == 1
+    with serving(client, port):
+        assert hifa("query", "--like", "rod/1", "-g", mine)[0] == 0
+
+
+def test_a_key_is_sent_to_the_host_that_it_is_for_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr("qdrant_client.QdrantClient", lambda **options: sent.append(options["api_key"]))
+    monkeypatch.setenv("HIFA_QDRANT_KEY", "db.example=secret=1")
+    for place in ("qdrant+https://db.example/parts", "qdrant://other.example/parts"):
+        open_store(place)
+    assert sent == ["secret=1", None]

@@ -28,6 +28,7 @@ NAVIGATION = {
         "gallery",
         "scale",
         "containers",
+        "gpu",
         "training",
         "compare",
         "data",

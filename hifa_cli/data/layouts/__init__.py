@@ -198,14 +198,14 @@ class Chosen(NamedTuple):
         """Return what JSON outputs say of it."""
         keys = ("file", "id", "class", "split")
         return {
-            "path": str(self.place),
+            "path": str(self.place.absolute()),
             "name": self.layout.name,
             "title": self.layout.title,
             "says": self.layout.says,
             "examples": [dict(zip(keys, one, strict=True)) for one in self.examples],
             "spare": self.spare,
             "strangers": len(self.strangers),
-            "first_strangers": [str(path) for path in self.strangers[:EXAMPLES]],
+            "first_strangers": [str(path.absolute()) for path in self.strangers[:EXAMPLES]],
             "remarks": list(self.remarks),
             "doubt": self.doubt,
         }

@@ -148,8 +148,15 @@ class QdrantStore(Store):
         from qdrant_client import models
 
         create = models.CreateAlias(collection_name=self._of(name), alias_name=self._collection)
+        changes: list[Any] = [models.CreateAliasOperation(create_alias=create)]
         with reached(self.address, self._errors):
-            self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+            known = {one.alias_name: one.collection_name for one in self._client.get_aliases().aliases}
+            if known.get(self._collection) == self._of(name):
+                return
+            if self._collection in known:
+                delete = models.DeleteAlias(alias_name=self._collection)
+                changes.insert(0, models.DeleteAliasOperation(delete_alias=delete))
+            self._client.update_collection_aliases(changes)
 
 
 class QdrantShelf(Shelf):
