@@ -28,6 +28,7 @@ NAVIGATION = {
         "gallery",
         "scale",
         "containers",
+        "sharing",
         "gpu",
         "training",
         "compare",
