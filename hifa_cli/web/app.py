@@ -15,6 +15,7 @@ from hifa_cli.embeddings.text import knows_words
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.gallery.fields import listed
+from hifa_cli.gallery.stores.base import StoreError
 from hifa_cli.query.document import rankings_document
 from hifa_cli.query.parse import Box, Query, read_query
 from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, Ranking, encoder_for, rank
@@ -101,6 +102,8 @@ class App:
                 try:
                     alone = uuid.uuid4().hex if wanted.fuse or not asked else ""
                     found = self._batches.ask((alone, wanted), asked)
+                except StoreError:
+                    raise
                 except HifaError as error:
                     raise HifaError(_without_paths(_renamed(str(error), names), kept)) from error
             if pictures:
