@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,26 @@ def test_an_error_is_one_line_and_usage_is_another_status(hub: StandIn, tmp_path
     assert missing.stderr.startswith("error: ")
     assert len(missing.stderr.splitlines()) == 1
     assert hifa("pull", "ada/nothing").returncode == 2
+
+
+def test_a_pull_that_was_killed_leaves_nothing_and_goes_on(hub: StandIn, run: Path, tmp_path: Path) -> None:
+    assert hifa("push", run, "ada/chairs").returncode == 0
+    hub.held = "model.safetensors"
+    words = ["pull", "ada/chairs", "--out", str(tmp_path / "back")]
+    started = subprocess.Popen([sys.executable, "-m", "hifa_cli", *words], stderr=subprocess.DEVNULL)
+    while not any(verb == "GET" and path.endswith(hub.held) for verb, path, _ in hub.asked):
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.kill()
+    started.wait()
+    hub.release.set()
+    assert not (tmp_path / "back").exists()
+    hub.asked.clear()
+    assert hifa(*words).returncode == 0
+    got = {path.rsplit("/", 1)[-1] for verb, path, _ in hub.asked if verb == "GET" and "resolve" in path}
+    assert "model.safetensors" in got
+    assert "model.json" not in got, "it was fetched before"
+    assert [path.name for path in tmp_path.iterdir() if "back" in path.name] == ["back"]
 
 
 def test_a_pull_loads_no_torch(hub: StandIn, run: Path, tmp_path: Path) -> None:

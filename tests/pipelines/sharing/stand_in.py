@@ -52,6 +52,9 @@ class StandIn:
 
     Attributes:
         cut: send no more than so many bytes of any file, then hang up.
+        broken: answer as a captive portal does.
+        fails: end of the path of requests that are answered with status 500.
+        held: end of the path of a request that waits until ``release`` is set.
         asked: method, path and Range of each request.
     """
 
@@ -59,6 +62,9 @@ class StandIn:
     blobs: dict[str, bytes] = field(default_factory=dict)
     cut: int | None = None
     broken: bool = False
+    fails: str = ""
+    held: str = ""
+    release: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     address: str = ""
 
@@ -88,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.hub.broken:
             self._say(200, b"<html>a captive portal</html>", {"Content-Type": "text/html"})
+        elif self.hub.fails and path.endswith(self.hub.fails):
+            self._refuse(500, "")
         elif self.command == "PUT":
             self.hub.blobs[hashlib.sha256(body).hexdigest()] = body
             self._json({})
@@ -130,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "RevisionNotFound")
         if (data := found[1].get(path)) is None:
             return self._refuse(404, "EntryNotFound")
+        if self.command == "GET" and self.hub.held and path == self.hub.held:
+            self.hub.release.wait(60)
         headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": found[0]}
         start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
         if start:

@@ -10,6 +10,7 @@ import hifa_cli as hifa
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import read_gallery, update
 from hifa_cli.pipelines.sharing.contents import CARD_FILE, HUB_FILE, PACK_FILE, is_ours, sha256
+from hifa_cli.pipelines.sharing.hub import Hub
 from hifa_cli.pipelines.sharing.pull import pull
 from hifa_cli.pipelines.sharing.push import push
 from tests.gallery.test_growth import GROWS, build, table, write_shapes
@@ -271,6 +272,38 @@ def test_a_hub_that_sends_nothing_leaves_nothing(hub: StandIn, run: Path, tmp_pa
     with pytest.raises(HifaError, match="cannot reach"):
         pull(NAME, tmp_path / "back")
     assert [path.name for path in tmp_path.iterdir() if "back" in path.name] == []
+
+
+def test_a_push_that_failed_changes_nothing_and_is_sent_by_the_next(hub: StandIn, run: Path) -> None:
+    push(run, NAME)
+    (run / "log.jsonl").write_text('{"step": 0}\n')
+    other = (run / "graph.onnx").read_bytes() + b"\0"
+    (run / "graph.onnx").write_bytes(other)
+    commits = list(hub.repos[NAME].commits)
+    hub.fails = "/commit/main"
+    with pytest.raises(HifaError, match="refused ada/chairs: status 500"):
+        push(run, NAME)
+    assert hub.repos[NAME].commits == commits
+    hub.fails, hub.asked = "", []
+    push(run, NAME)
+    assert hub.repos[NAME].files["graph.onnx"] == other
+    assert [verb for verb, _, _ in hub.asked if verb == "PUT"] == [], "large files were sent before"
+
+
+def test_another_push_in_between_is_not_undone(
+    hub: StandIn, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(run, NAME)
+    names = Hub.names
+
+    def meanwhile(self: Hub, commit: str) -> list[str]:
+        hub.repos[NAME].commit({**hub.repos[NAME].files, "log.jsonl": b"theirs"})
+        return names(self, commit)
+
+    monkeypatch.setattr(Hub, "names", meanwhile)
+    with pytest.raises(HifaError, match="was changed meanwhile: give the same command again"):
+        push(run, NAME, licence="mit")
+    assert hub.repos[NAME].files["log.jsonl"] == b"theirs"
 
 
 def test_what_is_there_is_not_replaced_unasked(
