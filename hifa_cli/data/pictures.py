@@ -31,6 +31,21 @@ _WITH_ALPHA = frozenset(("LA", "PA", "RGBA", "RGBa"))
 _WHITE = (255, 255, 255, 255)
 _PLAIN = 12.0  # deviation of a border's grey, of 255, from one colour or an even gradient
 _ALIKE = 0.7  # correlation of a border's neighbours; the median of 400 photos is .96, noise has 0
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a TIFF's tag, and what it says of negatives
+_KINDS: tuple[tuple[int, bytes, str], ...] = (  # where their first bytes stand
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000, which is not read"),
+    (0, b"\xff\x0a", "JPEG XL, which is not read"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL, which is not read"),
+    (0, b"8BPS", "a Photoshop document, which is not read"),
+    (0, b"%PDF-", "a PDF document, not a picture"),
+    (0, b"glTF", "a mesh, not a picture"),
+    (0, b"PK\x03\x04", "a zip archive, not a picture"),
+    (4, b"ftypcrx", "a camera's raw picture, which is not read"),
+    (4, b"ftyp", "a film, or a picture of a kind that is not read"),
+    *((0, start, "a TIFF that is damaged, or of a kind that is not read") for start in (b"II*\0", b"MM\0*")),
+    (0, b"\xff\xd8\xff", "a JPEG that is damaged"),
+    (0, b"\x89PNG\r\n", "a PNG that is damaged"),
+)
 _GREY = 6.0  # mean range of a pixel's channels, of 255, below which a picture has no colour
 
 
@@ -53,15 +68,16 @@ def read_picture(path: Path) -> Image.Image:
             with _opened(path) as picture:
                 _check_size(picture, path)
                 _check_scans(picture, path)
-                wide = _is_wide(picture)
+                wide, negative = _is_wide(picture), _is_negative(picture)
                 picture.load()
-                return _as_rgb(_upright(_stretched(picture) if wide else _without_idle_byte(picture)))
+                rgb = _as_rgb(_upright(_stretched(picture) if wide else _without_idle_byte(picture)))
+                return ImageOps.invert(rgb) if negative else rgb
     except (HifaError, KeyboardInterrupt):
         raise
     except MemoryError as error:
         raise HifaError(f"{path} is too large for this machine's memory: make it smaller") from error
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
-        raise HifaError(f"{path} cannot be read as a picture: {_reason(error)}") from error
+        raise HifaError(f"{path} cannot be read as a picture: {_reason(error, path)}") from error
 
 
 class PhotoSigns(NamedTuple):
@@ -196,9 +212,20 @@ def _without_idle_byte(picture: Image.Image) -> Image.Image:
 
 def _is_wide(picture: Image.Image) -> bool:
     """Return whether colours have 16 bits in the file, of which Pillow keeps the upper 8."""
-    return picture.mode in ("RGB", "RGBA", "LA", "RGBX") and any(
-        ";16" in str(part) for tile in getattr(picture, "tile", ()) for part in tile
-    )
+    if picture.mode not in ("RGB", "RGBA", "LA", "RGBX"):
+        return False
+    tiles = getattr(picture, "tile", ())
+    if picture.format == "PPM":
+        return any(tile[-1][-1] > 255 for tile in tiles if isinstance(tile[-1], tuple))
+    return any(";16" in str(part) for tile in tiles for part in tile)
+
+
+def _is_negative(picture: Image.Image) -> bool:
+    """Return whether a TIFF's greys are white at 0, of a mode that Pillow does not turn round."""
+    if picture.format != "TIFF" or not (picture.mode in ("I", "F") or picture.mode.startswith("I;16")):
+        return False
+    tags: Any = getattr(picture, "tag_v2", {})
+    return bool(tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
 
 
 def _stretched(picture: Image.Image) -> Image.Image:
@@ -206,7 +233,9 @@ def _stretched(picture: Image.Image) -> Image.Image:
     bands = picture.split()
     colours = bands[:-1] if picture.mode in ("RGBA", "LA") else bands
     brightest = max(int(np.asarray(band).max()) for band in colours)
-    white = next(white >> 8 for white in _WIDE_WHITES if brightest <= white >> 8)
+    rounded = picture.format == "PPM"  # of others the lower 8 bits are cut off
+    levels = [round(white / 257) if rounded else white >> 8 for white in _WIDE_WHITES]
+    white = next(level for level in levels if brightest <= level)
     if not 0 < white < 255:
         return picture
     bright = [band.point([min(level * 255 // white, 255) for level in range(256)]) for band in colours]
@@ -238,14 +267,18 @@ def _to_bytes(picture: Image.Image) -> Any:
     if picture.mode.startswith("I;16") or picture.format in ("PNG", "PPM"):
         low, high = 0.0, next(float(white) for white in _WIDE_WHITES if high <= white)
     elif low == 0.0:
-        whites = (1.0, 255.0, 65535.0) if picture.mode == "F" else tuple(map(float, _WIDE_WHITES))
+        whites = (
+            (1.0, 255.0, 65535.0)
+            if picture.mode == "F"
+            else (*map(float, _WIDE_WHITES[:-1]), 32767.0, 65535.0)
+        )
         high = next((white for white in whites if high <= white), high)
     return np.clip(np.round((grey - low) * (255.0 / max(high - low, 1e-300))), 0, 255).astype(np.uint8)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"it is none of {', '.join(FORMATS)}, or broken"
+        return _kind_of(path)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"it has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller"
     if isinstance(error, OSError) and error.errno is not None:
@@ -253,3 +286,13 @@ def _reason(error: Exception) -> str:
     if "truncated" in str(error).lower():
         return "it is cut off"
     return "it is damaged, or of a kind that Pillow does not read"
+
+
+def _kind_of(path: Path) -> str:
+    """Say what a file is that no decoder takes, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        return "it is empty"
+    said = (said for place, start, said in _KINDS if head.startswith(start, place))
+    return "it is " + next(said, f"none of {', '.join(FORMATS)}, or broken")

@@ -6,6 +6,7 @@ links, encrypted files, bombs, and archives of several meshes are refused.
 
 import gzip
 import lzma
+import os
 import stat
 import struct
 import zipfile
@@ -23,6 +24,7 @@ from hifa_cli.errors import HifaError
 from hifa_cli.render.validate import FREE_EXPANSION, MOST_EXPANSION
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _PACKED = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".xz", ".bz2", ".zst")
 _MOST_FILES = 10_000  # beside the mesh
 _BLOCK = 1 << 20
@@ -70,8 +72,11 @@ def peek(path: Path, head: bytes) -> Inside | None:
 
 def head_of(path: Path) -> bytes:
     """Return the first bytes of a file."""
-    with path.open("rb", buffering=0) as file:
-        return file.read(HEAD)
+    file = os.open(path, _READ)
+    try:
+        return os.read(file, HEAD)
+    finally:
+        os.close(file)
 
 
 @contextmanager

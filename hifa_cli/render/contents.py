@@ -11,11 +11,16 @@ from hifa_cli.render.readers.stl import FACE
 from hifa_cli.render.readers.stl import HEAD as STL_HEAD
 from hifa_cli.render.readers.textual import encoding_of
 
+_MOST_TRIANGLES = 0x09090909  # letters stand for more: 7 GB of them
 _NUMBER = rb"[-+]?[\d.][-+.\deE]*"
 _STARTS: tuple[tuple[re.Pattern[bytes], MeshFormat], ...] = tuple(
     (re.compile(rb"\s*" + pattern, re.IGNORECASE | re.DOTALL), one)
     for one in MESH_FORMATS
     for pattern in one.starts
+)
+_ANY = re.compile(  # one look for the many files that begin with a letter of their own
+    rb"\s*(?:" + b"|".join(pattern for one in MESH_FORMATS for pattern in one.starts) + b")",
+    re.IGNORECASE | re.DOTALL,
 )
 _VERTEX = re.compile(rb"[vV][ \t]")
 _OBJ = re.compile(
@@ -68,10 +73,12 @@ def _by_content(head: bytes, own: MeshFormat | None, path: Path | None) -> MeshF
     if binary and own is STL:
         return STL
     text = _as_bytes(head)
-    if found := next((one for pattern, one in _STARTS if pattern.match(text)), None):
-        return found
+    if _ANY.match(text):
+        return next((one for pattern, one in _STARTS if pattern.match(text)), None)
     if binary:
         return STL
+    if own is OBJ:
+        return None
     if _VERTEX.search(text) and _OBJ.search(text):  # the first is quick to see that there is none
         return OBJ
     return None
@@ -82,7 +89,7 @@ def _is_binary_stl(head: bytes, path: Path) -> bool:
     if len(head) < STL_HEAD:
         return False
     count = int.from_bytes(head[80:STL_HEAD], "little")
-    return count > 0 and path.stat().st_size == STL_HEAD + FACE.itemsize * count
+    return 0 < count < _MOST_TRIANGLES and path.stat().st_size == STL_HEAD + FACE.itemsize * count
 
 
 def _is_3ds(head: bytes, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +70,12 @@ def _reader(found: MeshFormat) -> Callable[[Path], Arrays]:
         raise HifaError(f"is {found.name} ({found.suffix}), which is not read: save it as GLB, OBJ or STL")
     if found.module and find_spec(found.module) is None:
         raise HifaError(f'is {found.name}, which needs a reader: pip install "hifa-cli[{found.extra}]"')
-    read: Callable[[Path], Arrays] = import_module(f"hifa_cli.render.readers.{found.reader}").read
+    return _imported(found.reader)
+
+
+@cache
+def _imported(name: str) -> Callable[[Path], Arrays]:
+    read: Callable[[Path], Arrays] = import_module(f"hifa_cli.render.readers.{name}").read
     return read
 
 

@@ -22,6 +22,7 @@ from hifa_cli.embeddings.text import knows_words
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
 from hifa_cli.gallery.fields import listed
+from hifa_cli.gallery.stores.base import StoreError
 from hifa_cli.query.document import rankings_document
 from hifa_cli.query.parse import Box, Query, read_query
 from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, encoder_for, rank
@@ -113,6 +114,8 @@ class App:
                         _Together(encoder, self._batches), gallery, asked, wanted, failed=failed
                     )
                     found = rankings_document(gallery, rankings, None, failed)
+                except StoreError:
+                    raise
                 except HifaError as error:
                     raise HifaError(_without_paths(_renamed(str(error), names), kept)) from error
             if pictures:

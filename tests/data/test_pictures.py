@@ -161,12 +161,62 @@ def test_the_unused_fourth_byte_of_a_bmp_is_not_transparency(tmp_path: Path) -> 
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer"),
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "HTML page"),
         (b"\x1f\x8b\x08\0\0\0\0\0", "gzip"),
+        (b"", "it is empty"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000, which is not read"),
+        (b"\xff\x0a" + bytes(90), "JPEG XL"),
+        (b"\0\0\0\x18ftypcrx " + bytes(90), "raw picture"),
+        (b"\0\0\0\x18ftypmp42" + bytes(90), "a film"),
+        (b"MM\0*" + bytes(90), "a TIFF that is damaged, or of a kind"),
+        (b"glTF\x02\0\0\0", "a mesh, not a picture"),
     ],
 )
 def test_what_took_a_photos_place_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(HifaError, match=said):
         read_picture(tmp_path / "a.jpg")
+
+
+def bare_tiff(values: Any, photometric: int, sample: int) -> bytes:
+    """A TIFF of one strip, by hand: Pillow writes no wide greys whose 0 is white."""
+    body = np.ascontiguousarray(values)
+    order = "<" if body.dtype.byteorder != ">" else ">"
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 10)
+    begin = 8 + 2 + 10 * 12 + 4
+    entries = [
+        (256, body.shape[1]), (257, body.shape[0]), (258, 8 * body.itemsize), (259, 1), (262, photometric),
+        (273, begin), (277, 1), (278, body.shape[0]), (279, body.nbytes), (339, sample),
+    ]  # fmt: skip
+    rows = b"".join(
+        struct.pack(f"{order}HHI", tag, 4, 1) + struct.pack(f"{order}I", value) for tag, value in entries
+    )
+    return head + rows + bytes(4) + body.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["<u2", "<f4", ">f4", "|u1"])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_greys_whose_white_is_zero_are_not_drawn_as_negatives(
+    tmp_path: Path, kind: str, photometric: int
+) -> None:
+    levels = np.array([[0, 51, 255]] * 2)
+    levels = levels if photometric else 255 - levels
+    scale = {"f": 1 / 255, "u": 257 if "2" in kind else 1}[kind[1]]
+    content = bare_tiff((levels * scale).astype(kind), photometric, {"u": 1, "f": 3}[kind[1]])
+    (tmp_path / "a.tif").write_bytes(content)
+    assert [pixel[0] for pixel in colours(tmp_path / "a.tif")][:3] == pytest.approx([0, 51, 255], abs=1)
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 16383, 65535])
+def test_colours_of_16_bits_in_ppm_are_brightened(tmp_path: Path, white: int) -> None:
+    values = np.repeat([[0, white // 2, white]], 3, axis=1).astype(">u2")
+    (tmp_path / "a.ppm").write_bytes(b"P6\n3 1\n65535\n" + values.tobytes())
+    found = [pixel[0] for pixel in colours(tmp_path / "a.ppm")]
+    assert found == pytest.approx([0, 127, 255], abs=45)
+
+
+def test_greys_of_15_bits_and_a_sign_are_as_bright_as_they_can_be(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(bare_tiff(np.array([[0, 32767]], dtype="<i2"), 1, 2))
+    assert [pixel[0] for pixel in colours(tmp_path / "a.tif")] == [0, 255]
 
 
 @pytest.mark.parametrize("kind", ["<u2", ">u2", "<i4", "<f4"])
@@ -271,7 +321,7 @@ def test_what_we_do_not_decode_is_refused(tmp_path: Path, content: bytes) -> Non
         read_picture(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize("form", ["PCX", "TGA", "SGI", "ICO", "EPS", "PDF"])
+@pytest.mark.parametrize("form", ["PCX", "TGA", "SGI", "ICO", "EPS"])
 def test_a_good_picture_of_a_kind_that_is_not_on_the_list_is_refused(tmp_path: Path, form: str) -> None:
     Image.new("RGB", (16, 16), RED).save(tmp_path / "a.png", format=form)
     with pytest.raises(HifaError, match="it is none of JPEG, PNG"):

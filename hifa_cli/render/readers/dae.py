@@ -47,7 +47,13 @@ def read(path: Path) -> Body:
         raise HifaError(f"cannot be read as .dae: it is XML of another kind ('{name_of(root)[:40]}')")
     if children(root, "library"):
         raise HifaError(f"is COLLADA {root.get('version', '1.3')[:8]}: only 1.4 and 1.5 are read; convert it")
-    document, parts = Document(root), Parts()
+    with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none are told by who uses them
+        return _shown(Document(root))
+
+
+def _shown(document: "Document") -> Body:
+    """Return vertices and triangles of what a document's scene shows."""
+    parts = Parts()
     for instance, place in document.instances():
         geometry, bind = document.source_of(instance)
         if bind is not None and (place == np.eye(4)).all():

@@ -75,7 +75,9 @@ def of_bytes(content: bytes, path: Path | None = None) -> tuple[Floats, Integers
     """
     try:
         document, binary = _opened(content)
-        return Scene(document, binary, None if path is None else validate.OwnFolder(path)).triangles()
+        folder = None if path is None else validate.OwnFolder(path)
+        with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none are told by who uses them
+            return Scene(document, binary, folder).triangles()
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
         raise HifaError(
             "is damaged: its glTF lacks a part that it refers to, or has one of a wrong type"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+from hifa_cli.render.compiled import compiled
 from hifa_cli.render.parsing import Bytes, Polygons
 from hifa_cli.render.polygons import triangles
 from hifa_cli.render.readers.parts import Arrays
@@ -31,10 +32,21 @@ def of_text(parse: Callable[[Bytes], Polygons], path: Path) -> Arrays:
     text = utf8(bytes_of(path))
     polygons = parse(text)
     faces = triangles(polygons)
-    if not np.isfinite(polygons.vertices).all():
+    if not all_finite(polygons.vertices):
         refuse_commas(polygons.vertices, text)
         _refuse_damaged(polygons.vertices, faces, text)
     return polygons.vertices, faces
+
+
+@compiled
+def all_finite(vertices: NDArray[np.float64]) -> bool:
+    """Return whether all coordinates of (n, 3) vertices are numbers."""
+    total = 0.0
+    for vertex in range(vertices.shape[0]):
+        for axis in range(vertices.shape[1]):
+            total += 0.0 * vertices[vertex, axis]
+    finite: bool = total == 0.0
+    return finite
 
 
 def bytes_of(path: Path) -> Bytes:

@@ -41,7 +41,7 @@ def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """
     validate.check_package(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, np.errstate(invalid="ignore", over="ignore"):
             return Package(archive).built()
     except zipfile.BadZipFile:
         raise HifaError("cannot be read as .3mf: it is not a whole zip archive") from None

@@ -50,7 +50,8 @@ def read(path: Path) -> Arrays:
         kind = text[:20].splitlines()[0].decode("latin-1").strip("# ")
         raise HifaError(f"is {kind}: only VRML 97 ('{_BEGIN.decode()}') is read; convert it to GLB")
     scene = Scene()
-    scene.add(Parser(text).scene())
+    with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none are told by who uses them
+        scene.add(Parser(text).scene())
     vertices, faces = scene.parts.joined()
     if not len(faces) and scene.lines:
         raise HifaError("has points or lines but no faces: make a surface of it first")

@@ -219,6 +219,13 @@ def test_a_vertex_that_is_no_number_costs_its_faces_only(tmp_path: Path) -> None
     assert len(mesh.faces) == 12
 
 
+def test_places_beyond_all_numbers_are_refused_without_a_warning(tmp_path: Path) -> None:
+    far = "<scale>1e200 1e200 1e200</scale>"
+    scene = f'<node>{far}<node>{far}<instance_geometry url="#g"/></node></node>'
+    with pytest.raises(HifaError):
+        read(tmp_path, dae_text(box(), scene=scene))
+
+
 def test_positions_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="positions that are not numbers"):
         read(tmp_path, dae_text(box(), places="0,0,0,6,0,0,6,6,0"))
