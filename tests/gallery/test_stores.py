@@ -519,6 +519,27 @@ def test_a_gallery_whose_store_does_not_answer_is_not_made_anew(
     assert build(built.parent / "meshes", mine)["shapes"] == 50
 
 
+def test_a_gallery_whose_store_is_lost_is_made_anew_by_force(mine: Path, built: Path, tmp_path: Path) -> None:
+    rehouse(mine, f"lance:{tmp_path / 'lance'}")
+    shutil.rmtree(tmp_path / "lance")
+    with pytest.raises(StoreError, match="--force"):
+        build(built.parent / "meshes", mine)
+    with reporting(Heard()) as heard:
+        assert build(built.parent / "meshes", mine, force=True)["shapes"] == 50
+    assert "does not hold the vectors" in heard.said[0]
+    assert audit.verify(mine) == []
+
+
+def test_a_source_given_again_with_another_store_moves_there(mine: Path, built: Path, tmp_path: Path) -> None:
+    rehouse(mine, f"lance:{tmp_path / 'a'}")
+    meshes = Path(shutil.copytree(built.parent / "meshes", tmp_path / "meshes"))
+    build(meshes, mine, store=f"lance:{tmp_path / 'b'}")
+    assert open_store(f"lance:{tmp_path / 'a'}").shelves() == []
+    build(meshes, mine)  # and stays there
+    assert address_of(read_gallery(mine).document, mine) == f"lance:{tmp_path / 'b'}"
+    assert audit.verify(mine) == []
+
+
 def test_a_copy_reads_the_store_and_changes_nothing_there(address: str, mine: Path, tmp_path: Path) -> None:
     rehouse(mine, address)
     copy = Path(shutil.copytree(mine, tmp_path / "copy"))
