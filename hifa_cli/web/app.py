@@ -135,7 +135,7 @@ class App:
             with self._opening:
                 # One that was begun meanwhile is new enough: where galleries change faster than they open,
                 # each of many threads would open one more.
-                if self._openings == before:
+                if self._openings == before and read_main(self.folder) != self.gallery.document:
                     self._open()
         return self._state
 
