@@ -18,7 +18,9 @@ from hifa_cli.render.isolated import read_safely
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.views import up_axis
 from tests.render.readers.foreign import fbx_text, threeds_bytes, usda_text, x3d_text
+from tests.render.shapes import box
 from tests.render.stepfile import step_text
+from tests.render.writers import model_xml, object_xml, package
 
 
 def needs(module: str) -> pytest.MarkDecorator:
@@ -200,6 +202,9 @@ def test_usd_draws_what_is_visible_and_every_copy(tmp_path: Path) -> None:
         ("Cone", 'double radius = 1\ndouble height = 2\nuniform token axis = "X"', [2, 2, 2],
          math.pi * (1 + math.sqrt(5))),
         ("Capsule", 'double radius = 1\ndouble height = 2\nuniform token axis = "Z"', [2, 2, 4], 8 * math.pi),
+        ("Cylinder_1", "double radiusBottom = 2\ndouble radiusTop = 1\ndouble height = 1", [4, 4, 1],
+         math.pi * (5 + 3 * math.sqrt(2))),
+        ("Capsule_1", "double radiusBottom = 1\ndouble radiusTop = 1\ndouble height = 2", [2, 2, 4], 8 * math.pi),
         ("Plane", 'double width = 2\ndouble length = 3\nuniform token axis = "Z"', [2, 3, 0], 6),
     ],
 )  # fmt: skip
@@ -239,6 +244,37 @@ def test_usd_surfaces_that_are_not_read_are_refused_by_name(tmp_path: Path) -> N
     text = usda_text(more='def NurbsPatch "n" {}')
     with pytest.raises(HifaError, match="has a NurbsPatch, which is not read"):
         read_mesh(written(tmp_path / "a.usda", text))
+
+
+@needs("pxr")
+def test_a_stage_that_shows_nothing_says_why(tmp_path: Path) -> None:
+    for word in ("over", "class"):
+        text = usda_text().replace('def Xform "top"', f'{word} "top"')
+        with pytest.raises(HifaError, match="its meshes are classes, or overrides"):
+            read_mesh(written(tmp_path / "a.usda", text))
+    with pytest.raises(HifaError, match="its stage has no surfaces"):
+        read_mesh(written(tmp_path / "b.usda", '#usda 1.0\ndef Xform "a" {\n}\n'))
+
+
+@needs("pxr")
+@pytest.mark.parametrize("ending", ["usd", "usda", "usdc", "usdz"])
+@pytest.mark.parametrize("content", ["usda", "usdc", "usdz"])
+def test_usd_under_the_ending_of_its_other_forms_is_read(tmp_path: Path, content: str, ending: str) -> None:
+    from pxr import UsdUtils
+
+    file = crate(tmp_path / "b.usdc")
+    if content == "usda":
+        written(file := tmp_path / "b.usda", usda_text())
+    elif content == "usdz":
+        assert UsdUtils.CreateNewUsdzPackage(str(file), str(tmp_path / "b.usdz"))
+        file = tmp_path / "b.usdz"
+    assert len(read_mesh(written(tmp_path / f"a.{ending}", file.read_bytes())).faces) == 12
+
+
+@needs("pxr")
+def test_a_3mf_under_an_ending_of_usd_is_read(tmp_path: Path) -> None:
+    content = package({"3D/3dmodel.model": model_xml(object_xml(box()))})
+    assert len(read_mesh(written(tmp_path / "a.usdz", content)).faces) == 12
 
 
 @needs("pxr")
