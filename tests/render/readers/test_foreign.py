@@ -204,7 +204,8 @@ def test_usd_draws_what_is_visible_and_every_copy(tmp_path: Path) -> None:
         ("Capsule", 'double radius = 1\ndouble height = 2\nuniform token axis = "Z"', [2, 2, 4], 8 * math.pi),
         ("Cylinder_1", "double radiusBottom = 2\ndouble radiusTop = 1\ndouble height = 1", [4, 4, 1],
          math.pi * (5 + 3 * math.sqrt(2))),
-        ("Capsule_1", "double radiusBottom = 1\ndouble radiusTop = 1\ndouble height = 2", [2, 2, 4], 8 * math.pi),
+        ("Capsule_1", "double radiusBottom = 1\ndouble radiusTop = 1\ndouble height = 2", [2, 2, 4],
+         8 * math.pi),
         ("Plane", 'double width = 2\ndouble length = 3\nuniform token axis = "Z"', [2, 3, 0], 6),
     ],
 )  # fmt: skip
