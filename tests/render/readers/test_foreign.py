@@ -247,6 +247,22 @@ def test_usd_surfaces_that_are_not_read_are_refused_by_name(tmp_path: Path) -> N
         read_mesh(written(tmp_path / "a.usda", text))
 
 
+@needs("assimp_py")
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_x3d_in_every_encoding_and_with_commas_is_read(tmp_path: Path, coding: str) -> None:
+    text = x3d_text().replace(" -1", ",-1,").replace('UTF-8"', 'UTF-16"' if "16" in coding else 'UTF-8"')
+    assert len(read_mesh(written(tmp_path / "a.x3d", text.encode(coding))).faces) == 12
+
+
+@needs("assimp_py")
+def test_what_assimp_does_not_know_is_refused_by_its_name_and_what_is_hidden_too(tmp_path: Path) -> None:
+    strip = "<Shape><TriangleStripSet stripCount='4'/></Shape>"
+    with pytest.raises(HifaError, match="has the X3D node TriangleStripSet, which is not read"):
+        read_mesh(written(tmp_path / "a.x3d", x3d_text(strip)))
+    with pytest.raises(HifaError, match="nodes that are hidden"):
+        read_mesh(written(tmp_path / "b.x3d", x3d_text('<Shape visible="false"><Box/></Shape>')))
+
+
 @needs("pxr")
 def test_a_stage_that_shows_nothing_says_why(tmp_path: Path) -> None:
     for word in ("over", "class"):
