@@ -26,8 +26,12 @@ def read(path: Path) -> Arrays:
     from OCP.TopoDS import TopoDS, TopoDS_Shape
 
     shape = TopoDS_Shape()
-    if not BRepTools.Read_s(shape, str(path), BRep_Builder()) or shape.IsNull():
-        raise HifaError("cannot be read as .brep: it is damaged")
+    try:
+        whole = BRepTools.Read_s(shape, str(path), BRep_Builder()) and not shape.IsNull()
+    except Exception:  # what Open CASCADE throws has no common base but this
+        whole = False
+    if not whole:
+        raise HifaError("cannot be read as .brep: it is cut off or damaged")
     BRepMesh_IncrementalMesh(
         shape, TOLERANCE["tol_linear"], TOLERANCE["tol_relative"], TOLERANCE["tol_angular"], False
     )

@@ -247,6 +247,27 @@ def test_usd_surfaces_that_are_not_read_are_refused_by_name(tmp_path: Path) -> N
         read_mesh(written(tmp_path / "a.usda", text))
 
 
+@needs("OCP")
+@needs("cascadio")
+@pytest.mark.parametrize("ending", ["step", "stp", "stl", "obj", "brep"])
+def test_iges_is_iges_under_every_ending(tmp_path: Path, ending: str) -> None:
+    content = made_by_occ(tmp_path / "a.igs").read_bytes()
+    assert len(read_mesh(written(tmp_path / f"b.{ending}", content)).faces) == 12
+
+
+@needs("cascadio")
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_step_in_every_encoding_is_read(tmp_path: Path, coding: str) -> None:
+    assert len(read_mesh(written(tmp_path / "a.step", step_text(1, 2, 3).encode(coding))).faces) == 12
+
+
+@needs("OCP")
+def test_a_brep_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    content = made_by_occ(tmp_path / "a.brep").read_bytes()
+    with pytest.raises(HifaError, match="it is cut off or damaged"):
+        read_mesh(written(tmp_path / "b.brep", content[: len(content) * 2 // 3]))
+
+
 @needs("assimp_py")
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
 def test_x3d_in_every_encoding_and_with_commas_is_read(tmp_path: Path, coding: str) -> None:
