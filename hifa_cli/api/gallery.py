@@ -139,6 +139,30 @@ class Gallery:
         self.failed: tuple[tuple[str, str], ...] = ()  # meshes that could not be drawn when it was built
         self._model, self._device = model, device
 
+    @classmethod
+    def from_pretrained(
+        cls, name: PathLike, *, revision: str | None = None, device: str = "auto"
+    ) -> "Gallery":
+        """Return a gallery of the Hugging Face Hub, or of a folder of this machine.
+
+        Args:
+            name: ``USER/NAME``, or the folder of a gallery.
+            revision: branch, tag or commit of the hub; the main branch by default.
+            device: where photos are encoded: auto, cpu, cuda, cuda:N or mps.
+
+        Returns:
+            The open gallery; what was fetched is kept in the cache (``XDG_CACHE_HOME``).
+
+        Raises:
+            HifaError: there is none, or the hub cannot be reached.
+        """
+        from hifa_cli.pipelines.sharing.contents import GALLERY
+        from hifa_cli.pipelines.sharing.pull import here_or_cached
+
+        with reporting_somewhere():
+            path = here_or_cached(name, GALLERY, revision)
+        return open_gallery(path, device=device)
+
     @property
     def path(self) -> Path:
         """Return the gallery's folder."""

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,34 @@ class Run(_Folder):
     digest: str = ""
     last: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_pretrained(cls, name: "str | os.PathLike[str]", *, revision: str | None = None) -> "Run":
+        """Return a run of the Hugging Face Hub, or of a folder of this machine.
+
+        Args:
+            name: ``USER/NAME``, or the folder of a run.
+            revision: branch, tag or commit of the hub; the main branch by default.
+
+        Returns:
+            The run; what was fetched is kept in the cache (``XDG_CACHE_HOME``).
+
+        Raises:
+            HifaError: there is none, or the hub cannot be reached.
+        """
+        from hifa_cli.models.about import read_about
+        from hifa_cli.pipelines.sharing.contents import RUN, RUN_FILE, read_json
+        from hifa_cli.pipelines.sharing.pull import here_or_cached
+        from hifa_cli.runtime.progress import reporting_somewhere
+
+        with reporting_somewhere():
+            path = here_or_cached(name, RUN, revision)
+            about, model = read_json(path / RUN_FILE), read_about(path)
+        done = about.get("finished") or {}
+        return cls(
+            path, str(model.get("method", "")), int(done.get("steps", 0)), float(done.get("seconds", 0.0)),
+            str(model.get("digest", "")), done.get("last") or {}, about.get("train") or {},
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', {self.method}, {self.steps} steps, model {self.digest[:12]})"

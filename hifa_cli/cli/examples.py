@@ -70,6 +70,16 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("only what is the same to the last facet, for a script",
          "hifa duplicates -g gallery --within 0 --json"),
     ),
+    "push": (
+        ("a gallery, for yourself", "hifa push gallery user/parts --private"),
+        ("a run, with its scores on the card", "hifa push run user/chairs --scores scores.json"),
+        ("under your own licence, for a script", "hifa push run user/chairs --licence cc-by-4.0 --json"),
+    ),
+    "pull": (
+        ("a gallery that photos can be held against", "hifa pull user/parts --out gallery"),
+        ("a run as it was at a tag or a commit", "hifa pull user/chairs --out run --revision v1"),
+        ("the latest in the place of the last one", "hifa pull user/parts --out gallery --force"),
+    ),
     "evaluate": (
         ("the six metrics", "hifa evaluate all.h5"),
         ("two exports with confidence intervals, for a paper",

@@ -20,6 +20,8 @@ ABOUT = {  # the first paragraph of each one's help; a test holds them equal
     "mcp": "Let agents search a gallery, over the Model Context Protocol on stdin and stdout.",
     "duplicates": "Find the same part in a gallery: copies, poses, scales, mirrors, variants. "
     "Nothing is deleted.",
+    "push": "Send a run or a gallery to the Hugging Face Hub, with a model card.",
+    "pull": "Fetch a run or a gallery from the Hugging Face Hub; every file is checked.",
     "evaluate": "Score exports: NN, FT, ST, F, DCG, ANMRR.",
     "compare": "Train and score methods over several seeds on the same data: the paper's tables.",
     "plot": "Draw an export: t-SNE as in the paper's figure 3, precision–recall, confusion.",

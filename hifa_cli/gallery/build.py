@@ -141,7 +141,7 @@ def build_gallery(
     with TemporaryDirectory() as scratch, writing(out):
         if not all(map(holds_meshes, places)) and (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = old_gallery(out)
+        old = old_gallery(out, force=force)
         _refuse_other_shard(old, shard, force=force)
         if maps is not None:
             model = with_maps(places[0], maps, model, Path(scratch))
@@ -471,19 +471,23 @@ def _swept(out: Path) -> None:
         sweep_generations(out, read_gallery(out).document if is_gallery else None)
 
 
-def old_gallery(out: Path) -> Gallery | None:
+def old_gallery(out: Path, *, force: bool = False) -> Gallery | None:
     """Return the gallery that is there; None if absent, or one that cannot be opened any more.
 
+    Args:
+        out: the gallery.
+        force: whether one counts as not to be opened whose vectors live in a store that does not answer.
+
     Raises:
-        StoreError: its vectors live in a store that does not answer; the gallery itself may be right.
+        StoreError: its vectors live in such a store; the gallery itself may be right.
     """
     if not (out / MAIN_FILE).exists():
         return None
     try:
         return read_gallery(out)
-    except StoreError:
-        raise
     except HifaError as error:
+        if isinstance(error, StoreError) and not force:
+            raise StoreError(f"{error} (--force makes it anew, from its sources)") from error
         progress.warn(f"nothing of the old gallery is used again: {error}")
         return None
 

@@ -121,7 +121,7 @@ def merge_shards(
     with writing(out):
         if (out / MAIN_FILE).exists() and not force:
             raise HifaError(f"{out} is a gallery already: choose another --out or give --force")
-        old = old_gallery(out)
+        old = old_gallery(out, force=force)
         if ranking is not None:
             ranking = {**ranking, "own": _own(old, shards)}
             ranking = {name: value for name, value in ranking.items() if name != "own" or value is not None}

@@ -85,7 +85,7 @@ def verify(folder: Path) -> list[str]:
         return [str(error)]
     if said := stale(folder, gallery.digests, gallery.own):
         progress.note(said)
-    checks = (_vectors, _views, _ids, _payload, _thumbnails, _index, _model, _sources)
+    checks = (_vectors, _views, _ids, _payload, _thumbnails, _index, model_faults, _sources)
     return [
         fault for check in progress.track(checks, "verifying", total=len(checks)) for fault in check(gallery)
     ]
@@ -190,7 +190,8 @@ def _index(gallery: Gallery) -> Iterator[str]:
         yield f"the index misses {int(missed.sum())} of {len(rows)} shapes by their own vectors: {named}"
 
 
-def _model(gallery: Gallery) -> Iterator[str]:
+def model_faults(gallery: Gallery) -> Iterator[str]:
+    """Yield what is wrong with a gallery's model: gone, damaged, or not the one that made the vectors."""
     if not gallery.model:
         return
     if gallery.model_folder is None:

@@ -88,7 +88,8 @@ _WHY = {
     "414": "The address is too long.", "415": "A body of this type is not a photo.",
     "421": "The server does not answer for this host.",
     "422": "An option is wrong, or no photo can be used.", "431": "There are too many headers.",
-    "503": "Too many requests wait: Retry-After says.", "505": "This version of HTTP is not known.",
+    "503": "Too many requests wait, or the gallery's store is away: Retry-After says.",
+    "505": "This version of HTTP is not known.",
 }  # fmt: skip
 _ANYWHERE = (400, 401, 403, 405, 411, 414, 421, 431, 505)
 _HEADERS = {

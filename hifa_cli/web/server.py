@@ -18,9 +18,11 @@ from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from hifa_cli.config import ServeConfig
 from hifa_cli.errors import HifaError
+from hifa_cli.gallery.stores.base import StoreError
 from hifa_cli.web import access, v1
 from hifa_cli.web.app import App
 from hifa_cli.web.page import login_page, served_page
+from hifa_cli.web.shapes import STORE_AWAY
 
 _CHUNK = 1 << 16
 _REMEDIES = {
@@ -175,6 +177,8 @@ class Handler(BaseHTTPRequestHandler):
             self._work()
         except Refused as error:
             self._refuse(error)
+        except StoreError:
+            self._refuse(Refused(HTTPStatus.SERVICE_UNAVAILABLE, STORE_AWAY))
         except HifaError as error:
             self._refuse(Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)))
         except (ConnectionError, TimeoutError):

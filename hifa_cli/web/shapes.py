@@ -11,8 +11,11 @@ from hifa_cli.data import is_mesh, read_picture
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
 from hifa_cli.gallery.sources import render_config
+from hifa_cli.gallery.stores.base import StoreError
 from hifa_cli.query.retrieve import QueryOptions, rows_wanted
 from hifa_cli.web.document import drawn_of, jpeg_of
+
+STORE_AWAY = "the store of the gallery's vectors does not answer: try again later"
 
 
 def row_of(gallery: Gallery, shape: str) -> int:
@@ -122,5 +125,7 @@ def without_folder(folder: Path) -> Iterator[None]:
     """Name the gallery in errors, not where it lies: who asks need not know."""
     try:
         yield
+    except StoreError as error:  # its words name hosts and folders
+        raise StoreError(STORE_AWAY) from error
     except HifaError as error:
         raise HifaError(str(error).replace(str(folder), folder.resolve().name)) from error

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
+from hifa_cli.api.client import Client
 from hifa_cli.config import IndexConfig, RankingConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, update
@@ -33,6 +34,7 @@ from tests.gallery.test_growth import GROWS, table, write_shapes
 from tests.gallery.test_growth import build as build_export
 from tests.gallery.test_shards import build, contents
 from tests.gallery.test_update import Heard, write_mesh
+from tests.web.conftest import serving as serving_pages
 
 pytestmark = [  # of Qdrant's embedded mode
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
@@ -217,8 +219,13 @@ def test_odd_ids_survive_every_store(
 # --- a gallery ---
 
 
+@pytest.mark.parametrize("times", [0, 1_000_000])
 @pytest.mark.parametrize("find", ["both", "kind", "part"])
-def test_a_store_ranks_as_the_local_gallery(address: str, mine: Path, built: Path, find: Any) -> None:
+def test_a_store_ranks_as_the_local_gallery(
+    address: str, mine: Path, built: Path, find: Any, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the store is asked for each query, or its vectors are held in memory."""
+    monkeypatch.setattr("hifa_cli.gallery.stores.table._COLD", times)
     local = read_gallery(built)
     rehouse(mine, address)
     stored = read_gallery(mine)
@@ -242,8 +249,9 @@ def test_a_store_ranks_as_the_local_gallery(address: str, mine: Path, built: Pat
 
 
 def test_candidates_are_those_of_the_local_gallery_where_scores_are_almost_equal(
-    address: str, mine: Path, built: Path
+    address: str, mine: Path, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hifa_cli.gallery.stores.table._COLD", 1_000_000)
     local = read_gallery(built)
     rehouse(mine, address)
     stored = read_gallery(mine)
@@ -511,6 +519,27 @@ def test_a_gallery_whose_store_does_not_answer_is_not_made_anew(
     assert build(built.parent / "meshes", mine)["shapes"] == 50
 
 
+def test_a_gallery_whose_store_is_lost_is_made_anew_by_force(mine: Path, built: Path, tmp_path: Path) -> None:
+    rehouse(mine, f"lance:{tmp_path / 'lance'}")
+    shutil.rmtree(tmp_path / "lance")
+    with pytest.raises(StoreError, match="--force"):
+        build(built.parent / "meshes", mine)
+    with reporting(Heard()) as heard:
+        assert build(built.parent / "meshes", mine, force=True)["shapes"] == 50
+    assert "does not hold the vectors" in heard.said[0]
+    assert audit.verify(mine) == []
+
+
+def test_a_source_given_again_with_another_store_moves_there(mine: Path, built: Path, tmp_path: Path) -> None:
+    rehouse(mine, f"lance:{tmp_path / 'a'}")
+    meshes = Path(shutil.copytree(built.parent / "meshes", tmp_path / "meshes"))
+    build(meshes, mine, store=f"lance:{tmp_path / 'b'}")
+    assert open_store(f"lance:{tmp_path / 'a'}").shelves() == []
+    build(meshes, mine)  # and stays there
+    assert address_of(read_gallery(mine).document, mine) == f"lance:{tmp_path / 'b'}"
+    assert audit.verify(mine) == []
+
+
 def test_a_copy_reads_the_store_and_changes_nothing_there(address: str, mine: Path, tmp_path: Path) -> None:
     rehouse(mine, address)
     copy = Path(shutil.copytree(mine, tmp_path / "copy"))
@@ -608,3 +637,16 @@ def test_a_key_is_sent_to_the_host_that_it_is_for_alone(monkeypatch: pytest.Monk
     for place in ("qdrant+https://db.example/parts", "qdrant://other.example/parts"):
         open_store(place)
     assert sent == ["secret=1", None]
+
+
+def test_a_server_whose_store_is_away_says_so_without_naming_it(mine: Path, tmp_path: Path) -> None:
+    rehouse(mine, f"lance:{tmp_path / 'lance'}")
+    with serving_pages(mine) as port:
+        ask = Client(f"http://127.0.0.1:{port}")
+        assert ask.search(like="rod/1")["results"][0]["matches"]
+        (tmp_path / "lance").rename(tmp_path / "away")
+        with pytest.raises(HifaError, match="does not answer: try again later") as raised:
+            ask.search(like="rod/2")
+        assert "lance" not in str(raised.value)
+        (tmp_path / "away").rename(tmp_path / "lance")
+        assert ask.search(like="rod/2")["results"][0]["matches"]

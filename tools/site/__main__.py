@@ -28,6 +28,7 @@ NAVIGATION = {
         "gallery",
         "scale",
         "containers",
+        "sharing",
         "gpu",
         "training",
         "compare",
@@ -41,7 +42,7 @@ NAVIGATION = {
     "From Python": ("api", "reference", "extending"),
     "Look it up": ("cli", "methods", "metrics", "file-formats", "glossary"),
     "How good it is": ("results", "reliability", "log"),
-    "The project": ("architecture", "decisions/README", "contributing", "security", "changelog"),
+    "The project": ("architecture", "decisions/README", "contributing", "releasing", "security", "changelog"),
 }
 _LINK = re.compile(r"(?P<picture>!?)\[(?P<words>[^\]]*)\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 

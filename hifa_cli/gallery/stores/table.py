@@ -1,5 +1,6 @@
 """A column of vectors that lies in a store, and the search in it: to readers both look like local ones."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from hifa_cli.search.exact import SPARE, Scores, Vectors, rescored
 from hifa_cli.search.searcher import Searcher
 
 _AT_ONCE = 64_000_000  # bytes read at once
+_HELD = 200_000_000  # numbers of all vectors that a process which asks often holds in memory
+_COLD = 4  # times that the store is asked, before all vectors are read
 _DOUBT = 1e-5  # what two ways of summing one inner product may differ by
 
 
@@ -69,6 +72,9 @@ class StoredTable:
 class StoreSearcher(Searcher):
     """Finds nearest neighbours by the store's exact search; scores are exact cosines, as the local gallery's.
 
+    A process that asks more than a few times reads all vectors once, where they are few enough, and searches
+    from then on as the local gallery does.
+
     Args:
         vectors: (n, D) unit rows, in the store.
         shelf: that holds them.
@@ -78,6 +84,16 @@ class StoreSearcher(Searcher):
     def __init__(self, vectors: Vectors, shelf: Shelf, shown: Shown) -> None:
         super().__init__(vectors)
         self._shelf, self._shown = shelf, shown
+        self._times = 0
+
+    @cached_property
+    def _held(self) -> Searcher:
+        return Searcher(np.asarray(self.vectors))
+
+    def _local(self) -> Searcher | None:
+        """Return a search in memory, once that pays."""
+        self._times += 1
+        return self._held if self._times > _COLD and self.vectors.size <= _HELD else None
 
     def _asked(self, among: Rows | None) -> Asked:
         within = None if among is None else self._shown.where_stored(np.asarray(among))
@@ -94,6 +110,8 @@ class StoreSearcher(Searcher):
         Returns:
             (q, k) cosines and (q, k) rows, −1 beyond the last that was found.
         """
+        if (local := self._local()) is not None:
+            return local.search(queries, top, among=among)
         wanted = min(top + SPARE, len(self.vectors) if among is None else len(among))
         if not wanted or not len(queries):
             return np.zeros((len(queries), 0)), np.zeros((len(queries), 0), dtype=np.int64)
@@ -111,6 +129,8 @@ class StoreSearcher(Searcher):
         Returns:
             (m,) different rows, ascending: of each query exactly the ``top`` nearest.
         """
+        if (local := self._local()) is not None:
+            return local.candidates(queries, top, among=among)
         wanted = min(top + SPARE, len(self.vectors) if among is None else len(among))
         if not wanted:
             return np.zeros(0, dtype=np.int64)
@@ -134,6 +154,8 @@ class StoreSearcher(Searcher):
         Raises:
             StoreError: the store went away, or lacks a row.
         """
+        if (local := self._local()) is not None:
+            return local.products(query, rows)
         wanted = np.arange(len(self.vectors)) if rows is None else np.asarray(rows)
         different = np.unique(wanted)
         asked = self._asked(None if rows is None else different)
