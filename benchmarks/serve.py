@@ -1,7 +1,9 @@
 """Measure requests per second of ``hifa serve``: POST /v1/search by several clients at once, in one run.
 
-    python benchmarks/serve.py GALLERY PHOTO [--seconds 10] [--clients 1,8,64] [--rounds 3] [--old CHECKOUT]
+    python benchmarks/serve.py [GALLERY PHOTO] [--seconds 10] [--clients 1,8,64] [--rounds 3] [--old CHECKOUT]
 
+Without a gallery one of 1,000 shapes is made up, as benchmarks/query.py makes it. The rival is
+``hifa query``, a process a photo.
 Each client sends the photo again once it has its answer; one that is told to come back (503) waits 20 ms.
 Server and clients are processes of their own. ``--old`` names the checkout of another version, whose server
 takes turns with this one's; the ratio is of the medians. "CPU ms" is the server's own time of processor for
@@ -21,8 +23,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+from query import cold, made_up  # beside this script
 
 ROOT = Path(__file__).resolve().parents[1]
+SHAPES = 1_000
 SEARCH = ("/v1/search?top=10", "/query?top=10")  # of this version, of 0.1.0
 
 
@@ -36,7 +44,7 @@ def rate(port: int, path: str, photo: bytes, clients: int, seconds: float) -> di
         while time.monotonic() < end:
             began = time.monotonic()
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-            connection.request("POST", path, photo)
+            connection.request("POST", path, photo, {"X-Hifa": "1"})  # 0.1.0 asks for that
             answer = connection.getresponse()
             answer.read()
             connection.close()
@@ -116,7 +124,7 @@ def path_of(port: int, photo: Path) -> str:
 
 
 def main() -> None:
-    """Print one JSON document: figures for each number of clients, with their ratio to the old server's."""
+    """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("gallery", type=Path, nargs="?")
     parser.add_argument("photo", type=Path, nargs="?")
@@ -130,20 +138,33 @@ def main() -> None:
         port, path, photo, clients, seconds = json.loads(given.ask)
         print(json.dumps(rate(port, path, Path(photo).read_bytes(), clients, seconds)))
         return
-    if given.gallery is None or given.photo is None:
-        parser.error("give a gallery and a photo")
-    gallery = given.gallery.resolve()
+    if (given.gallery is None) != (given.photo is None):
+        parser.error("give a gallery and a photo, or neither")
+    with TemporaryDirectory() as scratch:
+        if given.gallery is None:
+            noise = np.random.default_rng(1).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+            given.photo = Path(scratch) / "photo.jpg"
+            Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC).save(given.photo)
+            given.gallery = made_up(Path(scratch), SHAPES)
+        print(json.dumps(report(given), indent=2))
+
+
+def report(given: argparse.Namespace) -> dict[str, object]:
+    """Return the figures for each number of clients, with their ratio to the old server's."""
+    gallery, photo = given.gallery.resolve(), given.photo.resolve()
+    words = ["query", str(photo), "-g", str(gallery), "--json", "--quiet"]
+    processes = statistics.median(cold(words) for _ in range(given.rounds + 1))
+    found: dict[str, object] = {"a process a photo, CPU ms": round(1e3 * processes, 1)}
     checkouts = {"hifa": ROOT} | ({"old": given.old.resolve()} if given.old else {})
-    report: dict[str, dict[str, float]] = {}
     with contextlib.ExitStack() as stack:
         servers = {name: stack.enter_context(serving(gallery, place)) for name, place in checkouts.items()}
-        paths = {name: path_of(port, given.photo) for name, (port, _) in servers.items()}
+        paths = {name: path_of(port, photo) for name, (port, _) in servers.items()}
         for clients in map(int, given.clients.split(",")):
             rounds: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
             for _ in range(given.rounds):
                 for name, (port, process) in servers.items():
                     before = cpu_seconds(process)
-                    one = measured(port, paths[name], given.photo, clients, given.seconds)
+                    one = measured(port, paths[name], photo, clients, given.seconds)
                     one["CPU ms"] = 1e3 * (cpu_seconds(process) - before) / one["answers"]
                     rounds[name].append(one)
             row = {
@@ -154,8 +175,9 @@ def main() -> None:
             if given.old:
                 row["ratio"] = round(row["hifa, a second"] / row["old, a second"], 2)
                 row["ratio of CPU"] = round(row["old, CPU ms"] / row["hifa, CPU ms"], 2)
-            report[f"{clients} clients"] = row
-    print(json.dumps(report, indent=2))
+            row["a process a photo, times the CPU"] = round(1e3 * processes / row["hifa, CPU ms"], 1)
+            found[f"{clients} clients"] = row
+    return found
 
 
 if __name__ == "__main__":
