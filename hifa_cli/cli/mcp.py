@@ -40,6 +40,9 @@ def mcp(
     """Let agents search a gallery, over the Model Context Protocol on stdin and stdout."""
     given = one_gallery(place, gallery)
     start_reporting(quiet=quiet, verbose=verbose)
+    from hifa_cli.runtime.threads import side_by_side
+
+    side_by_side()
     try:
         from hifa_cli.web.mcp_server import make_mcp_server
     except ModuleNotFoundError as error:

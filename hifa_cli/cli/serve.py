@@ -62,6 +62,9 @@ def serve(
 ) -> None:
     """Search by photos on a page in the browser; see and turn the shapes."""
     given = one_gallery(place, gallery)
+    from hifa_cli.runtime.threads import side_by_side
+
+    side_by_side()
     from hifa_cli.web import access
     from hifa_cli.web.app import App
     from hifa_cli.web.server import make_server

@@ -33,6 +33,7 @@ from hifa_cli.gallery.ranking import (
     GalleryRanking,
     config_of,
     lift_of,
+    ranker_of,
     read_graph,
     read_photo_classes,
     read_shape_classes,
@@ -46,6 +47,7 @@ from hifa_cli.search import faiss_index
 from hifa_cli.search.exact import Rows, Scores
 from hifa_cli.search.likelihood import calibration_for
 from hifa_cli.search.ranking import normalised
+from hifa_cli.search.rerank import Ranker
 from hifa_cli.search.searcher import Searcher, effort_of
 
 if TYPE_CHECKING:
@@ -251,6 +253,28 @@ class Gallery:
         """Return the map of photos that was learned of this gallery's shapes, where there is one."""
         said = (self.document.get("ranking") or {}).get("own")
         return None if said is None else read_map(self.folder, said["map"], self.vectors.shape[1])
+
+    def ranker(self, classifier: NDArray[np.float32] | None) -> Ranker | None:
+        """Return what this gallery does to vectors of photos; None where it ranks as the paper does.
+
+        It is made once for a classifier, which is looked up by identity.
+
+        Args:
+            classifier: (K, D) of the encoder, or None.
+
+        Returns:
+            The ranker, or None.
+
+        Raises:
+            ValueError: the projection that the gallery was made with is not in this version.
+        """
+        kept = self.__dict__.get("_ranker")
+        if kept is None or kept[0] is not classifier:
+            own = None if self.own is None else self.own.map
+            kept = (classifier, ranker_of(self.document.get("ranking"), self.model, classifier, own))
+            self.__dict__["_ranker"] = kept
+        found: Ranker | None = kept[1]
+        return found
 
     @cached_property
     def maps(self) -> "Maps | None":

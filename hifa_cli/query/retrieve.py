@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +19,6 @@ from hifa_cli.embeddings.engine import QUICK_START
 from hifa_cli.embeddings.text import text_vector
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery
-from hifa_cli.gallery.ranking import ranker_of
 from hifa_cli.query.examples import rows_of_ids, steered
 from hifa_cli.query.parse import STDIN, Box, Query, find_queries, read_query
 from hifa_cli.query.where import rows_where
@@ -125,7 +125,9 @@ class QueryEncoder(Protocol):
         """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
 
 
-def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.device") -> QueryEncoder:
+def encoder_for(
+    gallery: Gallery, model: Path | None, device: "str | torch.device", *, threads: int = 1
+) -> QueryEncoder:
     """Return the model that a query of ``gallery`` needs: its own, or ``model`` where that is the same one.
 
     On ``auto`` and ``cpu`` the gallery's graph is used where it has one, without torch.
@@ -134,6 +136,8 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
         gallery: to ask.
         model: folder of a run, or None.
         device: ``auto``, ``cpu``, or a device of torch.
+        threads: pictures that the graph looks at side by side; 0 is one per usable core. What it makes of
+            them does not depend on it.
 
     Returns:
         The encoder that made the gallery's vectors.
@@ -150,7 +154,7 @@ def encoder_for(gallery: Gallery, model: Path | None, device: "str | torch.devic
     folder = model or gallery.model_folder
     wanted = gallery.maps.base if gallery.maps else gallery.model
     if folder is not None and str(device) in ("auto", "cpu"):
-        light = graph_encoder(folder, threads=1, wanted=QUICK_START)
+        light = graph_encoder(folder, threads=threads, wanted=QUICK_START)
         if light is not None and light.digest == wanted:
             return light
     from hifa_cli.embeddings.extract import load_encoder
@@ -315,7 +319,8 @@ def _asked(
 ) -> tuple[list[Query], list[tuple[Path, ...]], QueryVectors]:  # fmt: skip
     """Return the queries that can be read, their pictures and their vectors; fused where that is wanted."""
     failed = [] if failed is None else failed
-    with tempfile.TemporaryDirectory() as scratch:
+    meshes = any(one.is_mesh for one in queries)
+    with tempfile.TemporaryDirectory() if meshes else nullcontext("") as scratch:
         items = list(_items(queries, gallery, Path(scratch), failed))
         found = list(_embedded(encoder, gallery, [item for _, item in items], wanted.crop, failed))
     if not found:
@@ -492,34 +497,45 @@ def _embedded(
     ranker = _ranker(encoder, gallery)
     meshes = encoder.config.tells_domains and any(len(item.views) > 1 for item in items)
     shapes = _shape_encoder(encoder, gallery) if meshes else None
+    for start in _tracked(range(0, len(items), PICTURES), len(items)):
+        part = items[start : start + PICTURES]
+        seen: dict[int, Pixels] = {}
+        for place, read in enumerate(_read(part, encoder.config, crop)):
+            if not isinstance(read, HifaError):
+                seen[start + place] = read
+                continue
+            item = part[place]
+            given = "standard input" if item.id == STDIN else item.id  # its file is ours
+            reason = str(read).replace(str(item.views[0]), given)
+            if len(items) > 1:  # else it is the error that ends the command
+                progress.warn(reason)
+            failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
+        for number in [one for one in seen if shapes is not None and len(seen[one]) > 1]:
+            yield number, _mapped(gallery, _of_shape(ranker, shapes, seen.pop(number)), "shapes")
+        if not seen:
+            continue
+        found = encoder.pictures(np.concatenate(list(seen.values())))
+        start_of = 0
+        for number, pixels in seen.items():
+            mine = slice(start_of, start_of := start_of + len(pixels))
+            photo = len(items[number].views) == 1
+            vectors = _of_pictures(ranker, found, mine, photo=photo)
+            yield number, _mapped(gallery, vectors, "images" if photo else "shapes")
+
+
+def _read(items: Sequence[Item], config: ModelConfig, crop: Box | None) -> list[Pixels | HifaError]:
+    """Return what items show, or why it cannot be read; several are read side by side."""
+
+    def one(item: Item) -> Pixels | HifaError:
+        try:
+            return _pixels(item, config, crop)
+        except HifaError as error:
+            return error
+
+    if len(items) == 1:  # a thread would cost more than it saves
+        return [one(items[0])]
     with ThreadPoolExecutor(READERS) as readers:
-        for start in _tracked(range(0, len(items), PICTURES), len(items)):
-            part = items[start : start + PICTURES]
-            reading = [readers.submit(_pixels, item, encoder.config, crop) for item in part]
-            seen: dict[int, Pixels] = {}
-            for place, task in enumerate(reading):
-                try:
-                    seen[start + place] = task.result()
-                except HifaError as error:
-                    item = items[start + place]
-                    given = "standard input" if item.id == STDIN else item.id  # its file is ours
-                    reason = str(error).replace(str(item.views[0]), given)
-                    if len(items) > 1:  # else it is the error that ends the command
-                        progress.warn(reason)
-                    failed.append(Failed(item.id, reason.removeprefix(f"{item.id}: ")))
-            if not seen:
-                continue
-            for number in [one for one in seen if shapes is not None and len(seen[one]) > 1]:
-                yield number, _mapped(gallery, _of_shape(ranker, shapes, seen.pop(number)), "shapes")
-            if not seen:
-                continue
-            found = encoder.pictures(np.concatenate(list(seen.values())))
-            start_of = 0
-            for number, pixels in seen.items():
-                mine = slice(start_of, start_of := start_of + len(pixels))
-                photo = len(items[number].views) == 1
-                vectors = _of_pictures(ranker, found, mine, photo=photo)
-                yield number, _mapped(gallery, vectors, "images" if photo else "shapes")
+        return list(readers.map(one, items))
 
 
 def _mapped(gallery: Gallery, vectors: QueryVectors, domain: str) -> QueryVectors:
@@ -535,8 +551,7 @@ def _ranker(encoder: QueryEncoder, gallery: Gallery) -> Ranker | None:
         HifaError: this version cannot do it.
     """
     try:
-        own = None if gallery.own is None else gallery.own.map
-        return ranker_of(gallery.document.get("ranking"), gallery.model, encoder.classifier, own)
+        return gallery.ranker(encoder.classifier)
     except ValueError as error:
         raise HifaError(
             f"the gallery {gallery.folder} was ranked by another version of hifa: build it again"

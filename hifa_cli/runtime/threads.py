@@ -47,6 +47,17 @@ def wait_asleep() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
+def side_by_side() -> None:
+    """Have NumPy's matrix products stay on one thread, where requests are what runs side by side.
+
+    The products of a query are small: threads that share one wait for each other longer than they compute,
+    which doubles the time of processor of an answer. It counts where NumPy is not loaded yet; what the user
+    says (``OPENBLAS_NUM_THREADS``, ``OMP_NUM_THREADS``) wins.
+    """
+    if not os.environ.get("OMP_NUM_THREADS"):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def wanted() -> int:
     """Return how many threads were asked for or chosen by :func:`use`, else how many are allowed."""
     said = os.environ.get("OMP_NUM_THREADS", "")

@@ -1,16 +1,23 @@
-"""Answer photos from an open gallery: bytes in, a document out. This module knows no HTTP."""
+"""Answer photos from an open gallery: bytes in, a document out. This module knows no HTTP.
+
+Threads that answer requests read and rank side by side; only what the network does is done for one batch
+after the other, with all photos that wait by then.
+"""
 
 import tempfile
 import threading
 import uuid
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hifa_cli.config import ServeConfig
+from hifa_cli.config import ModelConfig, ServeConfig
+from hifa_cli.data.transforms import Pixels
+from hifa_cli.embeddings.encoder import PictureFeatures
 from hifa_cli.embeddings.text import knows_words
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import Gallery, read_gallery, read_main
@@ -18,7 +25,7 @@ from hifa_cli.gallery.fields import listed
 from hifa_cli.gallery.stores.base import StoreError
 from hifa_cli.query.document import rankings_document
 from hifa_cli.query.parse import Box, Query, read_query
-from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, Ranking, encoder_for, rank
+from hifa_cli.query.retrieve import Failed, QueryEncoder, QueryOptions, encoder_for, rank
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.web.batches import Batches
 from hifa_cli.web.document import photo_of
@@ -62,8 +69,9 @@ class App:
 
     def __init__(self, folder: Path, model: Path | None, device: str, config: ServeConfig) -> None:
         self.folder, self.model, self.device, self.config = folder, model, device, config
-        self.lock = threading.Lock()  # one query at a time: the network takes all cores as it is
-        self._batches: Batches[list[Query], dict[str, Any]] = Batches(self._batch, self.lock, BATCH)
+        self.lock = threading.Lock()  # one batch at a time: the network takes all cores as it is
+        self._batches: Batches[QueryEncoder, Pixels, PictureFeatures] = Batches(_encoded, self.lock, BATCH)
+        self._opening = threading.Lock()
         self._encoded_by: str | None = None  # digest of the model that is open
         self._open()
 
@@ -75,7 +83,7 @@ class App:
     def search(self, photos: Sequence[Photo], wanted: QueryOptions, *, pictures: int = 0) -> dict[str, Any]:
         """Return what ``hifa query --json`` prints for some photos.
 
-        Photos that other threads ask for with the same options meanwhile are encoded together with these.
+        Photos that other threads ask for meanwhile are encoded together with these.
 
         Args:
             photos: each is a query, or all of them one where they are fused; none where shapes or words are.
@@ -98,10 +106,14 @@ class App:
                 raise HifaError(broken[0])
             names = {uuid.uuid4().hex: query.name for query, _ in kept}
             asked = [query._replace(name=name) for name, (query, _) in zip(names, kept, strict=True)]
-            with without_folder(self.folder):
+            with without_folder(self.folder), reporting(_Silence()):
                 try:
-                    alone = uuid.uuid4().hex if wanted.fuse or not asked else ""
-                    found = self._batches.ask((alone, wanted), asked)
+                    gallery, encoder = self._opened()
+                    failed: list[Failed] = []
+                    rankings, _ = rank(
+                        _Together(encoder, self._batches), gallery, asked, wanted, failed=failed
+                    )
+                    found = rankings_document(gallery, rankings, None, failed)
                 except StoreError:
                     raise
                 except HifaError as error:
@@ -111,53 +123,65 @@ class App:
                 found = _with_pictures(found, whole, pictures)
         return _renamed_document(found, names, broken)
 
-    def _batch(self, key: Hashable, asked: Sequence[list[Query]]) -> list[dict[str, Any] | Exception]:
-        """Rank for several requests with the same options; the caller holds the lock."""
-        assert isinstance(key, tuple)
-        wanted: QueryOptions = key[1]
-        self._refresh()
-        failed: list[Failed] = []
-        queries = [query for one in asked for query in one]
-        rankings: list[Ranking] = []
-        with reporting(_Silence()):
-            try:
-                rankings, _ = rank(self.encoder, self.gallery, queries, wanted, failed=failed)
-            except HifaError:
-                if len(asked) == 1 or len(failed) < len(queries):
-                    raise
-        return [self._part(one, rankings, failed, whole=len(asked) == 1) for one in asked]
-
-    def _part(
-        self, asked: Sequence[Query], rankings: Sequence[Ranking], failed: Sequence[Failed], *, whole: bool
-    ) -> dict[str, Any] | Exception:
-        """Return one request's share of what was found."""
-        if whole:
-            return rankings_document(self.gallery, rankings, None, failed)
-        names = {one.name for one in asked}
-        mine = [one for one in rankings if one.query in names]
-        lost = [one for one in failed if one.query in names]
-        if not mine:
-            return HifaError(lost[0].error if lost else "none of the queries can be read")
-        return rankings_document(self.gallery, mine, None, lost)
-
     def current(self) -> Gallery:
         """Return the gallery as it is now; it is opened again where it has changed."""
-        if read_main(self.folder) != self.gallery.document:
-            with self.lock:
-                self._refresh()
-        return self.gallery
+        return self._opened()[0]
 
-    def _refresh(self) -> None:
+    def _opened(self) -> tuple[Gallery, QueryEncoder]:
+        """Return the gallery as it is now, and the encoder that belongs to it."""
         if read_main(self.folder) != self.gallery.document:
-            self._open()
+            with self._opening:
+                if read_main(self.folder) != self.gallery.document:
+                    self._open()
+        return self._state
 
     def _open(self) -> None:
         gallery = read_gallery(self.folder, device=self.device)
         if self._encoded_by is None or gallery.model != self._encoded_by:  # an engine is slow to open
-            self.encoder: QueryEncoder = encoder_for(gallery, self.model, self.device)
+            self.encoder: QueryEncoder = encoder_for(gallery, self.model, self.device, threads=0)
         self.gallery: Gallery = gallery
+        self._state = (gallery, self.encoder)  # of one moment: what a query reads at once
         self._encoded_by = gallery.model or None
         self.facts = _facts(self.gallery)
+
+
+class _Together:
+    """An encoder whose pictures go to the network together with those of other threads.
+
+    Args:
+        encoder: which is open.
+        batches: of all threads.
+    """
+
+    def __init__(
+        self, encoder: QueryEncoder, batches: Batches[QueryEncoder, Pixels, PictureFeatures]
+    ) -> None:
+        self._encoder, self._batches = encoder, batches
+        self.digest = encoder.digest
+
+    @property
+    def config(self) -> ModelConfig:
+        """Return how pictures are prepared."""
+        return self._encoder.config
+
+    @property
+    def classifier(self) -> NDArray[np.float32] | None:
+        """Return (K, D) weights of the encoder's own classifier, or None."""
+        return self._encoder.classifier
+
+    def pictures(self, pixels: Pixels) -> PictureFeatures:
+        """Encode (N, 3, S, S) uint8 pixels: vectors, and logits where there is a classifier."""
+        return self._batches.ask(self._encoder, pixels)
+
+
+def _encoded(encoder: QueryEncoder, asked: Sequence[Pixels]) -> list[PictureFeatures]:
+    """Encode the pictures of several requests in one go; the caller holds the lock."""
+    found = encoder.pictures(asked[0] if len(asked) == 1 else np.concatenate(asked))
+    ends = np.cumsum([len(one) for one in asked])
+    return [
+        PictureFeatures(*(None if part is None else part[end - len(one) : end] for part in found))  # type: ignore[arg-type]
+        for one, end in zip(asked, ends, strict=True)
+    ]
 
 
 def _queries(folder: Path, photos: Sequence[Photo]) -> tuple[list[tuple[Query, Path]], list[str]]:

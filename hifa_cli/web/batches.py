@@ -1,9 +1,10 @@
 """Requests that wait for the same work at the same time, done in one go."""
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+Key = TypeVar("Key")  # hashable
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
@@ -16,7 +17,7 @@ class _Ticket(Generic[Asked, Found]):
         self.found: Found | Exception | None = None
 
 
-class Batches(Generic[Asked, Found]):
+class Batches(Generic[Key, Asked, Found]):
     """Does the work of several threads together: who gets the lock works for all that wait alike.
 
     Args:
@@ -27,15 +28,15 @@ class Batches(Generic[Asked, Found]):
 
     def __init__(
         self,
-        work: Callable[[Hashable, Sequence[Asked]], Sequence[Found | Exception]],
+        work: Callable[[Key, Sequence[Asked]], Sequence[Found | Exception]],
         lock: threading.Lock,
         most: int,
     ) -> None:
         self._work, self._lock, self._most = work, lock, most
         self._guard = threading.Lock()
-        self._waiting: dict[Hashable, list[_Ticket[Asked, Found]]] = {}
+        self._waiting: dict[Key, list[_Ticket[Asked, Found]]] = {}
 
-    def ask(self, key: Hashable, asked: Asked) -> Found:
+    def ask(self, key: Key, asked: Asked) -> Found:
         """Return the answer to a request, made with those of others that have the same key.
 
         Raises:
@@ -52,7 +53,7 @@ class Batches(Generic[Asked, Found]):
             raise mine.found
         return mine.found
 
-    def _serve(self, key: Hashable) -> None:
+    def _serve(self, key: Key) -> None:
         """Work for the first that wait with a key."""
         with self._guard:
             waiting = self._waiting.pop(key)

@@ -1,6 +1,8 @@
 """Threads go by what is free, unless somebody says otherwise."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,28 @@ def test_threads_that_wait_sleep_where_others_use_the_machine(
     threads.wait_asleep()
     assert os.environ["OMP_WAIT_POLICY"] == policy
     assert threads.use(None, by_load=False) == 8
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "4"}, "4"), ({"OMP_NUM_THREADS": "3"}, None)]
+)
+def test_side_by_side_each_product_has_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], found: str | None
+) -> None:
+    for name in threads._VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    threads.side_by_side()
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == found
+
+
+@pytest.mark.parametrize("verb", ["serve", "mcp"])
+def test_a_server_says_so_before_numpy_is_loaded(verb: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from hifa_cli.cli import app; from hifa_cli.runtime import threads\n"
+        "threads.side_by_side = lambda: print('numpy' in sys.modules)\n"
+        f"app(['{verb}', {str(tmp_path / 'nothing')!r}], standalone_mode=False)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("False")

@@ -15,7 +15,6 @@ import hifa_cli
 from hifa_cli.config import IndexConfig, ServeConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import update as curate
-from hifa_cli.query.retrieve import rank
 from hifa_cli.web.app import App
 from hifa_cli.web.batches import Batches
 from tests.cli.test_cli import hifa
@@ -163,7 +162,7 @@ def test_too_many_at_once_are_told_when_to_come_back(world: Path) -> None:
     app = App(world / "g", None, "cpu", ServeConfig(port=0, waiting=1))
     with running(app) as port, ThreadPoolExecutor(1) as threads:
         with app.lock:
-            first = threads.submit(client(port).search, like="rod/1")
+            first = threads.submit(client(port).search, world / PHOTO, top=1)
             while not app._batches._waiting:
                 threading.Event().wait(0.01)
             status, headers, _ = ask(port, "POST", "/v1/search?like=rod/1", b"")
@@ -171,32 +170,43 @@ def test_too_many_at_once_are_told_when_to_come_back(world: Path) -> None:
         assert first.result()["queries"] == 1
 
 
-def test_photos_that_are_asked_for_at_once_are_ranked_together_and_answered_apart(
+def test_photos_that_are_asked_for_at_once_are_encoded_together_and_answered_apart(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = App(world / "g", None, "cpu", ServeConfig(port=0))
     sizes: list[int] = []
+    encode = app.encoder.pictures
 
-    def counted(encoder: Any, gallery: Any, queries: Any, *more: Any, **options: Any) -> Any:
-        sizes.append(len(queries))
-        return rank(encoder, gallery, queries, *more, **options)
+    def counted(pixels: Any) -> Any:
+        sizes.append(len(pixels))
+        return encode(pixels)
 
-    monkeypatch.setattr("hifa_cli.web.app.rank", counted)
+    monkeypatch.setattr(app.encoder, "pictures", counted)
     photos = [world / f"photos/{name}/0.png" for name in ("bars", "dots", "checks")]
     photos = [one for one in photos if one.exists()]
+    wanted: list[dict[str, Any]] = [{"top": 3}, {"top": 2, "find": "part"}, {"top": 1}]  # of each its own
     with running(app) as port, ThreadPoolExecutor(8) as threads:
-        alone = [client(port).search(one, top=3) for one in photos]
+        alone = [client(port).search(one, **more) for one, more in zip(photos, wanted, strict=False)]
         sizes.clear()
         with app.lock:
-            asked = [threads.submit(client(port).search, one, top=3) for one in photos]
+            asked = [
+                threads.submit(client(port).search, one, **more)
+                for one, more in zip(photos, wanted, strict=False)
+            ]
             broken = threads.submit(client(port).search, b"no picture", top=3)
-            while sum(map(len, app._batches._waiting.values())) < len(photos) + 1:
+            while sum(map(len, app._batches._waiting.values())) < len(photos):
                 threading.Event().wait(0.01)
+            with pytest.raises(HifaError, match="photo"):
+                broken.result()  # at once: it never comes to the network
         together = [one.result() for one in asked]
-        with pytest.raises(HifaError, match="photo"):
-            broken.result()
-    assert sizes == [len(photos) + 1]
+    assert sizes == [len(photos)]
     assert all(map(same, together, alone))
+
+
+def test_a_search_that_needs_no_network_does_not_wait_for_it(world: Path) -> None:
+    app = App(world / "g", None, "cpu", ServeConfig(port=0))
+    with running(app) as port, app.lock:
+        assert client(port).search(like="rod/1", top=1)["queries"] == 1
 
 
 def test_a_gallery_that_changes_is_answered_from_without_a_gap(world: Path, tmp_path: Path) -> None:
@@ -226,7 +236,7 @@ def test_an_error_of_the_work_reaches_everybody_who_waits_and_nobody_else() -> N
             raise ValueError("bad")
         return [2 * one for one in asked]
 
-    batches: Batches[int, int] = Batches(work, threading.Lock(), 2)
+    batches: Batches[str, int, int] = Batches(work, threading.Lock(), 2)
     assert [batches.ask("good", one) for one in (1, 2, 3)] == [2, 4, 6]
     with pytest.raises(ValueError, match="bad"):
         batches.ask("bad", 1)

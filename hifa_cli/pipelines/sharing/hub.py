@@ -25,6 +25,7 @@ def _library() -> Any:
     try:
         import huggingface_hub
         import huggingface_hub.errors
+        import huggingface_hub.utils
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "huggingface_hub":
             raise

@@ -1,6 +1,7 @@
 """Send a run or a gallery to the hub: one commit, whole or not at all."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,7 +95,9 @@ def push(
 @contextmanager
 def _unchanged(place: Path) -> Iterator[None]:
     """Hold a gallery against writers while its files are read."""
-    if kind_of(place) != "a gallery":
+    if kind_of(place) != "a gallery" or not os.access(
+        place, os.W_OK
+    ):  # who cannot lock it sends it all the same
         yield
         return
     with sole_writer(place):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.render.readers.parts import Arrays, Parts
+from hifa_cli.render.readers.textual import bytes_of, utf8
 
 # Surfaces and parts of X3D that assimp passes over without a word.
 _PASSED_OVER = re.compile(
@@ -21,6 +21,9 @@ _PASSED_OVER = re.compile(
     rb"EspduTransform|LayerSet|LayoutLayer|Text)\b"
 )
 _SWITCH = re.compile(rb"<Switch\b")
+_HIDDEN = re.compile(rb"\bvisible\s*=\s*[\"']false", re.IGNORECASE)
+_UNKNOWN = re.compile(r'Unknown node "(\w+)"')  # as assimp says it
+_NUMBERS = re.compile(rb"=\s*(\"[-+\d.eE,\s]*\"|'[-+\d.eE,\s]*')")  # a comma in them is white space
 
 
 def read(path: Path) -> Arrays:
@@ -31,17 +34,20 @@ def read(path: Path) -> Arrays:
     """
     import assimp_py
 
-    content = path.read_bytes()
-    kind = ".x3d" if b"<X3D" in content[:4096] else ".3ds"
+    content = utf8(bytes_of(path)).tobytes()
+    kind = ".x3d" if b"<X3D" in content[:4096] or path.suffix.lower() == ".x3d" else ".3ds"
     if kind == ".x3d":
         _refuse_parts(content)
+        content = _NUMBERS.sub(lambda found: found[0].replace(b",", b" "), content)
     flags = assimp_py.Process_Triangulate | assimp_py.Process_SortByPType
     with TemporaryDirectory() as scratch:  # alone, under a plain name: assimp would open files beside it
         alone = Path(scratch) / f"mesh{kind}"
-        shutil.copyfile(path, alone)
+        alone.write_bytes(content)
         try:
             scene = assimp_py.import_file(os.fspath(alone), flags)
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError) as error:
+            if unknown := _UNKNOWN.search(str(error)):
+                raise _not_read(unknown[1]) from None
             raise HifaError(f"cannot be read as {kind}: it is damaged, or holds no faces alone") from None
     parts = Parts()
     for mesh, place in _placed(scene):
@@ -57,9 +63,15 @@ def _refuse_parts(content: bytes) -> None:
         HifaError: it has such parts; the message names one.
     """
     if found := _PASSED_OVER.search(content):
-        raise HifaError(f"has the X3D node {found[1].decode()}, which is not read: convert it to GLB")
+        raise _not_read(found[1].decode())
     if _SWITCH.search(content):
-        raise HifaError("has the X3D node Switch, which is not read: convert it to GLB")
+        raise _not_read("Switch")
+    if _HIDDEN.search(content):
+        raise HifaError("has X3D nodes that are hidden, which would be drawn: leave them out")
+
+
+def _not_read(node: str) -> HifaError:
+    return HifaError(f"has the X3D node {node}, which is not read: convert it to GLB")
 
 
 def _placed(scene: Any) -> Iterator[tuple[Any, NDArray[np.float64]]]:

@@ -1,5 +1,6 @@
 """Open CASCADE's own BREP, by OCP, its Python binding: curved faces are cut as those of STEP are."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ from numpy.typing import NDArray
 from hifa_cli.errors import HifaError
 from hifa_cli.render.readers.parts import Arrays, Parts
 from hifa_cli.render.readers.step import TOLERANCE
+
+# How a file ends: a list of shapes, the number of the one that it holds, and in old ones a 0.
+_END = re.compile(rb"\*\s+[-+io]\d+\s+\d+\s*(0\s*)?\Z")
+_TAIL = 200  # bytes
 
 
 def read(path: Path) -> Arrays:
@@ -25,9 +30,15 @@ def read(path: Path) -> Arrays:
     from OCP.TopLoc import TopLoc_Location
     from OCP.TopoDS import TopoDS, TopoDS_Shape
 
+    if not _END.search(path.read_bytes()[-_TAIL:]):  # Open CASCADE would crash, or fill the memory
+        raise HifaError("cannot be read as .brep: it is cut off or damaged")
     shape = TopoDS_Shape()
-    if not BRepTools.Read_s(shape, str(path), BRep_Builder()) or shape.IsNull():
-        raise HifaError("cannot be read as .brep: it is damaged")
+    try:
+        whole = BRepTools.Read_s(shape, str(path), BRep_Builder()) and not shape.IsNull()
+    except Exception:  # what Open CASCADE throws has no common base but this
+        whole = False
+    if not whole:
+        raise HifaError("cannot be read as .brep: it is cut off or damaged")
     BRepMesh_IncrementalMesh(
         shape, TOLERANCE["tol_linear"], TOLERANCE["tol_relative"], TOLERANCE["tol_angular"], False
     )

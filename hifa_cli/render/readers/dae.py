@@ -54,10 +54,18 @@ def read(path: Path) -> Body:
 def _shown(document: "Document") -> Body:
     """Return vertices and triangles of what a document's scene shows."""
     parts = Parts()
+    skeletons: dict[tuple[Any, bytes], set[str]] = {}
     for instance, place in document.instances():
         geometry, bind = document.source_of(instance)
         if bind is not None and (place == np.eye(4)).all():
             place = bind  # programs write where a skin lies here, or at its node: never both
+        if bind is not None:
+            said = skeletons.setdefault((geometry, place.tobytes()), set())
+            said.add(" ".join((one.text or "").strip() for one in children(instance, "skeleton")))
+            if len(said) > 1:  # its pose would tell them apart
+                raise HifaError(
+                    "has one skin on several skeletons, whose poses are not read: write a mesh each"
+                )
         for vertices, faces in document.bodies(geometry):
             parts.add(vertices, faces, place)
     vertices, faces = parts.joined()

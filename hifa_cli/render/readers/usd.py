@@ -68,6 +68,13 @@ def _read(path: Path) -> Arrays:
         raise HifaError("has points or curves but no faces: make a surface of it first")
     if not len(faces) and reader.hidden:
         raise HifaError("has nothing that is visible: it is hidden in the file")
+    if not len(faces):
+        meshes = any(prim.GetTypeName() == "Mesh" for prim in stage.TraverseAll())
+        raise HifaError(
+            "shows nothing: its meshes are classes, or overrides of what is in another layer"
+            if meshes
+            else "is empty: its stage has no surfaces"
+        )
     return vertices @ _TURNED[str(UsdGeom.GetStageUpAxis(stage))].T, faces
 
 
@@ -184,6 +191,26 @@ def _mesh(mesh: Any, time: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]
     )
 
 
+def _profile(below: float, above: float, height: float, *, round_ends: bool) -> NDArray[np.float64]:
+    """Return the (n, 2) outline, from below, of a body that is turned about +z.
+
+    Args:
+        below: its radius there.
+        above: its radius there.
+        height: between the two.
+        round_ends: whether half spheres close it, not flat ends.
+    """
+    angles = np.linspace(0, np.pi / 2, _SEGMENTS // 4 + 1) if round_ends else np.array([0.0])
+    arc = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    low = (arc * (below, -below) - (0, height / 2))[::-1]
+    high = arc * (above, above) + (0, height / 2)
+    ends = [] if round_ends else [[0, -height / 2]], [] if round_ends else [[0, height / 2]]
+    found: NDArray[np.float64] = np.concatenate(
+        [np.reshape(ends[0], (-1, 2)), low, high, np.reshape(ends[1], (-1, 2))]
+    )
+    return found
+
+
 def _body(prim: Any, kind: str, time: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
     """Return the triangles of a shape that is given by its measures; None where it is of another kind."""
     import trimesh.creation
@@ -203,9 +230,16 @@ def _body(prim: Any, kind: str, time: Any) -> tuple[NDArray[np.float64], NDArray
     elif kind == "Capsule":
         made = trimesh.creation.capsule(number("height"), number("radius"), count=[_SEGMENTS, _SEGMENTS])
         made.apply_translation(-made.bounds.mean(axis=0))
+    elif kind in ("Cylinder_1", "Capsule_1"):
+        below, above = number("radiusBottom"), number("radiusTop")
+        made = trimesh.creation.revolve(
+            _profile(below, above, number("height"), round_ends=kind == "Capsule_1"), sections=_SEGMENTS
+        )
     elif kind == "Plane":
         w, h = number("width") / 2, number("length") / 2
         made = trimesh.Trimesh([[-w, -h, 0], [w, -h, 0], [w, h, 0], [-w, h, 0]], [[0, 1, 2], [0, 2, 3]])
+    elif prim.IsA("Gprim") and not prim.IsA("PointBased"):
+        raise HifaError(f"has a {kind}, which is not read: convert it to a mesh")
     else:
         return None
     axis = prim.GetAttribute("axis")

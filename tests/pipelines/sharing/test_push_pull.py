@@ -13,6 +13,7 @@ from hifa_cli.pipelines.sharing.contents import CARD_FILE, HUB_FILE, PACK_FILE, 
 from hifa_cli.pipelines.sharing.hub import Hub
 from hifa_cli.pipelines.sharing.pull import pull
 from hifa_cli.pipelines.sharing.push import push
+from hifa_cli.runtime.lock import sole_writer
 from tests.gallery.test_growth import GROWS, build, table, write_shapes
 from tests.pipelines.sharing.stand_in import READER, StandIn
 
@@ -323,6 +324,17 @@ def test_what_is_there_is_not_replaced_unasked(
     with pytest.raises(HifaError, match="holds something else"):
         pull(NAME, mine, force=True)
     assert (mine / "thesis.txt").is_file()
+
+
+def test_a_gallery_is_held_against_writers_where_it_can_be(
+    hub: StandIn, gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sole_writer(gallery), pytest.raises(HifaError, match=r"another hifa .* is changing the gallery"):
+        push(gallery, NAME)
+    (gallery / ".lock").unlink()
+    monkeypatch.setattr("hifa_cli.pipelines.sharing.push.os.access", lambda path, mode: False)
+    push(gallery, NAME)
+    assert not (gallery / ".lock").exists(), "a read-only gallery is sent as well"
 
 
 def test_private_is_private_or_refused(hub: StandIn, run: Path) -> None:

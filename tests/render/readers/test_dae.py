@@ -226,6 +226,17 @@ def test_places_beyond_all_numbers_are_refused_without_a_warning(tmp_path: Path)
         read(tmp_path, dae_text(box(), scene=scene))
 
 
+def test_one_skin_on_two_skeletons_is_refused_and_on_one_drawn_twice(tmp_path: Path) -> None:
+    libraries = SKIN.format(bind="<bind_shape_matrix>1 0 0 0 0 1 0 5 0 0 1 0 0 0 0 1</bind_shape_matrix>")
+    shown = '<node><instance_controller url="#c"><skeleton>#{}</skeleton></instance_controller></node>'
+    text = dae_text(box(), libraries=libraries, scene=shown.format("a") + shown.format("b"))
+    with pytest.raises(HifaError, match="one skin on several skeletons"):
+        read(tmp_path, text)
+    assert len(read(tmp_path, text.replace("#b<", "#a<")).faces) == 24
+    apart = text.replace("<node>", "<node><translate>9 0 0</translate>", 1)
+    assert len(read(tmp_path, apart).faces) == 24
+
+
 def test_positions_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="positions that are not numbers"):
         read(tmp_path, dae_text(box(), places="0,0,0,6,0,0,6,6,0"))

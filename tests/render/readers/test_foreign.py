@@ -18,7 +18,9 @@ from hifa_cli.render.isolated import read_safely
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.views import up_axis
 from tests.render.readers.foreign import fbx_text, threeds_bytes, usda_text, x3d_text
+from tests.render.shapes import box
 from tests.render.stepfile import step_text
+from tests.render.writers import model_xml, object_xml, package
 
 
 def needs(module: str) -> pytest.MarkDecorator:
@@ -200,6 +202,10 @@ def test_usd_draws_what_is_visible_and_every_copy(tmp_path: Path) -> None:
         ("Cone", 'double radius = 1\ndouble height = 2\nuniform token axis = "X"', [2, 2, 2],
          math.pi * (1 + math.sqrt(5))),
         ("Capsule", 'double radius = 1\ndouble height = 2\nuniform token axis = "Z"', [2, 2, 4], 8 * math.pi),
+        ("Cylinder_1", "double radiusBottom = 2\ndouble radiusTop = 1\ndouble height = 1", [4, 4, 1],
+         math.pi * (5 + 3 * math.sqrt(2))),
+        ("Capsule_1", "double radiusBottom = 1\ndouble radiusTop = 1\ndouble height = 2", [2, 2, 4],
+         8 * math.pi),
         ("Plane", 'double width = 2\ndouble length = 3\nuniform token axis = "Z"', [2, 3, 0], 6),
     ],
 )  # fmt: skip
@@ -239,6 +245,78 @@ def test_usd_surfaces_that_are_not_read_are_refused_by_name(tmp_path: Path) -> N
     text = usda_text(more='def NurbsPatch "n" {}')
     with pytest.raises(HifaError, match="has a NurbsPatch, which is not read"):
         read_mesh(written(tmp_path / "a.usda", text))
+
+
+@needs("OCP")
+@needs("cascadio")
+@pytest.mark.parametrize("ending", ["step", "stp", "stl", "obj", "brep"])
+def test_iges_is_iges_under_every_ending(tmp_path: Path, ending: str) -> None:
+    content = made_by_occ(tmp_path / "a.igs").read_bytes()
+    assert len(read_mesh(written(tmp_path / f"b.{ending}", content)).faces) == 12
+
+
+@needs("cascadio")
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_step_in_every_encoding_is_read(tmp_path: Path, coding: str) -> None:
+    assert len(read_mesh(written(tmp_path / "a.step", step_text(1, 2, 3).encode(coding))).faces) == 12
+
+
+@needs("OCP")
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.67, 0.9, 0.99])
+def test_a_brep_that_is_cut_off_is_refused_before_it_is_read(tmp_path: Path, kept: float) -> None:
+    """Open CASCADE crashes on some of them, and fills the memory for others."""
+    content = made_by_occ(tmp_path / "a.brep").read_bytes()
+    with pytest.raises(HifaError, match="it is cut off or damaged"):
+        read_mesh(written(tmp_path / "b.brep", content[: int(kept * len(content))]))
+    old = content.rstrip() + b" \n0\n\n"
+    assert len(read_mesh(written(tmp_path / "c.brep", old)).faces) == 12
+
+
+@needs("assimp_py")
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_x3d_in_every_encoding_and_with_commas_is_read(tmp_path: Path, coding: str) -> None:
+    text = x3d_text().replace(" -1", ",-1,").replace('UTF-8"', 'UTF-16"' if "16" in coding else 'UTF-8"')
+    assert len(read_mesh(written(tmp_path / "a.x3d", text.encode(coding))).faces) == 12
+
+
+@needs("assimp_py")
+def test_what_assimp_does_not_know_is_refused_by_its_name_and_what_is_hidden_too(tmp_path: Path) -> None:
+    strip = "<Shape><TriangleStripSet stripCount='4'/></Shape>"
+    with pytest.raises(HifaError, match="has the X3D node TriangleStripSet, which is not read"):
+        read_mesh(written(tmp_path / "a.x3d", x3d_text(strip)))
+    with pytest.raises(HifaError, match="nodes that are hidden"):
+        read_mesh(written(tmp_path / "b.x3d", x3d_text('<Shape visible="false"><Box/></Shape>')))
+
+
+@needs("pxr")
+def test_a_stage_that_shows_nothing_says_why(tmp_path: Path) -> None:
+    for word in ("over", "class"):
+        text = usda_text().replace('def Xform "top"', f'{word} "top"')
+        with pytest.raises(HifaError, match="its meshes are classes, or overrides"):
+            read_mesh(written(tmp_path / "a.usda", text))
+    with pytest.raises(HifaError, match="its stage has no surfaces"):
+        read_mesh(written(tmp_path / "b.usda", '#usda 1.0\ndef Xform "a" {\n}\n'))
+
+
+@needs("pxr")
+@pytest.mark.parametrize("ending", ["usd", "usda", "usdc", "usdz"])
+@pytest.mark.parametrize("content", ["usda", "usdc", "usdz"])
+def test_usd_under_the_ending_of_its_other_forms_is_read(tmp_path: Path, content: str, ending: str) -> None:
+    from pxr import UsdUtils
+
+    file = crate(tmp_path / "b.usdc")
+    if content == "usda":
+        written(file := tmp_path / "b.usda", usda_text())
+    elif content == "usdz":
+        assert UsdUtils.CreateNewUsdzPackage(str(file), str(tmp_path / "b.usdz"))
+        file = tmp_path / "b.usdz"
+    assert len(read_mesh(written(tmp_path / f"a.{ending}", file.read_bytes())).faces) == 12
+
+
+@needs("pxr")
+def test_a_3mf_under_an_ending_of_usd_is_read(tmp_path: Path) -> None:
+    content = package({"3D/3dmodel.model": model_xml(object_xml(box()))})
+    assert len(read_mesh(written(tmp_path / "a.usdz", content)).faces) == 12
 
 
 @needs("pxr")
