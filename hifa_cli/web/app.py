@@ -72,6 +72,7 @@ class App:
         self.lock = threading.Lock()  # one batch at a time: the network takes all cores as it is
         self._batches: Batches[QueryEncoder, Pixels, PictureFeatures] = Batches(_encoded, self.lock, BATCH)
         self._opening = threading.Lock()
+        self._openings = 0  # begun so far
         self._encoded_by: str | None = None  # digest of the model that is open
         self._open()
 
@@ -128,14 +129,18 @@ class App:
         return self._opened()[0]
 
     def _opened(self) -> tuple[Gallery, QueryEncoder]:
-        """Return the gallery as it is now, and the encoder that belongs to it."""
+        """Return the gallery as it was when this was called, or newer, and the encoder that belongs to it."""
+        before = self._openings
         if read_main(self.folder) != self.gallery.document:
             with self._opening:
-                if read_main(self.folder) != self.gallery.document:
+                # One that was begun meanwhile is new enough: where galleries change faster than they open,
+                # each of many threads would open one more.
+                if self._openings == before and read_main(self.folder) != self.gallery.document:
                     self._open()
         return self._state
 
     def _open(self) -> None:
+        self._openings += 1
         gallery = read_gallery(self.folder, device=self.device)
         if self._encoded_by is None or gallery.model != self._encoded_by:  # an engine is slow to open
             self.encoder: QueryEncoder = encoder_for(gallery, self.model, self.device, threads=0)

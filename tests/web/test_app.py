@@ -4,6 +4,8 @@ import io
 import json
 import shutil
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +14,7 @@ from PIL import Image
 
 from hifa_cli.config import Find, IndexConfig, ServeConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.gallery import update
+from hifa_cli.gallery import read_gallery, update
 from hifa_cli.query.parse import Box
 from hifa_cli.query.retrieve import QueryOptions
 from hifa_cli.runtime.progress import Reporter, reporting
@@ -195,3 +197,29 @@ def test_a_search_says_nothing_on_the_terminal(world: Path) -> None:
         App(world / "g", None, "cpu", ServeConfig()).search([photo(world), broken], QueryOptions(1))
     assert terminal.labels == []
     assert terminal.warnings == []
+
+
+def test_threads_that_wait_for_a_changed_gallery_open_it_once(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(world / "g", tmp_path / "g")
+    app = App(tmp_path / "g", None, "cpu", ServeConfig(port=0))
+    opened: list[int] = []
+    arrived = threading.Barrier(5)
+
+    def slow(folder: Path, **more: Any) -> Any:
+        opened.append(1)
+        threading.Event().wait(0.3)
+        return read_gallery(folder, **more)
+
+    monkeypatch.setattr("hifa_cli.web.app.read_gallery", slow)
+    update.remove(tmp_path / "g", ["rod/2"], IndexConfig())
+
+    def ask() -> int:
+        arrived.wait()
+        return len(app.current())
+
+    with ThreadPoolExecutor(5) as threads:
+        sizes = [one.result() for one in [threads.submit(ask) for _ in range(5)]]
+    assert sizes == [2] * 5
+    assert opened == [1]
