@@ -33,8 +33,8 @@ Place = NDArray[np.float64]
 Key = tuple[str, str]  # a model part and an id in it
 
 
-def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Read the triangles of what is built, or of every object where nothing is.
+def read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
+    """Read the triangles of what is built, or of every object where nothing is; say which objects hold none.
 
     Raises:
         HifaError: it is not a 3MF package, is damaged, or a part of it cannot be drawn.
@@ -64,8 +64,8 @@ class Package:
         self._objects: dict[Key, Any] = {}
         self._meshes: dict[Key, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
 
-    def built(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return (n, 3) vertices and (m, 3) faces of everything that is built.
+    def built(self) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
+        """Return (n, 3) vertices and (m, 3) faces of everything that is built, and a remark on what is not.
 
         Raises:
             HifaError: components go round in a circle, or name what is not there.
@@ -76,7 +76,7 @@ class Package:
         waiting = [(self._named(one, root), _place(one), 1) for one in items]
         if not waiting:
             waiting = [(key, np.eye(4), 1) for key in self._unused(root)]
-        seen = 0
+        seen, empty = 0, set[str]()
         while waiting:
             key, place, depth = waiting.pop()
             seen += 1
@@ -92,7 +92,9 @@ class Package:
                 waiting.append((self._named(one, key[0]), place @ _place(one), depth + 1))
             if child(thing, "mesh") is not None:
                 parts.add(*self._mesh(key, thing), place)
-        return parts.joined()
+            elif not any(children(group, "component") for group in children(thing, "components")):
+                empty.add(key[1][:40])
+        return *parts.joined(), _said_of_empty(empty)
 
     def _root(self) -> str:
         """Return the name of the root model: what the package says, else the one that there is."""
@@ -322,6 +324,14 @@ def scan_rows(block: Bytes, row: Bytes, text: Bytes) -> int:
 def _plain(name: str) -> str:
     """Return a part's name as it is compared: no slash before it, case ignored."""
     return posixpath.normpath("/" + name.replace("\\", "/")).lstrip("/").lower()
+
+
+def _said_of_empty(objects: set[str]) -> str:
+    """Return what is said of objects that are built and hold neither a mesh nor components."""
+    if not objects:
+        return ""
+    named = ", ".join(sorted(objects)[:3])
+    return f"{len(objects)} of its objects hold no mesh and are left out ({named})"
 
 
 def _refuse_others(element: Any, known: tuple[str, ...]) -> None:

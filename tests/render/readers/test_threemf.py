@@ -100,6 +100,14 @@ def test_what_is_not_built_is_not_drawn(tmp_path: Path) -> None:
     assert_same(read(tmp_path, package({ROOT: model_xml(objects)})), box())
 
 
+def test_a_built_object_without_a_mesh_is_said(tmp_path: Path) -> None:
+    empty = '<object id="7"/>' + COMPONENTS.format(8, "")
+    build = '<item objectid="1"/><item objectid="7"/><item objectid="8"/>'
+    found = read(tmp_path, package({ROOT: model_xml(object_xml(box()) + empty, build)}))
+    assert_same(found, box())
+    assert found.remark == "2 of its objects hold no mesh and are left out (7, 8)"
+
+
 def test_prefixes_and_other_spaces_do_not_matter(tmp_path: Path) -> None:
     model = model_xml(object_xml(box())).replace("xmlns=", "xmlns:m=")
     for name in (
