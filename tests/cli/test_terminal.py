@@ -66,7 +66,8 @@ def test_a_ranking_is_whole_at_every_width(width: int) -> None:
 def test_what_a_gallery_holds_is_whole_at_every_width(width: int) -> None:
     found = {
         "shapes": 1234567, "dimension": 1280, "views": 12, "factory": "IVF4000,SQ8", "method": "frozen",
-        "model": "0123456789abcdef" * 4, "store": "qdrant://host:6333/gallery", "generation": "generation-123", "without_class": 98765,
+        "model": "0123456789abcdef" * 4, "store": "qdrant://host:6333/gallery",
+        "generation": "generation-123", "without_class": 98765,
         "effort": {"recall": 0.987, "at": 10, "target": 0.95}, "bytes": {"vectors": 123456789012},
         "origins": [{"kind": "meshes", "path": f"/{LONG}", "shapes": 1234567}],
         "classes": {LONG: 7654321, "lamp": 1},
