@@ -44,14 +44,14 @@ class Hub:
     """
 
     def __init__(self, repo: str) -> None:
-        self.library, self.repo = _library(), repo
+        self.module, self.repo = _library(), repo
         endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
-        self.api = self.library.HfApi(endpoint=endpoint, library_name="hifa", library_version=__version__)
+        self.api = self.module.HfApi(endpoint=endpoint, library_name="hifa", library_version=__version__)
         self.where = str(self.api.endpoint)
         if repo.count("/") != 1 or repo.startswith("/") or repo.endswith("/"):
             raise HifaError(f"'{repo}' is not the name of a repository: write USER/NAME")
         with self.heard():
-            self.library.utils.validate_repo_id(repo)
+            self.module.utils.validate_repo_id(repo)
 
     def commit(self, revision: str | None) -> tuple[str, bool]:
         """Return the commit that a branch, tag or commit names, and whether the repository is private."""
@@ -78,8 +78,8 @@ class Hub:
         with self.heard(commit):
             try:
                 return Path(self.api.hf_hub_download(self.repo, name, revision=commit, local_dir=folder))
-            except self.library.errors.EntryNotFoundError as error:
-                if isinstance(error, self.library.errors.LocalEntryNotFoundError):
+            except self.module.errors.EntryNotFoundError as error:
+                if isinstance(error, self.module.errors.LocalEntryNotFoundError):
                     raise
                 return None
 
@@ -88,7 +88,7 @@ class Hub:
         with self.heard():
             try:
                 self.api.repo_info(self.repo)
-            except self.library.errors.RepositoryNotFoundError:
+            except self.module.errors.RepositoryNotFoundError:
                 self.api.create_repo(self.repo, private=private or None, exist_ok=True)
 
     def send(
@@ -105,7 +105,7 @@ class Hub:
         Returns:
             The commit and its address.
         """
-        add, delete = self.library.CommitOperationAdd, self.library.CommitOperationDelete
+        add, delete = self.module.CommitOperationAdd, self.module.CommitOperationDelete
         changes = [add(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()]
         changes += [delete(path_in_repo=name) for name in gone]
         with self.heard():
@@ -125,7 +125,7 @@ class Hub:
             HifaError: whatever went wrong.
         """
         logger = logging.getLogger("huggingface_hub")
-        level, bars = logger.level, self.library.utils
+        level, bars = logger.level, self.module.utils
         silent = bars.are_progress_bars_disabled()
         logger.setLevel(logging.ERROR)
         if not silent:
@@ -137,10 +137,10 @@ class Hub:
         except (OSError, RuntimeError) as error:  # an upload's error is the cause of a RuntimeError
             raise self._said(error, revision) from error
         except (ValueError, KeyError) as error:
-            if isinstance(error, self.library.errors.HFValidationError):
+            if isinstance(error, self.module.errors.HFValidationError):
                 raise HifaError(f"'{self.repo}' is not the name of a repository: write USER/NAME") from error
             raise HifaError(f"{self.where} answers what no hub answers: check HF_ENDPOINT") from error
-        except self.library.errors.HTTPError as error:
+        except self.module.errors.HTTPError as error:
             raise self._unreachable(error) from error
         finally:
             logger.setLevel(level)
@@ -148,7 +148,7 @@ class Hub:
                 bars.enable_progress_bars()
 
     def _said(self, error: BaseException, revision: str | None) -> HifaError:
-        kinds = self.library.errors
+        kinds = self.module.errors
         if isinstance(error, RuntimeError):
             return self._said(error.__cause__, revision) if error.__cause__ else self._unreachable(error)
         if isinstance(error, kinds.GatedRepoError):
