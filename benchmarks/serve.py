@@ -6,7 +6,7 @@ Without a gallery one of 1,000 shapes is made up, as benchmarks/query.py makes i
 ``hifa query``, a process a photo.
 Each client sends the photo again once it has its answer; one that is told to come back (503) waits 20 ms.
 Server and clients are processes of their own. ``--old`` names the checkout of another version, whose server
-takes turns with this one's; the ratio is of the medians. "CPU ms" is the server's own time of processor for
+takes turns with this one's; the ratio is of the medians. "CPU ms" is the server's own CPU time for
 an answer, which other work on the machine changes little (Linux).
 """
 

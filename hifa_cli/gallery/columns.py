@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery.shown import Shown, whole
-from hifa_cli.runtime.arrays import read_array, read_heading
+from hifa_cli.runtime.arrays import read_array, read_header
 
 DAMAGED = (OSError, ValueError, EOFError, TokenError, SyntaxError)  # by numpy, which parses headers as Python
 _ESCAPES = "surrogateescape"  # paths need not be UTF-8
@@ -220,7 +220,7 @@ def _heading(path: Path) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
         ValueError: it is not such a file.
     """
     with path.open("rb") as file:
-        shape, columns_first, kind = read_heading(file)
+        shape, columns_first, kind = read_header(file)
         if columns_first or kind.hasobject:
             raise ValueError("of another order")
         return file.tell(), shape, kind

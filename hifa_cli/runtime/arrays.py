@@ -1,9 +1,9 @@
-"""Reading of NumPy files: the one place, because CPython cannot read two headers in two threads at once.
+"""Read NumPy files in one place, because CPython cannot read two headers in two threads at once.
 
-NumPy parses a file's header with ``ast.literal_eval``. CPython up to 3.12 counts the depth of its syntax tree
-once per interpreter, so that two threads that parse at the same time can raise ``SystemError: AST constructor
-recursion depth mismatch`` (python/cpython issue 106905). A server and a program with threads open galleries
-side by side; a lock keeps their reads apart. It is held while headers are parsed and small arrays are read.
+NumPy parses a file's header with ``ast.literal_eval``. CPython counts the depth of its syntax tree once per
+interpreter (python/cpython issue 95185; seen with 3.11), so that two threads that parse at the same time can
+raise ``SystemError: AST constructor recursion depth mismatch``. A server and a program with threads open
+galleries side by side; a lock keeps their reads apart, while headers are parsed and arrays are read.
 """
 
 import threading
@@ -64,8 +64,8 @@ def read_arrays(file: Path | IO[bytes], names: Collection[str] | None = None) ->
             return {name: found[name] for name in (found.files if names is None else names)}
 
 
-def read_heading(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the heading of what ``numpy.save`` wrote and stop where its numbers begin.
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of what ``numpy.save`` wrote and stop where its numbers begin.
 
     Args:
         file: opened for reading, at its start.

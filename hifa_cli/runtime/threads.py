@@ -51,7 +51,7 @@ def side_by_side() -> None:
     """Have NumPy's matrix products stay on one thread, where requests are what runs side by side.
 
     The products of a query are small: threads that share one wait for each other longer than they compute,
-    which doubles the time of processor of an answer. It counts where NumPy is not loaded yet; what the user
+    which doubles the CPU time of an answer. It counts where NumPy is not loaded yet; what the user
     says (``OPENBLAS_NUM_THREADS``, ``OMP_NUM_THREADS``) wins.
     """
     if not os.environ.get("OMP_NUM_THREADS"):
