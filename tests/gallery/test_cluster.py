@@ -5,7 +5,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -17,37 +16,18 @@ import pytest
 from hifa_cli.config import RankingConfig, RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import cluster, read_gallery
-from hifa_cli.gallery.cluster import ClusterOptions, Made, Task, build_on, make_shard, shards_for
-from hifa_cli.gallery.shard import Shard, number_of
+from hifa_cli.gallery.cluster import ClusterOptions, build_on
+from hifa_cli.gallery.shard import Shard
+from hifa_cli.runtime.cluster import Task, perform
+from hifa_cli.runtime.parts import number_of, parts_for
 from hifa_cli.runtime.progress import Reporter, reporting
+from hifa_cli.runtime.ray_pool import _RayWords
 from tests.cli.test_cli import hifa, one_line
 from tests.gallery.test_shards import build, contents, small
 from tests.gallery.test_update import write_mesh
+from tests.pools import Here
 
 __all__ = ["small"]
-
-
-class Here:
-    """A pool that makes each shard in this process, and counts."""
-
-    def __init__(self, dies_after: int = 99) -> None:
-        self.waiting: deque[tuple[Task, bytes]] = deque()
-        self.made: list[str] = []
-        self.most, self.dies_after = 0, dies_after
-
-    def capacity(self) -> int:
-        return 2
-
-    def submit(self, task: Task, model: bytes) -> None:
-        self.waiting.append((task, model))
-        self.most = max(self.most, len(self.waiting))
-
-    def next(self) -> Made:
-        if len(self.made) == self.dies_after:
-            raise HifaError("a task was lost")
-        task, model = self.waiting.popleft()
-        self.made.append(task.shard)
-        return make_shard(task, model)
 
 
 class Noted(Reporter):
@@ -139,17 +119,18 @@ def test_no_shard_is_empty_and_each_shape_is_of_one() -> None:
     assert [number_of(name, 7) for name in names] == [
         next(number for number in range(1, 8) if name in Shard(number, 7)) for name in names
     ]
-    assert shards_for(names, None) == 11
-    assert shards_for(names[:3], 3) <= 3
-    assert len({number_of(name, shards_for(names[:5], 5)) for name in names[:5]}) == shards_for(names[:5], 5)
-    assert shards_for([], None) == 1
+    assert parts_for(names, None) == 11
+    assert parts_for(names[:3], 3) <= 3
+    assert len({number_of(name, parts_for(names[:5], 5)) for name in names[:5]}) == parts_for(names[:5], 5)
+    assert parts_for([], None) == 1
 
 
 def test_what_a_cluster_cannot_do_is_said_before_any_work(small: Path, alone: Path, tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="is a gallery already"):
         build_on(Here(), [small / "meshes"], alone, options_of(small))
-    other = make_shard(Task("1/2", (str(small / "meshes"),), ClusterOptions(), "0.0.1", with_model=True), b"")
-    assert "install the same one" in other.error
+    assert (
+        "install the same one" in perform(Task(1, 2, lambda given, shared: shared, None, "0.0.1"), b"").error
+    )
     code, _, stderr = hifa("index", small / "meshes", "--out", tmp_path / "g", "--shards", 2)
     assert code == 2
     assert "--engine ray" in stderr
@@ -164,7 +145,7 @@ def test_an_absent_ray_is_named(small: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_ray_prints_becomes_a_line_on_stderr() -> None:
-    with reporting(Noted()) as heard, redirect_stdout(cluster._RayWords()):
+    with reporting(Noted()) as heard, redirect_stdout(_RayWords()):
         print("\x1b[33m(raylet)\x1b[0m Task make_shard failed.\n[state-dump] 1\n[state-dump] 2")  # noqa: T201
         print("[state-dump] more")  # noqa: T201
         print("x" * 1000)  # noqa: T201
