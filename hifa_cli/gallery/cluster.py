@@ -18,6 +18,7 @@ from hifa_cli import __version__
 from hifa_cli.config import IndexConfig, RankingConfig, RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import MAIN_FILE, MODELS
+from hifa_cli.gallery.assets import MODEL_FILES
 from hifa_cli.gallery.build import build_gallery, check_sources, refuse_strange
 from hifa_cli.gallery.merge import merge_shards
 from hifa_cli.gallery.metadata import read_metadata
@@ -28,7 +29,6 @@ from hifa_cli.gallery.stores import usable_store
 from hifa_cli.gallery.update import annotate
 from hifa_cli.render.discover import MeshFile
 from hifa_cli.render.pipeline import meshes_of
-from hifa_cli.runtime import progress
 from hifa_cli.runtime.cluster import Pool, Task, keep_parts
 from hifa_cli.runtime.lock import sole_output
 from hifa_cli.runtime.parts import KeptParts, digest_of, divided, packed, parts_for, state_of, unpack
@@ -102,7 +102,7 @@ def build_on(
     _check(places, out, options, force=force)
     files = [mesh for place in places for mesh in meshes_of([place], options.split, options.render.layout)[0]]
     count = parts_for([mesh.id for mesh in files], shards)
-    model = b"" if options.model is None else packed(options.model)
+    model = b"" if options.model is None else packed(options.model, only=MODEL_FILES)
     place = out.with_name(f".{out.name}.shards")
     with sole_output(place):
         kept = KeptParts(place, _names(files, count, places, options, model))
@@ -112,15 +112,11 @@ def build_on(
             ))
             for number in range(1, count + 1)
         }  # fmt: skip
-        before = keep_parts(pool, kept, tasks, "making shards", model)
-        report = merge_shards(
-            [kept.place(number) for number in tasks], out, force=force, device=options.device
-        )
-        failed = {number: _failed(kept.place(number)) for number in tasks}
+        finished = keep_parts(pool, kept, tasks, "making shards", model)
+        report = merge_shards(finished, out, force=force, device=options.device)
+        failed = [one for place in finished for one in _failed(place)]
         kept.remove()
-    for one in (one for number in before for one in failed[number]):  # nodes have warned of the others
-        progress.left_out(one["path"], one["reason"])
-    return {**report, "failed": [one for found in failed.values() for one in found]}
+    return {**report, "failed": failed}
 
 
 def _check(places: Sequence[Path], out: Path, options: ClusterOptions, *, force: bool) -> None:

@@ -4,7 +4,8 @@ A node needs the same hifa, and the files that a task reads at the same paths. W
 said here. :mod:`.ray_pool` has the tasks run by a Ray cluster.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from hifa_cli import __version__
@@ -108,7 +109,9 @@ def perform(task: Task, shared: bytes) -> Made:
             return Made(task.number, b"", tuple(heard.warnings), str(error))
 
 
-def made_by(pool: Pool, tasks: Sequence[Task], shared: bytes = b"") -> Iterator[Made]:
+def made_by(
+    pool: Pool, tasks: Sequence[Task], shared: bytes = b"", said: set[str] | None = None
+) -> Iterator[Made]:
     """Yield parts as they are finished; few are given out ahead, so that none piles up.
 
     Each warning of the nodes is said once.
@@ -117,6 +120,7 @@ def made_by(pool: Pool, tasks: Sequence[Task], shared: bytes = b"") -> Iterator[
         pool: where the tasks run.
         tasks: the parts.
         shared: what all of them are given.
+        said: warnings that have been said, and those that are said now.
 
     Yields:
         The finished parts, in any order.
@@ -125,25 +129,31 @@ def made_by(pool: Pool, tasks: Sequence[Task], shared: bytes = b"") -> Iterator[
         HifaError: one cannot be made.
     """
     waiting, running = list(reversed(tasks)), 0
-    of, said = {task.number: task.name for task in tasks}, set[str]()
+    of = {task.number: task.name for task in tasks}
+    heard = set[str]() if said is None else said
     while waiting or running:
         while waiting and running < max(pool.capacity(), 1):
             pool.submit(waiting.pop(), shared)
             running += 1
         made = pool.next()
         running -= 1
-        for warning in made.warnings:
-            if warning not in said:
-                progress.warn(warning)
-            said.add(warning)
+        _say(made.warnings, heard)
         if made.error:
             raise HifaError(f"part {of[made.number]}: {made.error}")
         yield made
 
 
+def _say(warnings: Iterable[str], said: set[str]) -> None:
+    """Pass on warnings that have not been said; many parts may warn of one thing."""
+    for warning in warnings:
+        if warning not in said:
+            progress.warn(warning)
+        said.add(warning)
+
+
 def keep_parts(
     pool: Pool, kept: KeptParts, tasks: Mapping[int, Task], label: str, shared: bytes = b""
-) -> list[int]:
+) -> list[Path]:
     """Have the parts made that are not kept yet, and keep them.
 
     Args:
@@ -154,15 +164,17 @@ def keep_parts(
         shared: what all tasks are given.
 
     Returns:
-        The numbers of the parts that were finished before.
+        The folders of all parts.
 
     Raises:
         HifaError: one cannot be made; those that are finished stay.
     """
-    todo = kept.todo()
+    todo, said = kept.todo(), set[str]()
     if len(todo) < len(tasks):
         progress.note(f"{len(tasks) - len(todo)} of {len(tasks)} parts are finished already")
-    made = made_by(pool, [tasks[number] for number in todo], shared)
+    for number in tasks.keys() - set(todo):
+        _say(kept.warnings(number), said)
+    made = made_by(pool, [tasks[number] for number in todo], shared, said)
     for one in progress.track(made, label, total=len(todo)):
-        kept.keep(one.number, one.content)
-    return [number for number in tasks if number not in todo]
+        kept.keep(one.number, one.content, one.warnings)
+    return [kept.place(number) for number in tasks]

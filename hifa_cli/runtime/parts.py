@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 EACH = 256  # items of a part, about
 _MOST = 4096  # parts by default
+_WARNINGS = "warnings.json"  # of a finished part
 
 
 def number_of(name: str, of: int) -> int:
@@ -84,29 +85,46 @@ class KeptParts:
         """Return the numbers of the parts that are not finished: a part appears whole."""
         return [number for number in self._names if not self.place(number).is_dir()]
 
-    def keep(self, number: int, content: bytes) -> None:
+    def keep(self, number: int, content: bytes, warnings: Sequence[str]) -> None:
         """Write a finished part.
 
         Args:
             number: of the part.
             content: its folder, as :func:`packed` has it.
+            warnings: what its work warned of.
         """
         with written_folder(self.place(number)) as place:
             unpack(content, place)
+            (place / _WARNINGS).write_text(json.dumps(warnings), encoding="utf-8")
+
+    def warnings(self, number: int) -> list[str]:
+        """Return what the work of a finished part warned of."""
+        found: list[str] = json.loads((self.place(number) / _WARNINGS).read_text(encoding="utf-8"))
+        return found
 
     def remove(self) -> None:
         """Remove all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def packed(folder: Path, without: Sequence[str] = ()) -> bytes:
-    """Return the files of a folder as an archive, without some of the names directly in it."""
+def packed(folder: Path, *, only: Collection[str] = (), without: Collection[str] = ()) -> bytes:
+    """Return the files of a folder as an archive, the same bytes for the same files.
+
+    Args:
+        folder: what is packed.
+        only: names directly in it that are wanted, if there; by default all.
+        without: names directly in it that are left out.
+
+    Returns:
+        A ZIP file.
+    """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)
-            if path.is_file() and inside.parts[0] not in (*without, LOCK_FILE):
-                archive.write(path, inside.as_posix())
+            first = inside.parts[0]
+            if path.is_file() and (not only or first in only) and first not in (*without, LOCK_FILE):
+                archive.writestr(zipfile.ZipInfo(inside.as_posix()), path.read_bytes())  # without its time
     return content.getvalue()
 
 

@@ -19,7 +19,7 @@ from hifa_cli.gallery import cluster, read_gallery
 from hifa_cli.gallery.cluster import ClusterOptions, build_on
 from hifa_cli.gallery.shard import Shard
 from hifa_cli.runtime.cluster import Task, perform
-from hifa_cli.runtime.parts import number_of, parts_for
+from hifa_cli.runtime.parts import number_of, packed, parts_for
 from hifa_cli.runtime.progress import Reporter, reporting
 from hifa_cli.runtime.ray_pool import _RayWords
 from tests.cli.test_cli import hifa, one_line
@@ -60,50 +60,42 @@ def same(one: Path, other: Path) -> list[str]:
     return [name for name, content in first.items() if second[name] != content]
 
 
-def test_shards_of_a_cluster_are_the_gallery_of_one_machine(small: Path, alone: Path, tmp_path: Path) -> None:
-    pool, out = Here(), small / "made"
-    report = build_on(pool, [small / "meshes"], out, options_of(small), shards=4)
-    assert len(pool.made) == report["shards"] == 4
-    assert pool.most == 2  # few wait at a time
+def test_shards_of_a_cluster_are_the_gallery_of_one_machine_and_finished_ones_are_not_made_again(
+    small: Path, alone: Path
+) -> None:
+    out = small / "made"
+    with pytest.raises(HifaError, match="a task was lost"):
+        build_on(Here(dies_after=1), [small / "meshes"], out, options_of(small), shards=4)
+    assert not out.exists()
+    again = Here()
+    report = build_on(again, [small / "meshes"], out, options_of(small), shards=4)
+    assert report["shards"] == 4
+    assert again.made == ["2/4", "3/4", "4/4"]
+    assert again.most == 2  # few wait at a time
     assert same(alone, out) == []
     assert [path.name for path in small.iterdir() if path.name.startswith(".made")] == []
 
 
-def test_finished_shards_are_not_made_again(small: Path, alone: Path, tmp_path: Path) -> None:
-    out = small / "resumed"
-    with pytest.raises(HifaError, match="a task was lost"):
-        build_on(Here(dies_after=2), [small / "meshes"], out, options_of(small), shards=4)
-    assert not out.exists()
-    again = Here()
-    build_on(again, [small / "meshes"], out, options_of(small), shards=4)
-    assert again.made == ["3/4", "4/4"]
-    assert same(alone, out) == []
-
-
 def test_a_mesh_that_changed_meanwhile_and_other_options_make_their_shards_again(
-    small: Path, tmp_path: Path
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster, "make_shard", lambda work, model: packed(tmp_path / "nothing"))
     meshes, out = Path(shutil.copytree(small / "meshes", tmp_path / "meshes")), tmp_path / "g"
     options = replace(options_of(small), keep_views=False)
 
-    def stopped(given: ClusterOptions) -> list[str]:
+    def stopped(given: ClusterOptions, after: int = 3) -> list[str]:
         """Which shards a run makes that is stopped before the last one is there."""
-        pool = Here(dies_after=3)
+        pool = Here(dies_after=after)
         with pytest.raises(HifaError):
             build_on(pool, [meshes], out, given, shards=4)
         return pool.made
 
-    assert len(stopped(options)) == 3
+    assert stopped(options) == ["1/4", "2/4", "3/4"]
+    assert stopped(options, after=0) == []
     write_mesh(meshes / "a" / "0.off", 0.77)
     changed = number_of("a/0", 4)
-    last = Here()
-    build_on(last, [meshes], out, options, shards=4)
-    assert sorted(last.made) == sorted({f"{changed}/4", "4/4"})
-    shutil.rmtree(out)
-    assert len(stopped(options)) == 3
-    other = Here()
-    build_on(other, [meshes], out, replace(options, ranking=None), shards=4)
-    assert len(other.made) == 4
+    assert stopped(options, after=1) == [f"{changed}/4"]
+    assert len(stopped(replace(options, ranking=None))) == 3
 
 
 def test_broken_meshes_are_reported_and_left_out(small: Path, tmp_path: Path) -> None:
