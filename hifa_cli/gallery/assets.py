@@ -21,8 +21,8 @@ from hifa_cli.gallery.own import MAPS
 from hifa_cli.gallery.sources import Source
 from hifa_cli.runtime.atomic import written_folder
 
-# what of a run a gallery needs; the first two are there
-MODEL_FILES = (MODEL_WEIGHTS, MODEL_ABOUT, *GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT, MAPS_FILE)
+# what of a run a gallery needs, in the order in which it is sent; the first two are always there
+MODEL_FILES = (MODEL_ABOUT, MODEL_WEIGHTS, *GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT, MAPS_FILE)
 
 
 def put_model(folder: Path, digest: str, model: Path | None) -> None:
