@@ -17,6 +17,7 @@ from hifa_cli.runtime.device import settled_device
 _RETRIES = 5  # of a task whose node died
 _AHEAD = 2  # tasks that are given out for each CPU of the cluster
 _SHOWN = 200  # characters of a message of Ray's
+_NO_TOKEN = "InvalidAuthToken"  # Ray says so where a token is wanted
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -134,9 +135,19 @@ def _connect(ray: Any) -> None:
         ray.init(address="auto", **quiet)
     except ConnectionError as error:
         if address := os.environ.get("RAY_ADDRESS"):
-            raise HifaError(
-                f"no Ray cluster answers at RAY_ADDRESS={address}: start it, or unset it"
-            ) from error
+            raise HifaError(_refusal(address, error)) from error
         ray.init(address="local", include_dashboard=False, object_store_memory=256_000_000, **quiet)
     finally:
         os.chdir(here)
+
+
+def _refusal(address: str, error: BaseException | None) -> str:
+    """Return why the cluster of ``RAY_ADDRESS`` is not to be had."""
+    while error is not None:
+        if _NO_TOKEN in str(error):
+            return (
+                f"the Ray cluster at RAY_ADDRESS={address} wants its token: set RAY_AUTH_MODE=token and "
+                "have the token of its first machine in ~/.ray/auth_token or RAY_AUTH_TOKEN (docs/scale.md)"
+            )
+        error = error.__cause__ or error.__context__
+    return f"no Ray cluster answers at RAY_ADDRESS={address}: start it, or unset it"

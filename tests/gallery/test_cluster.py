@@ -189,7 +189,7 @@ def test_a_node_that_dies_costs_its_shard_alone(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's
-def test_the_command_on_a_cluster_makes_what_it_makes_here(tmp_path: Path, nodes: Any) -> None:
+def test_the_commands_on_a_cluster_make_what_they_make_here(tmp_path: Path, nodes: Any) -> None:
     for number in range(6):
         write_mesh(tmp_path / "meshes" / "box" / f"{number}.off", 0.3 + number / 7)
     (tmp_path / "t.json").write_text(json.dumps([{"id": "box/1", "price": 3}]))
@@ -206,3 +206,16 @@ def test_the_command_on_a_cluster_makes_what_it_makes_here(tmp_path: Path, nodes
     assert there.views is not None
     assert there.views.tobytes() == here.views.tobytes()
     assert there.fields["price"].value(list(there.ids).index("box/1")) == 3
+    for verb, given in (("render", [source]), ("export", ["--shapes", tmp_path / "render-here"])):
+        ending = ".h5" if verb == "export" else ""
+        places = [tmp_path / f"{verb}-{where}{ending}" for where in ("here", "there")]
+        said = []
+        for place, on in zip(places, ([], ["--engine", "ray", "--shards", 2]), strict=True):
+            code, stdout, stderr = hifa(verb, *given, "--out", place, "--json", *on)
+            assert code == 0, stderr
+            said.append({**json.loads(stdout), "seconds": 0, "out": ""})
+        assert said[0] == said[1]
+        if ending:
+            assert places[0].read_bytes() == places[1].read_bytes()
+        else:
+            assert same(*places) == []
