@@ -465,6 +465,11 @@ def own_shape(photos: Tensor, views: Tensor, temperature: float) -> Tensor:
     Returns:
         A scalar.
 
+    Example:
+        >>> photos = torch.eye(2)
+        >>> own_shape(photos, photos.unsqueeze(1), 1.0)  # log(1 + e⁻¹)
+        tensor(0.3133)
+
     References:
         van den Oord et al., 2018, "Representation learning with contrastive predictive coding", eq. 4.
     """

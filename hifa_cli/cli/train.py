@@ -19,6 +19,7 @@ from hifa_cli.cli.options import (
     Force,
     Json,
     LayoutName,
+    Meshes,
     Quiet,
     Seed,
     Threads,
@@ -152,15 +153,7 @@ def train(
             rich_help_panel=NETWORK,
         ),
     ] = None,
-    meshes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MESHES",
-            help="The meshes that the shapes were drawn from, under any names: for --pretrain generated.",
-            show_default="none",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
+    meshes: Meshes = None,
     embedding: Annotated[
         Count,
         typer.Option(
@@ -357,7 +350,12 @@ def _show_estimate(
     from hifa_cli.training.estimate import estimate_cost
     from hifa_cli.training.setup import setup_run
 
-    estimate = estimate_cost(setup_run(photos, shapes, config, seed=seed, device=device))
+    run = setup_run(photos, shapes, config, seed=seed, device=device)
+    if config.pretrain != "none":
+        from hifa_cli.training.pretraining import expected
+
+        progress.note(f"{expected(run)}; not in the times below")
+    estimate = estimate_cost(run)
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

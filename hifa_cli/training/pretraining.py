@@ -25,9 +25,10 @@ from hifa_cli.config import LearnConfig, TrainConfig, last_blocks
 from hifa_cli.data import Item
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features, gather_features
 from hifa_cli.errors import HifaError
+from hifa_cli.gallery.learning import SECONDS_A_STEP, cost
 from hifa_cli.losses import own_shape
 from hifa_cli.models.network import TrunkFeatures, write_tensors
-from hifa_cli.runtime import progress
+from hifa_cli.runtime import progress, threads
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.runtime.distributed import barrier, world
 from hifa_cli.runtime.seeding import numpy_stream
@@ -40,6 +41,7 @@ LEAST = 10  # shapes, as a gallery's map needs
 BLOCKS_BATCH, BLOCKS_VIEWS = 32, 2  # shapes a step and views of each, where blocks train
 CHECKED, CHECKED_VIEWS = 200, 4  # shapes and views of each that held-out photos are compared with, then
 BEST, NOW, MEAN, SQUARE = "best/", "now/", "mean/", "square/"
+SECONDS_A_PICTURE = 0.01  # forward and backward through the last blocks (docs/training.md)
 _CHUNK = 32  # pictures
 _FIGURES = ("recall@1", "recall@10", "MRR")
 Tensors = dict[str, Tensor]
@@ -85,6 +87,7 @@ def pretrain(run: Run, shapes: TrunkFeatures, out: Path, meshes: Path | None, fe
     """
     if kept_record(out) is None and world().leads:
         started = time.monotonic()
+        progress.note(expected(run))
         lesson = _lesson(run, shapes, features or out, meshes, features)
         learn = _blocks_learned if run.network.kept >= 0 else _map_learned
         tensors, about = learn(run, lesson, out)
@@ -100,6 +103,15 @@ def pretrain(run: Run, shapes: TrunkFeatures, out: Path, meshes: Path | None, fe
     state = run.network.state_dict()
     for name, tensor in _read(out)[0].items():
         state[name.removeprefix(BEST)].copy_(tensor)
+
+
+def expected(run: Run) -> str:
+    """Return what a first stage will take, in words."""
+    config = learn_config(run.config)
+    count = min(len(run.views), config.shapes)
+    pictures = config.batch * (1 + BLOCKS_VIEWS)
+    each = pictures * SECONDS_A_PICTURE if last_blocks(run.config.freeze) else SECONDS_A_STEP
+    return f"first stage: {cost(count, count, config, min(threads.allowed(), count), each)}"
 
 
 def _say(about: About) -> None:
