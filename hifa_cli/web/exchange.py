@@ -1,6 +1,6 @@
 """A request and its answer as they pass: bodies that come in time, and the headers that every answer has."""
 
-from http import HTTPStatus
+import time
 
 import anyio
 from starlette.datastructures import Headers
@@ -30,7 +30,7 @@ def headers_of(status: int, own: Headers, *, close: bool) -> list[tuple[bytes, b
         Names and values, the names as people write them.
     """
     found = {**HEADERS, **{name.title(): value for name, value in own.items()}}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status == 503:
         found["Retry-After"] = "1"
     if close:
         found["Connection"] = "close"
@@ -56,7 +56,7 @@ class Exchange:
         self.close = False  # whether the connection ends with the answer
         self._waits = headers.get("expect", "").lower() == "100-continue"
         self._more, self._gone = self.length > 0, False
-        self._began, self._got = v1.now(), 0
+        self._began, self._got = time.monotonic(), 0
 
     async def receive(self) -> Message:
         """Return the next part of the body.
@@ -67,13 +67,13 @@ class Exchange:
         if not self._more or self.close:
             return await self._receive()
         self._waits = False
-        rest = self._began + PATIENCE + self._got / LEAST - v1.now()
+        rest = self._began + PATIENCE + self._got / LEAST - time.monotonic()
         try:
             with anyio.fail_after(max(min(rest, PATIENCE), 0)):
                 message = await self._receive()
         except TimeoutError as error:
             self.close = True
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the body of the request does not come") from error
+            raise HTTPException(408, "the body of the request does not come") from error
         self._gone = message["type"] == "http.disconnect"
         self._got += len(message.get("body", b""))
         self._more = message.get("more_body", False)
@@ -87,7 +87,7 @@ class Exchange:
             own = Headers(raw=message["headers"])
             message = {**message, "headers": headers_of(status, own, close=self.close)}
             if not self._gone:
-                self._counts.add(self.route, status, v1.now() - self._began)
+                self._counts.add(self.route, status, time.monotonic() - self._began)
         if not self._gone:
             await self._send(message)
 

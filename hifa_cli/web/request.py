@@ -34,13 +34,6 @@ class Form:
 
     files: list[tuple[str, bytes]] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=dict)
-    parts: int = 0
-
-    def check(self) -> None:
-        """Count a part, and refuse a form of too many."""
-        self.parts += 1
-        if self.parts >= _MOST_PARTS:
-            raise HifaError(f"the form has {_MOST_PARTS} parts or more: send fewer")
 
 
 class Search(NamedTuple):
@@ -171,32 +164,34 @@ def _between(words: Mapping[str, str], name: str, least: int, usual: float) -> f
 
 
 def _form(kind: str, body: bytes) -> Form:
-    """Return the fields and files of a form; python-multipart parses it, in memory."""
-    boundary = parse_options_header(kind.encode("latin-1", "replace"))[1].get(b"boundary")
-    form, ended = Form(), []
+    """Return the fields and files of a form, which python-multipart parses in memory."""
+    boundary = parse_options_header(kind.encode("latin-1", "replace"))[1].get(b"boundary") or None
+    parts: list[Field | File] = []
+    ends: list[bool] = []
 
-    def on_field(part: Field) -> None:
-        form.words.setdefault(_text(part.field_name), []).append(_text(part.value))
-        form.check()
-
-    def on_file(part: File) -> None:
-        part.file_object.seek(0)
-        form.files.append((_plain_name(_text(part.file_name)), part.file_object.read()))
-        part.close()
-        form.check()
+    def add(part: Field | File) -> None:
+        if len(parts) == _MOST_PARTS:
+            raise HifaError(f"the form has more than {_MOST_PARTS} parts: send fewer")
+        parts.append(part)
 
     try:
-        parser = FormParser(
-            "multipart/form-data", on_field, on_file, lambda: ended.append(True), boundary or None,
-            config={"MAX_MEMORY_FILE_SIZE": math.inf},
-        )  # fmt: skip
-        parser.write(body)
+        in_memory = {"MAX_MEMORY_FILE_SIZE": math.inf}
+        FormParser(
+            "multipart/form-data", add, add, lambda: ends.append(True), boundary, config=in_memory
+        ).write(body)
     except FormParserError as error:
         raise HifaError(
             f"the form is malformed ({error}): send multipart/form-data as browsers do"
         ) from error
-    if not ended:
+    if not ends:
         raise HifaError("the form is cut short: send it again")
+    form = Form()
+    for part in parts:
+        if isinstance(part, File):
+            part.file_object.seek(0)
+            form.files.append((_plain_name(_text(part.file_name)), part.file_object.read()))
+        else:
+            form.words.setdefault(_text(part.field_name), []).append(_text(part.value))
     return form
 
 

@@ -36,16 +36,14 @@ class Server:
     def __init__(self, app: App, listening: socket.socket) -> None:
         self._listening = listening
         self.port = int(listening.getsockname()[1])
-        # Given, so that uvicorn reads neither the environment nor a file for it.
-        own = {"workers": 1, "env_file": None, "log_config": None, "proxy_headers": False}
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                Site(app), loop="asyncio", http=Connection, ws="none", interface="asgi3", lifespan="off",
-                forwarded_allow_ips=[], access_log=False, server_header=False, backlog=_BACKLOG,
-                timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=_GRACE,
-                h11_max_incomplete_event_size=HEAD, **own,
-            )
+        # Names what uvicorn would look for in the environment, too (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS).
+        config = uvicorn.Config(
+            Site(app), loop="asyncio", http=Connection, ws="none", lifespan="off", interface="asgi3",
+            workers=1, proxy_headers=False, forwarded_allow_ips=[], log_config=None, access_log=False,
+            server_header=False, backlog=_BACKLOG, timeout_keep_alive=int(PATIENCE),
+            timeout_graceful_shutdown=_GRACE, h11_max_incomplete_event_size=HEAD,
         )  # fmt: skip
+        self._server = uvicorn.Server(config)
 
     def run(self) -> None:
         """Answer until :meth:`stop`, Ctrl-C or SIGTERM."""
@@ -77,9 +75,8 @@ def make_server(app: App) -> Server:
         remedy = _REMEDIES.get(error.errno or 0, "choose another --host or --port")
         if isinstance(error, socket.gaierror):
             remedy = _REMEDIES[errno.EADDRNOTAVAIL]
-        raise HifaError(
-            f"cannot serve on {config.host} port {config.port} ({error.strerror}): {remedy}"
-        ) from error
+        why = (error.strerror or "").partition(" (while")[0]
+        raise HifaError(f"cannot serve on {config.host} port {config.port} ({why}): {remedy}") from error
 
 
 def _bound(config: ServeConfig) -> socket.socket:

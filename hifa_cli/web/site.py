@@ -3,9 +3,7 @@
 import asyncio
 import json
 import traceback
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qs, quote, urlsplit
 
 from anyio import CapacityLimiter
@@ -30,6 +28,8 @@ HEAD = 65_536  # bytes of an address, and of all headers
 MOST_HEADERS = 100
 READERS = 16  # requests that read or draw at once; more wait, searches have places of their own
 READ = ("GET", "HEAD")
+Work = Callable[[v1.Asked], v1.Answer]
+Endpoint = Callable[[Request], Awaitable[Response]]
 _UNKNOWN_HOST = "this server does not answer for the name '{name}': start it with --allow-host {name}"
 
 
@@ -49,18 +49,10 @@ class Site:
             Route(v1.SEARCH, self._search, methods=["POST"]),
             *(Route(path, self._quick(work)) for path, work in v1.QUICK.items()),
             *(Route(path, self._read(work)) for path, work in v1.LISTS.items()),
-            *(Route(path, self._read(work, HTTPStatus.NOT_FOUND)) for path, work in v1.OF_SHAPE.items()),
+            *(Route(path, self._read(work, missing=True)) for path, work in v1.OF_SHAPE.items()),
         ]
-        handlers: dict[Any, Any] = {
-            HTTPException: _refused,
-            HTTPStatus.NOT_FOUND: _not_found,
-            HTTPStatus.METHOD_NOT_ALLOWED: _wrong_method,
-            ClientDisconnect: _left,
-            StoreError: _store_away,
-            HifaError: _unusable,
-            Exception: _fault,
-        }
-        self._site = Starlette(routes=self._routes, exception_handlers=handlers)
+        known = dict.fromkeys((HTTPException, HifaError, ClientDisconnect), _refused)
+        self._site = Starlette(routes=self._routes, exception_handlers={**known, Exception: _fault})
         self._site.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +84,7 @@ class Site:
     def _check_host(self, headers: Headers) -> None:
         if not access.is_allowed(headers.get("host"), self.app.config):
             name = access.host_name(headers.get("host", ""))[:100]
-            raise HTTPException(HTTPStatus.MISDIRECTED_REQUEST, _UNKNOWN_HOST.format(name=name))
+            raise HTTPException(421, _UNKNOWN_HOST.format(name=name))
 
     def _entry(self, request: Request) -> Response | None:
         """Return the answer to those who bring the token in the address, or do not show it."""
@@ -102,45 +94,36 @@ class Site:
         brought = parse_qs(request.scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if reads and token is not None and access.same(brought, token):
             cookie = f"{access.cookie_name(port)}={token}; HttpOnly; SameSite=Strict; Path=/"
-            return Response(b"", HTTPStatus.SEE_OTHER, {"Set-Cookie": cookie, "Location": "./"}, "text/plain")
-        headers = request.headers
-        if path in v1.OPEN or access.shows_token(
-            token,
-            cookies=headers.get("cookie", ""),
-            authorization=headers.get("authorization", ""),
-            port=port,
-        ):
+            headers = {"Set-Cookie": cookie, "Location": "./", "Content-Type": "text/plain"}
+            return Response(b"", 303, headers)
+        cookies, bearer = (request.headers.get(name, "") for name in ("cookie", "authorization"))
+        if path in v1.OPEN or access.shows_token(token, cookies=cookies, authorization=bearer, port=port):
             return None
         if reads:
-            return _html(HTTPStatus.UNAUTHORIZED, login_page())
-        raise HTTPException(
-            HTTPStatus.UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": 'Bearer realm="hifa"'}
-        )
+            return _html(401, login_page())
+        how = {"WWW-Authenticate": 'Bearer realm="hifa"'}
+        raise HTTPException(401, "the token is missing or wrong", how)
 
     async def _page(self, request: Request) -> Response:
-        about = self.app.about()
-        return _html(HTTPStatus.OK, await run_sync(served_page, about, limiter=self._reading))
+        return _html(200, await run_sync(served_page, self.app.about(), limiter=self._reading))
 
-    def _quick(self, work: Callable[[v1.Asked], v1.Answer]) -> Callable[..., Any]:
+    def _quick(self, work: Work) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             return _response(work(self._asked(request)), request)
 
         return endpoint
 
-    def _read(
-        self, work: Callable[[v1.Asked], v1.Answer], failing: HTTPStatus | None = None
-    ) -> Callable[..., Any]:
-        """Return the endpoint of work that reads or draws: on a thread."""
+    def _read(self, work: Work, *, missing: bool = False) -> Endpoint:
+        """Return the endpoint of work that reads or draws, on a thread; what it refuses may be missing."""
 
         async def endpoint(request: Request) -> Response:
             try:
-                found = await run_sync(
-                    work, self._asked(request), limiter=self._reading, abandon_on_cancel=True
-                )
+                asked = self._asked(request)
+                found = await run_sync(work, asked, limiter=self._reading, abandon_on_cancel=True)
             except HifaError as error:
-                if failing is None:
+                if not missing:
                     raise
-                return refusal(failing, str(error))
+                return refusal(404, str(error))
             return _response(found, request)
 
         return endpoint
@@ -153,9 +136,7 @@ class Site:
     async def _search(self, request: Request) -> Response:
         self._check_search(request.headers)
         if self._places.locked():
-            raise HTTPException(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too many queries wait: try again in some seconds"
-            )
+            raise HTTPException(503, "too many queries wait: try again in some seconds")
         async with self._places:
             asked = self._asked(request, await request.body())
             found = await run_sync(v1.search, asked, limiter=self._searching, abandon_on_cancel=True)
@@ -167,17 +148,15 @@ class Site:
         if origin is not None:
             name, host = (access.host_name(one) for one in (origin.rpartition("/")[2], headers["host"]))
             if name != host and name not in map(access.host_name, config.allow_hosts):
-                raise HTTPException(HTTPStatus.FORBIDDEN, "pages of other sites may not ask this server")
+                raise HTTPException(403, "pages of other sites may not ask this server")
         if "content-length" not in headers:
-            raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "send the body with its Content-Length")
+            raise HTTPException(411, "send the body with its Content-Length")
         length, kind = int(headers["content-length"]), headers.get("content-type", "")
         if length and not v1.is_photo(kind):
-            raise HTTPException(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{kind[:50]} is not a photo: {v1.KINDS}"
-            )
+            raise HTTPException(415, f"{kind[:50]} is not a photo: {v1.KINDS}")
         if length > config.upload:
             limit = f"the photos of a query have at most {config.upload // 1_000_000} MB here"
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limit)
+            raise HTTPException(413, limit)
 
 
 def _check_head(scope: Scope) -> None:
@@ -193,12 +172,12 @@ def _check_head(scope: Scope) -> None:
         raise HTTPException(411, "send the body in one piece, with its Content-Length")
 
 
-def refusal(status: int, why: str, headers: Any = None) -> Response:
+def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a refusal: an object with ``error``."""
     return Response(json.dumps({"error": why}), status, headers, "application/json")
 
 
-def _html(status: HTTPStatus, page: tuple[bytes, str, str]) -> Response:
+def _html(status: int, page: tuple[bytes, str, str]) -> Response:
     content, kind, policy = page
     return Response(content, status, {"Content-Security-Policy": policy}, kind)
 
@@ -213,33 +192,21 @@ def _response(found: v1.Answer, request: Request) -> Response:
     return FileResponse(found.file, headers=headers, media_type=found.kind)
 
 
-async def _refused(request: Request, error: HTTPException) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
+    """Return the refusal of what routes raise."""
+    if isinstance(error, StoreError):
+        return refusal(503, STORE_AWAY)
+    if not isinstance(error, HTTPException):  # where the client has left nobody reads it
+        return refusal(422, str(error))
+    if error.status_code == 404:
+        return refusal(404, v1.NOTHING)
+    if error.status_code == 405:
+        allowed = sorted((error.headers or {})["Allow"].split(", "))
+        why = f"{request.scope['path']} takes {' and '.join(allowed)}"
+        return refusal(405, why, {"Allow": ", ".join(allowed)})
     return refusal(error.status_code, error.detail, error.headers)
-
-
-async def _not_found(request: Request, error: HTTPException) -> Response:
-    return refusal(HTTPStatus.NOT_FOUND, v1.NOTHING)
-
-
-async def _wrong_method(request: Request, error: HTTPException) -> Response:
-    allowed = sorted((error.headers or {})["Allow"].split(", "))
-    why = f"{request.scope['path']} takes {' and '.join(allowed)}"
-    return refusal(HTTPStatus.METHOD_NOT_ALLOWED, why, {"Allow": ", ".join(allowed)})
-
-
-async def _left(request: Request, error: ClientDisconnect) -> Response:
-    return Response()  # to nobody
-
-
-async def _store_away(request: Request, error: StoreError) -> Response:
-    return refusal(HTTPStatus.SERVICE_UNAVAILABLE, STORE_AWAY)
-
-
-async def _unusable(request: Request, error: HifaError) -> Response:
-    return refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     traceback.print_exception(error)
-    said = "an error inside hifa: the server's terminal has more"
-    return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, said)
+    return refusal(500, "an error inside hifa: the server's terminal has more")

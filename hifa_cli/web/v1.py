@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -121,41 +120,31 @@ class Asked:
         return unquote(self.names["id"], errors="surrogateescape")
 
 
-def health(asked: Asked) -> Answer:
-    """Answer that the server answers."""
+def _health(asked: Asked) -> Answer:
     return _document({"status": "ok", "version": __version__})
 
 
-def description(asked: Asked) -> Answer:
-    """Answer the OpenAPI document."""
+def _description(asked: Asked) -> Answer:
     return _document(specification(asked.app.config))
 
 
-def metrics(asked: Asked) -> Answer:
-    """Answer numbers for Prometheus."""
+def _metrics(asked: Asked) -> Answer:
     kind = "text/plain; version=0.0.4; charset=utf-8"
     return Answer(asked.counts.text(asked.app).encode(), kind)
 
 
-def gallery(asked: Asked) -> Answer:
-    """Answer what the gallery holds, and the limits."""
+def _gallery(asked: Asked) -> Answer:
     asked.app.current()
     return _document(asked.app.about())
 
 
-def shapes(asked: Asked) -> Answer:
-    """Answer shapes that a condition holds for.
-
-    Raises:
-        HifaError: an option is wrong.
-    """
+def _shapes(asked: Asked) -> Answer:
     wanted, offset = parse_list(asked.options)
     _check_top(asked.app, wanted)
     return _document(listed_shapes(asked.app.current(), wanted, offset))
 
 
-def shape(asked: Asked) -> Answer:
-    """Answer a shape and its fields."""
+def _shape(asked: Asked) -> Answer:
     opened = asked.app.current()
     row = row_of(opened, asked.shape)
     own = f"{LIST}/{quote(asked.shape, safe='', errors='surrogateescape')}"
@@ -164,13 +153,11 @@ def shape(asked: Asked) -> Answer:
     return _document({**facts_of(opened, row), "mesh": mesh, "thumbnail": picture})
 
 
-def mesh(asked: Asked) -> Answer:
-    """Answer the file of a shape's mesh."""
+def _mesh(asked: Asked) -> Answer:
     return Answer(file=mesh_of(asked.app.current(), asked.shape), kind=BYTES)
 
 
-def thumbnail(asked: Asked) -> Answer:
-    """Answer a picture of a shape."""
+def _thumbnail(asked: Asked) -> Answer:
     opened = asked.app.current()
     picture = opened.thumbnail(row_of(opened, asked.shape))
     if picture is None:
@@ -178,13 +165,11 @@ def thumbnail(asked: Asked) -> Answer:
     return Answer(picture.read_bytes(), "image/png")
 
 
-def preview(asked: Asked) -> Answer:
-    """Answer the mesh, thinned, as the page's viewer takes it."""
+def _preview(asked: Asked) -> Answer:
     return Answer(preview_of(asked.app.current(), asked.shape, _SHOWN.faces), BYTES)
 
 
-def view(asked: Asked) -> Answer:
-    """Answer a picture of a shape from one of its views."""
+def _view(asked: Asked) -> Answer:
     number = asked.names["view"]
     if not (number.isascii() and number.isdigit() and len(number) < 5):
         raise HifaError(f"a view is a number from 0 to 9999, not '{number[:20]}'")
@@ -205,14 +190,14 @@ def search(asked: Asked) -> Answer:
     return _document(asked.app.search(photos, wanted, pictures=pictures))
 
 
-QUICK = {"/health": health, "/openapi.json": description, "/metrics": metrics}  # they wait for nothing
-LISTS = {"/v1/gallery": gallery, LIST: shapes}
+QUICK = {"/health": _health, "/openapi.json": _description, "/metrics": _metrics}  # they wait for nothing
+LISTS = {"/v1/gallery": _gallery, LIST: _shapes}
 OF_SHAPE = {  # what cannot be had of a shape is not there: 404
-    f"{LIST}/{{id}}": shape,
-    f"{LIST}/{{id}}/mesh": mesh,
-    f"{LIST}/{{id}}/thumbnail": thumbnail,
-    f"{LIST}/{{id}}/preview": preview,
-    f"{LIST}/{{id}}/views/{{view}}": view,
+    f"{LIST}/{{id}}": _shape,
+    f"{LIST}/{{id}}/mesh": _mesh,
+    f"{LIST}/{{id}}/thumbnail": _thumbnail,
+    f"{LIST}/{{id}}/preview": _preview,
+    f"{LIST}/{{id}}/views/{{view}}": _view,
 }
 
 
@@ -223,8 +208,3 @@ def _check_top(app: App, wanted: QueryOptions) -> None:
 
 def _document(document: Any) -> Answer:
     return Answer(json.dumps(document).encode())
-
-
-def now() -> float:
-    """Return seconds of a clock that only goes forward."""
-    return time.monotonic()
