@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+import threading
 from types import TracebackType
 
 import uvicorn
@@ -46,8 +47,18 @@ class Server:
         self._server = uvicorn.Server(config)
 
     def run(self) -> None:
-        """Answer until :meth:`stop`, Ctrl-C or SIGTERM."""
-        self._server.run(sockets=[self._listening])
+        """Answer until :meth:`stop`, or until what a signal raises, which is raised once answers have ended.
+
+        The loop has a thread of its own: signals stay with who called, and work that does not end (a thread
+        of a daemon's is one too) does not keep the process.
+        """
+        thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]}, daemon=True)
+        thread.start()
+        try:
+            thread.join()
+        finally:
+            self.stop()
+            thread.join(_GRACE + 1)
 
     def stop(self) -> None:
         """Let answers end, then stop; any thread may ask for it."""
