@@ -143,7 +143,7 @@ class Site:
         return _response(found, request)
 
     def _check_search(self, headers: Headers) -> None:
-        """Refuse what another site's page lets a visitor's browser send, and bodies that are no photos."""
+        """Refuse what another site's page makes a browser send, and bodies that are not photos."""
         origin, config = headers.get("origin"), self.app.config
         if origin is not None:
             name, host = (access.host_name(one) for one in (origin.rpartition("/")[2], headers["host"]))
@@ -173,7 +173,16 @@ def _check_head(scope: Scope) -> None:
 
 
 def refusal(status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a refusal: an object with ``error``."""
+    """Return a refusal: an object with ``error``.
+
+    Args:
+        status: of HTTP.
+        why: the line.
+        headers: that the status asks for.
+
+    Returns:
+        The answer.
+    """
     return Response(json.dumps({"error": why}), status, headers, "application/json")
 
 
