@@ -87,13 +87,15 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     """
     rows, words = outline.shape
     outside = np.zeros_like(outline)
-    outside[0] = ~outline[0]
-    changed = True
-    while changed:  # down and up again until nothing is reached any more
+    for word in range(words):
+        outside[0, word] = ~outline[0, word]
+    down = changed = True
+    while changed:  # down and up in turn until one way reaches nothing more
         changed = False
-        for step in range(1, 2 * rows - 1):
-            row, before = (step, step - 1) if step < rows else (2 * rows - 2 - step, 2 * rows - 1 - step)
-            changed = spread(~outline[row], outside[before], outside[row]) or changed
+        for step in range(1, rows):
+            row, before = (step, step - 1) if down else (rows - 1 - step, rows - step)
+            changed = spread(outline, outside, before, row) or changed
+        down = not down
     reached = 0
     for row in range(rows):
         for word in range(words):
@@ -112,39 +114,41 @@ def ones(bits: Any) -> Any:
 
 
 @compiled
-def spread(free: NDArray[np.uint64], before: NDArray[np.uint64], reached: NDArray[np.uint64]) -> bool:
+def spread(outline: NDArray[np.uint64], outside: NDArray[np.uint64], before: int, row: int) -> bool:
     """Reach every free bit of a row that a reached bit of the row before touches or leads to.
 
+    Towards higher columns the carries of an addition run through the free bits. Towards lower ones few words
+    have a way to go, mostly none, and those go it in steps of 1, 2, 4, … bits.
+
     Args:
-        free: (words,) bits that may be reached.
-        before: (words,) reached bits of the neighbouring row.
-        reached: (words,) reached bits of this row; grown in place.
+        outline: (rows, words) bits that are set, all others are free.
+        outside: (rows, words) reached bits; those of ``row`` grow in place.
+        before: the neighbouring row.
+        row: the row.
 
     Returns:
         Whether any bit is new.
     """
-    words = len(free)
-    changed = False
-    for turn in range(2):  # towards higher columns, then towards lower ones
-        carry = np.uint64(0)
-        for place in range(words):
-            word = place if turn == 0 else words - 1 - place
-            way, bits = free[word], reached[word] | (before[word] & free[word])
-            old = reached[word]
-            if turn == 0:
-                bits |= carry & way
-                for log in range(6):
-                    shift = np.uint64(1 << log)
-                    bits |= way & (bits << shift)
-                    way &= way << shift
-                carry = bits >> np.uint64(63)
-            else:
-                bits |= (carry << np.uint64(63)) & way
-                for log in range(6):
-                    shift = np.uint64(1 << log)
-                    bits |= way & (bits >> shift)
-                    way &= way >> shift
-                carry = bits & np.uint64(1)
-            reached[word] = bits
-            changed = changed or bits != old
+    words, one, new, carry = outline.shape[1], np.uint64(1), np.uint64(0), np.uint64(0)
+    for word in range(words):
+        free, old = ~outline[row, word], outside[row, word]
+        begun = old | (outside[before, word] | carry) & free
+        bits = begun | ((free + begun) ^ free) & free
+        carry = bits >> np.uint64(63)
+        new |= bits ^ old
+        outside[row, word] = bits
+    carry = np.uint64(0)
+    for place in range(words):
+        word = words - 1 - place
+        bits, way = outside[row, word], ~outline[row, word]
+        begun = bits | (carry << np.uint64(63)) & way
+        if (begun ^ bits) | ((begun >> one) & way & ~begun):
+            new |= one
+            for log in range(6):
+                shift = np.uint64(1 << log)
+                begun |= way & (begun >> shift)
+                way &= way >> shift
+            outside[row, word] = begun
+        carry = begun & one
+    changed: bool = new != np.uint64(0)
     return changed
