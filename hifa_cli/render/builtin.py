@@ -10,7 +10,6 @@ from hifa_cli.render.cameras import Frame
 from hifa_cli.render.framing import plane_box
 
 SAMPLES = 2  # a side of a pixel
-MOST_WAITING = 50_000  # faces: of more, most are smaller than a sample, and drawn as soon as looked up
 
 
 class BuiltinRenderer:
@@ -48,11 +47,10 @@ class BuiltinRenderer:
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
         room = np.empty_like(vertices)
-        away = raster.facing_away(vertices, faces) if len(faces) <= MOST_WAITING else 0.0
         for camera, frame, picture in zip(rig, frames, pictures, strict=True):
             projected = cameras.project(vertices, camera, frame.magnified(SAMPLES), room)
             place = self._box(projected)
-            picture[place] = self._draw_box(vertices, faces, normals, camera, projected, place, away)
+            picture[place] = self._draw_box(vertices, faces, normals, camera, projected, place)
         return pictures
 
     def _box(self, projected: NDArray[np.float64]) -> tuple[slice, slice]:
@@ -72,14 +70,13 @@ class BuiltinRenderer:
         camera: NDArray[np.float64],
         projected: NDArray[np.float64],
         place: tuple[slice, slice],
-        away: float,
     ) -> NDArray[np.uint8]:
         """Return the part ``place`` of a picture; ``projected`` may be changed."""
         rows, columns = place
         left, top = float(SAMPLES * columns.start), float(SAMPLES * rows.start)
         picture = np.full((rows.stop - rows.start, columns.stop - columns.start), self.ground, dtype=np.uint8)
         keys = raster.cleared(self._keys, SAMPLES * picture.shape[0], SAMPLES * picture.shape[1])
-        raster.fill_nearest(projected, faces, left, top, away, keys)
+        raster.fill_nearest(projected, faces, left, top, keys)
         eye = cameras.DISTANCE * camera[2]
         lights = shading.in_space(self._lights, camera)
         if normals is None:
