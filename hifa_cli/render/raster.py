@@ -240,29 +240,34 @@ NARROW, WIDE, VAST = 4, 8, 16  # columns of a face that are drawn at once
 put_narrow, put_wide, put_vast = face_drawer(NARROW), face_drawer(WIDE), face_drawer(VAST)
 
 
-def _set_bits(builder: Any, outline: Any, whole: Any, shift: Any, edges: Any) -> None:
-    """Set the bits of ``VAST`` columns of a face at most, row by row, all in one word of each row.
+def bit_setter(lanes: int) -> Any:
+    """Return a function for compiled loops that sets the bits of at most ``lanes`` columns of a face.
 
-    Args:
-        builder: that takes the instructions.
-        outline: a pointer to the first word.
-        whole: index of the first row's word, words a row, rows, the last column that is there, from the first.
-        shift: of one number, the first column's bit.
-        edges: as for :func:`face_drawer`.
+    Its arguments:
+
+    - outline: words that it sets bits of, in one word of each row;
+    - whole: index of the first row's word, words a row, rows, the last column that is there (from the
+      first): int64;
+    - shift: of one number, the first column's bit: int64;
+    - edges: as for :func:`face_drawer`.
     """
-    from llvmlite import ir
 
-    bit = builder.extract_value(shift, 0)
+    def instructions(builder: Any, outline: Any, whole: Any, shift: Any, edges: Any) -> None:
+        from llvmlite import ir
 
-    def put(place: Any, inside: Any, _: Any) -> None:
-        covered = builder.zext(builder.bitcast(inside, ir.IntType(VAST)), ir.IntType(64))
-        word = builder.gep(outline, [place])
-        builder.store(builder.or_(builder.load(word), builder.shl(covered, bit)), word)
+        bit = builder.extract_value(shift, 0)
 
-    _rows_of_a_face(builder, VAST, _parts(builder, whole), _parts(builder, edges), put)
+        def put(place: Any, inside: Any, _: Any) -> None:
+            covered = builder.zext(builder.bitcast(inside, ir.IntType(lanes)), ir.IntType(64))
+            word = builder.gep(outline, [place])
+            builder.store(builder.or_(builder.load(word), builder.shl(covered, bit)), word)
+
+        _rows_of_a_face(builder, lanes, _parts(builder, whole), _parts(builder, edges), put)
+
+    return tuple_writer(instructions)
 
 
-set_bits = tuple_writer(_set_bits)
+set_few, set_many = bit_setter(NARROW), bit_setter(WIDE)
 
 BATCH = 264  # faces that are set up at once; the parts of a table of them must not fall on one line of a cache
 # where the columns of these tables begin: corners (x, y and inverse depth of three), and what is known of a face
@@ -336,17 +341,21 @@ def set_up(
         per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
         x, y, way = left + 0.5, first + 0.5, 1.0 if area > 0.0 else -1.0
-        ux, uy, vx, vy = way * (bx - ax), way * (by - ay), way * (cx - bx), way * (cy - by)
-        wx, wy = way * (ax - cx), way * (ay - cy)
+        ux, uy, vx, vy = way * (ay - by), way * (bx - ax), way * (by - cy), way * (cx - bx)
+        wx, wy = way * (cy - ay), way * (ax - cx)
+        u = uy * (y - ay) + ux * (x - ax) + SLACK * (abs(ux) + abs(uy))
+        v = vy * (y - by) + vx * (x - bx) + SLACK * (abs(vx) + abs(vy))
+        w = wy * (y - cy) + wx * (x - cx) + SLACK * (abs(wx) + abs(wy))
+        here, right_of_it = min(u, v, w), min(u + ux, v + vx, w + wx)  # most boxes of two samples a side miss all
+        below, across = min(u + uy, v + vy, w + wy), min(u + ux + uy, v + vx + vy, w + wx + wy)
+        drawn = drawn & ((max(here, right_of_it, below, across) >= 0.0) | (max(right - left, last - first) > 1.0))
         plan[p + _LEFT], plan[p + _SPAN] = left, right - left
         plan[p + _TOP], plan[p + _ROWS] = first, last - first + 1.0 if drawn else 0.0
         plan[p + _CORNER] = az + (0.5 - ax) * per_column - ay * per_row
         plan[p + _PER_COLUMN], plan[p + _PER_ROW] = per_column, per_row
-        plan[p + _U] = ux * (y - ay) - uy * (x - ax) + SLACK * (abs(ux) + abs(uy))
-        plan[p + _V] = vx * (y - by) - vy * (x - bx) + SLACK * (abs(vx) + abs(vy))
-        plan[p + _W] = wx * (y - cy) - wy * (x - cx) + SLACK * (abs(wx) + abs(wy))
-        plan[p + _UX], plan[p + _VX], plan[p + _WX] = -uy, -vy, -wy
-        plan[p + _UY], plan[p + _VY], plan[p + _WY] = ux, vx, wx
+        plan[p + _U], plan[p + _V], plan[p + _W] = u, v, w
+        plan[p + _UX], plan[p + _VX], plan[p + _WX] = ux, vx, wx
+        plan[p + _UY], plan[p + _VY], plan[p + _WY] = uy, vy, wy
 
 
 @compiled
@@ -584,10 +593,13 @@ def fill_outline(
             ux, vx, wx = plan[p + _UX], plan[p + _VX], plan[p + _WX]
             while span >= 0:
                 bit = column & 63
-                strip = min(VAST, 64 - bit)
+                strip = min(WIDE, 64 - bit)
                 whole = (row * words + (column >> 6), words, rows, min(span, strip - 1))
                 edges = (u, v, w, ux, vx, wx, plan[p + _UY], plan[p + _VY], plan[p + _WY])
-                set_bits(outline, whole, (bit,), edges)
+                if span < NARROW:
+                    set_few(outline, whole, (bit,), edges)
+                else:
+                    set_many(outline, whole, (bit,), edges)
                 column, span = column + strip, span - strip
                 u, v, w = u + strip * ux, v + strip * vx, w + strip * wx
 
