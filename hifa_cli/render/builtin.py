@@ -61,9 +61,7 @@ class BuiltinRenderer:
             eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
             place = (SAMPLES, top, left, picture)
             if normals is None:
-                shading.draw_flat(
-                    keys, vertices, faces, eye, lights, self._surface, greys(eye), *place
-                )
+                shading.draw_flat(keys, vertices, faces, eye, lights, self._surface, greys(eye), *place)
             else:
                 shading.draw_smooth(
                     keys, projected, vertices, faces, normals, eye, lights, self._surface, *place

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hifa_cli.render import cameras, raster
 from hifa_cli.render.cameras import Box, Frame
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, helper
 
 
 def box_frames(
@@ -92,7 +92,7 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     return area
 
 
-@compiled
+@helper
 def ones(bits: Any) -> Any:
     """Return how many bits of a 64-bit word are set: sums of neighbouring pairs, nibbles, bytes."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
@@ -101,7 +101,7 @@ def ones(bits: Any) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@compiled
+@helper
 def spread(outline: NDArray[np.uint64], outside: NDArray[np.uint64], before: int, row: int) -> bool:
     """Reach every free bit of a row that a reached bit of the row before touches or leads to.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.render.compiled import compiled, row_writer, tuple_writer
+from hifa_cli.render.compiled import compiled, helper, row_writer, tuple_writer
 
 GROUND = 0  # the key of a pixel that sees no face
 LAST_FACE = 0x7FFFFFFF  # the lower half of a key is this less the face
@@ -63,7 +63,7 @@ def barycentrics(
 SLACK = 1e-9  # pixels: a centre on an edge belongs to both faces, so no crack opens by rounding
 
 
-@compiled
+@helper
 def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
     """Return the edge from a down to b: its column (less half a pixel) at row 0, and columns a row.
 
@@ -269,17 +269,21 @@ def bit_setter(lanes: int) -> Any:
 
 set_few, set_many = bit_setter(NARROW), bit_setter(WIDE)
 
-BATCH = 264  # faces that are set up at once; the parts of a table of them must not fall on one line of a cache
+BATCH = (
+    264  # faces that are set up at once; the parts of a table of them must not fall on one line of a cache
+)
 # where the columns of these tables begin: corners (x, y and inverse depth of three), and what is known of a face
 _AX, _AY, _AZ, _BX, _BY, _BZ, _CX, _CY, _CZ = (np.uint64(BATCH * column) for column in range(9))
 _LEFT, _SPAN, _TOP, _ROWS, _CORNER, _PER_COLUMN, _PER_ROW = (np.uint64(BATCH * k) for k in range(7))
-_U, _V, _W = (np.uint64(BATCH * column) for column in range(7, 10))  # the edges' equations at the first sample
+_U, _V, _W = (
+    np.uint64(BATCH * column) for column in range(7, 10)
+)  # the edges' equations at the first sample
 _UX, _VX, _WX = (np.uint64(BATCH * column) for column in range(10, 13))  # what a column adds
 _UY, _VY, _WY = (np.uint64(BATCH * column) for column in range(13, 16))  # what a row adds
 NARROWEST_SPANS = 64  # columns of faces that are drawn between their edges, row by row
 
 
-@compiled
+@helper
 def gather(
     projected: NDArray[np.float64],
     faces: NDArray[np.int32],
@@ -312,7 +316,7 @@ def gather(
             corners[at + _AZ + p] = projected[vertex, two]
 
 
-@compiled
+@helper
 def set_up(
     corners: NDArray[np.float64], width: float, height: float, away: float, plan: NDArray[np.float64]
 ) -> None:
@@ -346,9 +350,14 @@ def set_up(
         u = uy * (y - ay) + ux * (x - ax) + SLACK * (abs(ux) + abs(uy))
         v = vy * (y - by) + vx * (x - bx) + SLACK * (abs(vx) + abs(vy))
         w = wy * (y - cy) + wx * (x - cx) + SLACK * (abs(wx) + abs(wy))
-        here, right_of_it = min(u, v, w), min(u + ux, v + vx, w + wx)  # most boxes of two samples a side miss all
+        here, right_of_it = (
+            min(u, v, w),
+            min(u + ux, v + vx, w + wx),
+        )  # most boxes of two samples a side miss all
         below, across = min(u + uy, v + vy, w + wy), min(u + ux + uy, v + vx + vy, w + wx + wy)
-        drawn = drawn & ((max(here, right_of_it, below, across) >= 0.0) | (max(right - left, last - first) > 1.0))
+        drawn = drawn & (
+            (max(here, right_of_it, below, across) >= 0.0) | (max(right - left, last - first) > 1.0)
+        )
         plan[p + _LEFT], plan[p + _SPAN] = left, right - left
         plan[p + _TOP], plan[p + _ROWS] = first, last - first + 1.0 if drawn else 0.0
         plan[p + _CORNER] = az + (0.5 - ax) * per_column - ay * per_row
@@ -358,7 +367,7 @@ def set_up(
         plan[p + _UY], plan[p + _VY], plan[p + _WY] = uy, vy, wy
 
 
-@compiled
+@helper
 def to_draw(plan: NDArray[np.float64], count: int, places: NDArray[np.uint64]) -> int:
     """List the faces of a batch that have rows; a list needs no branch that could be guessed wrong.
 
@@ -378,7 +387,7 @@ def to_draw(plan: NDArray[np.float64], count: int, places: NDArray[np.uint64]) -
     return np.int64(many)
 
 
-@compiled
+@helper
 def row_ends(
     corners: NDArray[np.float64], p: np.uint64, width: int, height: int, ends: NDArray[np.int64]
 ) -> None:
@@ -472,7 +481,7 @@ SPIN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-@compiled
+@helper
 def scrambled(bits: np.uint64) -> np.uint64:
     """Return 64 bits that look random: the last steps of splitmix64 (Steele et al. 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * _FIRST

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Shading
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, helper
 from hifa_cli.render.raster import GROUND, LAST_FACE, LOW_HALF
 
 Array = NDArray[np.float64]
@@ -72,7 +72,7 @@ def material(phong: Phong) -> Array:
     return np.array([phong.ambient, phong.diffuse, phong.specular, float(phong.shininess)])
 
 
-@compiled
+@helper
 def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: Array) -> int:
     """Return the grey, 0 … 255, of a point: the Phong formula above.
 
@@ -110,7 +110,7 @@ def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: A
     return int(255.0 * min(intensity, 1.0) + 0.5)
 
 
-@compiled
+@helper
 def power(base: float, exponent: float) -> float:
     """Return a whole power by squaring, five times as fast as the library's for any power."""
     left, result = int(exponent), 1.0
@@ -223,7 +223,7 @@ def draw_flat(
                 picture[top + row, left + column] = total // many
 
 
-@compiled
+@helper
 def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
     """Return the mean of three vertices.
 
@@ -243,7 +243,7 @@ def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
     )
 
 
-@compiled
+@helper
 def face_normal(vertices: Array, a: int, b: int, c: int) -> Triple:
     """Return the cross product of two edges, twice the face's area long.
 
@@ -322,7 +322,7 @@ def draw_smooth(
             picture[top + row, left + column] = (total + many // 2) // many
 
 
-@compiled
+@helper
 def interpolate(
     x: float,
     y: float,
