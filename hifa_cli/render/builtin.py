@@ -51,10 +51,9 @@ class BuiltinRenderer:
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
         projected = np.empty_like(vertices)
-        greys = self._greys(vertices, faces)
+        greys = self._greys(vertices, faces if normals is None else faces[:0])
         for camera, frame, picture in zip(rig, frames, pictures, strict=True):
             box = cameras.project_and_measure(vertices, camera, frame.magnified(SAMPLES), projected)
-            rows, columns = self._side(box[1], box[3]), self._side(box[0], box[2])
             (left, wide), (top, high) = self._side(box[0], box[2]), self._side(box[1], box[3])
             keys = raster.cleared(self._keys, SAMPLES * high, SAMPLES * wide)
             raster.fill_nearest(projected, faces, float(SAMPLES * left), float(SAMPLES * top), keys)
@@ -69,7 +68,7 @@ class BuiltinRenderer:
         return pictures
 
     def _side(self, low: float, high: float) -> tuple[int, int]:
-        """Return the first row or column of pixels that samples from ``low`` to ``high`` may touch, and how many."""
+        """Return the first of the pixels that samples from ``low`` to ``high`` touch, and how many."""
         first = min(max(math.floor(low / SAMPLES), 0), self.size - 1)
         return first, max(min(math.ceil(high / SAMPLES), self.size) - first, 1)
 

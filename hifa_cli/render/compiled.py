@@ -25,7 +25,8 @@ def compiled(loop: Callable[P, T]) -> Callable[P, T]:
         calls from another file does: compiled functions that call each other stand in one file, and
         constants come in as arguments.
     """
-    return _kept(loop)
+    made: Callable[P, T] = _kept(loop)
+    return made
 
 
 def helper(loop: Callable[P, T]) -> Callable[P, T]:
@@ -37,14 +38,16 @@ def helper(loop: Callable[P, T]) -> Callable[P, T]:
     with local_settings.ignored():
         from numba.core.options import DefaultOptions
 
-    return _kept(loop, **({"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}))
+    made: Callable[P, T] = _kept(loop, **({"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}))
+    return made
 
 
-def _kept(loop: Callable[P, T], **options: Any) -> Callable[P, T]:
+def _kept(loop: Callable[P, T], **options: Any) -> Any:
     with local_settings.ignored():
         import numba
 
         numba.core.config._config_fname = os.devnull  # it looks again at every compilation
+    kept: Any
     options = {"nogil": True, "error_model": "numpy", **options}
     try:
         kept = numba.njit(cache=True, **options)(loop)
@@ -111,7 +114,7 @@ def tuple_writer(instructions: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
-def bit_finder() -> Callable[[Any], Any]:
+def bit_finder() -> Any:
     """Make a function that compiled loops can call for the place of a word's lowest set bit.
 
     Returns:
@@ -129,11 +132,10 @@ def bit_finder() -> Callable[[Any], Any]:
 
         return types.int64(types.uint64), code
 
-    made: Callable[[Any], Any] = intrinsic(typed)
-    return made
+    return intrinsic(typed)
 
 
-def word_reader() -> Callable[[Any, Any], Any]:
+def word_reader() -> Any:
     """Make a function that compiled loops can call for eight bytes of an array, the first one lowest.
 
     Returns:
@@ -155,8 +157,7 @@ def word_reader() -> Callable[[Any, Any], Any]:
 
         return types.uint64(text, types.int64), code
 
-    made: Callable[[Any, Any], Any] = intrinsic(typed)
-    return made
+    return intrinsic(typed)
 
 
 def _private_cache() -> Path:

@@ -4,7 +4,7 @@ A parser takes the file's bytes and returns plain arrays; whether they make a me
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,19 +166,20 @@ _MYRIADS = np.uint64((10_000 << 32) + 1)
 
 
 @helper
-def eight(text: Bytes, place: int) -> np.uint64:
+def eight(text: Bytes, place: int) -> Any:
     """Return eight bytes of a text as a word, the first one lowest, each less the letter "0"."""
     return eight_bytes(text, place) ^ _ZEROS
 
 
 @helper
-def digits(word: np.uint64) -> int:
+def digits(word: Any) -> int:
     """Return how many digits a word of :func:`eight` begins with."""
-    return lowest_bit(((word + _NOT_NINE) | word) & _TOPS) >> 3
+    count: int = lowest_bit(((word + _NOT_NINE) | word) & _TOPS) >> 3
+    return count
 
 
 @helper
-def of_digits(word: np.uint64, count: int) -> int:
+def of_digits(word: Any, count: int) -> Any:
     """Return the number that the first ``count`` digits of a word are, eight of them at most.
 
     Neighbours are added to pairs, fours and eights, each by one multiplication.
@@ -197,7 +198,7 @@ def blank_after(text: Bytes, place: int) -> int:
         word = eight_bytes(text, place + more)
         found = (word - _EXCLAMATIONS) & ~word & _TOPS
         if found:
-            return place + more + (lowest_bit(found) >> 3)
+            return place + more + int(lowest_bit(found) >> 3)
     return -1
 
 
@@ -274,7 +275,7 @@ def number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float,
 
 @helper
 def any_number(text: Bytes, place: int, powers: NDArray[np.float64]) -> tuple[float, int]:
-    """Return what :func:`number` does for all other numbers: with an exponent, with many digits, or with none.
+    """Return what :func:`number` does for all others: with an exponent, with many digits, or with none.
 
     Args:
         text: bytes of the file.

@@ -269,10 +269,8 @@ def bit_setter(lanes: int) -> Any:
 
 set_few, set_many = bit_setter(NARROW), bit_setter(WIDE)
 
-BATCH = (
-    264  # faces that are set up at once; the parts of a table of them must not fall on one line of a cache
-)
-# where the columns of these tables begin: corners (x, y and inverse depth of three), and what is known of a face
+BATCH = 264  # faces set up at once; columns of 256 in a table would fall on the same lines of a cache
+# where the columns of these tables begin: corners (x, y, inverse depth of three), what is known of a face
 _AX, _AY, _AZ, _BX, _BY, _BZ, _CX, _CY, _CZ = (np.uint64(BATCH * column) for column in range(9))
 _LEFT, _SPAN, _TOP, _ROWS, _CORNER, _PER_COLUMN, _PER_ROW = (np.uint64(BATCH * k) for k in range(7))
 _U, _V, _W = (
@@ -318,7 +316,12 @@ def gather(
 
 @helper
 def set_up(
-    corners: NDArray[np.float64], width: float, height: float, away: float, plan: NDArray[np.float64]
+    corners: NDArray[np.float64],
+    width: float,
+    height: float,
+    least: float,
+    away: float,
+    plan: NDArray[np.float64],
 ) -> None:
     """Note where faces lie, their planes and their edges: the same steps for all, several at a time.
 
@@ -326,9 +329,10 @@ def set_up(
         corners: (9 · BATCH,) of :func:`gather`.
         width: columns of the picture.
         height: rows of it.
+        least: inverse depth that all corners are above; 0 leaves out what is at or behind the eye.
         away: the sign of the area, rows downwards, of the faces that are wanted; 0 wants all.
         plan: (16 · BATCH,) set in place; no rows where a face is not to be drawn: it lies between the
-            samples, outside, at or behind the eye, or has a corner that is not a number.
+            samples, outside, not above ``least``, or has a corner that is not a number.
     """
     for place in range(BATCH):
         p = np.uint64(place)
@@ -341,7 +345,7 @@ def set_up(
         last = np.floor(min(max(ay, by, cy) - 0.5, height - 1.0))
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         drawn = (left <= right) & (first <= last) & (abs(area) > 0.0) & (abs(area) < math.inf)
-        drawn = drawn & (az > 0.0) & (bz > 0.0) & (cz > 0.0) & (away * area >= 0.0)
+        drawn = drawn & (az > least) & (bz > least) & (cz > least) & (away * area >= 0.0)
         per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
         x, y, way = left + 0.5, first + 0.5, 1.0 if area > 0.0 else -1.0
@@ -379,12 +383,12 @@ def to_draw(plan: NDArray[np.float64], count: int, places: NDArray[np.uint64]) -
     Returns:
         How many they are.
     """
-    many = np.uint64(0)
+    many = 0
     for place in range(count):
         p = np.uint64(place)
-        places[many] = p
-        many += np.uint64(plan[p + _ROWS] > 0.0)
-    return np.int64(many)
+        places[np.uint64(many)] = p
+        many += plan[p + _ROWS] > 0.0
+    return many
 
 
 @helper
@@ -448,7 +452,7 @@ def fill_nearest(
     for begin in range(0, faces.shape[0], BATCH):
         count = min(BATCH, faces.shape[0] - begin)
         gather(projected, faces, begin, count, 1.0, -left_end, -top_end, corners)
-        set_up(corners, float(width), float(height), 0.0, plan)
+        set_up(corners, float(width), float(height), 0.0, 0.0, plan)
         for place in range(to_draw(plan, count, places)):
             p = places[place]
             column, span, first = plan[p + _LEFT], np.int64(plan[p + _SPAN]), np.int64(plan[p + _TOP])
@@ -580,7 +584,7 @@ def fill_outline(
     for begin in range(0, faces.shape[0], BATCH):
         count = min(BATCH, faces.shape[0] - begin)
         gather(projected, faces, begin, count, scale, left_end, top_end, corners)
-        set_up(corners, float(size), float(size), away, plan)
+        set_up(corners, float(size), float(size), -math.inf, away, plan)
         for place in range(to_draw(plan, count, places)):
             p = places[place]
             column, span = np.int64(plan[p + _LEFT]), np.int64(plan[p + _SPAN])
@@ -602,7 +606,7 @@ def fill_outline(
             ux, vx, wx = plan[p + _UX], plan[p + _VX], plan[p + _WX]
             while span >= 0:
                 bit = column & 63
-                strip = min(WIDE, 64 - bit)
+                strip: int = min(WIDE, 64 - bit)  # type: ignore[assignment]
                 whole = (row * words + (column >> 6), words, rows, min(span, strip - 1))
                 edges = (u, v, w, ux, vx, wx, plan[p + _UY], plan[p + _VY], plan[p + _WY])
                 if span < NARROW:
