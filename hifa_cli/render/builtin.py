@@ -56,14 +56,12 @@ class BuiltinRenderer:
             (left, wide), (top, high) = self._side(box[0], box[2]), self._side(box[1], box[3])
             keys = raster.cleared(self._keys, SAMPLES * high, SAMPLES * wide)
             raster.fill_nearest(projected, faces, float(SAMPLES * left), float(SAMPLES * top), keys)
-            eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
             if normals is None:
-                flat(keys, eye, lights, top, left, picture)
-            else:
-                place = (SAMPLES, top, left, picture)
-                shading.draw_smooth(
-                    keys, projected, vertices, faces, normals, eye, lights, self._surface, *place
-                )
+                flat(keys, camera, top, left, picture)
+                continue
+            eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
+            place = (SAMPLES, top, left, picture)
+            shading.draw_smooth(keys, projected, vertices, faces, normals, eye, lights, self._surface, *place)
         return pictures
 
     def _side(self, low: float, high: float) -> tuple[int, int]:
@@ -72,11 +70,12 @@ class BuiltinRenderer:
         return first, max(min(math.ceil(high / SAMPLES), self.size) - first, 1)
 
     def _flat(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Callable[..., None]:
-        """Return what shades a view of flat faces, given its keys, eye, lights, top, left and picture."""
+        """Return what shades a view of flat faces, given its keys, camera, top, left and picture."""
         surface, greys = self._surface, np.empty(len(faces) + 1, dtype=np.int16)
         if not self._headlight_only or len(faces) > MOST_NOTED:
 
-            def as_seen(keys: Any, eye: Any, lights: Any, *place: Any) -> None:
+            def as_seen(keys: Any, camera: Any, *place: Any) -> None:
+                eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
                 greys.fill(-1)
                 shading.draw_flat(keys, vertices, faces, eye, lights, surface, greys, SAMPLES, *place)
 
@@ -85,8 +84,9 @@ class BuiltinRenderer:
         shading.note_centres(vertices, faces, centres)
         greys[-1] = self.ground
 
-        def at_once(keys: Any, eye: Any, _: Any, *place: Any) -> None:
-            shading.shade_by_headlight(centres, eye, self.phong.lights[0].strength, surface, greys[:-1])
+        def at_once(keys: Any, camera: Any, *place: Any) -> None:
+            eye, strength = cameras.DISTANCE * camera[2], self.phong.lights[0].strength
+            shading.shade_by_headlight(centres, eye, strength, surface, greys[:-1])
             shading.draw_shaded(keys, greys, *place)
 
         return at_once

@@ -161,7 +161,7 @@ def _rows_of_a_face(builder: Any, lanes: int, whole: list[Any], edges: list[Any]
             first: int64.
         edges: the values of the three equations at the first sample, what a column adds to each, what a row
             adds: float64; no sign is inside.
-        put: writes what becomes of a row, given its place, which lanes are inside and its number.
+        put: writes what becomes of a row, given its place, which lanes are inside and how far down it lies.
     """
     from llvmlite import ir
 
@@ -177,16 +177,17 @@ def _rows_of_a_face(builder: Any, lanes: int, whole: list[Any], edges: list[Any]
     after = builder.append_basic_block("drawn")
     builder.branch(body)
     builder.position_at_end(body)
-    row, place = builder.phi(i64), builder.phi(i64)
+    row, place, down = builder.phi(i64), builder.phi(i64), builder.phi(double)
     now = [builder.phi(doubles) for _ in range(3)]
     signs = [builder.bitcast(side, longs) for side in now]
     outside = builder.or_(builder.or_(signs[0], signs[1]), signs[2])
     inside = builder.and_(there, builder.icmp_signed(">=", outside, ir.Constant(longs, [0] * lanes)))
-    put(place, inside, row)
+    put(place, inside, down)
     follow = builder.add(row, ir.Constant(i64, 1))
     values = [
         (row, ir.Constant(i64, 0), follow),
         (place, whole[0], builder.add(place, whole[1])),
+        (down, ir.Constant(double, 0.0), builder.fadd(down, ir.Constant(double, 1.0))),
         *((now[k], sides[k], builder.fadd(now[k], numbers[6 + k])) for k in range(3)),
     ]
     for phi, first, then in values:
@@ -225,9 +226,8 @@ def face_drawer(lanes: int) -> Any:
         across = builder.fmul(columns, _everywhere(builder, per_column, lanes))
         mark = _everywhere(builder, builder.trunc(whole[4], ir.IntType(32)), lanes)
 
-        def put(place: Any, inside: Any, row: Any) -> None:
-            y = builder.fadd(top, builder.sitofp(row, double))
-            start = builder.fadd(corner, builder.fmul(y, per_row))
+        def put(place: Any, inside: Any, down: Any) -> None:
+            start = builder.fadd(corner, builder.fmul(builder.fadd(top, down), per_row))
             depths = builder.fadd(_everywhere(builder, start, lanes), across)
             _keep_nearest(builder, builder.gep(keys, [place]), depths, mark, inside)
 
