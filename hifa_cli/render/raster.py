@@ -290,6 +290,7 @@ def gather(
     scale: float,
     left: float,
     top: float,
+    deep: bool,
     corners: NDArray[np.float64],
 ) -> None:
     """Copy the corners of ``count`` faces from ``begin`` on, a coordinate after the other.
@@ -302,6 +303,7 @@ def gather(
         scale: of columns and rows.
         left: added to the columns.
         top: added to the rows.
+        deep: whether inverse depths are wanted.
         corners: (9 · BATCH,) set in place.
     """
     one, two = np.uint64(1), np.uint64(2)  # indices without a sign need no look at what lies before the first
@@ -311,7 +313,8 @@ def gather(
             at, vertex = np.uint64(3 * corner * BATCH), np.uint64(faces[face, np.uint64(corner)])
             corners[at + p] = left + scale * projected[vertex, np.uint64(0)]
             corners[at + _AY + p] = top + scale * projected[vertex, one]
-            corners[at + _AZ + p] = projected[vertex, two]
+            if deep:
+                corners[at + _AZ + p] = projected[vertex, two]
 
 
 @helper
@@ -451,7 +454,7 @@ def fill_nearest(
     places, ends = np.empty(BATCH + 1, dtype=np.uint64), np.empty((height, 2), dtype=np.int64)
     for begin in range(0, faces.shape[0], BATCH):
         count = min(BATCH, faces.shape[0] - begin)
-        gather(projected, faces, begin, count, 1.0, -left_end, -top_end, corners)
+        gather(projected, faces, begin, count, 1.0, -left_end, -top_end, True, corners)
         set_up(corners, float(width), float(height), 0.0, 0.0, plan)
         for place in range(to_draw(plan, count, places)):
             p = places[place]
@@ -583,7 +586,7 @@ def fill_outline(
     places, ends = np.empty(BATCH + 1, dtype=np.uint64), np.empty((size, 2), dtype=np.int64)
     for begin in range(0, faces.shape[0], BATCH):
         count = min(BATCH, faces.shape[0] - begin)
-        gather(projected, faces, begin, count, scale, left_end, top_end, corners)
+        gather(projected, faces, begin, count, scale, left_end, top_end, False, corners)
         set_up(corners, float(size), float(size), -math.inf, away, plan)
         for place in range(to_draw(plan, count, places)):
             p = places[place]
