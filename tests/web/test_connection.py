@@ -150,6 +150,22 @@ def test_a_client_that_does_not_read_its_answer_is_left(
         assert not open_files(large)
 
 
+def test_a_file_that_shrinks_while_it_is_sent_ends_the_connection_without_noise(
+    world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    large = tmp_path / "large.off"
+    with large.open("wb") as file:
+        file.truncate(50_000_000)
+    monkeypatch.setattr("hifa_cli.web.v1.mesh_of", lambda gallery, shape: large)
+    with serving(world / "g") as port, joined(port) as client:
+        client.sendall(b"GET /v1/shapes/rod%2F1/mesh HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert b"Content-Length: 50000000" in client.recv(65536)
+        os.truncate(large, 20_000_000)
+        assert len(rest(client)) < 30_000_000
+        assert ask(port, "GET", "/health")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
 def open_files(path: Path) -> list[str]:
     found = []
     for one in Path("/proc/self/fd").iterdir():
