@@ -44,7 +44,9 @@ def test_the_default_gallery_is_made_without_torch(views: Path, tmp_path: Path) 
     assert read_gallery(tmp_path / "gallery").method == "frozen"
 
 
-@pytest.mark.parametrize(("backbone", "width"), [("efficientnet_lite2", 1280), (PAIR, 2560)])
+@pytest.mark.parametrize(
+    ("backbone", "width"), [pytest.param("efficientnet_lite2", 1280, marks=pytest.mark.slow), (PAIR, 2560)]
+)
 def test_a_gallery_of_a_larger_encoder_is_made_without_torch_and_ranks_by_its_own_classes(
     photos: Path, views: Path, tmp_path: Path, backbone: str, width: int
 ) -> None:
