@@ -42,6 +42,7 @@ PseudoLabels = Literal["argmax", "propagated", "permuted"]
 Descriptor = Literal["embedding", "fused"]
 Fit = Literal["squash", "crop", "pad"]
 Norm = Literal["shared", "adabn", "transnorm"]
+Pretrain = Literal["none", "generated"]
 Freeze = Literal[
     "auto", "none", "trunk",
     "blocks:1", "blocks:2", "blocks:3", "blocks:4", "blocks:5", "blocks:6", "blocks:7",
@@ -75,16 +76,17 @@ class ModelConfig:
     bank: int = 0  # labelled photos that the fused descriptor's gate compares with
     norm: Norm = "shared"  # batch normalisation; the others have statistics of shapes apart (models.norms)
     norm_last: int = 0  # blocks at the trunk's end that have them; 0 is the whole trunk
+    mapped: bool = False  # photos' pooled feature goes through a map learned from generated photos
 
     @property
     def tells_domains(self) -> bool:
         """Return whether photos and views of shapes take different ways through the network."""
         differs = self.centred or self.descriptor == "fused" or self.pooling != "max"
-        return differs or self.norm != "shared"
+        return differs or self.norm != "shared" or self.mapped
 
 
 NEW_MODEL_FIELDS = (  # unknown to files of 0.1.0
-    "inputs", "centred", "pooling", "descriptor", "bank", "norm", "norm_last",
+    "inputs", "centred", "pooling", "descriptor", "bank", "norm", "norm_last", "mapped",
 )  # fmt: skip
 
 
@@ -157,6 +159,12 @@ class TrainConfig:
     transport_temperature: float = 1.0  # of the plan; MA's code
     transport_nearest: float = 0.005  # weight of the distance to the nearest prototype; MA's code: 0.05 * 0.1
     transport_distillation: float = 0.01  # weight of the source model's labels; MA's code
+    # the first stage, ours: photos generated of the shapes' meshes (training.pretraining)
+    pretrain: Pretrain = "none"
+    pretrain_photos: int = 8  # of each shape; one is held out to stop by
+    pretrain_steps: int = 400
+    pretrain_batch: int = 0  # shapes a step, one photo of each; 0: LearnConfig's for a map, 32 for blocks
+    pretrain_rate: float = 2e-4  # Adam's
     # the run
     steps: int = 400
     images: int = 42  # photos a step

@@ -449,3 +449,30 @@ def nearest_prototype(prototypes: Tensor, features: Tensor) -> Tensor:
     nearest = torch.cdist(moved.detach(), held).argmin(dim=1)
     distance: Tensor = torch.linalg.vector_norm(moved - held[nearest], dim=1).mean()
     return distance
+
+
+def own_shape(photos: Tensor, views: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of the right shape among those of a batch; photo i is of shape i (InfoNCE).
+
+    A shape's score is the mean over the larger half of its views' cosines. The gradient by the photos is that
+    of :func:`hifa_cli.adaptation.own_map.gradient_of_scores`, where views do not move.
+
+    Args:
+        photos: (B, D) unit.
+        views: (B, V, D) unit.
+        temperature: that scores are divided by.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> photos = torch.eye(2)
+        >>> own_shape(photos, photos.unsqueeze(1), 1.0)  # log(1 + e⁻¹)
+        tensor(0.3133)
+
+    References:
+        van den Oord et al., 2018, "Representation learning with contrastive predictive coding", eq. 4.
+    """
+    cosines = torch.einsum("bd,cvd->bcv", at_least_float32(photos), at_least_float32(views))
+    half = cosines.topk(views.shape[1] - views.shape[1] // 2, dim=2).values.mean(dim=2)
+    return F.cross_entropy(half / temperature, torch.arange(len(photos), device=photos.device))

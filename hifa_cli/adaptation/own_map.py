@@ -99,14 +99,14 @@ def learn_map(
     known = np.flatnonzero((shown != 0).any(axis=(1, 2)))
     matrix = _Adam(np.zeros((width, width), dtype=np.float32), config.rate)
     shift = _Adam(np.zeros(width, dtype=np.float32), config.rate)
-    before = _found(held, among, OwnMap(matrix.values, shift.values))
+    before = find_own(OwnMap(matrix.values, shift.values)(held), among)
     best = Learned(matrix.values.copy(), shift.values.copy(), 0, before, before)
     for step in track(range(config.steps)):
         rows = np.sort(rng.permutation(known)[: config.batch])
         photos = np.stack([_drawn(shown[row], rng) for row in rows])
         _descend(photos, examples.views[rows], matrix, shift, config)
         if (step + 1) % config.check == 0 or step + 1 == config.steps:
-            found = _found(held, among, OwnMap(matrix.values, shift.values))
+            found = find_own(OwnMap(matrix.values, shift.values)(held), among)
             if found.mrr > best.after.mrr:
                 best = Learned(matrix.values.copy(), shift.values.copy(), step + 1, before, found)
     return best
@@ -163,14 +163,22 @@ def _shares(cosines: Floats, there: NDArray[np.bool_]) -> Floats:
     return np.asarray(counted / np.maximum(counted.sum(axis=2, keepdims=True), 1), dtype=np.float32)
 
 
-def _found(photos: Floats, views: Floats, own: OwnMap) -> Found:
-    """Return how one photo a shape finds it among the shapes."""
+def find_own(photos: Floats, views: Floats) -> Found:
+    """Return how one photo of each shape finds its shape among all.
+
+    Args:
+        photos: (m, D) unit; zeros stand for a photo that is not there.
+        views: (m, V, D) unit; zeros stand for a view that is not there.
+
+    Returns:
+        Shares and mean of 1 / rank over the photos that are there.
+    """
     there = (views != 0).any(axis=2)
     asked = np.flatnonzero((photos != 0).any(axis=1))
     places = []
     for start in range(0, len(asked), _BLOCK):
         rows = asked[start : start + _BLOCK]
-        cosines = (own(photos[rows]) @ views.reshape(-1, views.shape[2]).T).reshape(len(rows), len(views), -1)
+        cosines = (photos[rows] @ views.reshape(-1, views.shape[2]).T).reshape(len(rows), len(views), -1)
         scores = (cosines * _shares(cosines, there)).sum(axis=2)
         places.append((scores > scores[np.arange(len(rows)), rows][:, None]).sum(axis=1))
     ranks = np.concatenate(places)

@@ -116,6 +116,7 @@ def train(
     report: bool = True,
     photos_per_step: int | None = None,
     shapes_per_step: int | None = None,
+    meshes: PathLike | None = None,
     **settings: Any,
 ) -> Run:
     """Train on labelled photos and unlabelled shapes; an interrupted run goes on where it stopped.
@@ -136,6 +137,7 @@ def train(
         report: write ``report.html``: beliefs, curves, t-SNE before and after, examples.
         photos_per_step: photos of a step; the preset's by default.
         shapes_per_step: shapes of a step; likewise.
+        meshes: folder of the meshes that the shapes were drawn from, for ``pretrain="generated"``.
         **settings: any number of the run by its name in ``TrainConfig``: ``steps=100``, ``momentum=0.8``.
 
     Returns:
@@ -171,6 +173,7 @@ def train(
             done = stage(
                 photos, targets, Path(out), config, seed=seed, device=where, force=force,
                 features=_optional(feature_cache), tensorboard=tensorboard, report=report,
+                meshes=_optional(meshes),
             )  # fmt: skip
     return Run(Path(out), config.method, done.steps, done.seconds, done.digest, done.last, asdict(config))
 

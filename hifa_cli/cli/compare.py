@@ -17,6 +17,7 @@ from hifa_cli.cli.options import (
     Features,
     Force,
     Json,
+    Meshes,
     Quiet,
     Strict,
     Verbose,
@@ -83,6 +84,7 @@ def compare(
         int | None,
         typer.Option(min=1, help="Steps of the run.", show_default=BY_PRESET, rich_help_panel=EVERY_ROW),
     ] = None,
+    meshes: Meshes = None,
     assignments: Annotated[
         list[str] | None,
         set_option(
@@ -198,7 +200,7 @@ def compare(
         return stage(
             photos, views, folder, arms, settings, seeds=chosen, train_split=train_split,
             test_split=test_split, profile=profile, device=device_there, jobs=jobs, force=force,
-            features=feature_cache or beside,
+            features=feature_cache or beside, meshes=meshes,
         )  # fmt: skip
 
     if vary is not None:

@@ -287,6 +287,18 @@ Features = Annotated[
 ]
 
 
+Meshes = Annotated[
+    Path | None,
+    typer.Option(
+        "--meshes",
+        metavar="MESHES",
+        help="The meshes that the shapes were drawn from, under any names: for pretrain=generated.",
+        show_default="none",
+        rich_help_panel=RUN,
+    ),
+]
+
+
 def _accept_licence(accepted: bool) -> bool:
     """Worker processes must know as well: the environment is what they inherit."""
     from hifa_cli.models.backbones import ACCEPT

@@ -77,7 +77,7 @@ def serve(
         token=access.new_token(token),
     )
     server = make_server(App(given, model, device, settings))
-    mine, *others = access.addresses(settings, server.server_address[1])
+    mine, *others = access.addresses(settings, server.port)
     if warning := access.warning(settings):
         progress.warn(warning)
     typer.echo(mine)
@@ -85,4 +85,4 @@ def serve(
         progress.note(f"for others: {address}")
     progress.note("Ctrl-C stops it")
     with server:
-        server.serve_forever()
+        server.run()

@@ -19,6 +19,7 @@ from hifa_cli.cli.options import (
     Force,
     Json,
     LayoutName,
+    Meshes,
     Quiet,
     Seed,
     Threads,
@@ -30,7 +31,7 @@ from hifa_cli.cli.options import (
     weights_option,
 )
 from hifa_cli.cli.terminal import print_json, print_result, start_reporting
-from hifa_cli.config import DEFAULT_RECIPE, Freeze, Preset, TrainConfig
+from hifa_cli.config import DEFAULT_RECIPE, Freeze, Preset, Pretrain, TrainConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.methods.registry import METHODS, check_method, find_method, settings_of
 from hifa_cli.runtime import progress
@@ -143,6 +144,16 @@ def train(
     backbone: Annotated[str | None, backbone_option(NETWORK)] = None,
     weights: Annotated[str | None, weights_option(NETWORK)] = None,
     freeze: Annotated[Freeze | None, freeze_option(NETWORK)] = None,
+    pretrain: Annotated[
+        Pretrain | None,
+        typer.Option(
+            help="generated: a first stage, ours and without labels: photos generated of the shapes' meshes "
+            "learn to find their shapes (a map of the photos; with --freeze blocks:N the last blocks).",
+            show_default=TrainConfig.pretrain,
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    meshes: Meshes = None,
     embedding: Annotated[
         Count,
         typer.Option(
@@ -274,6 +285,10 @@ def train(
     settings = train_config(method, preset, {**chosen, **_assigned(assignments or [], own)}, own)
     if shapes is None and find_method(method)[0].sees_shapes:  # loads torch, only where shapes are not given
         raise typer.BadParameter(f"--method {method} aligns photos with shapes: give --shapes VIEWS")
+    if settings.pretrain != "none" and meshes is None:
+        raise typer.BadParameter(
+            f"--pretrain {settings.pretrain} makes photos of the shapes' meshes: give --meshes FOLDER"
+        )
     if resume and not (out / CHECKPOINT).exists():
         raise HifaError(f"nothing to resume in {out}: it has no {CHECKPOINT}; leave out --resume to start")
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one speaks
@@ -293,6 +308,7 @@ def train(
         _train(
             photos, targets, out, settings, seed=seed, device=where, force=force,
             features=feature_cache, tensorboard=tensorboard, report=report, as_json=as_json and leads,
+            meshes=meshes,
         )  # fmt: skip
 
 
@@ -334,7 +350,12 @@ def _show_estimate(
     from hifa_cli.training.estimate import estimate_cost
     from hifa_cli.training.setup import setup_run
 
-    estimate = estimate_cost(setup_run(photos, shapes, config, seed=seed, device=device))
+    run = setup_run(photos, shapes, config, seed=seed, device=device)
+    if config.pretrain != "none":
+        from hifa_cli.training.pretraining import expected
+
+        progress.note(f"{expected(run)}; not in the times below")
+    estimate = estimate_cost(run)
     document = {**asdict(estimate), "config": asdict(config)}
     if as_json:
         print_json(document)

@@ -54,7 +54,9 @@ class _EachPicture(nn.Module):
         super().__init__()
         self.network = network
         config = network.config
-        self.plain = config.descriptor == "embedding" and not config.centred and not config.embedding_relu
+        self.plain = config.descriptor == "embedding" and not (
+            config.centred or config.embedding_relu or config.mapped
+        )
 
     @property
     def outputs(self) -> tuple[str, ...]:

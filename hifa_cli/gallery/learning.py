@@ -39,7 +39,7 @@ from hifa_cli.synthetic.photo_worker import STYLE, PhotoWorker, photo_mark
 _MADE = ".photos"  # pictures between a worker and the encoder
 _LEAST = 10  # shapes
 _FIGURES = ("recall@1", "recall@10", "MRR")
-_SECONDS_A_PHOTO, _SECONDS_A_STEP = 0.08, 0.2  # of one core's time, measured (docs/results.md)
+_SECONDS_A_PHOTO, SECONDS_A_STEP = 0.08, 0.2  # of one core's time, measured (docs/results.md)
 
 
 class Pupil(NamedTuple):
@@ -233,7 +233,9 @@ def _photographed(
     return failed
 
 
-def cost(shapes: int, missing: int, config: LearnConfig, workers: int) -> str:
+def cost(
+    shapes: int, missing: int, config: LearnConfig, workers: int, seconds_a_step: float = SECONDS_A_STEP
+) -> str:
     """Return what learning will take, in words.
 
     Args:
@@ -241,12 +243,13 @@ def cost(shapes: int, missing: int, config: LearnConfig, workers: int) -> str:
         missing: those whose photos are not there yet.
         config: photos a shape, and steps.
         workers: processes.
+        seconds_a_step: of one core.
 
     Returns:
         A sentence.
     """
     photos = missing * config.photos
-    seconds = photos * _SECONDS_A_PHOTO / workers + config.steps * _SECONDS_A_STEP
+    seconds = photos * _SECONDS_A_PHOTO / workers + config.steps * seconds_a_step
     there = f" ({shapes - missing} have theirs)" if missing < shapes else ""
     return (
         f"learning of {shapes} shapes: {photos} photos to generate{there} and {config.steps} steps, some "

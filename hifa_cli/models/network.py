@@ -300,6 +300,8 @@ class Network(nn.Module):
 
     bank: Tensor
     centres: Tensor
+    photo_map: Tensor
+    photo_shift: Tensor
     threshold: Tensor
     mean: Tensor
     std: Tensor
@@ -323,6 +325,10 @@ class Network(nn.Module):
                 raise ValueError("a bank with places for other classes: train again with this version")
             self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
             self.register_buffer("threshold", torch.zeros(()))
+        if config.mapped:
+            own = (self.trunk.blocks or (width,))[0]
+            self.register_buffer("photo_map", torch.zeros(own, own))
+            self.register_buffer("photo_shift", torch.zeros(own))
         if config.norm != "shared":
             self.separate_norms()
         self.kept = -1  # blocks of the trunk that stay as they are while the others are trained; see split
@@ -437,7 +443,7 @@ class Network(nn.Module):
                 whose statistics batches are normalised where those differ.
         """
         low, high = self.looked(seen, domain)
-        views = self.bottleneck(self.dropout(self.centred(high, domain)))
+        views = self.bottleneck(self.dropout(self.centred(self.mapped(high, domain), domain)))
         if self.config.embedding_relu:
             views = views.relu()
         pooled = self.pooled(views)
@@ -455,6 +461,21 @@ class Network(nn.Module):
             blended: Tensor = (weights * views).sum(dim=1)
             return blended
         return views.amax(dim=1) if self.config.pooling == "max" else views.mean(dim=1)
+
+    def mapped(self, high: Tensor, domain: str = "images") -> Tensor:
+        """Return (…, F) with photos' pooled feature moved by the map of the first stage, where there is one.
+
+        The unit feature x becomes unit(x + D x + b), as in a gallery's own map; its length stays. Shapes stay
+        as they are.
+        """
+        if not self.config.mapped or domain == "shapes":
+            return high
+        unit = nn.functional.normalize
+        plain, rest = high.split((len(self.photo_shift), high.shape[-1] - len(self.photo_shift)), dim=-1)
+        length = plain.float().norm(dim=-1, keepdim=True)
+        plain = unit(plain.float(), dim=-1)
+        moved = unit(plain + plain @ self.photo_map.T + self.photo_shift, dim=-1)
+        return torch.cat(((length * moved).to(high.dtype), rest), dim=-1)
 
     def centred(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, F) less the domain's centre, each block of length 10; as it is where not centred."""
@@ -500,7 +521,7 @@ class Network(nn.Module):
     def untrained(self, high: Tensor, domain: str) -> Tensor:
         """Return (B, V, f) unit vectors of the trunk alone; a photo's with what ImageNet sees."""
         width = (self.trunk.blocks or (self.trunk.width,))[0]
-        plain = nn.functional.normalize(high[..., :width].float(), dim=-1)
+        plain = nn.functional.normalize(self.mapped(high, domain)[..., :width].float(), dim=-1)
         if domain == "shapes" or not isinstance(self.trunk, LiteBlocks):
             return plain
         sure = self.trunk.confidence(high)
@@ -511,14 +532,14 @@ class Network(nn.Module):
 
         Neither what was trained nor what ImageNet sees counts; both would say of which kind a thing is.
         """
-        high = self.looked(seen).high
+        high = self.mapped(self.looked(seen).high)
         plain = nn.functional.normalize(high[..., : self.residual].float(), dim=-1)
         return nn.functional.pad(plain, (self.described - self.residual, 0))
 
     def likeness(self, high: Tensor) -> Tensor:
         """Return (…, bank) cosines of photos with the labelled photos of the bank, centred."""
         width = self.bank.shape[1]
-        moved = high[..., :width].float()
+        moved = self.mapped(high)[..., :width].float()
         if self.config.centred:
             moved = moved - self.centres[0, :width]
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T

@@ -28,6 +28,7 @@ def run_training(
     features: Path | None = None,
     tensorboard: bool = False,
     report: bool = True,
+    meshes: Path | None = None,
 ) -> TrainReport:
     """Train, export the graph that needs no torch, and write the page about the run.
 
@@ -42,6 +43,7 @@ def run_training(
         features: folder that keeps what a frozen trunk makes of the pictures, for other runs to use.
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
         report: write ``report.html``.
+        meshes: folder of the meshes that the shapes were drawn from, for a first stage on generated photos.
 
     Returns:
         The result of the run.
@@ -52,7 +54,7 @@ def run_training(
     """
     done = train(
         photos, shapes, out, config, seed=seed, device=device, force=force, features=features,
-        tensorboard=tensorboard,
+        tensorboard=tensorboard, meshes=meshes,
     )  # fmt: skip
     if not world().leads:
         return done

@@ -1,16 +1,18 @@
 """The renderer that comes with the installation: z-buffer and Phong on the CPU, no graphics library."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.render import cameras, raster, shading
 from hifa_cli.render.cameras import Frame
-from hifa_cli.render.framing import plane_box
 
 SAMPLES = 2  # a side of a pixel
-MOST_WAITING = 50_000  # faces: of more, most are smaller than a sample, and drawn as soon as looked up
+MOST_NOTED = 250_000  # faces whose centres are noted: of more, a picture shows too few for it to pay
+
+Greys = NDArray[np.int16]
 
 
 class BuiltinRenderer:
@@ -22,6 +24,7 @@ class BuiltinRenderer:
         self.phong = phong
         self._lights = shading.lights_of(phong)
         self._surface = shading.material(phong)
+        self._headlight_only = phong.specular == 0 and phong.lights == (shading.HEADLIGHT,)
         self.size = size
         self.ground = ground
         self._keys = raster.new_keys(size * SAMPLES, size * SAMPLES)
@@ -47,47 +50,46 @@ class BuiltinRenderer:
             (V, size, size) greys.
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
-        room = np.empty_like(vertices)
-        away = raster.facing_away(vertices, faces) if len(faces) <= MOST_WAITING else 0.0
+        projected = np.empty_like(vertices)
+        greys = self._greys(vertices, faces if normals is None else faces[:0])
         for camera, frame, picture in zip(rig, frames, pictures, strict=True):
-            projected = cameras.project(vertices, camera, frame.magnified(SAMPLES), room)
-            place = self._box(projected)
-            picture[place] = self._draw_box(vertices, faces, normals, camera, projected, place, away)
+            box = cameras.project_and_measure(vertices, camera, frame.magnified(SAMPLES), projected)
+            (left, wide), (top, high) = self._side(box[0], box[2]), self._side(box[1], box[3])
+            keys = raster.cleared(self._keys, SAMPLES * high, SAMPLES * wide)
+            raster.fill_nearest(projected, faces, float(SAMPLES * left), float(SAMPLES * top), keys)
+            eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
+            place = (SAMPLES, top, left, picture)
+            if normals is None:
+                shading.draw_flat(keys, vertices, faces, eye, lights, self._surface, greys(eye), *place)
+            else:
+                shading.draw_smooth(
+                    keys, projected, vertices, faces, normals, eye, lights, self._surface, *place
+                )
         return pictures
 
-    def _box(self, projected: NDArray[np.float64]) -> tuple[slice, slice]:
-        """The rows and columns of pixels that the shape may touch: the rest is neither cleared nor shaded."""
-        left, top, right, bottom = plane_box(projected)
-        return self._side(top, bottom), self._side(left, right)
-
-    def _side(self, low: float, high: float) -> slice:
+    def _side(self, low: float, high: float) -> tuple[int, int]:
+        """Return the first of the pixels that samples from ``low`` to ``high`` touch, and how many."""
         first = min(max(math.floor(low / SAMPLES), 0), self.size - 1)
-        return slice(first, max(min(math.ceil(high / SAMPLES), self.size), first + 1))
+        return first, max(min(math.ceil(high / SAMPLES), self.size) - first, 1)
 
-    def _draw_box(
-        self,
-        vertices: NDArray[np.float64],
-        faces: NDArray[np.int32],
-        normals: NDArray[np.float32] | None,
-        camera: NDArray[np.float64],
-        projected: NDArray[np.float64],
-        place: tuple[slice, slice],
-        away: float,
-    ) -> NDArray[np.uint8]:
-        """Return the part ``place`` of a picture; ``projected`` may be changed."""
-        rows, columns = place
-        left, top = float(SAMPLES * columns.start), float(SAMPLES * rows.start)
-        picture = np.full((rows.stop - rows.start, columns.stop - columns.start), self.ground, dtype=np.uint8)
-        keys = raster.cleared(self._keys, SAMPLES * picture.shape[0], SAMPLES * picture.shape[1])
-        raster.fill_nearest(projected, faces, left, top, away, keys)
-        eye = cameras.DISTANCE * camera[2]
-        lights = shading.in_space(self._lights, camera)
-        if normals is None:
-            greys = np.full(len(faces), -1, dtype=np.int16)
-            shading.draw_flat(keys, vertices, faces, eye, lights, self._surface, greys, picture)
-        else:
-            projected[:, :2] -= [left, top]
-            shading.draw_smooth(
-                keys, projected, vertices, faces, normals, eye, lights, self._surface, picture
-            )
-        return picture
+    def _greys(
+        self, vertices: NDArray[np.float64], faces: NDArray[np.int32]
+    ) -> Callable[[NDArray[np.float64]], Greys]:
+        """Return what gives the greys of all faces seen from an eye, −1 where they are not known yet."""
+        greys = np.empty(len(faces), dtype=np.int16)
+        if not self._headlight_only or len(faces) > MOST_NOTED:
+
+            def unknown(_: NDArray[np.float64]) -> Greys:
+                greys.fill(-1)
+                return greys
+
+            return unknown
+        centres = np.empty((7, len(faces)))
+        shading.note_centres(vertices, faces, centres)
+
+        def shaded(eye: NDArray[np.float64]) -> Greys:
+            strength = self.phong.lights[0].strength
+            shading.shade_by_headlight(centres, eye, strength, self._surface, greys)
+            return greys
+
+        return shaded

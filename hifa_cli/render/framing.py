@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.render import cameras, raster
-from hifa_cli.render.cameras import Frame
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.cameras import Box, Frame
+from hifa_cli.render.compiled import compiled, helper
 
 
 def box_frames(
@@ -30,12 +30,11 @@ def box_frames(
     """
     most = cameras.LARGEST_AREA * size * size
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
-    room = np.empty_like(vertices)
+    projected = np.empty_like(vertices)
     away = raster.facing_away(vertices, faces)
     frames = []
     for camera in rig:
-        projected = cameras.project(vertices, camera, PLANE, room)
-        box = plane_box(projected)
+        box = cameras.project_and_measure(vertices, camera, PLANE, projected)
         frame = centred(box, size)
         if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline is too large
             outline.fill(0)
@@ -49,7 +48,7 @@ def box_frames(
 PLANE = Frame(scale=1.0, left=0.0, top=0.0)  # the picture plane itself, rows downwards
 
 
-def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1.0) -> Frame:
+def centred(box: Box, size: int, shrink: float = 1.0) -> Frame:
     """Return the frame that centres a box, its longest side ``shrink·LONGEST_SIDE`` of the picture.
 
     Args:
@@ -67,17 +66,6 @@ def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1
 
 
 @compiled
-def plane_box(projected: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Return the box of (n, 3) projected vertices: left, top, right, bottom."""
-    left = right = projected[0, 0]
-    top = bottom = projected[0, 1]
-    for point in range(projected.shape[0]):
-        left, right = min(left, projected[point, 0]), max(right, projected[point, 0])
-        top, bottom = min(top, projected[point, 1]), max(bottom, projected[point, 1])
-    return left, top, right, bottom
-
-
-@compiled
 def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     """Return pixels of a picture that are set, or shut in by set ones: those not reached from its border.
 
@@ -87,13 +75,15 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     """
     rows, words = outline.shape
     outside = np.zeros_like(outline)
-    outside[0] = ~outline[0]
-    changed = True
-    while changed:  # down and up again until nothing is reached any more
+    for word in range(words):
+        outside[0, word] = ~outline[0, word]
+    down = changed = True
+    while changed:  # down and up in turn until one way reaches nothing more
         changed = False
-        for step in range(1, 2 * rows - 1):
-            row, before = (step, step - 1) if step < rows else (2 * rows - 2 - step, 2 * rows - 1 - step)
-            changed = spread(~outline[row], outside[before], outside[row]) or changed
+        for step in range(1, rows):
+            row, before = (step, step - 1) if down else (rows - 1 - step, rows - step)
+            changed = spread(outline, outside, before, row) or changed
+        down = not down
     reached = 0
     for row in range(rows):
         for word in range(words):
@@ -102,7 +92,7 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     return area
 
 
-@compiled
+@helper
 def ones(bits: Any) -> Any:
     """Return how many bits of a 64-bit word are set: sums of neighbouring pairs, nibbles, bytes."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
@@ -111,40 +101,42 @@ def ones(bits: Any) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@compiled
-def spread(free: NDArray[np.uint64], before: NDArray[np.uint64], reached: NDArray[np.uint64]) -> bool:
+@helper
+def spread(outline: NDArray[np.uint64], outside: NDArray[np.uint64], before: int, row: int) -> bool:
     """Reach every free bit of a row that a reached bit of the row before touches or leads to.
 
+    Towards higher columns the carries of an addition run through the free bits. Towards lower ones few words
+    have a way to go, mostly none, and those go it in steps of 1, 2, 4, … bits.
+
     Args:
-        free: (words,) bits that may be reached.
-        before: (words,) reached bits of the neighbouring row.
-        reached: (words,) reached bits of this row; grown in place.
+        outline: (rows, words) bits that are set, all others are free.
+        outside: (rows, words) reached bits; those of ``row`` grow in place.
+        before: the neighbouring row.
+        row: the row.
 
     Returns:
         Whether any bit is new.
     """
-    words = len(free)
-    changed = False
-    for turn in range(2):  # towards higher columns, then towards lower ones
-        carry = np.uint64(0)
-        for place in range(words):
-            word = place if turn == 0 else words - 1 - place
-            way, bits = free[word], reached[word] | (before[word] & free[word])
-            old = reached[word]
-            if turn == 0:
-                bits |= carry & way
-                for log in range(6):
-                    shift = np.uint64(1 << log)
-                    bits |= way & (bits << shift)
-                    way &= way << shift
-                carry = bits >> np.uint64(63)
-            else:
-                bits |= (carry << np.uint64(63)) & way
-                for log in range(6):
-                    shift = np.uint64(1 << log)
-                    bits |= way & (bits >> shift)
-                    way &= way >> shift
-                carry = bits & np.uint64(1)
-            reached[word] = bits
-            changed = changed or bits != old
+    words, one, new, carry = outline.shape[1], np.uint64(1), np.uint64(0), np.uint64(0)
+    for word in range(words):
+        free, old = ~outline[row, word], outside[row, word]
+        begun = old | (outside[before, word] | carry) & free
+        bits = begun | ((free + begun) ^ free) & free
+        carry = bits >> np.uint64(63)
+        new |= bits ^ old
+        outside[row, word] = bits
+    carry = np.uint64(0)
+    for place in range(words):
+        word = words - 1 - place
+        bits, way = outside[row, word], ~outline[row, word]
+        begun = bits | (carry << np.uint64(63)) & way
+        if (begun ^ bits) | ((begun >> one) & way & ~begun):
+            new |= one
+            for log in range(6):
+                shift = np.uint64(1 << log)
+                begun |= way & (begun >> shift)
+                way &= way >> shift
+            outside[row, word] = begun
+        carry = begun & one
+    changed: bool = new != np.uint64(0)
     return changed

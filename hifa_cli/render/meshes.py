@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hifa_cli.data.formats import MeshFormat
 from hifa_cli.errors import HifaError
 from hifa_cli.render.archives import head_of, unpacked
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, helper
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.readers.parts import Arrays
 
@@ -110,21 +110,44 @@ def sanitised(vertices: Any, faces: Any, remark: str = "") -> Mesh:
         raise HifaError("has no face that spans an area between finite, existing vertices")
     kept = kept[:many]
     if used < len(vertices):
-        vertices, kept = vertices[places >= 0], renumbered(places)[kept]
+        vertices = without_unused(vertices, places, used, kept)
     if not max(-vertices.min(), vertices.max()) < FARTHEST:
         raise HifaError(f"has coordinates beyond {FARTHEST:g}: scale it")
-    mesh = Mesh(np.ascontiguousarray(vertices), np.ascontiguousarray(kept))
+    mesh = Mesh(vertices, kept)
     lost = f"drawn without {bad} of its {len(faces)} triangles, whose corners are missing or not numbers"
     mesh.remark = "; ".join(filter(None, (remark, lost if bad else "")))
     return mesh
 
 
-def renumbered(places: NDArray[np.int32]) -> NDArray[np.int32]:
-    """New numbers, in order, of the places that are not −1."""
-    return (np.cumsum(places >= 0) - 1).astype(np.int32)
-
-
 @compiled
+def without_unused(
+    vertices: NDArray[np.float64], places: NDArray[np.int32], used: int, faces: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return the vertices that faces use, in order, and renumber the faces' corners in place.
+
+    Args:
+        vertices: (n, 3).
+        places: (n,) −1 where no face uses a vertex; the others become their new numbers.
+        used: how many others there are.
+        faces: (m, 3), renumbered in place.
+
+    Returns:
+        (used, 3) vertices.
+    """
+    left, many = np.empty((used, 3)), 0
+    for vertex in range(vertices.shape[0]):
+        if places[vertex] >= 0:
+            for axis in range(3):
+                left[many, axis] = vertices[vertex, axis]
+            places[vertex] = many
+            many += 1
+    for face in range(faces.shape[0]):
+        for corner in range(3):
+            faces[face, corner] = places[faces[face, corner]]
+    return left
+
+
+@helper
 def finite(vertices: NDArray[np.float64], a: int, b: int, c: int) -> bool:
     """Return whether all coordinates of three vertices are finite.
 

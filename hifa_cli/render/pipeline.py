@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hifa_cli import __version__
 from hifa_cli.config import Axis, RenderConfig
@@ -281,9 +281,27 @@ def mark_of(path: Path, config: RenderConfig, rules: UpRules | None = None) -> s
     Returns:
         A text that differs where the pictures may.
     """
-    seen = {**picture_settings(config), "up": up_axis(path, config, rules)}
-    settings = hashlib.blake2b(json.dumps(seen, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return f"{settings} {mesh_digest(path)}"
+    return f"{_settings_digest(picture_settings(config), up_axis(path, config, rules))} {mesh_digest(path)}"
+
+
+def _settings_digest(settings: dict[str, Any], up: Axis) -> str:
+    seen = json.dumps({**settings, "up": up}, sort_keys=True)
+    return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
+
+
+def drawn_from(mark: str, document: dict[str, Any]) -> tuple[str, Axis] | None:
+    """Return the digest of the mesh that views were drawn from, and its axis that was up.
+
+    Args:
+        mark: of the views.
+        document: ``views.json`` beside them.
+
+    Returns:
+        As :func:`~hifa_cli.render.discover.mesh_digest` has it; None where the views were drawn otherwise.
+    """
+    settings, _, digest = mark.partition(" ")
+    known = {name: document.get(name) for name in picture_settings(RenderConfig())}
+    return next(((digest, up) for up in get_args(Axis) if _settings_digest(known, up) == settings), None)
 
 
 def picture_settings(config: RenderConfig) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """A few vertices that lie far out: a program's slip that makes a shape too small to be seen."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
+from hifa_cli.render.compiled import compiled
 from hifa_cli.render.meshes import Mesh, sanitised
 
 FAR = 100.0  # times as far out as half of the vertices: strays
@@ -39,8 +40,8 @@ def far_out(vertices: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
 def said_of_strays(vertices: NDArray[np.float64]) -> str:
     """Say of a shape that is drawn whole how few vertices make all others too small to be seen; '' mostly."""
     some = vertices[:: max(1, len(vertices) // _LOOKED_AT)]
-    spread = np.median(np.abs(some - np.median(some, axis=0)).max(axis=1))
-    if 0.1 * HIDING * spread > (vertices.max(axis=0) - vertices.min(axis=0)).max():  # nearly every shape
+    spread = _median(np.abs(some - _median(some)).max(axis=1))
+    if 0.1 * HIDING * spread > longest_side(vertices):  # nearly every shape
         return ""
     strays, times = far_out(vertices)
     many = int(strays.sum())
@@ -50,6 +51,24 @@ def said_of_strays(vertices: NDArray[np.float64]) -> str:
         f"{many} of its {len(strays)} vertices lie up to {times:.0e} times as far out as the others, "
         "which are too small to be seen"
     )
+
+
+def _median(values: NDArray[np.float64]) -> Any:
+    """Return the median along the first axis, in a tenth of the time that numpy takes over few values."""
+    ordered, half = np.sort(values, axis=0), len(values) // 2
+    return 0.5 * ordered[half] + 0.5 * ordered[-1 - half]
+
+
+@compiled
+def longest_side(vertices: NDArray[np.float64]) -> float:
+    """Return the longest side of the box of (n, 3) vertices."""
+    longest = 0.0
+    for axis in range(3):
+        low = high = vertices[0, axis]
+        for vertex in range(vertices.shape[0]):
+            low, high = min(low, vertices[vertex, axis]), max(high, vertices[vertex, axis])
+        longest = max(longest, high - low)
+    return longest
 
 
 def without_strays(mesh: Mesh) -> Rest | None:

@@ -24,6 +24,7 @@ from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.shading import PRESETS
 from hifa_cli.render.strays import far_out, said_of_strays, without_strays
 from hifa_cli.render.up_rules import UpRules
+from hifa_cli.render.welding import one_a_place
 
 BLANK = 1e-4  # of a picture: where no view shows more, nothing can be seen
 FAINT = 0.01  # of a picture: where no view shows more, few vertices that lie far out are looked for
@@ -175,20 +176,25 @@ class MeshViews:
         return pictures
 
     def _drawn(self, mesh: Mesh, up: Axis, views: Sequence[int] | None) -> NDArray[np.uint8]:
-        vertices = within_unit_sphere(cameras.upright(mesh.vertices, up), mesh.faces)
+        vertices, faces = one_a_place(mesh.vertices, mesh.faces)
+        vertices = within_unit_sphere(cameras.upright(vertices, up), faces)
         normals = None
         if self.phong.crease is not None:
             from hifa_cli.render.normals import corner_normals
 
-            normals = corner_normals(vertices, mesh.faces, self.phong.crease)
+            normals = corner_normals(vertices, faces, self.phong.crease)
         rig = self.rig if views is None else self.rig[list(views)]
-        frames = self._frames(vertices, mesh.faces, rig)
-        return self.renderer.draw(vertices, mesh.faces, normals, rig, frames)
+        frames = self._frames(vertices, faces, rig)
+        return self.renderer.draw(vertices, faces, normals, rig, frames)
 
     def _shown(self, pictures: NDArray[np.uint8]) -> float:
-        """Return the share of the fullest picture that is not ground."""
-        shown = max(np.count_nonzero(picture != self.config.ground) for picture in pictures)
-        return float(shown / pictures[0].size)
+        """Return the share of the fullest picture that is not ground; of the first one that is not faint."""
+        shown = 0.0
+        for picture in pictures:
+            shown = max(shown, np.count_nonzero(picture != self.config.ground) / picture.size)
+            if shown > FAINT:
+                break
+        return shown
 
     def _frames(
         self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]

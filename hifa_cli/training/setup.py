@@ -34,6 +34,7 @@ from hifa_cli.training.validation import accuracy_on_features, held_out
 
 BANK = 50  # photos of a class that the gate compares with
 Steps = Callable[[int], Batch]
+First = Callable[[TrunkFeatures], None]
 Validate = Callable[[], float]
 
 
@@ -105,6 +106,7 @@ def setup_run(
         labels = np.array([item.label for item in known.items])
         model = replace(model, bank=bank_rows(labels, len(photos.classes)).size)
     _check_norm(model, config, views)
+    _check_pretrain(model, config, views)
     torch.manual_seed(0)  # nothing may draw from the global stream unseeded
     network = build_network(model, config.weights, torch_stream(seed, "initialise", "head")).to(device)
     if last := last_blocks(config.freeze):
@@ -145,6 +147,25 @@ def _check_norm(model: ModelConfig, config: TrainConfig, views: Sequence[tuple[P
         raise HifaError(f"{said} takes statistics of whole batches: train in one process")
 
 
+def _check_pretrain(model: ModelConfig, config: TrainConfig, views: Sequence[tuple[Path, ...]]) -> None:
+    """Refuse a first stage that has nothing to learn, or nothing to learn from.
+
+    Raises:
+        HifaError: says what to do.
+    """
+    if config.pretrain == "none":
+        return
+    said = f"--pretrain {config.pretrain}"
+    if config.freeze == "none":
+        raise HifaError(f"{said} learns a map or the last blocks: give --freeze trunk or blocks:N")
+    if not views:
+        raise HifaError(f"{said} needs shapes: give --shapes VIEWS")
+    if model.norm != "shared":
+        raise HifaError(f"{said} is not for statistics of each domain: leave out norm={model.norm}")
+    if config.pretrain_photos < 2 or config.pretrain_steps < 1 or config.pretrain_batch < 0:
+        raise HifaError(f"{said} needs two photos of each shape, a step and no negative pretrain_batch")
+
+
 def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
     """Return the network that a training run builds."""
     row = backbone_of(config.backbone)
@@ -167,6 +188,7 @@ def model_config(config: TrainConfig, classes: tuple[str, ...]) -> ModelConfig:
         std=row.std,
         norm=norm,
         norm_last=last_blocks(config.freeze) if norm == "transnorm" else 0,
+        mapped=config.pretrain != "none" and config.freeze == "trunk",
     )
 
 
@@ -218,7 +240,9 @@ def _fitted(config: TrainConfig, views: list[tuple[Path, ...]], device: torch.de
     )
 
 
-def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps, Validate | None]:
+def make_steps(
+    run: Run, folder: Path | None, *, start: int = 0, first: First | None = None
+) -> tuple[Steps, Validate | None]:
     """Return where batches come from, and how the held-out photos are classified.
 
     Before the first step AdaBN's statistics of shapes are taken, and the network's centres and the shapes'
@@ -229,6 +253,7 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         run: of :func:`setup_run`.
         folder: of features that other runs have kept, or None.
         start: the first step; 0 sets centres and labels.
+        first: called before that with what the trunk, or its early blocks, made of the shapes: a first stage.
 
     Returns:
         A function from a step to its batch, and one that returns the held-out photos' accuracy.
@@ -261,6 +286,8 @@ def make_steps(run: Run, folder: Path | None, *, start: int = 0) -> tuple[Steps,
         )
         return steps, (lambda: accuracy_on_features(network, *classified())) if run.held.items else None
     seen, labels, shapes = _everything(run, looked)
+    if start == 0 and first is not None:
+        first(shapes)
     if start == 0 or network.kept < 0:  # a trunk that moved is no longer what it was before
         before = _looked_whole(network, seen), _looked_whole(network, shapes, "shapes")
         run.seen.append(Seen(seen, labels, shapes, before))
@@ -281,7 +308,7 @@ def _everything(
     seen, rows = looked(run.photos.items, "looking at the photos", maps=maps)
     labels = np.array([run.photos.items[row].label for row in rows], dtype=np.int64)
     shapes = TrunkFeatures(*(part[:0] for part in seen))
-    if run.views and (run.objective.sees_shapes or run.config.centred):
+    if run.views and (run.objective.sees_shapes or run.config.centred or run.config.pretrain != "none"):
         items = [Item(str(views[0].parent), -1, views) for views in run.views]
         shapes, kept = looked(items, "looking at the shapes", maps=maps, domain="shapes")
         run.readable[:] = [run.views[row] for row in kept]
@@ -314,10 +341,11 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         HifaError: a centred input has no shapes to be centred by.
     """
     network, objective = run.network, run.objective
+    moved = _mapped(network, photos.high)
     if run.config.centred:
         if not len(shapes.high):
             raise HifaError("a centred input needs shapes: give --shapes VIEWS, or --set centred=false")
-        means = [part.high.double().mean(dim=(0, 1)).float() for part in (photos, shapes)]
+        means = [part.double().mean(dim=(0, 1)).float() for part in (moved, shapes.high)]
         network.centres.copy_(torch.stack(means))
     if run.config.descriptor == "fused":
         _set_gate(network, photos, labels)
@@ -325,7 +353,7 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         return
     classes, blocks = len(run.model.classes), network.trunk.blocks or (network.trunk.width,)
     beliefs = propagate(
-        photos.high[:, 0].numpy(), labels, shapes.high.numpy(), blocks, classes, _confidence(network, photos)
+        moved[:, 0].numpy(), labels, shapes.high.numpy(), blocks, classes, _confidence(network, photos)
     )
     found = torch.from_numpy(beliefs.labels)
     if run.config.pseudo_labels == "permuted":
@@ -333,9 +361,13 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
     objective.assigned[: len(found)] = found.to(objective.assigned.device)
     run.health.update(report_beliefs(beliefs, labels, run.model.classes))
     run.health["examples"] = examples(beliefs, run.readable, run.model.classes)
-    run.health["offset"] = offset_of(
-        photos.high[:, 0, : blocks[0]], shapes.high[..., : blocks[0]].mean(dim=1)
-    )
+    run.health["offset"] = offset_of(moved[:, 0, : blocks[0]], shapes.high[..., : blocks[0]].mean(dim=1))
+
+
+@torch.inference_mode()
+def _mapped(network: Network, high: Tensor) -> Tensor:
+    """Return (n, 1, F) of photos as the map of a first stage moves them; as they are without one."""
+    return network.mapped(high.to(network.mean.device)).cpu()
 
 
 def bank_rows(labels: NDArray[np.int64], classes: int, places: int = 0) -> NDArray[np.int64]:
@@ -364,7 +396,7 @@ def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]
     rows = torch.from_numpy(bank_rows(labels, classes, len(network.bank) // classes)).flatten()
     high = photos.high[rows.clamp(min=0), 0].to(network.bank.device)
     width = network.bank.shape[1]
-    moved = high[:, :width] - (network.centres[0, :width] if network.config.centred else 0)
+    moved = network.mapped(high)[:, :width] - (network.centres[0, :width] if network.config.centred else 0)
     there = (rows >= 0).float().to(moved.device).unsqueeze(1)
     network.bank.copy_(torch.nn.functional.normalize(moved, dim=1) * there)
     own = torch.arange(classes).repeat_interleave(len(rows) // classes)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from hifa_cli.training.health import write_health
 from hifa_cli.training.monitor import CollapseMonitor, stop_unless_finite, warn_if_stiff
 from hifa_cli.training.optim import TrainStep, learning_rate
 from hifa_cli.training.points import Points, points_of
+from hifa_cli.training.pretraining import kept_record, pretrain, tidy_stage
 from hifa_cli.training.setup import Run, Steps, Validate, make_steps, setup_run
 from hifa_cli.training.statistics import take_statistics
 
@@ -72,6 +74,7 @@ def train(
     force: bool,
     features: Path | None = None,
     tensorboard: bool = False,
+    meshes: Path | None = None,
 ) -> TrainReport:
     """Train on labelled photos and unlabelled shapes; go on where an interrupted run stopped.
 
@@ -87,6 +90,7 @@ def train(
         force: throw away what is in ``out``.
         features: folder that keeps what a frozen trunk makes of the pictures, for other runs to use.
         tensorboard: also write the log as TensorBoard scalars, below ``out``.
+        meshes: folder of the meshes that the shapes were drawn from, for a first stage on generated photos.
 
     Returns:
         What the run came to.
@@ -99,10 +103,12 @@ def train(
         summary_writer()  # missing, it should be known before the first picture is read
     run = setup_run(photos, shapes, config, seed=seed, device=device)
     with sole_output(out) if world().leads else contextlib.nullcontext():
-        return _train(run, out, force=force, features=features, tensorboard=tensorboard)
+        return _train(run, out, meshes, force=force, features=features, tensorboard=tensorboard)
 
 
-def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboard: bool) -> TrainReport:
+def _train(
+    run: Run, out: Path, meshes: Path | None, *, force: bool, features: Path | None, tensorboard: bool
+) -> TrainReport:
     """Train what is prepared into ``out``, which is ours alone."""
     settings = _settings(run)
     if world().leads:
@@ -125,7 +131,12 @@ def _train(run: Run, out: Path, *, force: bool, features: Path | None, tensorboa
     )
     if start:
         progress.note(f"going on after step {start} of {run.config.steps}")
-    steps, validate = make_steps(run, features, start=start)
+    first = partial(pretrain, run, out=out, meshes=meshes, features=features)
+    steps, validate = make_steps(
+        run, features, start=start, first=first if run.config.pretrain != "none" else None
+    )
+    if run.config.pretrain != "none":
+        settings["pretrained"] = kept_record(out)
     if run.health and world().leads:
         write_health(out, run.health)
     started = time.monotonic()
@@ -165,6 +176,7 @@ def recipe_of(config: TrainConfig) -> dict[str, str]:
     ours = [
         text
         for used, text in (
+            (config.pretrain != "none", "a first stage on photos generated of the shapes"),
             (config.inputs != "pooled", "input of four blocks"),
             (config.centred, "centring per domain"),
             (config.pooling != "max", f"{config.pooling} over the views"),
@@ -181,6 +193,7 @@ def _tidy(out: Path) -> None:
     """Remove what only an unfinished run needs."""
     (out / CHECKPOINT).unlink(missing_ok=True)
     Best(out).clear()
+    tidy_stage(out)
 
 
 def _clear(out: Path) -> None:

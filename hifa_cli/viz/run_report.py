@@ -62,6 +62,7 @@ def write_report(folder: Path, points: "Points | None", classes: tuple[str, ...]
         'img-src data:">',
         f"<style>{_STYLE}</style></head><body>",
         *_heading(folder, settings),
+        *_first_stage(settings.get("pretrained")),
         *_beliefs(health),
         *_curves(folder),
         *_planes(points, classes),
@@ -102,6 +103,25 @@ def _heading(folder: Path, settings: dict[str, Any]) -> list[str]:
         f"<p class='soft'>{escaped(said)} "
         "Everything here comes from photos, their labels and pictures of the shapes. "
         "No label of a shape was read.</p>",
+    ]
+
+
+def _first_stage(record: dict[str, Any] | None) -> list[str]:
+    """Return what was learned from generated photos, where anything was."""
+    if not record:
+        return []
+    rows = "".join(
+        f"<tr><td>{escaped(name)}</td><td>{before:.3f}</td><td>{after:.3f}</td></tr>"
+        for name, (before, after) in record["held_out"].items()
+    )
+    what = "a map of the photos" if record["learned"] == "map" else f"the last {escaped(record['learned'])}"
+    left = f" {record['left_out']} shapes had no mesh and were left out." if record["left_out"] else ""
+    return [
+        "<h2>First stage: generated photos</h2>",
+        f"<p>{record['photos']} photos generated of {record['shapes']} shapes taught {what}, in "
+        f"{record['seconds']} s; the best step was {record['steps']}.{left} No label was read. How one "
+        "held-out photo of each shape finds its very shape:</p>",
+        f"<div class='wide'><table><tr><th></th><th>before</th><th>after</th></tr>{rows}</table></div>",
     ]
 
 

@@ -84,8 +84,9 @@ _WHY = {
     "400": "The request is not well-formed HTTP.",
     "401": "The token is missing or wrong.", "403": "Another site's page may not ask.",
     "404": "The shape, mesh or picture does not exist.", "405": "The method is another one.",
-    "411": "The body has no Content-Length.", "413": "The photos are too large.",
-    "414": "The address is too long.", "415": "A body of this type is not a photo.",
+    "408": "The body does not come.", "411": "The body has no Content-Length.",
+    "413": "The photos are too large.", "414": "The address is too long.",
+    "415": "A body of this type is not a photo.",
     "421": "The server does not answer for this host.",
     "422": "An option is wrong, or no photo can be used.", "431": "There are too many headers.",
     "503": "Too many requests wait, or the gallery's store is away: Retry-After says.",
@@ -114,7 +115,8 @@ def specification(config: ServeConfig) -> dict[str, Any]:
             "/v1/search": {"post": {
                 "operationId": "search", "summary": "Rank the shapes for photos, words or other shapes.",
                 "parameters": _options(config), "requestBody": _photos(),
-                "responses": _answers("What hifa query --json prints.", _json(_FOUND), 413, 415, 422, 503),
+                "responses": _answers(
+                    "What hifa query --json prints.", _json(_FOUND), 408, 413, 415, 422, 503),
             }},
             "/v1/gallery": _get("gallery", "What the gallery holds, and the limits.", _json(_GALLERY), []),
             "/v1/shapes": _get("shapes", "Shapes that a condition holds for, in the gallery's order.",

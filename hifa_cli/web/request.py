@@ -1,5 +1,6 @@
 """Read a search request: a photo's bytes or a form of several, with options."""
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -7,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, get_args
 from urllib.parse import parse_qs, unquote
 
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, File, FormParser, parse_options_header
+
 from hifa_cli.config import Find
 from hifa_cli.errors import HifaError
 from hifa_cli.query.parse import Box, parse_box
 from hifa_cli.query.retrieve import QueryOptions
 from hifa_cli.web.app import Photo
 
-_PART_NAME = re.compile(r'\bname="([^"]*)"')
-_FILE_NAME = re.compile(r'\bfilename="([^"]*)"')
-_BOUNDARY = re.compile(r'\bboundary=(?:"([^"]+)"|([^\s;]+))')
 _MOST_PARTS = 1000
 OPTIONS = (
     "top", "threshold", "class", "where", "crop", "fuse", "find", "like", "unlike", "text", "text_weight",
@@ -24,6 +25,7 @@ OPTIONS = (
 LIST_OPTIONS = ("where", "class", "top", "offset")
 LARGEST = 1024  # pixels of a photo's longer side in an answer
 TRUTHS = ("0", "1", "true", "false")
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # the answer says what is wrong
 
 
 @dataclass
@@ -162,25 +164,39 @@ def _between(words: Mapping[str, str], name: str, least: int, usual: float) -> f
 
 
 def _form(kind: str, body: bytes) -> Form:
-    found = _BOUNDARY.search(kind)
-    if found is None:
-        raise HifaError("the form has no boundary: send multipart/form-data as browsers do")
-    mark = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
-    parts = (b"\r\n" + body).split(b"\r\n" + mark, _MOST_PARTS)
-    if len(parts) < 2 or not parts[-1].startswith(b"--"):
-        raise HifaError("the form is cut short or has too many parts: send it again")
+    """Return the fields and files of a form, which python-multipart parses in memory."""
+    boundary = parse_options_header(kind.encode("latin-1", "replace"))[1].get(b"boundary") or None
+    parts: list[Field | File] = []
+    ends: list[bool] = []
+
+    def add(part: Field | File) -> None:
+        if len(parts) == _MOST_PARTS:
+            raise HifaError(f"the form has more than {_MOST_PARTS} parts: send fewer")
+        parts.append(part)
+
+    try:
+        in_memory = {"MAX_MEMORY_FILE_SIZE": math.inf}
+        FormParser(
+            "multipart/form-data", add, add, lambda: ends.append(True), boundary, config=in_memory
+        ).write(body)
+    except FormParserError as error:
+        raise HifaError(
+            f"the form is malformed ({error}): send multipart/form-data as browsers do"
+        ) from error
+    if not ends:
+        raise HifaError("the form is cut short: send it again")
     form = Form()
-    for part in parts[1:-1]:
-        head, gap, content = part.partition(b"\r\n\r\n")
-        text = head.decode("utf-8", "replace")
-        name, file = _PART_NAME.search(text), _FILE_NAME.search(text)
-        if not gap or name is None:
-            raise HifaError("a part of the form has no name: send multipart/form-data as browsers do")
-        if file is not None:
-            form.files.append((_plain_name(file[1]), content))
+    for part in parts:
+        if isinstance(part, File):
+            part.file_object.seek(0)
+            form.files.append((_plain_name(_text(part.file_name)), part.file_object.read()))
         else:
-            form.words.setdefault(name[1], []).append(content.decode("utf-8", "replace"))
+            form.words.setdefault(_text(part.field_name), []).append(_text(part.value))
     return form
+
+
+def _text(part: bytes | None) -> str:
+    return (part or b"").decode("utf-8", "replace")
 
 
 def _plain_name(name: str) -> str:

@@ -2,8 +2,8 @@
 
 import json
 import threading
-import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -13,21 +13,20 @@ from urllib.parse import quote, unquote
 from hifa_cli import __version__
 from hifa_cli.config import PageConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.gallery import Gallery
+from hifa_cli.query.retrieve import QueryOptions
 from hifa_cli.web.app import App
 from hifa_cli.web.openapi import specification
 from hifa_cli.web.request import parse_list, parse_search
 from hifa_cli.web.shapes import facts_of, listed_shapes, mesh_of, preview_of, row_of, view_of
 
 OPEN = ("/health", "/openapi.json")  # without a token: they say nothing of the gallery
-SEARCH, GALLERY, LIST, SHAPES = "/v1/search", "/v1/gallery", "/v1/shapes", "/v1/shapes/"
-READ = ("GET", "HEAD")
-_PLAIN = (*OPEN, "/metrics", GALLERY, LIST)
+SEARCH, LIST = "/v1/search", "/v1/shapes"
+BYTES = "application/octet-stream"
 _SHOWN = PageConfig()  # how large previews and pictures of views may be
 NOTHING = "this address does not exist: /openapi.json lists all that do"
 KINDS = "send the bytes of a picture (image/*, application/octet-stream), or multipart/form-data"
 # curl --data-binary and urllib call every body a form, whatever it is
-_PHOTOS = ("", "application/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data")
+_PHOTOS = ("", BYTES, "application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,11 @@ class Answer:
     """The answer to a request.
 
     Attributes:
-        status: of HTTP.
         body: of a document.
         kind: its content type.
         file: what is sent in its place.
     """
 
-    status: HTTPStatus
     body: bytes = b""
     kind: str = "application/json"
     file: Path | None = None
@@ -91,137 +88,123 @@ class Counts:
         return "\n".join(lines) + "\n"
 
 
-def is_mine(path: str) -> bool:
-    """Return whether a path belongs to this interface."""
-    return path in (*OPEN, "/metrics") or path.startswith("/v1/")
-
-
-def route_of(path: str) -> str:
-    """Return the route of a path, so that ids make no new numbers."""
-    if path in (*_PLAIN, SEARCH, "/"):
-        return path
-    return _route_of_shape(path) or "other"
-
-
-def _route_of_shape(path: str) -> str:
-    """Return the route of an address of a shape; nothing where it does not exist."""
-    if not path.startswith(SHAPES):
-        return ""
-    _, _, _, _, *end = path.split("/")
-    if not end or end in (["mesh"], ["thumbnail"], ["preview"]):
-        return "/".join([f"{SHAPES}{{id}}", *end])
-    if len(end) == 2 and end[0] == "views" and end[1].isascii() and end[1].isdigit() and len(end[1]) < 5:
-        return f"{SHAPES}{{id}}/views/{{view}}"
-    return ""
-
-
-def allowed(path: str) -> tuple[str, ...]:
-    """Return the methods that an address takes; none if it does not exist."""
-    if path in _PLAIN or _route_of_shape(path):
-        return READ
-    return ("POST",) if path == SEARCH else ()
-
-
 def is_photo(kind: str) -> bool:
     """Return whether a body of a content type may be a photo or a form of photos."""
     name = kind.partition(";")[0].strip().lower()
     return name in _PHOTOS or name.startswith("image/")
 
 
-def answered_get(app: App, counts: Counts, path: str, options: str) -> Answer:
-    """Answer a GET request.
+@dataclass(frozen=True)
+class Asked:
+    """A request, as its route needs it.
 
-    Args:
+    Attributes:
         app: the gallery.
         counts: for ``/metrics``.
-        path: one that is :func:`allowed`; ids stand in it percent-encoded, their slashes too.
-        options: the query string, which a list of shapes takes.
-
-    Returns:
-        Status, type and body.
-
-    Raises:
-        HifaError: a shape, its mesh or its picture does not exist.
-    """
-    if path == "/health":
-        return _document({"status": "ok", "version": __version__})
-    if path == "/openapi.json":
-        return _document(specification(app.config))
-    if path == "/metrics":
-        kind = "text/plain; version=0.0.4; charset=utf-8"
-        return Answer(HTTPStatus.OK, counts.text(app).encode(), kind)
-    if path == GALLERY:
-        app.current()
-        return _document(app.about())
-    if path == LIST:
-        return _list(app, options)
-    parts = path.split("/")
-    shape = unquote(parts[3], errors="surrogateescape")
-    try:
-        return _of_shape(app.current(), shape, *parts[4:])
-    except HifaError as error:
-        return refused(HTTPStatus.NOT_FOUND, str(error))
-
-
-def _list(app: App, options: str) -> Answer:
-    wanted, offset = parse_list(options)
-    if wanted.top > app.config.most:
-        raise HifaError(f"top is {wanted.top}: ask for at most {app.config.most} shapes")
-    return _document(listed_shapes(app.current(), wanted, offset))
-
-
-def _of_shape(gallery: Gallery, shape: str, what: str = "", view: str = "0") -> Answer:
-    if what == "views":
-        return Answer(HTTPStatus.OK, view_of(gallery, shape, int(view), _SHOWN.thumbnail), "image/jpeg")
-    if what == "preview":
-        packed = preview_of(gallery, shape, _SHOWN.faces)
-        return Answer(HTTPStatus.OK, packed, "application/octet-stream")
-    if what == "mesh":
-        return Answer(HTTPStatus.OK, file=mesh_of(gallery, shape), kind="application/octet-stream")
-    row = row_of(gallery, shape)
-    thumbnail = gallery.thumbnail(row)
-    if what == "thumbnail":
-        if thumbnail is None:
-            raise HifaError(f"the gallery has no picture of '{shape}'")
-        return Answer(HTTPStatus.OK, thumbnail.read_bytes(), "image/png")
-    own = f"{SHAPES}{quote(shape, safe='', errors='surrogateescape')}"
-    mesh = f"{own}/mesh" if gallery.source(row) is not None else None
-    picture = f"{own}/thumbnail" if thumbnail is not None else None
-    return _document({**facts_of(gallery, row), "mesh": mesh, "thumbnail": picture})
-
-
-def answered_search(app: App, options: str, kind: str, body: bytes) -> Answer:
-    """Answer ``POST /v1/search`` as ``hifa query --json`` does.
-
-    Args:
-        app: the gallery.
         options: the query string.
+        names: what stands in the path for ``{id}`` and ``{view}``, percent-encoded.
         kind: content type of the body.
         body: a photo's bytes, a form, or nothing where shapes or words are the query.
+    """
 
-    Returns:
-        Status, type and body.
+    app: App
+    counts: Counts
+    options: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
+    body: bytes = b""
+
+    @property
+    def shape(self) -> str:
+        """Return the id of the shape."""
+        return unquote(self.names["id"], errors="surrogateescape")
+
+
+def _health(asked: Asked) -> Answer:
+    return _document({"status": "ok", "version": __version__})
+
+
+def _description(asked: Asked) -> Answer:
+    return _document(specification(asked.app.config))
+
+
+def _metrics(asked: Asked) -> Answer:
+    kind = "text/plain; version=0.0.4; charset=utf-8"
+    return Answer(asked.counts.text(asked.app).encode(), kind)
+
+
+def _gallery(asked: Asked) -> Answer:
+    asked.app.current()
+    return _document(asked.app.about())
+
+
+def _shapes(asked: Asked) -> Answer:
+    wanted, offset = parse_list(asked.options)
+    _check_top(asked.app, wanted)
+    return _document(listed_shapes(asked.app.current(), wanted, offset))
+
+
+def _shape(asked: Asked) -> Answer:
+    opened = asked.app.current()
+    row = row_of(opened, asked.shape)
+    own = f"{LIST}/{quote(asked.shape, safe='', errors='surrogateescape')}"
+    mesh = f"{own}/mesh" if opened.source(row) is not None else None
+    picture = f"{own}/thumbnail" if opened.thumbnail(row) is not None else None
+    return _document({**facts_of(opened, row), "mesh": mesh, "thumbnail": picture})
+
+
+def _mesh(asked: Asked) -> Answer:
+    return Answer(file=mesh_of(asked.app.current(), asked.shape), kind=BYTES)
+
+
+def _thumbnail(asked: Asked) -> Answer:
+    opened = asked.app.current()
+    picture = opened.thumbnail(row_of(opened, asked.shape))
+    if picture is None:
+        raise HifaError(f"the gallery has no picture of '{asked.shape}'")
+    return Answer(picture.read_bytes(), "image/png")
+
+
+def _preview(asked: Asked) -> Answer:
+    return Answer(preview_of(asked.app.current(), asked.shape, _SHOWN.faces), BYTES)
+
+
+def _view(asked: Asked) -> Answer:
+    number = asked.names["view"]
+    if not (number.isascii() and number.isdigit() and len(number) < 5):
+        raise HifaError(f"a view is a number from 0 to 9999, not '{number[:20]}'")
+    picture = view_of(asked.app.current(), asked.shape, int(number), _SHOWN.thumbnail)
+    return Answer(picture, "image/jpeg")
+
+
+def search(asked: Asked) -> Answer:
+    """Answer as ``hifa query --json`` does.
 
     Raises:
         HifaError: an option is wrong, or no photo can be used.
     """
-    photos, wanted, pictures = parse_search(options, kind, body)
-    if not body:  # shapes or words are the query
+    photos, wanted, pictures = parse_search(asked.options, asked.kind, asked.body)
+    if not asked.body:  # shapes or words are the query
         photos = []
+    _check_top(asked.app, wanted)
+    return _document(asked.app.search(photos, wanted, pictures=pictures))
+
+
+QUICK = {"/health": _health, "/openapi.json": _description, "/metrics": _metrics}  # they wait for nothing
+LISTS = {"/v1/gallery": _gallery, LIST: _shapes}
+OF_SHAPE = {  # what cannot be had of a shape is not there: 404
+    f"{LIST}/{{id}}": _shape,
+    f"{LIST}/{{id}}/mesh": _mesh,
+    f"{LIST}/{{id}}/thumbnail": _thumbnail,
+    f"{LIST}/{{id}}/preview": _preview,
+    f"{LIST}/{{id}}/views/{{view}}": _view,
+}
+
+
+def _check_top(app: App, wanted: QueryOptions) -> None:
     if wanted.top > app.config.most:
         raise HifaError(f"top is {wanted.top}: ask for at most {app.config.most} shapes")
-    return _document(app.search(photos, wanted, pictures=pictures))
-
-
-def refused(status: HTTPStatus, message: str) -> Answer:
-    """Return a refusal: an object with ``error``."""
-    return Answer(status, json.dumps({"error": message}).encode())
 
 
 def _document(document: Any) -> Answer:
-    return Answer(HTTPStatus.OK, json.dumps(document).encode())
-
-
-def now() -> float:
-    """Return seconds of a clock that only goes forward."""
-    return time.monotonic()
+    return Answer(json.dumps(document).encode())

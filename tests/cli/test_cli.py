@@ -19,6 +19,9 @@ from hifa_cli.cli import app
 from tests.conftest import write_photos
 
 HEAVY = (
+    "starlette",
+    "uvicorn",
+    "python_multipart",
     "torch",
     "torchvision",
     "timm",

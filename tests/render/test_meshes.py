@@ -366,3 +366,13 @@ def test_faces_with_corners_that_are_missing_or_not_numbers_are_counted_whatever
     assert 0 < many < len(faces) - bad
     assert np.isfinite(vertices[kept[:many]]).all()
     assert used == (places >= 0).sum()
+
+
+def test_vertices_that_no_face_uses_are_left_out_and_no_corner_moves() -> None:
+    generator = np.random.default_rng(5)
+    vertices = generator.normal(size=(400, 3))
+    faces = generator.permutation(400)[:90].reshape(-1, 3)
+    faces = np.concatenate([faces, faces[:5]])  # used by two faces
+    mesh = sanitised(vertices, faces)
+    np.testing.assert_array_equal(mesh.vertices, vertices[np.unique(faces)])
+    np.testing.assert_array_equal(mesh.vertices[mesh.faces], vertices[faces])

@@ -74,12 +74,12 @@ def serving(gallery: Path, **settings: Any) -> Iterator[int]:
 def running(app: App) -> Iterator[int]:
     """Serve an app; yields the port."""
     with make_server(app) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         try:
-            yield int(server.server_address[1])
+            yield server.port
         finally:
-            server.shutdown()
+            server.stop()
             thread.join()
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -233,6 +234,68 @@ def test_the_command_prints_the_address_and_warns_those_who_let_others_in(world:
     assert "the page has no password" in said
     assert access.own_names()[0] in said
     assert process.returncode == 130
+
+
+def test_the_environment_and_the_current_folder_set_nothing(world: Path, tmp_path: Path) -> None:
+    """uvicorn can be set by variables and a file; libraries of its could lie in the folder."""
+    (tmp_path / ".env").write_text("UVICORN_PORT=1\nWEB_CONCURRENCY=4\n")
+    for name in ("uvicorn", "starlette", "h11", "anyio", "click", "python_multipart", "idna"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('code of the current folder ran')\n")
+    hostile = {"WEB_CONCURRENCY": "many", "FORWARDED_ALLOW_IPS": "*", "UVICORN_PORT": "1",
+               "UVICORN_LOG_LEVEL": "trace", "UVICORN_ROOT_PATH": "/elsewhere"}  # fmt: skip
+    words = [sys.executable, "-m", "hifa_cli", "serve", str(world / "g"), "--port", "0", "--quiet"]
+    environment = {**os.environ, **hostile, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().strip().rpartition(":")[2].strip("/"))
+        assert ask(port, "GET", "/health")[0] == 200
+        assert b"HTTP/1.1 400 " in raw(port, b"no HTTP\r\n\r\n")
+        process.send_signal(signal.SIGTERM)
+        rest, said = process.communicate(timeout=30)
+    assert (rest, said, process.returncode) == ("", "", 128 + signal.SIGTERM)
+
+
+def test_a_query_that_is_being_answered_is_answered_before_the_server_stops(world: Path) -> None:
+    entered = threading.Event()
+
+    class Slow(App):
+        def search(self, *args: object, **more: object) -> dict[str, object]:
+            entered.set()
+            time.sleep(0.5)
+            return {}
+
+    with ThreadPoolExecutor(1) as threads:
+        with running(Slow(world / "g", None, "cpu", ServeConfig(port=0))) as port:
+            asked = threads.submit(ask, port, "POST", "/v1/search", b"x")
+            assert entered.wait(30)
+        assert asked.result()[0] == 200
+
+
+def test_work_that_does_not_end_does_not_keep_the_process(world: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from hifa_cli.cli import main\n"
+        "from hifa_cli.web import app, server\n"
+        "server._GRACE = 1\n"
+        "app.App.search = lambda *args, **more: (print('in', flush=True), time.sleep(600))\n"
+        f"sys.argv = ['hifa', 'serve', {str(world / 'g')!r}, '--port', '0', '--quiet']\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().strip().rpartition(":")[2].strip("/"))
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(b"POST /v1/search HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\n\r\nx")
+            assert process.stdout.readline() == "in\n"
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert (said, process.returncode) == ("stopped\n", 130)
 
 
 def test_a_weak_token_is_refused_by_the_command(world: Path) -> None:

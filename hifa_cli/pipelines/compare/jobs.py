@@ -51,6 +51,7 @@ class Shared:
         device: as ``pick_device`` takes it.
         features: folder of the frozen trunks' features.
         test_data: digest of the test split.
+        meshes: that the shapes were drawn from, for rows with a first stage; "" where none are given.
     """
 
     images: str
@@ -61,6 +62,7 @@ class Shared:
     device: str
     features: str
     test_data: str
+    meshes: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ class Runner:
             report = train(
                 *self._train, run, config, seed=job.seed or 0, device=self._device, force=False,
                 features=Path(self.shared.features),
+                meshes=Path(self.shared.meshes) if self.shared.meshes else None,
             )  # fmt: skip
         try:
             heard.raise_if_missing(*self._train)

@@ -21,6 +21,9 @@ SHARED = (
     "fit", "augment", "balanced", "rate", "validation", "keep",
 )  # fmt: skip
 
+# A folder's name must not change for what most rows do not have.
+LATER = ("own", "norm", "pretrain", "pretrain_photos", "pretrain_steps", "pretrain_batch", "pretrain_rate")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -112,9 +115,9 @@ def _settings(arm: Arm, config: TrainConfig) -> dict[str, Any]:
     if arm.kind == "adapted":
         return {"train": {}, "adapt": _adaptation(arm)}
     train = asdict(row_config(arm, config))
-    for name in ("own", "norm"):
+    for name in LATER:
         if train[name] == getattr(TrainConfig, name):
-            del train[name]  # a folder's name must not change for what most rows do not have
+            del train[name]
     settings: dict[str, Any] = {"train": train}
     if arm.backbone:
         settings |= {"own_input": True, "side": int(dict(arm.overrides).get("size", 0))}

@@ -95,6 +95,7 @@ def compare(
     jobs: int,
     force: bool,
     features: Path | None = None,
+    meshes: Path | None = None,
 ) -> Comparison:
     """Train, export and score every row at every seed; go on where an interrupted comparison stopped.
 
@@ -114,6 +115,7 @@ def compare(
         jobs: processes side by side; 0 is what fits.
         force: do again what is done.
         features: folder of the frozen trunks' features; by default one in ``out``.
+        meshes: that the shapes were drawn from, for rows with a first stage on generated photos.
 
     Returns:
         What was done, and what failed.
@@ -128,7 +130,7 @@ def compare(
     places = {"images": str(images), "shapes": str(shapes), "features": str(features or out / FEATURES)}
     shared = Shared(
         **places, train_split=train_split, test_split=test_split, profile=profile, device=str(device),
-        test_data="",
+        test_data="", meshes=str(meshes or ""),
     )  # fmt: skip
     train, test = found(shared, train_split), found(shared, test_split)
     for part in (*train, *test):
