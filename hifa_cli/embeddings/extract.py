@@ -15,7 +15,7 @@ from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
-from hifa_cli.embeddings.joining import joined
+from hifa_cli.embeddings.joining import NothingRead, joined
 from hifa_cli.embeddings.text import save_words
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
@@ -267,7 +267,7 @@ def embed(
     for row, features in looked:
         known[row] = encoder.head(features, domain)[0]
     if not known:
-        raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
+        raise NothingRead(label)
     order = sorted(known)
     return Embeddings(
         ids=tuple(items[row].id for row in order),
