@@ -174,7 +174,7 @@ def index(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Pretrained encoder: efficientnet_lite2, dinov2-small, torchvision/NAME, any timm model.",
+            help="Pretrained encoder: efficientnet_lite0+lite2, dinov2-small, torchvision/NAME, any of timm.",
             show_default=ModelConfig.backbone,
             autocompletion=completion.backbones,
             rich_help_panel=ENCODER,

