@@ -59,10 +59,6 @@ class Machine:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
 
-    def unplug(self) -> None:
-        """Pull the cable out."""
-        assert _ip("-n", self.name, "link", "set", "eth0", "down").returncode == 0
-
 
 def _ip(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["ip", *words], capture_output=True, text=True, check=False)

@@ -14,13 +14,6 @@ from hifa_cli.runtime import progress
 from hifa_cli.runtime.cluster import Made, Task, perform
 from hifa_cli.runtime.device import settled_device
 
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent
-    # a machine that vanishes without a word is noticed in seconds; by Ray's own values each of its tasks
-    # holds up the others for two minutes
-    "RAY_grpc_client_keepalive_time_ms": "10000",
-    "RAY_grpc_client_keepalive_timeout_ms": "10000",
-}
 _RETRIES = 5  # of a task whose node died
 _AHEAD = 2  # tasks that are given out for each CPU of the cluster
 _SHOWN = 200  # characters of a message of Ray's
@@ -101,8 +94,7 @@ def ray_pool(*, cpus: int = 1, device: str = "cpu") -> Iterator[RayPool]:
     Raises:
         HifaError: Ray is not installed, or the cluster of ``RAY_ADDRESS`` does not answer.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent
     try:
         import ray
     except ModuleNotFoundError as error:
