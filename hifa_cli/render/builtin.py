@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,6 @@ from hifa_cli.render.cameras import Frame
 
 SAMPLES = 2  # a side of a pixel
 MOST_NOTED = 250_000  # faces whose centres are noted: of more, a picture shows too few for it to pay
-
-Greys = NDArray[np.int16]
 
 
 class BuiltinRenderer:
@@ -51,20 +50,18 @@ class BuiltinRenderer:
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
         projected = np.empty_like(vertices)
-        greys = self._greys(vertices, faces if normals is None else faces[:0])
+        flat = self._flat(vertices, faces if normals is None else faces[:0])
         for camera, frame, picture in zip(rig, frames, pictures, strict=True):
             box = cameras.project_and_measure(vertices, camera, frame.magnified(SAMPLES), projected)
             (left, wide), (top, high) = self._side(box[0], box[2]), self._side(box[1], box[3])
             keys = raster.cleared(self._keys, SAMPLES * high, SAMPLES * wide)
             raster.fill_nearest(projected, faces, float(SAMPLES * left), float(SAMPLES * top), keys)
+            if normals is None:
+                flat(keys, camera, top, left, picture)
+                continue
             eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
             place = (SAMPLES, top, left, picture)
-            if normals is None:
-                shading.draw_flat(keys, vertices, faces, eye, lights, self._surface, greys(eye), *place)
-            else:
-                shading.draw_smooth(
-                    keys, projected, vertices, faces, normals, eye, lights, self._surface, *place
-                )
+            shading.draw_smooth(keys, projected, vertices, faces, normals, eye, lights, self._surface, *place)
         return pictures
 
     def _side(self, low: float, high: float) -> tuple[int, int]:
@@ -72,24 +69,24 @@ class BuiltinRenderer:
         first = min(max(math.floor(low / SAMPLES), 0), self.size - 1)
         return first, max(min(math.ceil(high / SAMPLES), self.size) - first, 1)
 
-    def _greys(
-        self, vertices: NDArray[np.float64], faces: NDArray[np.int32]
-    ) -> Callable[[NDArray[np.float64]], Greys]:
-        """Return what gives the greys of all faces seen from an eye, −1 where they are not known yet."""
-        greys = np.empty(len(faces), dtype=np.int16)
+    def _flat(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Callable[..., None]:
+        """Return what shades a view of flat faces, given its keys, camera, top, left and picture."""
+        surface, greys = self._surface, np.empty(len(faces) + 1, dtype=np.int16)
         if not self._headlight_only or len(faces) > MOST_NOTED:
 
-            def unknown(_: NDArray[np.float64]) -> Greys:
+            def as_seen(keys: Any, camera: Any, *place: Any) -> None:
+                eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
                 greys.fill(-1)
-                return greys
+                shading.draw_flat(keys, vertices, faces, eye, lights, surface, greys, SAMPLES, *place)
 
-            return unknown
+            return as_seen
         centres = np.empty((7, len(faces)))
         shading.note_centres(vertices, faces, centres)
+        greys[-1] = self.ground
 
-        def shaded(eye: NDArray[np.float64]) -> Greys:
-            strength = self.phong.lights[0].strength
-            shading.shade_by_headlight(centres, eye, strength, self._surface, greys)
-            return greys
+        def at_once(keys: Any, camera: Any, *place: Any) -> None:
+            eye, strength = cameras.DISTANCE * camera[2], self.phong.lights[0].strength
+            shading.shade_by_headlight(centres, eye, strength, surface, greys[:-1])
+            shading.draw_shaded(keys, greys, *place)
 
-        return shaded
+        return at_once

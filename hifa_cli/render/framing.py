@@ -1,6 +1,7 @@
 """The size of a drawn shape: its outline's box and the area that it covers."""
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def centred(box: Box, size: int, shrink: float = 1.0) -> Frame:
         Scale and offsets of the picture plane.
     """
     left, top, right, bottom = box
-    longest = max(right - left, bottom - top, float(np.finfo(np.float64).tiny))
+    longest = max(right - left, bottom - top, sys.float_info.min)
     scale = shrink * cameras.LONGEST_SIDE * size / longest
     return Frame(scale, left=size / 2 - scale * (left + right) / 2, top=size / 2 - scale * (top + bottom) / 2)
 

@@ -161,7 +161,7 @@ def _rows_of_a_face(builder: Any, lanes: int, whole: list[Any], edges: list[Any]
             first: int64.
         edges: the values of the three equations at the first sample, what a column adds to each, what a row
             adds: float64; no sign is inside.
-        put: writes what becomes of a row, given its place, which lanes are inside and its number.
+        put: writes what becomes of a row, given its place, which lanes are inside and how far down it lies.
     """
     from llvmlite import ir
 
@@ -177,16 +177,17 @@ def _rows_of_a_face(builder: Any, lanes: int, whole: list[Any], edges: list[Any]
     after = builder.append_basic_block("drawn")
     builder.branch(body)
     builder.position_at_end(body)
-    row, place = builder.phi(i64), builder.phi(i64)
+    row, place, down = builder.phi(i64), builder.phi(i64), builder.phi(double)
     now = [builder.phi(doubles) for _ in range(3)]
     signs = [builder.bitcast(side, longs) for side in now]
     outside = builder.or_(builder.or_(signs[0], signs[1]), signs[2])
     inside = builder.and_(there, builder.icmp_signed(">=", outside, ir.Constant(longs, [0] * lanes)))
-    put(place, inside, row)
+    put(place, inside, down)
     follow = builder.add(row, ir.Constant(i64, 1))
     values = [
         (row, ir.Constant(i64, 0), follow),
         (place, whole[0], builder.add(place, whole[1])),
+        (down, ir.Constant(double, 0.0), builder.fadd(down, ir.Constant(double, 1.0))),
         *((now[k], sides[k], builder.fadd(now[k], numbers[6 + k])) for k in range(3)),
     ]
     for phi, first, then in values:
@@ -225,9 +226,8 @@ def face_drawer(lanes: int) -> Any:
         across = builder.fmul(columns, _everywhere(builder, per_column, lanes))
         mark = _everywhere(builder, builder.trunc(whole[4], ir.IntType(32)), lanes)
 
-        def put(place: Any, inside: Any, row: Any) -> None:
-            y = builder.fadd(top, builder.sitofp(row, double))
-            start = builder.fadd(corner, builder.fmul(y, per_row))
+        def put(place: Any, inside: Any, down: Any) -> None:
+            start = builder.fadd(corner, builder.fmul(builder.fadd(top, down), per_row))
             depths = builder.fadd(_everywhere(builder, start, lanes), across)
             _keep_nearest(builder, builder.gep(keys, [place]), depths, mark, inside)
 
@@ -269,7 +269,7 @@ def bit_setter(lanes: int) -> Any:
 
 set_few, set_many = bit_setter(NARROW), bit_setter(WIDE)
 
-BATCH = 264  # faces set up at once; columns of 256 in a table would fall on the same lines of a cache
+BATCH = 104  # faces set up at once: their tables stay in the first cache; powers of two share lines of it
 # where the columns of these tables begin: corners (x, y, inverse depth of three), what is known of a face
 _AX, _AY, _AZ, _BX, _BY, _BZ, _CX, _CY, _CZ = (np.uint64(BATCH * column) for column in range(9))
 _LEFT, _SPAN, _TOP, _ROWS, _CORNER, _PER_COLUMN, _PER_ROW = (np.uint64(BATCH * k) for k in range(7))
@@ -290,6 +290,7 @@ def gather(
     scale: float,
     left: float,
     top: float,
+    deep: bool,
     corners: NDArray[np.float64],
 ) -> None:
     """Copy the corners of ``count`` faces from ``begin`` on, a coordinate after the other.
@@ -302,6 +303,7 @@ def gather(
         scale: of columns and rows.
         left: added to the columns.
         top: added to the rows.
+        deep: whether inverse depths are wanted.
         corners: (9 · BATCH,) set in place.
     """
     one, two = np.uint64(1), np.uint64(2)  # indices without a sign need no look at what lies before the first
@@ -311,7 +313,8 @@ def gather(
             at, vertex = np.uint64(3 * corner * BATCH), np.uint64(faces[face, np.uint64(corner)])
             corners[at + p] = left + scale * projected[vertex, np.uint64(0)]
             corners[at + _AY + p] = top + scale * projected[vertex, one]
-            corners[at + _AZ + p] = projected[vertex, two]
+            if deep:
+                corners[at + _AZ + p] = projected[vertex, two]
 
 
 @helper
@@ -451,7 +454,7 @@ def fill_nearest(
     places, ends = np.empty(BATCH + 1, dtype=np.uint64), np.empty((height, 2), dtype=np.int64)
     for begin in range(0, faces.shape[0], BATCH):
         count = min(BATCH, faces.shape[0] - begin)
-        gather(projected, faces, begin, count, 1.0, -left_end, -top_end, corners)
+        gather(projected, faces, begin, count, 1.0, -left_end, -top_end, True, corners)
         set_up(corners, float(width), float(height), 0.0, 0.0, plan)
         for place in range(to_draw(plan, count, places)):
             p = places[place]
@@ -583,7 +586,7 @@ def fill_outline(
     places, ends = np.empty(BATCH + 1, dtype=np.uint64), np.empty((size, 2), dtype=np.int64)
     for begin in range(0, faces.shape[0], BATCH):
         count = min(BATCH, faces.shape[0] - begin)
-        gather(projected, faces, begin, count, scale, left_end, top_end, corners)
+        gather(projected, faces, begin, count, scale, left_end, top_end, False, corners)
         set_up(corners, float(size), float(size), -math.inf, away, plan)
         for place in range(to_draw(plan, count, places)):
             p = places[place]

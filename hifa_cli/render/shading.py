@@ -163,6 +163,33 @@ def shade_by_headlight(
 
 
 @compiled
+def draw_shaded(
+    keys: NDArray[np.int64], greys: NDArray[np.int16], top: int, left: int, picture: NDArray[np.uint8]
+) -> None:
+    """Average the greys of each pixel's samples, two a side, where the grey of every face is known.
+
+    Args:
+        keys: (2·h, 2·w) of a part of the picture from :func:`raster.fill_nearest`.
+        greys: (m + 1,) of the faces, and of the ground.
+        top: row where the part begins.
+        left: column where it begins.
+        picture: (H, W), the part drawn in place.
+    """
+    height, width, ground = keys.shape[0] // 2, keys.shape[1] // 2, np.int64(greys.shape[0] - 1)
+    sums = np.empty(keys.shape[1], dtype=np.int32)  # of two samples, one over the other
+    for row in range(height):
+        upper, lower = np.uint64(2 * row), np.uint64(2 * row + 1)
+        for place in range(keys.shape[1]):
+            sample = np.uint64(place)
+            one, other = keys[upper, sample], keys[lower, sample]
+            one = ground if one == GROUND else LAST_FACE - (one & LOW_HALF)
+            other = ground if other == GROUND else LAST_FACE - (other & LOW_HALF)
+            sums[sample] = greys[np.uint64(one)] + greys[np.uint64(other)]
+        for column in range(width):
+            picture[top + row, left + column] = (sums[2 * column] + sums[2 * column + 1] + 2) >> 2
+
+
+@compiled
 def draw_flat(
     keys: NDArray[np.int64],
     vertices: Array,
@@ -176,7 +203,7 @@ def draw_flat(
     left: int,
     picture: NDArray[np.uint8],
 ) -> None:
-    """Average the greys of each pixel's samples, one grey a face, taken at the face's centre.
+    """Average the greys of each pixel's samples, one grey a face, taken at its centre if it is seen.
 
     Args:
         keys: (S·h, S·w) of a part of the picture from :func:`raster.fill_nearest`.
@@ -185,7 +212,7 @@ def draw_flat(
         eye: (3,).
         lights: (L, 4).
         surface: (4,).
-        greys: (m,) those that are known, else −1, and then filled here for the faces that are seen.
+        greys: (m,) or more, −1, filled here for the faces that are seen.
         samples: S, a side of a pixel.
         top: row where the part begins.
         left: column where it begins.
@@ -196,14 +223,13 @@ def draw_flat(
     sums = np.empty(wide, dtype=np.int32)  # down the lines of one row of pixels
     ground = np.int32(picture[top, left])
     for row in range(height):
-        sums[:] = samples * ground
-        seen = False
+        sums[:] = 0
         for line in range(row * samples, (row + 1) * samples):
             for place in range(wide):
                 key = keys[line, place]
                 if key == GROUND:
+                    sums[place] += ground
                     continue
-                seen = True
                 face = LAST_FACE - (key & LOW_HALF)
                 grey = greys[face]
                 if grey < 0:
@@ -211,16 +237,12 @@ def draw_flat(
                     normal = face_normal(vertices, a, b, c)
                     grey = reflect(centre(vertices, a, b, c), normal, eye, lights, surface)
                     greys[face] = grey
-                sums[place] += grey - ground
-        if seen and samples == 2:  # as nearly always; a division a pixel takes as long as all else
-            for column in range(width):
-                picture[top + row, left + column] = (sums[2 * column] + sums[2 * column + 1] + 2) >> 2
-        elif seen:
-            for column in range(width):
-                total = many // 2
-                for place in range(column * samples, (column + 1) * samples):
-                    total += sums[place]
-                picture[top + row, left + column] = total // many
+                sums[place] += grey
+        for column in range(width):
+            total = many // 2
+            for place in range(column * samples, (column + 1) * samples):
+                total += sums[place]
+            picture[top + row, left + column] = total // many
 
 
 @helper
