@@ -526,7 +526,7 @@ class Network(nn.Module):
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T
 
     def inside(self, high: Tensor) -> Tensor:
-        """Return (B, V, 1): ``trust`` where a photo is near to a class's as these are to each other, else 0."""
+        """Return (B, V, 1): ``trust`` where a photo is as near to a class as its own photos are, else 0."""
         near = self.nearness(self.likeness(high)).amax(dim=-1, keepdim=True) > self.threshold
         return near.float() * self.trust
 
