@@ -281,7 +281,6 @@ class Network(nn.Module):
     photo_map: Tensor
     photo_shift: Tensor
     threshold: Tensor
-    trust: Tensor
     mean: Tensor
     std: Tensor
 
@@ -304,7 +303,6 @@ class Network(nn.Module):
                 raise ValueError("a bank with places for other classes: train again with this version")
             self.register_buffer("bank", torch.zeros(config.bank, (self.trunk.blocks or (width,))[0]))
             self.register_buffer("threshold", torch.zeros(()))
-            self.register_buffer("trust", torch.ones(()))
         if config.mapped:
             own = (self.trunk.blocks or (width,))[0]
             self.register_buffer("photo_map", torch.zeros(own, own))
@@ -470,8 +468,7 @@ class Network(nn.Module):
 
         ``embedding`` gives the embeddings. ``fused`` joins three unit vectors: the embedding, the square
         roots of the class probabilities, and what the untrained trunk says. A photo that is unlike every
-        labelled photo keeps the last alone, so that it is answered as without training; of the others the
-        first two count as far as labelled photos show such photos to be told apart (``trust``).
+        labelled photo keeps the last alone, so that it is answered as without training.
 
         Args:
             seen: (B, V, 1 or 3, H, W) uint8 pixels, or what ``trunk_features`` made of them.
@@ -526,9 +523,8 @@ class Network(nn.Module):
         return nn.functional.normalize(moved, dim=-1) @ self.bank.T
 
     def inside(self, high: Tensor) -> Tensor:
-        """Return (B, V, 1): ``trust`` where a photo is as near to a class as its own photos are, else 0."""
-        near = self.nearness(self.likeness(high)).amax(dim=-1, keepdim=True) > self.threshold
-        return near.float() * self.trust
+        """Return (B, V, 1): 1 where a photo is as near to those of a class as these to each other, else 0."""
+        return (self.nearness(self.likeness(high)).amax(dim=-1, keepdim=True) > self.threshold).float()
 
     def nearness(self, cosines: Tensor) -> Tensor:
         """Return (…, C) mean cosines to the nearest photos of each class, of (…, bank) cosines.
@@ -702,8 +698,6 @@ def load_network(folder: Path) -> Network:
         _check_head(config, folder / WEIGHTS_FILE)
         network = Network(config)
         state = load_file(folder / WEIGHTS_FILE)
-        if config.descriptor == "fused":  # runs before there was such a weight had the whole of it
-            state.setdefault("trust", torch.ones(()))
         if not all(torch.isfinite(tensor).all() for tensor in state.values()):
             raise ValueError("weights that are not finite")
         network.load_state_dict(state)

@@ -348,8 +348,7 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         means = [part.double().mean(dim=(0, 1)).float() for part in (moved, shapes.high)]
         network.centres.copy_(torch.stack(means))
     if run.config.descriptor == "fused":
-        _set_gate(network, photos, labels)
-        run.health["told_apart"] = round(float(network.trust), 4)
+        run.health["told_apart"] = round(_set_gate(network, photos, labels), 4)
     if objective.assigned is None:
         return
     classes, blocks = len(run.model.classes), network.trunk.blocks or (network.trunk.width,)
@@ -391,10 +390,11 @@ def bank_rows(labels: NDArray[np.int64], classes: int, places: int = 0) -> NDArr
     return chosen
 
 
-def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> None:
+def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> float:
     """Fill the gate's bank; its threshold leaves a twentieth of the bank's own photos out.
 
-    What was trained counts as far as photos of a class that is left out would be told from known ones.
+    Returns:
+        How well photos of a class that is left out would be told from known ones, 0 to 1.
     """
     classes = len(network.config.classes)
     rows = torch.from_numpy(bank_rows(labels, classes, len(network.bank) // classes)).flatten()
@@ -409,7 +409,7 @@ def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]
     several = np.bincount(labels, minlength=classes)[own.numpy()] > 1
     known = nearest[torch.from_numpy(several)]
     network.threshold.fill_(float(known.quantile(QUANTILE)) if len(known) else -1.0)
-    network.trust.fill_(told_apart(known, _nearness_elsewhere(network, cosines, rows, own)))
+    return told_apart(known, _nearness_elsewhere(network, cosines, rows, own))
 
 
 def _nearness_elsewhere(network: Network, cosines: Tensor, rows: Tensor, own: Tensor) -> Tensor:

@@ -139,8 +139,8 @@ def _beliefs(health: dict[str, Any]) -> list[str]:
     if "told_apart" in health:
         lines.append(
             "<p>Photos of a class that is left out are told from known ones to "
-            f"<b>{health['told_apart']:.2f}</b> (0 not at all, 1 without an error): so much what was trained "
-            "counts in the descriptor.</p>"
+            f"<b>{health['told_apart']:.2f}</b> (0 not at all, 1 without an error). Below a half, photos of "
+            "kinds that have none here are answered as if they were of kinds that have.</p>"
         )
     if health.get("without_shapes"):
         lines.append(
