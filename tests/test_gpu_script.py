@@ -35,6 +35,7 @@ def test_without_a_gpu_it_says_so_and_writes_nothing() -> None:
     assert (page.read_bytes() if page.exists() else None) == before
 
 
+@pytest.mark.slow
 def test_a_section_runs_in_a_process_of_its_own_and_prints_one_document() -> None:
     words = [sys.executable, str(SCRIPT), "--rehearse", "--section", "machine"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

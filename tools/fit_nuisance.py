@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Fit the nuisance projection that the package ships (hifa_cli/search/nuisance.npz, nuisance-lite2.npz).
+"""Fit a nuisance projection that the package ships: hifa_cli/search/nuisance.npz, -lite2.npz, -pair.npz.
 
     tools/fit_nuisance.py                     # on shapes that the demo's world makes: minutes on two cores
     tools/fit_nuisance.py --meshes FOLDER     # on a folder of upright (+z) meshes of your own
-    tools/fit_nuisance.py --backbone efficientnet_lite2
+    tools/fit_nuisance.py --backbone efficientnet_lite2       # or efficientnet_lite0+lite2
 
 Photos of each mesh are generated, embedded by the encoder and held against the mean of its views.
 """
@@ -20,6 +20,7 @@ from PIL import Image
 from hifa_cli.config import RIGS, RenderConfig
 from hifa_cli.data.transforms import to_pixels
 from hifa_cli.embeddings.encoder import default_encoder
+from hifa_cli.models.lite import PAIR
 from hifa_cli.render.discover import find_meshes
 from hifa_cli.render.meshes import Mesh, read_mesh
 from hifa_cli.render.views import MeshViews
@@ -28,7 +29,7 @@ from hifa_cli.synthetic.mesh_photos import make_mesh_photo
 from hifa_cli.synthetic.shapes import KINDS, joined, make_thing
 
 FOLDER = Path(__file__).parents[1] / "hifa_cli" / "search"
-OUT = dict(zip(("efficientnet_lite0", "efficientnet_lite2"), PROJECTION_FILES, strict=True))
+OUT = dict(zip(("efficientnet_lite0", "efficientnet_lite2", PAIR), PROJECTION_FILES, strict=True))
 
 
 def meshes(folder: Path | None, each: int) -> Iterator[Any]:

@@ -13,6 +13,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("as people take photos, OBJ files being y-up",
          "hifa render meshes/ -o views --rig eye --up '*.obj=y'"),
         ("one mesh, with a picture to look at", "hifa render chair.off -o views --contact-sheet chair.png"),
+        ("by all machines of a Ray cluster", "hifa render meshes/ -o views --engine ray"),
     ),
     "train": (
         ("the default recipe", "hifa train --images photos --shapes views --out run"),
@@ -27,6 +28,8 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
          "hifa export --images photos --shapes views --split test -o test.h5"),
         ("by another backbone of timm",
          "hifa export --backbone dinov2-small --images photos --shapes views -o dino.h5"),
+        ("by the GPUs of a Ray cluster",
+         "hifa export --model run --shapes views -o all.h5 --engine ray --device cuda"),
     ),
     "adapt": (
         ("fit JGSA on one export, adapt another", "hifa adapt test.h5 --fit train.h5 --out jgsa.h5"),

@@ -11,14 +11,17 @@ from hifa_cli.cli.options import (
     AcceptLicence,
     Config,
     Device,
+    Engine,
     Features,
     Force,
     Json,
     LayoutName,
     Quiet,
+    Shards,
     Threads,
     Verbose,
     backbone_option,
+    check_engine,
     out_option,
     refuse_ending,
     weights_option,
@@ -83,6 +86,8 @@ def export(
             rich_help_panel=FROZEN,
         ),
     ] = 0,
+    engine: Engine = "local",
+    shards: Shards = None,
     accept_licence: AcceptLicence = False,
     threads: Threads = None,
     device: Device = "auto",
@@ -93,6 +98,7 @@ def export(
     config: Config = None,
 ) -> None:
     """Embed photos and shapes into an HDF5 or Parquet file."""
+    check_engine(engine, shards)
     if images is None and shapes is None:
         raise typer.BadParameter("nothing to export: give --images PHOTOS, --shapes VIEWS or both")
     if model is not None and (method or backbone or weights):
@@ -103,14 +109,15 @@ def export(
     from hifa_cli.pipelines.export import EncoderChoice, Sources, run_export
 
     start_reporting(quiet=quiet, verbose=verbose)
-    done = run_export(
-        EncoderChoice(model, backbone, weights, size),
-        Sources(images, shapes, split, layout),
-        device=device,
-        features=feature_cache,
-        out=out,
-        force=force,
-    )
+    choice = EncoderChoice(model, backbone, weights, size)
+    sources = Sources(images, shapes, split, layout)
+    if engine == "ray":
+        from hifa_cli.pipelines.export_cluster import ExportOptions, export_on_ray
+
+        options = ExportOptions(device, feature_cache, threads or 1, shards)
+        done = export_on_ray(choice, sources, out, options, force=force)
+    else:
+        done = run_export(choice, sources, device=device, features=feature_cache, out=out, force=force)
     counts = {
         name: len(part.ids) if part else 0
         for name, part in (("images", done.images), ("shapes", done.shapes))

@@ -11,19 +11,23 @@ from hifa_cli.cli import completion
 from hifa_cli.cli.options import (
     DRAW,
     EXPORTS,
+    MACHINES,
     AcceptLicence,
     Config,
     Device,
+    Engine,
     Force,
     Json,
     LayoutName,
     Quiet,
+    Shards,
     Strict,
     Threads,
     UpList,
     Ups,
     Verbose,
     Workers,
+    check_engine,
     chosen_up,
 )
 from hifa_cli.cli.terminal import plain, print_json, print_result, start_reporting
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from hifa_cli.gallery.shard import Shard
 
 CHANGES, LOOKS = "Change a gallery", "Look it over"
-MACHINES = "Several machines"
 ENCODER, SEARCH = "Encoder", "How it is ranked and searched"
 
 
@@ -150,23 +153,8 @@ def index(
             rich_help_panel=MACHINES,
         ),
     ] = False,
-    engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(
-            help="What draws and embeds meshes: this machine, or a Ray cluster (that of RAY_ADDRESS, else "
-            "one that runs here, else this machine's CPUs), a shard a task.",
-            rich_help_panel=MACHINES,
-        ),
-    ] = "local",
-    shards: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Of --engine ray: how many shards.",
-            show_default="one for 256 shapes",
-            rich_help_panel=MACHINES,
-        ),
-    ] = None,
+    engine: Engine = "local",
+    shards: Shards = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="What the gallery holds.", rich_help_panel=LOOKS)
     ] = False,
@@ -186,7 +174,7 @@ def index(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Pretrained encoder: efficientnet_lite2, dinov2-small, torchvision/NAME, any timm model.",
+            help="Pretrained encoder: efficientnet_lite0+lite2, dinov2-small, torchvision/NAME, any of timm.",
             show_default=ModelConfig.backbone,
             autocompletion=completion.backbones,
             rich_help_panel=ENCODER,
@@ -431,8 +419,7 @@ def _shard(
 def _check_engine(
     engine: str, shards: int | None, sources: list[Path], part: "Shard | None", maps: Path | None
 ) -> None:
-    if shards is not None and engine != "ray":
-        raise typer.BadParameter("--shards goes with --engine ray; --shard I/N makes one of N parts here")
+    check_engine(engine, shards)
     if engine == "ray" and (not sources or part is not None or maps is not None):
         raise typer.BadParameter("--engine ray goes with a SOURCE of meshes, without --shard and --maps")
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -124,6 +124,7 @@ TABLES = "hifa_cli.tables"  # of a configuration file, for a verb that runs othe
 DRAW = "How meshes are drawn"  # titles of groups of options that several verbs have
 RUN = "How it runs"
 SAY = "Output and control"
+MACHINES = "Several machines"
 
 
 def out_option(help: str, **more: Any) -> Any:
@@ -334,6 +335,37 @@ Workers = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(
+        "--engine",
+        help="What does the work: this machine, or a Ray cluster (that of RAY_ADDRESS, else one that runs "
+        "here, else this machine's CPUs), a part a task (docs/scale.md).",
+        rich_help_panel=MACHINES,
+    ),
+]
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        "--shards",
+        min=1,
+        help="Of --engine ray: how many parts.",
+        show_default="one for 256 shapes or photos",
+        rich_help_panel=MACHINES,
+    ),
+]
+
+
+def check_engine(engine: str, shards: int | None) -> None:
+    """Refuse a number of parts where one machine does the work.
+
+    Raises:
+        BadParameter: it is given without a cluster.
+    """
+    if shards is not None and engine != "ray":
+        raise typer.BadParameter("--shards goes with --engine ray")
+
+
 Config = Annotated[
     Path | None,
     typer.Option(

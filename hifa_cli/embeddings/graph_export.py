@@ -14,8 +14,7 @@ from hifa_cli.data.reading import item_pixels
 from hifa_cli.data.transforms import Pixels
 from hifa_cli.embeddings.encoder import Floats, GraphEncoder, default_encoder, graph_encoder
 from hifa_cli.embeddings.io import Embeddings, Export
-from hifa_cli.embeddings.joining import joined
-from hifa_cli.errors import HifaError
+from hifa_cli.embeddings.joining import NothingRead, joined
 from hifa_cli.runtime import progress
 from hifa_cli.runtime.threads import wanted
 
@@ -66,9 +65,7 @@ def _embedded(encoder: GraphEncoder, items: Sequence[Item], domain: str) -> Embe
             vectors = [vector for _, vector in encoder.shapes(pixels)]
         known += zip((item for item, _ in part), vectors, strict=True)
     if not known:
-        raise HifaError(
-            f"nothing could be read (embedding {domain}); check the folder with 'hifa data check'"
-        )
+        raise NothingRead(f"embedding {domain}")
     return Embeddings(
         ids=tuple(item.id for item, _ in known),
         labels=np.array([item.label for item, _ in known], dtype=np.int64),

@@ -6,6 +6,18 @@ from typing import Any
 from hifa_cli import __version__
 from hifa_cli.data import Collection, Item
 from hifa_cli.embeddings.io import Embeddings, Export
+from hifa_cli.errors import HifaError
+
+
+class NothingRead(HifaError):
+    """None of the items can be read.
+
+    Args:
+        label: of the work.
+    """
+
+    def __init__(self, label: str) -> None:
+        super().__init__(f"nothing could be read ({label}); check the folder with 'hifa data check'")
 
 
 def joined(

@@ -21,6 +21,9 @@ from hifa_cli.gallery.own import MAPS
 from hifa_cli.gallery.sources import Source
 from hifa_cli.runtime.atomic import written_folder
 
+# what of a run a gallery needs, in the order in which it is sent; the first two are always there
+MODEL_FILES = (MODEL_ABOUT, MODEL_WEIGHTS, *GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT, MAPS_FILE)
+
 
 def put_model(folder: Path, digest: str, model: Path | None) -> None:
     """Copy the model into the gallery, under its digest: an old gallery.json goes on finding its own.
@@ -33,10 +36,7 @@ def put_model(folder: Path, digest: str, model: Path | None) -> None:
     target = model_folder(folder, digest)
     if model is None or not digest or model.resolve() == target.resolve():
         return
-    others = (
-        name for name in (*GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT, MAPS_FILE) if (model / name).is_file()
-    )
-    names = (MODEL_WEIGHTS, MODEL_ABOUT, *others)
+    names = (*MODEL_FILES[:2], *(name for name in MODEL_FILES[2:] if (model / name).is_file()))
     if all(
         (target / name).is_file() and filecmp.cmp(model / name, target / name, shallow=False)
         for name in names

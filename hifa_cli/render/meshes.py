@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hifa_cli.data.formats import MeshFormat
 from hifa_cli.errors import HifaError
 from hifa_cli.render.archives import head_of, unpacked
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, helper
 from hifa_cli.render.contents import format_of
 from hifa_cli.render.readers.parts import Arrays
 
@@ -147,7 +147,7 @@ def without_unused(
     return left
 
 
-@compiled
+@helper
 def finite(vertices: NDArray[np.float64], a: int, b: int, c: int) -> bool:
     """Return whether all coordinates of three vertices are finite.
 

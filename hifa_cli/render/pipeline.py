@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -36,6 +36,8 @@ SETTINGS = "views.json"
 READERS = 8  # threads that hash meshes
 CONTEXTS = 8  # OpenGL workers at most: each holds memory of the GPU
 
+Draw = Callable[[Sequence[Job], RenderConfig, int], Generator[Outcome]]  # as :func:`draw_jobs`
+
 
 @dataclass
 class RenderReport:
@@ -60,6 +62,7 @@ def render(
     workers: int,
     force: bool = False,
     split: str | None = None,
+    draw: Draw | None = None,
 ) -> RenderReport:
     """Draw the views of every mesh among and below ``meshes`` into ``out``, a folder a shape.
 
@@ -74,6 +77,7 @@ def render(
         workers: processes; None means all cores that are free.
         force: draw again what is there.
         split: ``train``, ``test`` or ``val``; None draws all.
+        draw: draws jobs and writes their views; by default processes of this machine.
 
     Returns:
         How many were drawn, were there, and failed with what reason.
@@ -93,7 +97,7 @@ def render(
             config, taken = settle_up(found, meshes, config, [] if force else known)
             _warn_of_mixture(found, out, config)
             write_settings(out, config, joined(known, taken))
-            report = _draw(found, failed, out, config, workers, force=force)
+            report = _draw(found, failed, out, config, workers, draw or draw_jobs, force=force)
             report.taken, report.layouts = taken, chosen
             return report
         finally:  # of workers that were ended, and of one whose parent was killed and that ended only now
@@ -150,6 +154,7 @@ def _draw(
     out: Path,
     config: RenderConfig,
     workers: int,
+    draw: Draw,
     *,
     force: bool,
 ) -> RenderReport:
@@ -159,7 +164,7 @@ def _draw(
         progress.warn(f"{failure.path}: {failure.reason}")
     jobs = _jobs(found, out, config, report, force=force)
     began = time.monotonic()
-    with closing(draw_jobs(jobs, config, workers)) as outcomes:  # its workers end before we sweep
+    with closing(draw(jobs, config, workers)) as outcomes:  # its workers end before we sweep
         for outcome in progress.track(outcomes, "rendering", total=len(jobs)) if jobs else ():
             if outcome.reason is None:
                 report.rendered += 1

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, helper
 from hifa_cli.render.parsing import Polygons
 
 FEW = 32  # corners that are looked through as they are
@@ -73,7 +73,7 @@ def cut(
     return count
 
 
-@compiled
+@helper
 def normal_of(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> tuple[float, float, float]:
     """Return a polygon's normal by Newell's method: right for concave and slightly bent ones too."""
     x, y, z = 0.0, 0.0, 0.0
@@ -94,7 +94,7 @@ def normal_of(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> tuple[f
     return x, y, z
 
 
-@compiled
+@helper
 def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[float, float, float]) -> float:
     """Return how far the way a → b → c turns left, seen against ``normal``.
 
@@ -122,7 +122,7 @@ def turn(vertices: NDArray[np.float64], a: int, b: int, c: int, normal: tuple[fl
     return float(x * normal[0] + y * normal[1] + z * normal[2])
 
 
-@compiled
+@helper
 def same(vertices: NDArray[np.float64], a: int, b: int) -> bool:
     """Return whether two vertices lie in the same place: the bridge to a hole is walked along twice.
 
@@ -141,7 +141,7 @@ def same(vertices: NDArray[np.float64], a: int, b: int) -> bool:
     )
 
 
-@compiled
+@helper
 def convex(vertices: NDArray[np.float64], ring: NDArray[np.int64]) -> bool:
     """Return whether a polygon turns left at every corner."""
     normal = normal_of(vertices, ring)
@@ -259,7 +259,7 @@ def divided(plane: NDArray[np.float64], axis: int, cells: int) -> NDArray[np.flo
     return begins
 
 
-@compiled
+@helper
 def cell_of(begins: NDArray[np.float64], place: float) -> int:
     """Return the last row (or column) that begins at ``place`` or before; 0 if none does."""
     low, high = 0, len(begins)
@@ -297,7 +297,7 @@ def filled(
     return cells, links
 
 
-@compiled
+@helper
 def take_out(corner: int, cells: NDArray[np.int64], links: NDArray[np.int64]) -> None:
     """Take a corner that has been cut off out of its cell.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hifa_cli.render.compiled import compiled, row_writer, tuple_writer
+from hifa_cli.render.compiled import compiled, helper, row_writer, tuple_writer
 
 GROUND = 0  # the key of a pixel that sees no face
 LAST_FACE = 0x7FFFFFFF  # the lower half of a key is this less the face
@@ -37,7 +37,7 @@ def visible(
         ground. Of faces at exactly the same depth the first one wins.
     """
     keys = cleared(new_keys(height, width), height, width)
-    fill_nearest(projected, faces, 0.0, 0.0, 0.0, keys)
+    fill_nearest(projected, faces, 0.0, 0.0, keys)
     face_ids = np.where(keys == GROUND, -1, LAST_FACE - (keys & LOW_HALF)).astype(np.int32)
     return face_ids, (keys >> 32).astype(np.int32).view(np.float32)
 
@@ -63,7 +63,7 @@ def barycentrics(
 SLACK = 1e-9  # pixels: a centre on an edge belongs to both faces, so no crack opens by rounding
 
 
-@compiled
+@helper
 def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
     """Return the edge from a down to b: its column (less half a pixel) at row 0, and columns a row.
 
@@ -80,7 +80,7 @@ def edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
     return ax - 0.5 - ay * slope, slope
 
 
-LANES = 4  # columns at a time
+LANES = 8  # columns at a time of a wide face's row
 
 
 @row_writer
@@ -103,37 +103,109 @@ def put_nearest(
     """
     from llvmlite import ir  # numba's own; not needed where the loops are kept from a former process
 
-    i64, i32, double = column.type, ir.IntType(32), ir.DoubleType()
+    i64, double = column.type, ir.DoubleType()
     longs, doubles = ir.VectorType(i64, LANES), ir.VectorType(double, LANES)
-
-    def everywhere(value: Any) -> Any:
-        lone = builder.insert_element(
-            ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined), value, ir.Constant(i32, 0)
-        )
-        return builder.shuffle_vector(lone, lone, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
-
-    columns = builder.add(everywhere(column), ir.Constant(longs, list(range(LANES))))
-    depths = builder.fadd(everywhere(start), builder.fmul(builder.sitofp(columns, doubles), everywhere(step)))
-    bits = builder.bitcast(
-        builder.fptrunc(depths, ir.VectorType(ir.FloatType(), LANES)), ir.VectorType(i32, LANES)
+    columns = builder.add(_everywhere(builder, column, LANES), ir.Constant(longs, list(range(LANES))))
+    depths = builder.fadd(
+        _everywhere(builder, start, LANES),
+        builder.fmul(builder.sitofp(columns, doubles), _everywhere(builder, step, LANES)),
     )
-    upper = builder.shl(builder.zext(bits, longs), ir.Constant(longs, [32] * LANES))
-    drawn = builder.or_(upper, everywhere(low))
-    room = builder.bitcast(builder.gep(keys, [at]), longs.as_pointer())
+    mark = _everywhere(builder, builder.trunc(low, ir.IntType(32)), LANES)
+    inside = builder.icmp_signed("<=", columns, _everywhere(builder, last, LANES))
+    _keep_nearest(builder, builder.gep(keys, [at]), depths, mark, inside)
+
+
+def _everywhere(builder: Any, value: Any, lanes: int) -> Any:
+    """Return a vector of one value."""
+    from llvmlite import ir
+
+    i32, kind = ir.IntType(32), ir.VectorType(value.type, lanes)
+    lone = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(i32, 0))
+    return builder.shuffle_vector(lone, lone, ir.Constant(ir.VectorType(i32, lanes), [0] * lanes))
+
+
+def _keep_nearest(builder: Any, room: Any, depths: Any, mark: Any, inside: Any) -> None:
+    """Write the keys of a part of a row where they are larger than those that are there.
+
+    Args:
+        builder: that takes the instructions.
+        room: a pointer to the first key.
+        depths: inverse depths, a vector of float64.
+        mark: the lower halves of the keys, a vector of int32.
+        inside: which of them are drawn.
+    """
+    from llvmlite import ir
+
+    i64, i32, lanes = ir.IntType(64), ir.IntType(32), inside.type.count
+    longs, ints = ir.VectorType(i64, lanes), ir.VectorType(i32, lanes)
+    upper = builder.bitcast(builder.fptrunc(depths, ir.VectorType(ir.FloatType(), lanes)), ints)
+    order = [half for lane in range(lanes) for half in (lanes + lane, lane)]  # the lower half comes first
+    both = builder.shuffle_vector(upper, mark, ir.Constant(ir.VectorType(i32, 2 * lanes), order))
+    drawn, room = builder.bitcast(both, longs), builder.bitcast(room, longs.as_pointer())
     held = builder.load(room, align=8)
-    nearer = builder.icmp_signed(">", drawn, held)
-    inside = builder.icmp_signed("<=", columns, everywhere(last))
-    builder.store(builder.select(builder.and_(nearer, inside), drawn, held), room, align=8)
+    nearer = builder.and_(inside, builder.icmp_signed(">", drawn, held))
+    builder.store(builder.select(nearer, drawn, held), room, align=8)
 
 
-def face_drawer(lanes: int) -> Any:
-    """Return a function for compiled loops that draws a face of at most ``lanes`` columns, row by row.
+def _rows_of_a_face(builder: Any, lanes: int, whole: list[Any], edges: list[Any], put: Any) -> None:
+    """Write a loop over the rows of a face of at most ``lanes`` columns.
 
     A sample is covered where it lies on the inner side of all three edges (Pineda 1988); what a row adds to
     their equations is added to all its columns at once, so that a row takes no rounding, no division and no
-    branch. Most faces of a fine mesh are that narrow.
+    branch.
 
-    Its arguments:
+    Args:
+        builder: that takes the instructions.
+        lanes: columns at once.
+        whole: index of the first row's place, places a row, rows, the last column that is there, from the
+            first: int64.
+        edges: the values of the three equations at the first sample, what a column adds to each, what a row
+            adds: float64; no sign is inside.
+        put: writes what becomes of a row, given its place, which lanes are inside and how far down it lies.
+    """
+    from llvmlite import ir
+
+    i64, double = ir.IntType(64), ir.DoubleType()
+    longs, doubles = ir.VectorType(i64, lanes), ir.VectorType(double, lanes)
+    numbers = [_everywhere(builder, number, lanes) for number in edges]
+    steps = ir.Constant(doubles, [float(lane) for lane in range(lanes)])
+    sides = [builder.fadd(numbers[k], builder.fmul(steps, numbers[3 + k])) for k in range(3)]
+    there = builder.icmp_signed(
+        "<=", ir.Constant(longs, list(range(lanes))), _everywhere(builder, whole[3], lanes)
+    )
+    before, body = builder.block, builder.append_basic_block("row")
+    after = builder.append_basic_block("drawn")
+    builder.branch(body)
+    builder.position_at_end(body)
+    row, place, down = builder.phi(i64), builder.phi(i64), builder.phi(double)
+    now = [builder.phi(doubles) for _ in range(3)]
+    signs = [builder.bitcast(side, longs) for side in now]
+    outside = builder.or_(builder.or_(signs[0], signs[1]), signs[2])
+    inside = builder.and_(there, builder.icmp_signed(">=", outside, ir.Constant(longs, [0] * lanes)))
+    put(place, inside, down)
+    follow = builder.add(row, ir.Constant(i64, 1))
+    values = [
+        (row, ir.Constant(i64, 0), follow),
+        (place, whole[0], builder.add(place, whole[1])),
+        (down, ir.Constant(double, 0.0), builder.fadd(down, ir.Constant(double, 1.0))),
+        *((now[k], sides[k], builder.fadd(now[k], numbers[6 + k])) for k in range(3)),
+    ]
+    for phi, first, then in values:
+        phi.add_incoming(first, before)
+        phi.add_incoming(then, body)
+    builder.cbranch(builder.icmp_signed("<", follow, whole[2]), body, after)
+    builder.position_at_end(after)
+
+
+def _parts(builder: Any, group: Any) -> list[Any]:
+    """Return the values of a tuple."""
+    return [builder.extract_value(group, place) for place in range(group.type.count)]
+
+
+def face_drawer(lanes: int) -> Any:
+    """Return a function for compiled loops that draws at most ``lanes`` columns of a face, row by row.
+
+    Most faces of a fine mesh are that narrow, and few of a coarse one many times as wide. Its arguments:
 
     - keys: that it draws into;
     - whole: index of the key of the first row's first column, keys a row, rows, the last column that is
@@ -141,134 +213,217 @@ def face_drawer(lanes: int) -> Any:
     - plane: inverse depth at the picture's corner, a column and a row; the first column, and the first
       row's centre: float64;
     - edges: the values of the three equations at the first sample, what a column adds to each, what a row
-      adds: float64; at or above zero is inside.
+      adds: float64.
     """
 
     def instructions(builder: Any, keys: Any, whole: Any, plane: Any, edges: Any) -> None:
-        from llvmlite import ir  # numba's own; not needed where the loops are kept from a former process
+        from llvmlite import ir
 
-        i64, i32, double = ir.IntType(64), ir.IntType(32), ir.DoubleType()
-        longs, doubles = ir.VectorType(i64, lanes), ir.VectorType(double, lanes)
+        whole, double = _parts(builder, whole), ir.DoubleType()
+        corner, per_column, per_row, left, top = _parts(builder, plane)
+        steps = ir.Constant(ir.VectorType(double, lanes), [float(lane) for lane in range(lanes)])
+        columns = builder.fadd(_everywhere(builder, left, lanes), steps)
+        across = builder.fmul(columns, _everywhere(builder, per_column, lanes))
+        mark = _everywhere(builder, builder.trunc(whole[4], ir.IntType(32)), lanes)
 
-        def everywhere(value: Any) -> Any:
-            lone = builder.insert_element(
-                ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.Constant(i32, 0)
-            )
-            return builder.shuffle_vector(lone, lone, ir.Constant(ir.VectorType(i32, lanes), [0] * lanes))
+        def put(place: Any, inside: Any, down: Any) -> None:
+            start = builder.fadd(corner, builder.fmul(builder.fadd(top, down), per_row))
+            depths = builder.fadd(_everywhere(builder, start, lanes), across)
+            _keep_nearest(builder, builder.gep(keys, [place]), depths, mark, inside)
 
-        at, stride, rows, last, low = (builder.extract_value(whole, place) for place in range(5))
-        corner, per_column, per_row, left, top = (builder.extract_value(plane, place) for place in range(5))
-        numbers = [everywhere(builder.extract_value(edges, place)) for place in range(9)]
-        steps = ir.Constant(doubles, [float(lane) for lane in range(lanes)])
-        sides = [builder.fadd(numbers[k], builder.fmul(steps, numbers[3 + k])) for k in range(3)]
-        across = builder.fmul(builder.fadd(everywhere(left), steps), everywhere(per_column))
-        there = builder.icmp_signed("<=", ir.Constant(longs, list(range(lanes))), everywhere(last))
-        mark = everywhere(low)
-        before, body = builder.block, builder.append_basic_block("row")
-        after = builder.append_basic_block("drawn")
-        builder.branch(body)
-        builder.position_at_end(body)
-        row, place, y = builder.phi(i64), builder.phi(i64), builder.phi(double)
-        now = [builder.phi(doubles) for _ in range(3)]
-        start = builder.fadd(corner, builder.fmul(y, per_row))
-        depths = builder.fadd(everywhere(start), across)
-        bits = builder.bitcast(
-            builder.fptrunc(depths, ir.VectorType(ir.FloatType(), lanes)), ir.VectorType(i32, lanes)
-        )
-        drawn = builder.or_(builder.shl(builder.zext(bits, longs), ir.Constant(longs, [32] * lanes)), mark)
-        inside = there
-        for side in now:
-            inside = builder.and_(
-                inside, builder.fcmp_ordered(">=", side, ir.Constant(doubles, [0.0] * lanes))
-            )
-        room = builder.bitcast(builder.gep(keys, [place]), longs.as_pointer())
-        held = builder.load(room, align=8)
-        nearer = builder.and_(inside, builder.icmp_signed(">", drawn, held))
-        builder.store(builder.select(nearer, drawn, held), room, align=8)
-        follow = builder.add(row, ir.Constant(i64, 1))
-        values = [
-            (row, ir.Constant(i64, 0), follow),
-            (place, at, builder.add(place, stride)),
-            (y, top, builder.fadd(y, ir.Constant(double, 1.0))),
-            *((now[k], sides[k], builder.fadd(now[k], numbers[6 + k])) for k in range(3)),
-        ]
-        for phi, first, then in values:
-            phi.add_incoming(first, before)
-            phi.add_incoming(then, body)
-        builder.cbranch(builder.icmp_signed("<", follow, rows), body, after)
-        builder.position_at_end(after)
+        _rows_of_a_face(builder, lanes, whole, _parts(builder, edges), put)
 
     return tuple_writer(instructions)
 
 
-NARROW, WIDE = 4, 8  # columns of the faces that are drawn at once
-put_narrow, put_wide = face_drawer(NARROW), face_drawer(WIDE)
+NARROW, WIDE, VAST = 4, 8, 16  # columns of a face that are drawn at once
+put_narrow, put_wide, put_vast = face_drawer(NARROW), face_drawer(WIDE), face_drawer(VAST)
 
 
-TILE = 8  # samples a side of the squares whose farthest sample is noted
-MOST_TILES = 16  # of a face that is looked up there: a larger one is drawn at once
-MARGIN = 1.0 + 1e-6  # on a face's nearest depth: what interpolation may add by rounding
+def bit_setter(lanes: int) -> Any:
+    """Return a function for compiled loops that sets the bits of at most ``lanes`` columns of a face.
 
+    Its arguments:
 
-@compiled
-def note_farthest(keys: NDArray[np.int64], farthest: NDArray[np.float32]) -> None:
-    """Note the smallest inverse depth of every square of ``TILE`` samples a side, in place.
-
-    Args:
-        keys: (height, width) from :func:`fill_nearest`.
-        farthest: a value a square, 0 where one of its samples sees the ground.
+    - outline: words that it sets bits of, in one word of each row;
+    - whole: index of the first row's word, words a row, rows, the last column that is there (from the
+      first): int64;
+    - shift: of one number, the first column's bit: int64;
+    - edges: as for :func:`face_drawer`.
     """
-    height, width = keys.shape
-    least = np.empty(width, dtype=np.int64)  # down the rows of one row of squares
-    for i in range(farthest.shape[0]):
-        least[:] = keys[i * TILE]
-        for row in range(i * TILE + 1, min((i + 1) * TILE, height)):
-            for column in range(width):
-                least[column] = min(least[column], keys[row, column])
-        for j in range(farthest.shape[1]):
-            key = least[j * TILE]
-            for column in range(j * TILE + 1, min((j + 1) * TILE, width)):
-                key = min(key, least[column])
-            farthest[i, j] = np.int32(key >> 32).view(np.float32)
+
+    def instructions(builder: Any, outline: Any, whole: Any, shift: Any, edges: Any) -> None:
+        from llvmlite import ir
+
+        bit = builder.extract_value(shift, 0)
+
+        def put(place: Any, inside: Any, _: Any) -> None:
+            covered = builder.zext(builder.bitcast(inside, ir.IntType(lanes)), ir.IntType(64))
+            word = builder.gep(outline, [place])
+            builder.store(builder.or_(builder.load(word), builder.shl(covered, bit)), word)
+
+        _rows_of_a_face(builder, lanes, _parts(builder, whole), _parts(builder, edges), put)
+
+    return tuple_writer(instructions)
 
 
-@compiled
-def note_hidden(
+set_few, set_many = bit_setter(NARROW), bit_setter(WIDE)
+
+BATCH = 264  # faces set up at once; columns of 256 in a table would fall on the same lines of a cache
+# where the columns of these tables begin: corners (x, y, inverse depth of three), what is known of a face
+_AX, _AY, _AZ, _BX, _BY, _BZ, _CX, _CY, _CZ = (np.uint64(BATCH * column) for column in range(9))
+_LEFT, _SPAN, _TOP, _ROWS, _CORNER, _PER_COLUMN, _PER_ROW = (np.uint64(BATCH * k) for k in range(7))
+_U, _V, _W = (
+    np.uint64(BATCH * column) for column in range(7, 10)
+)  # the edges' equations at the first sample
+_UX, _VX, _WX = (np.uint64(BATCH * column) for column in range(10, 13))  # what a column adds
+_UY, _VY, _WY = (np.uint64(BATCH * column) for column in range(13, 16))  # what a row adds
+NARROWEST_SPANS = 64  # columns of faces that are drawn between their edges, row by row
+
+
+@helper
+def gather(
     projected: NDArray[np.float64],
-    left_end: float,
-    top_end: float,
-    farthest: NDArray[np.float32],
-    hidden: NDArray[np.bool_],
+    faces: NDArray[np.int32],
+    begin: int,
+    count: int,
+    scale: float,
+    left: float,
+    top: float,
+    deep: bool,
+    corners: NDArray[np.float64],
 ) -> None:
-    """Note of every vertex whether it lies behind all samples of its square and of the eight around it.
-
-    A face of no more than ``TILE`` samples a side touches none but those of each of its corners, so it is
-    hidden where all its corners are.
+    """Copy the corners of ``count`` faces from ``begin`` on, a coordinate after the other.
 
     Args:
         projected: (n, 3) columns, rows and inverse depths.
-        left_end: the column where the squares begin.
-        top_end: the row where they begin.
-        farthest: a value a square, from :func:`note_farthest`.
-        hidden: (n,) set in place; False where a vertex is not finite.
+        faces: (m, 3).
+        begin: the first face.
+        count: ``BATCH`` at most.
+        scale: of columns and rows.
+        left: added to the columns.
+        top: added to the rows.
+        deep: whether inverse depths are wanted.
+        corners: (9 · BATCH,) set in place.
     """
-    down, across = farthest.shape
-    around = np.empty((down, across), dtype=np.float32)
-    for i in range(down):
-        for j in range(across):
-            least = farthest[i, j]
-            for row in range(max(i - 1, 0), min(i + 2, down)):
-                for column in range(max(j - 1, 0), min(j + 2, across)):
-                    least = min(least, farthest[row, column])
-            around[i, j] = least
-    most = 1.0 * TILE * max(down, across)
-    for vertex in range(projected.shape[0]):
-        x, y = projected[vertex, 0] - left_end - 0.5, projected[vertex, 1] - top_end - 0.5
-        if abs(x) <= most and abs(y) <= most:
-            i, j = min(int(max(y, 0.0)) // TILE, down - 1), min(int(max(x, 0.0)) // TILE, across - 1)
-            hidden[vertex] = projected[vertex, 2] * MARGIN < around[i, j]
-        else:
-            hidden[vertex] = False
+    one, two = np.uint64(1), np.uint64(2)  # indices without a sign need no look at what lies before the first
+    for place in range(count):
+        p, face = np.uint64(place), np.uint64(begin + place)
+        for corner in range(3):
+            at, vertex = np.uint64(3 * corner * BATCH), np.uint64(faces[face, np.uint64(corner)])
+            corners[at + p] = left + scale * projected[vertex, np.uint64(0)]
+            corners[at + _AY + p] = top + scale * projected[vertex, one]
+            if deep:
+                corners[at + _AZ + p] = projected[vertex, two]
+
+
+@helper
+def set_up(
+    corners: NDArray[np.float64],
+    width: float,
+    height: float,
+    least: float,
+    away: float,
+    plan: NDArray[np.float64],
+) -> None:
+    """Note where faces lie, their planes and their edges: the same steps for all, several at a time.
+
+    Args:
+        corners: (9 · BATCH,) of :func:`gather`.
+        width: columns of the picture.
+        height: rows of it.
+        least: inverse depth that all corners are above; 0 leaves out what is at or behind the eye.
+        away: the sign of the area, rows downwards, of the faces that are wanted; 0 wants all.
+        plan: (16 · BATCH,) set in place; no rows where a face is not to be drawn: it lies between the
+            samples, outside, not above ``least``, or has a corner that is not a number.
+    """
+    for place in range(BATCH):
+        p = np.uint64(place)
+        ax, ay, az = corners[p + _AX], corners[p + _AY], corners[p + _AZ]
+        bx, by, bz = corners[p + _BX], corners[p + _BY], corners[p + _BZ]
+        cx, cy, cz = corners[p + _CX], corners[p + _CY], corners[p + _CZ]
+        left = np.ceil(max(min(ax, bx, cx) - 0.5 - SLACK, 0.0))
+        right = np.floor(min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0))
+        first = np.ceil(max(min(ay, by, cy) - 0.5, 0.0))
+        last = np.floor(min(max(ay, by, cy) - 0.5, height - 1.0))
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        drawn = (left <= right) & (first <= last) & (abs(area) > 0.0) & (abs(area) < math.inf)
+        drawn = drawn & (az > least) & (bz > least) & (cz > least) & (away * area >= 0.0)
+        per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
+        per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
+        x, y, way = left + 0.5, first + 0.5, 1.0 if area > 0.0 else -1.0
+        ux, uy, vx, vy = way * (ay - by), way * (bx - ax), way * (by - cy), way * (cx - bx)
+        wx, wy = way * (cy - ay), way * (ax - cx)
+        u = uy * (y - ay) + ux * (x - ax) + SLACK * (abs(ux) + abs(uy))
+        v = vy * (y - by) + vx * (x - bx) + SLACK * (abs(vx) + abs(vy))
+        w = wy * (y - cy) + wx * (x - cx) + SLACK * (abs(wx) + abs(wy))
+        here, right_of_it = (
+            min(u, v, w),
+            min(u + ux, v + vx, w + wx),
+        )  # most boxes of two samples a side miss all
+        below, across = min(u + uy, v + vy, w + wy), min(u + ux + uy, v + vx + vy, w + wx + wy)
+        drawn = drawn & (
+            (max(here, right_of_it, below, across) >= 0.0) | (max(right - left, last - first) > 1.0)
+        )
+        plan[p + _LEFT], plan[p + _SPAN] = left, right - left
+        plan[p + _TOP], plan[p + _ROWS] = first, last - first + 1.0 if drawn else 0.0
+        plan[p + _CORNER] = az + (0.5 - ax) * per_column - ay * per_row
+        plan[p + _PER_COLUMN], plan[p + _PER_ROW] = per_column, per_row
+        plan[p + _U], plan[p + _V], plan[p + _W] = u, v, w
+        plan[p + _UX], plan[p + _VX], plan[p + _WX] = ux, vx, wx
+        plan[p + _UY], plan[p + _VY], plan[p + _WY] = uy, vy, wy
+
+
+@helper
+def to_draw(plan: NDArray[np.float64], count: int, places: NDArray[np.uint64]) -> int:
+    """List the faces of a batch that have rows; a list needs no branch that could be guessed wrong.
+
+    Args:
+        plan: of :func:`set_up`.
+        count: faces.
+        places: (BATCH + 1,) set from the front.
+
+    Returns:
+        How many they are.
+    """
+    many = 0
+    for place in range(count):
+        p = np.uint64(place)
+        places[np.uint64(many)] = p
+        many += plan[p + _ROWS] > 0.0
+    return many
+
+
+@helper
+def row_ends(
+    corners: NDArray[np.float64], p: np.uint64, width: int, height: int, ends: NDArray[np.int64]
+) -> None:
+    """Note the first and the last column of every row of a face, between its edges.
+
+    Args:
+        corners: of :func:`gather`.
+        p: place of the face in them.
+        width: columns of the picture.
+        height: rows of it.
+        ends: (height, 2) set in place for the rows of the face; none where the first is after the last.
+    """
+    ax, ay, bx, by = corners[p + _AX], corners[p + _AY], corners[p + _BX], corners[p + _BY]
+    cx, cy = corners[p + _CX], corners[p + _CY]
+    left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
+    right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
+    if by < ay:
+        ax, ay, bx, by = bx, by, ax, ay
+    if cy < ay:
+        ax, ay, cx, cy = cx, cy, ax, ay
+    if cy < by:
+        bx, by, cx, cy = cx, cy, bx, by
+    long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
+    for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, height - 1.0)) + 1):
+        y = row + 0.5
+        one = long[0] + y * long[1]
+        other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
+        ends[row, 0] = math.ceil(min(max(min(one, other) - SLACK, left), right + 1.0))
+        ends[row, 1] = math.floor(min(max(one, other) + SLACK, right))
 
 
 @compiled
@@ -277,131 +432,63 @@ def fill_nearest(
     faces: NDArray[np.int32],
     left_end: float,
     top_end: float,
-    away: float,
     keys: NDArray[np.int64],
 ) -> None:
-    """Draw ``faces`` into ``keys``, in place, row by row between their edges.
+    """Draw ``faces`` into ``keys``, in place.
 
     A key has the bits of the inverse depth (a positive float32, so they sort as it does) in its upper
     half and 0x7FFFFFFF less the face in its lower one: the largest key is the nearest, first face, and
-    one comparison, one load and one store serve both. Of faces of up to ``WIDE`` columns all columns go at
-    once (:func:`face_drawer`); of wider ones four at a time between two edges, without a branch on how many
-    of them a row has.
-
-    Faces that look away wait until the others are drawn. Those of them that lie behind everything that
-    is drawn where they are cannot be seen and are left out; the rest are drawn. So ``away`` changes the
-    time that the keys take, never the keys.
+    one comparison, one load and one store serve both. Faces are set up ``BATCH`` at a time. Those of up to
+    ``NARROWEST_SPANS`` columns are drawn in strips (:func:`face_drawer`), wider ones between their edges.
 
     Args:
         projected: (n, 3) columns, rows and inverse depths.
         faces: (m, 3).
         left_end: the column where ``keys`` begin.
         top_end: the row where they begin.
-        away: the sign of the area, rows downwards, of the faces that look away, see
-            :func:`facing_away`; 0 draws all faces in one pass.
-        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for ``WIDE``
+        keys: (height, width), ``GROUND`` where nothing is drawn yet, in memory with room for ``VAST``
             more elements behind the last row, see :func:`new_keys`.
     """
     height, width = keys.shape
-    down, across = (height + TILE - 1) // TILE, (width + TILE - 1) // TILE
-    waiting, many = np.empty(faces.shape[0] if away != 0.0 else 0, dtype=np.int32), 0
-    farthest = np.empty((down, across) if away != 0.0 else (0, 0), dtype=np.float32)
-    hidden_ones = np.empty(projected.shape[0] if away != 0.0 else 0, dtype=np.bool_)
-    for turn in range(2):
-        if turn == 1 and many > 0:
-            note_farthest(keys, farthest)
-            note_hidden(projected, left_end, top_end, farthest, hidden_ones)
-        for place in range(faces.shape[0] if turn == 0 else many):
-            face = place if turn == 0 else waiting[place]
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            ax, ay, az = projected[a, 0] - left_end, projected[a, 1] - top_end, projected[a, 2]
-            bx, by, bz = projected[b, 0] - left_end, projected[b, 1] - top_end, projected[b, 2]
-            cx, cy, cz = projected[c, 0] - left_end, projected[c, 1] - top_end, projected[c, 2]
-            if turn == 0 and away != 0.0:
-                if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) > 0.0:
-                    waiting[many] = face
-                    many += 1
-                    continue
-            elif turn == 1 and hidden_ones[a] and hidden_ones[b] and hidden_ones[c]:
-                wide = max(max(ax, bx, cx) - min(ax, bx, cx), max(ay, by, cy) - min(ay, by, cy))
-                if wide <= TILE - SLACK - SLACK:
-                    continue
-            left = max(min(ax, bx, cx) - 0.5 - SLACK, 0.0)
-            right = min(max(ax, bx, cx) - 0.5 + SLACK, width - 1.0)
-            first, end = math.ceil(min(ay, by, cy) - 0.5), max(ay, by, cy) - 0.5
-            if not (first <= end and math.ceil(left) <= right):
-                continue  # between pixel centres, outside, or not a number
-            if turn == 1:
-                # the nearest sample of the face against the farthest one in every tile that it touches
-                upper_tile, lower_tile = max(first, 0) // TILE, min(int(end), height - 1) // TILE
-                left_tile, right_tile = int(left) // TILE, int(right) // TILE
-                if (lower_tile - upper_tile + 1) * (right_tile - left_tile + 1) <= MOST_TILES:
-                    nearest, hidden = max(az, bz, cz) * MARGIN, True
-                    for i in range(upper_tile, lower_tile + 1):
-                        for j in range(left_tile, right_tile + 1):
-                            hidden = hidden and nearest < farthest[i, j]
-                    if hidden:
-                        continue
-            column, last = math.ceil(left), math.floor(right)
-            if last - column < WIDE:
-                area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-                if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
-                    continue
-                per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
-                per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-                corner = az + (0.5 - ax) * per_column - ay * per_row
-                first = max(first, 0)
-                x, y = column + 0.5, first + 0.5
-                way = math.copysign(1.0, area)
-                ux, uy, vx, vy = way * (bx - ax), way * (by - ay), way * (cx - bx), way * (cy - by)
-                wx, wy = way * (ax - cx), way * (ay - cy)
-                edges = (
-                    ux * (y - ay) - uy * (x - ax) + SLACK * (abs(ux) + abs(uy)),
-                    vx * (y - by) - vy * (x - bx) + SLACK * (abs(vx) + abs(vy)),
-                    wx * (y - cy) - wy * (x - cx) + SLACK * (abs(wx) + abs(wy)),
-                    -uy, -vy, -wy, ux, vx, wx,
-                )  # fmt: skip
-                rows = math.floor(min(end, height - 1.0)) - first + 1
-                whole = (first * width + column, width, rows, last - column, 0x7FFFFFFF - face)
-                plane = (corner, per_column, per_row, float(column), y)
-                if rows <= 0:
-                    continue
-                if last - column < NARROW:
-                    put_narrow(keys, whole, plane, edges)
-                else:
-                    put_wide(keys, whole, plane, edges)
+    corners, plan = np.zeros(9 * BATCH), np.empty(16 * BATCH)
+    places, ends = np.empty(BATCH + 1, dtype=np.uint64), np.empty((height, 2), dtype=np.int64)
+    for begin in range(0, faces.shape[0], BATCH):
+        count = min(BATCH, faces.shape[0] - begin)
+        gather(projected, faces, begin, count, 1.0, -left_end, -top_end, True, corners)
+        set_up(corners, float(width), float(height), 0.0, 0.0, plan)
+        for place in range(to_draw(plan, count, places)):
+            p = places[place]
+            column, span, first = plan[p + _LEFT], np.int64(plan[p + _SPAN]), np.int64(plan[p + _TOP])
+            rows, low = np.int64(plan[p + _ROWS]), np.int64(LAST_FACE - begin) - np.int64(p)
+            corner, per_column, per_row = plan[p + _CORNER], plan[p + _PER_COLUMN], plan[p + _PER_ROW]
+            if span >= NARROWEST_SPANS:
+                row_ends(corners, p, width, height, ends)
+                for row in range(first, first + rows):
+                    start = corner + (row + 0.5) * per_row
+                    for at in range(ends[row, 0], ends[row, 1] + 1, LANES):
+                        put_nearest(keys, row * width + at, start, per_column, at, ends[row, 1], low)
                 continue
-            if by < ay:
-                ax, ay, az, bx, by, bz = bx, by, bz, ax, ay, az
-            if cy < ay:
-                ax, ay, az, cx, cy, cz = cx, cy, cz, ax, ay, az
-            if cy < by:
-                bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
-            area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-            if not (az > 0.0 and bz > 0.0 and cz > 0.0 and 0.0 < abs(area) < math.inf):
-                continue
-            per_column = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
-            per_row = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-            corner = az + (0.5 - ax) * per_column - ay * per_row
-            long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
-            low = np.int64(0x7FFFFFFF - face)
-            for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, height - 1.0)) + 1):
-                y = row + 0.5
-                one = long[0] + y * long[1]
-                other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
-                column = math.ceil(min(max(min(one, other) - SLACK, left), right + 1.0))
-                last = math.floor(min(max(one, other) + SLACK, right))
-                start = corner + y * per_row
-                while column <= last:
-                    put_nearest(keys, row * width + column, start, per_column, column, last, low)
-                    column += LANES
+            u, v, w = plan[p + _U], plan[p + _V], plan[p + _W]
+            ux, vx, wx = plan[p + _UX], plan[p + _VX], plan[p + _WX]
+            uy, vy, wy = plan[p + _UY], plan[p + _VY], plan[p + _WY]
+            at, top = first * width + np.int64(column), first + 0.5
+            while span >= WIDE:
+                whole, plane = (at, width, rows, span, low), (corner, per_column, per_row, column, top)
+                put_vast(keys, whole, plane, (u, v, w, ux, vx, wx, uy, vy, wy))
+                at, column, span = at + VAST, column + VAST, span - VAST
+                u, v, w = u + VAST * ux, v + VAST * vx, w + VAST * wx
+            whole, plane = (at, width, rows, span, low), (corner, per_column, per_row, column, top)
+            if span >= NARROW:
+                put_wide(keys, whole, plane, (u, v, w, ux, vx, wx, uy, vy, wy))
+            elif span >= 0:
+                put_narrow(keys, whole, plane, (u, v, w, ux, vx, wx, uy, vy, wy))
 
 
 SPIN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-@compiled
+@helper
 def scrambled(bits: np.uint64) -> np.uint64:
     """Return 64 bits that look random: the last steps of splitmix64 (Steele et al. 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * _FIRST
@@ -449,7 +536,7 @@ def facing_away(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> floa
 
 def new_keys(height: int, width: int) -> NDArray[np.int64]:
     """Room for (height, width) keys and the few more that :func:`fill_nearest` asks for."""
-    return np.empty(height * width + WIDE, dtype=np.int64)
+    return np.empty(height * width + VAST, dtype=np.int64)
 
 
 def cleared(room: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
@@ -494,38 +581,43 @@ def fill_outline(
         away: of :func:`facing_away`; the others are left out then, 0 takes all.
         outline: (size, words) bits, column 0 lowest in the first word, with room for ``size``; set in place.
     """
-    every = np.uint64(0xFFFFFFFFFFFFFFFF)
-    for face in range(faces.shape[0]):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay = left_end + scale * projected[a, 0], top_end + scale * projected[a, 1]
-        bx, by = left_end + scale * projected[b, 0], top_end + scale * projected[b, 1]
-        cx, cy = left_end + scale * projected[c, 0], top_end + scale * projected[c, 1]
-        if away * ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) < 0.0:
-            continue
-        left, right = max(min(ax, bx, cx) - 0.5, 0.0), min(max(ax, bx, cx) - 0.5, size - 1.0)
-        if not (math.ceil(min(ay, by, cy) - 0.5) <= max(ay, by, cy) - 0.5 and math.ceil(left) <= right):
-            continue
-        if by < ay:
-            ax, ay, bx, by = bx, by, ax, ay
-        if cy < ay:
-            ax, ay, cx, cy = cx, cy, ax, ay
-        if cy < by:
-            bx, by, cx, cy = cx, cy, bx, by
-        long, upper, lower = edge(ax, ay, cx, cy), edge(ax, ay, bx, by), edge(bx, by, cx, cy)
-        for row in range(math.ceil(max(ay - 0.5, 0.0)), math.floor(min(cy - 0.5, size - 1.0)) + 1):
-            y = row + 0.5
-            one = long[0] + y * long[1]
-            other = upper[0] + y * upper[1] if y < by else lower[0] + y * lower[1]
-            first = math.ceil(min(max(min(one, other), left), right + 1.0))
-            last = max(math.floor(min(max(one, other), right)), 0)
-            head, tail = every << np.uint64(first & 63), every >> np.uint64(63 - (last & 63))
-            if first >> 6 == last >> 6:
-                outline[row, first >> 6] |= head & tail  # nothing where first > last
-            elif first < last:
-                outline[row, first >> 6] |= head
-                for word in range((first >> 6) + 1, last >> 6):
-                    outline[row, word] = every
-                outline[row, last >> 6] |= tail
+    words, every = outline.shape[1], np.uint64(0xFFFFFFFFFFFFFFFF)
+    corners, plan = np.zeros(9 * BATCH), np.empty(16 * BATCH)
+    places, ends = np.empty(BATCH + 1, dtype=np.uint64), np.empty((size, 2), dtype=np.int64)
+    for begin in range(0, faces.shape[0], BATCH):
+        count = min(BATCH, faces.shape[0] - begin)
+        gather(projected, faces, begin, count, scale, left_end, top_end, False, corners)
+        set_up(corners, float(size), float(size), -math.inf, away, plan)
+        for place in range(to_draw(plan, count, places)):
+            p = places[place]
+            column, span = np.int64(plan[p + _LEFT]), np.int64(plan[p + _SPAN])
+            row, rows = np.int64(plan[p + _TOP]), np.int64(plan[p + _ROWS])
+            if span >= NARROWEST_SPANS:
+                row_ends(corners, p, size, size, ends)
+                for line in range(row, row + rows):
+                    first, last = ends[line, 0], max(ends[line, 1], 0)
+                    head, tail = every << np.uint64(first & 63), every >> np.uint64(63 - (last & 63))
+                    if first >> 6 == last >> 6:
+                        outline[line, first >> 6] |= head & tail  # nothing where first > last
+                    elif first < last:
+                        outline[line, first >> 6] |= head
+                        for word in range((first >> 6) + 1, last >> 6):
+                            outline[line, word] = every
+                        outline[line, last >> 6] |= tail
+                continue
+            u, v, w = plan[p + _U], plan[p + _V], plan[p + _W]
+            ux, vx, wx = plan[p + _UX], plan[p + _VX], plan[p + _WX]
+            while span >= 0:
+                bit = column & 63
+                strip: int = min(WIDE, 64 - bit)  # type: ignore[assignment]
+                whole = (row * words + (column >> 6), words, rows, min(span, strip - 1))
+                edges = (u, v, w, ux, vx, wx, plan[p + _UY], plan[p + _VY], plan[p + _WY])
+                if span < NARROW:
+                    set_few(outline, whole, (bit,), edges)
+                else:
+                    set_many(outline, whole, (bit,), edges)
+                column, span = column + strip, span - strip
+                u, v, w = u + strip * ux, v + strip * vx, w + strip * wx
 
 
 @compiled

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hifa_cli.config import Shading
-from hifa_cli.render.compiled import compiled
+from hifa_cli.render.compiled import compiled, helper
 from hifa_cli.render.raster import GROUND, LAST_FACE, LOW_HALF
 
 Array = NDArray[np.float64]
@@ -72,7 +72,7 @@ def material(phong: Phong) -> Array:
     return np.array([phong.ambient, phong.diffuse, phong.specular, float(phong.shininess)])
 
 
-@compiled
+@helper
 def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: Array) -> int:
     """Return the grey, 0 … 255, of a point: the Phong formula above.
 
@@ -110,7 +110,7 @@ def reflect(point: Triple, normal: Triple, eye: Array, lights: Array, surface: A
     return int(255.0 * min(intensity, 1.0) + 0.5)
 
 
-@compiled
+@helper
 def power(base: float, exponent: float) -> float:
     """Return a whole power by squaring, five times as fast as the library's for any power."""
     left, result = int(exponent), 1.0
@@ -123,6 +123,73 @@ def power(base: float, exponent: float) -> float:
 
 
 @compiled
+def note_centres(vertices: Array, faces: NDArray[np.int32], centres: Array) -> None:
+    """Note what of a face its shading by a headlight takes, which is the same for all views.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3).
+        centres: (7, m) set in place: centre, normal, and one over the normal's length (0 if it has none).
+    """
+    for face in range(faces.shape[0]):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        nx, ny, nz = face_normal(vertices, a, b, c)
+        length = math.sqrt(nx * nx + ny * ny + nz * nz)
+        centres[0, face], centres[1, face], centres[2, face] = centre(vertices, a, b, c)
+        centres[3, face], centres[4, face], centres[5, face] = nx, ny, nz
+        centres[6, face] = 1.0 / length if length > 0.0 else 0.0
+
+
+@compiled
+def shade_by_headlight(
+    centres: Array, eye: Array, strength: float, surface: Array, greys: NDArray[np.int16]
+) -> None:
+    """Take the grey of every face from :func:`reflect` at its centre, several faces at a time.
+
+    Args:
+        centres: (7, m) of :func:`note_centres`.
+        eye: (3,).
+        strength: of the only light, which is a headlight.
+        surface: (4,) of a material without highlights.
+        greys: (m,) set in place.
+    """
+    ex, ey, ez, ambient, diffuse = eye[0], eye[1], eye[2], surface[0], strength * surface[1]
+    for place in range(greys.shape[0]):
+        face = np.uint64(place)
+        vx, vy, vz = ex - centres[0, face], ey - centres[1, face], ez - centres[2, face]
+        towards = centres[3, face] * vx + centres[4, face] * vy + centres[5, face] * vz
+        facing = abs(towards) * centres[6, face] * (1.0 / math.sqrt(vx * vx + vy * vy + vz * vz))
+        greys[face] = np.int16(np.int32(255.0 * min(ambient + diffuse * facing, 1.0) + 0.5))
+
+
+@compiled
+def draw_shaded(
+    keys: NDArray[np.int64], greys: NDArray[np.int16], top: int, left: int, picture: NDArray[np.uint8]
+) -> None:
+    """Average the greys of each pixel's samples, two a side, where the grey of every face is known.
+
+    Args:
+        keys: (2·h, 2·w) of a part of the picture from :func:`raster.fill_nearest`.
+        greys: (m + 1,) of the faces, and of the ground.
+        top: row where the part begins.
+        left: column where it begins.
+        picture: (H, W), the part drawn in place.
+    """
+    height, width, ground = keys.shape[0] // 2, keys.shape[1] // 2, np.int64(greys.shape[0] - 1)
+    sums = np.empty(keys.shape[1], dtype=np.int32)  # of two samples, one over the other
+    for row in range(height):
+        upper, lower = np.uint64(2 * row), np.uint64(2 * row + 1)
+        for place in range(keys.shape[1]):
+            sample = np.uint64(place)
+            one, other = keys[upper, sample], keys[lower, sample]
+            one = ground if one == GROUND else LAST_FACE - (one & LOW_HALF)
+            other = ground if other == GROUND else LAST_FACE - (other & LOW_HALF)
+            sums[sample] = greys[np.uint64(one)] + greys[np.uint64(other)]
+        for column in range(width):
+            picture[top + row, left + column] = (sums[2 * column] + sums[2 * column + 1] + 2) >> 2
+
+
+@compiled
 def draw_flat(
     keys: NDArray[np.int64],
     vertices: Array,
@@ -131,34 +198,38 @@ def draw_flat(
     lights: Array,
     surface: Array,
     greys: NDArray[np.int16],
+    samples: int,
+    top: int,
+    left: int,
     picture: NDArray[np.uint8],
 ) -> None:
-    """Average the greys of each pixel's samples, one grey a face, taken at the face's centre.
+    """Average the greys of each pixel's samples, one grey a face, taken at its centre if it is seen.
 
     Args:
-        keys: (S·H, S·W) from :func:`raster.fill_nearest`.
+        keys: (S·h, S·w) of a part of the picture from :func:`raster.fill_nearest`.
         vertices: (n, 3).
         faces: (m, 3).
         eye: (3,).
         lights: (L, 4).
         surface: (4,).
-        greys: (m,) −1, filled here for the faces that are seen.
-        picture: (H, W), filled with the ground's grey; drawn in place.
+        greys: (m,) or more, −1, filled here for the faces that are seen.
+        samples: S, a side of a pixel.
+        top: row where the part begins.
+        left: column where it begins.
+        picture: (H, W), the ground's grey in the part that is drawn in place.
     """
-    height, width = picture.shape
-    wide, samples = keys.shape[1], keys.shape[0] // height
-    many = samples * samples
+    height, width = keys.shape[0] // samples, keys.shape[1] // samples
+    wide, many = keys.shape[1], samples * samples
     sums = np.empty(wide, dtype=np.int32)  # down the lines of one row of pixels
-    ground = int(picture[0, 0])
+    ground = np.int32(picture[top, left])
     for row in range(height):
-        sums[:] = samples * ground
-        seen = False
+        sums[:] = 0
         for line in range(row * samples, (row + 1) * samples):
             for place in range(wide):
                 key = keys[line, place]
                 if key == GROUND:
+                    sums[place] += ground
                     continue
-                seen = True
                 face = LAST_FACE - (key & LOW_HALF)
                 grey = greys[face]
                 if grey < 0:
@@ -166,19 +237,15 @@ def draw_flat(
                     normal = face_normal(vertices, a, b, c)
                     grey = reflect(centre(vertices, a, b, c), normal, eye, lights, surface)
                     greys[face] = grey
-                sums[place] += grey - ground
-        if seen and samples == 2:  # as nearly always; a division a pixel takes as long as all else
-            for column in range(width):
-                picture[row, column] = (sums[2 * column] + sums[2 * column + 1] + 2) >> 2
-        elif seen:
-            for column in range(width):
-                total = many // 2
-                for place in range(column * samples, (column + 1) * samples):
-                    total += sums[place]
-                picture[row, column] = total // many
+                sums[place] += grey
+        for column in range(width):
+            total = many // 2
+            for place in range(column * samples, (column + 1) * samples):
+                total += sums[place]
+            picture[top + row, left + column] = total // many
 
 
-@compiled
+@helper
 def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
     """Return the mean of three vertices.
 
@@ -198,7 +265,7 @@ def centre(vertices: Array, a: int, b: int, c: int) -> Triple:
     )
 
 
-@compiled
+@helper
 def face_normal(vertices: Array, a: int, b: int, c: int) -> Triple:
     """Return the cross product of two edges, twice the face's area long.
 
@@ -227,23 +294,28 @@ def draw_smooth(
     eye: Array,
     lights: Array,
     surface: Array,
+    samples: int,
+    top: int,
+    left: int,
     picture: NDArray[np.uint8],
 ) -> None:
     """Average over each pixel's samples, shading every face once a pixel, where its samples' mean lies.
 
     Args:
-        keys: (S·H, S·W) from :func:`raster.fill_nearest`.
-        projected: (n, 3) columns, rows (in samples) and inverse depths.
+        keys: (S·h, S·w) of a part of the picture from :func:`raster.fill_nearest`.
+        projected: (n, 3) columns, rows (in samples, of the whole picture) and inverse depths.
         vertices: (n, 3).
         faces: (m, 3).
         normals: (m, 3, 3) a normal for every corner of every face.
         eye: (3,).
         lights: (L, 4).
         surface: (4,).
-        picture: (H, W), filled with the ground's grey; drawn in place.
+        samples: S, a side of a pixel.
+        top: row where the part begins.
+        left: column where it begins.
+        picture: (H, W), the ground's grey in the part that is drawn in place.
     """
-    height, width = picture.shape
-    samples = keys.shape[0] // height
+    height, width = keys.shape[0] // samples, keys.shape[1] // samples
     many = samples * samples
     seen = np.empty(many, dtype=np.int64)  # the faces through one pixel's samples, −1 once accounted for
     across, down = np.arange(many) % samples + 0.5, np.arange(many) // samples + 0.5
@@ -254,8 +326,8 @@ def draw_smooth(
                 for place in range(column * samples, (column + 1) * samples):
                     seen[sample] = LAST_FACE - (keys[line, place] & LOW_HALF)
                     sample += 1
-            total, left, first = 0, many, 0
-            while left > 0:
+            total, rest, first = 0, many, 0
+            while rest > 0:
                 face, count, x, y = seen[first], 0, 0.0, 0.0
                 if face >= 0:
                     for other in range(first, many):
@@ -263,16 +335,16 @@ def draw_smooth(
                             seen[other] = -1
                             count, x, y = count + 1, x + across[other], y + down[other]
                     if face == LAST_FACE:  # the ground's key is 0
-                        total += count * picture[row, column]
+                        total += count * picture[top + row, left + column]
                     else:
-                        x, y = column * samples + x / count, row * samples + y / count
+                        x, y = (left + column) * samples + x / count, (top + row) * samples + y / count
                         point, normal = interpolate(x, y, face, projected, vertices, faces, normals)
                         total += count * reflect(point, normal, eye, lights, surface)
-                left, first = left - count, first + 1
-            picture[row, column] = (total + many // 2) // many
+                rest, first = rest - count, first + 1
+            picture[top + row, left + column] = (total + many // 2) // many
 
 
-@compiled
+@helper
 def interpolate(
     x: float,
     y: float,

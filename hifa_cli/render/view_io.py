@@ -69,3 +69,10 @@ def read_mark(folder: Path, views: int) -> str | None:
 def holds_only_views(folder: Path) -> bool:
     """Return whether nothing but our own kind of pictures would be lost if ``folder`` were replaced."""
     return all(entry.suffix == ".png" and entry.stem.isdigit() for entry in folder.iterdir())
+
+
+def other_files(folder: Path) -> str | None:
+    """Return why views cannot take the place of a folder; None where they can."""
+    if not folder.exists() or holds_only_views(folder):
+        return None
+    return f"{folder} holds other files than views: choose another --out"

@@ -27,6 +27,9 @@ ADVISORIES = (
     Advisory("pillow-heif", "1.3.0", "encoding a HEIF can read beyond its buffer", "CVE-2026-28231"),
     Advisory("lxml", "6.1.0", "XML can have local files read (iterparse)", "CVE-2026-41066"),
     Advisory("onnx", "1.21.0", "a model can read files outside its folder", "CVE-2026-27489"),
+    Advisory("h11", "0.16.0", "hifa serve: a request can hide behind malformed chunks", "CVE-2025-43859"),
+    Advisory("starlette", "1.0.1", "hifa serve: a malformed Host can change the address", "CVE-2026-48710"),
+    Advisory("python-multipart", "0.0.27", "hifa serve: a form can take all time", "CVE-2026-42561"),
     Advisory("trimesh", "5.0.0", "a mesh can name files outside its folder", "trimesh 5.0, FilePathResolver"),
 )
 

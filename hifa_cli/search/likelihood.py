@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from hifa_cli.runtime.arrays import read_arrays
 from hifa_cli.search.rerank import Floats
 
-CALIBRATION_FILES = ("likelihood.npz", "likelihood-lite2.npz")  # the default encoder's first
+# the default encoder's first
+CALIBRATION_FILES = ("likelihood.npz", "likelihood-lite2.npz", "likelihood-pair.npz")
 CALIBRATION_VERSION = 1  # raised whenever the file is fitted anew
 FEWEST, MOST = 50, 1_000  # shapes of the galleries that it was fitted on; fewer or more count as so many
 FIRST = 10  # ranks by which a photo's kind is said to be there or not

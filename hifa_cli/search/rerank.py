@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 BLOCK = 2048  # rows multiplied at once
-PROJECTION_FILES = ("nuisance.npz", "nuisance-lite2.npz")  # the default encoder's first
+PROJECTION_FILES = ("nuisance.npz", "nuisance-lite2.npz", "nuisance-pair.npz")  # the default encoder's first
 TRAINED = 0.5  # of a trained network's photo: as much as the untrained part, each of two vectors a half
 SHIFT_SCALE = np.float32(np.sqrt(1000))  # of an own map's shift, so that one rate fits it and the matrix
 PROJECTION_VERSION = 1  # raised whenever the file is fitted anew

@@ -51,11 +51,11 @@ class Exchange:
         self._receive, self._send = ends
         self._counts, self._most = counts, most
         headers = Headers(scope=scope)
-        self.length = int(headers.get("content-length", "0"))  # the server has checked that it is a number
+        length = int(headers.get("content-length", "0"))  # the server has checked that it is a number
         self.route = "other"
         self.close = False  # whether the connection ends with the answer
         self._waits = headers.get("expect", "").lower() == "100-continue"
-        self._more, self._gone = self.length > 0, False
+        self._more, self._gone = length > 0, False
         self._began, self._got = time.monotonic(), 0
 
     async def receive(self) -> Message:

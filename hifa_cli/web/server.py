@@ -4,7 +4,6 @@ import errno
 import logging
 import socket
 import threading
-from types import TracebackType
 
 import uvicorn
 
@@ -67,9 +66,7 @@ class Server:
     def __enter__(self) -> "Server":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._listening.close()
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+from h11 import LocalProtocolError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -217,5 +218,6 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    traceback.print_exception(error)
+    if not isinstance(error, LocalProtocolError):  # a file changed while it was sent: the connection ends
+        traceback.print_exception(error)
     return refusal(500, "an error inside hifa: the server's terminal has more")

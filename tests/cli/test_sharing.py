@@ -46,6 +46,7 @@ def test_an_error_is_one_line_and_usage_is_another_status(hub: StandIn, tmp_path
     assert hifa("pull", "ada/nothing").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_pull_that_was_killed_leaves_nothing_and_goes_on(hub: StandIn, run: Path, tmp_path: Path) -> None:
     assert hifa("push", run, "ada/chairs").returncode == 0
     hub.held = "model.safetensors"

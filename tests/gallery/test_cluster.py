@@ -5,7 +5,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -17,37 +16,18 @@ import pytest
 from hifa_cli.config import RankingConfig, RenderConfig
 from hifa_cli.errors import HifaError
 from hifa_cli.gallery import cluster, read_gallery
-from hifa_cli.gallery.cluster import ClusterOptions, Made, Task, build_on, make_shard, shards_for
-from hifa_cli.gallery.shard import Shard, number_of
+from hifa_cli.gallery.cluster import ClusterOptions, build_on
+from hifa_cli.gallery.shard import Shard
+from hifa_cli.runtime.cluster import Task, perform
+from hifa_cli.runtime.parts import number_of, packed, parts_for
 from hifa_cli.runtime.progress import Reporter, reporting
+from hifa_cli.runtime.ray_pool import _RayWords
 from tests.cli.test_cli import hifa, one_line
 from tests.gallery.test_shards import build, contents, small
 from tests.gallery.test_update import write_mesh
+from tests.pools import Here
 
 __all__ = ["small"]
-
-
-class Here:
-    """A pool that makes each shard in this process, and counts."""
-
-    def __init__(self, dies_after: int = 99) -> None:
-        self.waiting: deque[tuple[Task, bytes]] = deque()
-        self.made: list[str] = []
-        self.most, self.dies_after = 0, dies_after
-
-    def capacity(self) -> int:
-        return 2
-
-    def submit(self, task: Task, model: bytes) -> None:
-        self.waiting.append((task, model))
-        self.most = max(self.most, len(self.waiting))
-
-    def next(self) -> Made:
-        if len(self.made) == self.dies_after:
-            raise HifaError("a task was lost")
-        task, model = self.waiting.popleft()
-        self.made.append(task.shard)
-        return make_shard(task, model)
 
 
 class Noted(Reporter):
@@ -80,50 +60,42 @@ def same(one: Path, other: Path) -> list[str]:
     return [name for name, content in first.items() if second[name] != content]
 
 
-def test_shards_of_a_cluster_are_the_gallery_of_one_machine(small: Path, alone: Path, tmp_path: Path) -> None:
-    pool, out = Here(), small / "made"
-    report = build_on(pool, [small / "meshes"], out, options_of(small), shards=4)
-    assert len(pool.made) == report["shards"] == 4
-    assert pool.most == 2  # few wait at a time
+def test_shards_of_a_cluster_are_the_gallery_of_one_machine_and_finished_ones_are_not_made_again(
+    small: Path, alone: Path
+) -> None:
+    out = small / "made"
+    with pytest.raises(HifaError, match="a task was lost"):
+        build_on(Here(dies_after=1), [small / "meshes"], out, options_of(small), shards=4)
+    assert not out.exists()
+    again = Here()
+    report = build_on(again, [small / "meshes"], out, options_of(small), shards=4)
+    assert report["shards"] == 4
+    assert again.made == ["2/4", "3/4", "4/4"]
+    assert again.most == 2  # few wait at a time
     assert same(alone, out) == []
     assert [path.name for path in small.iterdir() if path.name.startswith(".made")] == []
 
 
-def test_finished_shards_are_not_made_again(small: Path, alone: Path, tmp_path: Path) -> None:
-    out = small / "resumed"
-    with pytest.raises(HifaError, match="a task was lost"):
-        build_on(Here(dies_after=2), [small / "meshes"], out, options_of(small), shards=4)
-    assert not out.exists()
-    again = Here()
-    build_on(again, [small / "meshes"], out, options_of(small), shards=4)
-    assert again.made == ["3/4", "4/4"]
-    assert same(alone, out) == []
-
-
 def test_a_mesh_that_changed_meanwhile_and_other_options_make_their_shards_again(
-    small: Path, tmp_path: Path
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster, "make_shard", lambda work, model: packed(tmp_path / "nothing"))
     meshes, out = Path(shutil.copytree(small / "meshes", tmp_path / "meshes")), tmp_path / "g"
     options = replace(options_of(small), keep_views=False)
 
-    def stopped(given: ClusterOptions) -> list[str]:
+    def stopped(given: ClusterOptions, after: int = 3) -> list[str]:
         """Which shards a run makes that is stopped before the last one is there."""
-        pool = Here(dies_after=3)
+        pool = Here(dies_after=after)
         with pytest.raises(HifaError):
             build_on(pool, [meshes], out, given, shards=4)
         return pool.made
 
-    assert len(stopped(options)) == 3
+    assert stopped(options) == ["1/4", "2/4", "3/4"]
+    assert stopped(options, after=0) == []
     write_mesh(meshes / "a" / "0.off", 0.77)
     changed = number_of("a/0", 4)
-    last = Here()
-    build_on(last, [meshes], out, options, shards=4)
-    assert sorted(last.made) == sorted({f"{changed}/4", "4/4"})
-    shutil.rmtree(out)
-    assert len(stopped(options)) == 3
-    other = Here()
-    build_on(other, [meshes], out, replace(options, ranking=None), shards=4)
-    assert len(other.made) == 4
+    assert stopped(options, after=1) == [f"{changed}/4"]
+    assert len(stopped(replace(options, ranking=None))) == 3
 
 
 def test_broken_meshes_are_reported_and_left_out(small: Path, tmp_path: Path) -> None:
@@ -139,17 +111,18 @@ def test_no_shard_is_empty_and_each_shape_is_of_one() -> None:
     assert [number_of(name, 7) for name in names] == [
         next(number for number in range(1, 8) if name in Shard(number, 7)) for name in names
     ]
-    assert shards_for(names, None) == 11
-    assert shards_for(names[:3], 3) <= 3
-    assert len({number_of(name, shards_for(names[:5], 5)) for name in names[:5]}) == shards_for(names[:5], 5)
-    assert shards_for([], None) == 1
+    assert parts_for(names, None) == 11
+    assert parts_for(names[:3], 3) <= 3
+    assert len({number_of(name, parts_for(names[:5], 5)) for name in names[:5]}) == parts_for(names[:5], 5)
+    assert parts_for([], None) == 1
 
 
 def test_what_a_cluster_cannot_do_is_said_before_any_work(small: Path, alone: Path, tmp_path: Path) -> None:
     with pytest.raises(HifaError, match="is a gallery already"):
         build_on(Here(), [small / "meshes"], alone, options_of(small))
-    other = make_shard(Task("1/2", (str(small / "meshes"),), ClusterOptions(), "0.0.1", with_model=True), b"")
-    assert "install the same one" in other.error
+    assert (
+        "install the same one" in perform(Task(1, 2, lambda given, shared: shared, None, "0.0.1"), b"").error
+    )
     code, _, stderr = hifa("index", small / "meshes", "--out", tmp_path / "g", "--shards", 2)
     assert code == 2
     assert "--engine ray" in stderr
@@ -164,7 +137,7 @@ def test_an_absent_ray_is_named(small: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_ray_prints_becomes_a_line_on_stderr() -> None:
-    with reporting(Noted()) as heard, redirect_stdout(cluster._RayWords()):
+    with reporting(Noted()) as heard, redirect_stdout(_RayWords()):
         print("\x1b[33m(raylet)\x1b[0m Task make_shard failed.\n[state-dump] 1\n[state-dump] 2")  # noqa: T201
         print("[state-dump] more")  # noqa: T201
         print("x" * 1000)  # noqa: T201
@@ -216,7 +189,7 @@ def test_a_node_that_dies_costs_its_shard_alone(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's
-def test_the_command_on_a_cluster_makes_what_it_makes_here(tmp_path: Path, nodes: Any) -> None:
+def test_the_commands_on_a_cluster_make_what_they_make_here(tmp_path: Path, nodes: Any) -> None:
     for number in range(6):
         write_mesh(tmp_path / "meshes" / "box" / f"{number}.off", 0.3 + number / 7)
     (tmp_path / "t.json").write_text(json.dumps([{"id": "box/1", "price": 3}]))
@@ -233,3 +206,16 @@ def test_the_command_on_a_cluster_makes_what_it_makes_here(tmp_path: Path, nodes
     assert there.views is not None
     assert there.views.tobytes() == here.views.tobytes()
     assert there.fields["price"].value(list(there.ids).index("box/1")) == 3
+    for verb, given in (("render", [source]), ("export", ["--shapes", tmp_path / "render-here"])):
+        ending = ".h5" if verb == "export" else ""
+        places = [tmp_path / f"{verb}-{where}{ending}" for where in ("here", "there")]
+        said = []
+        for place, on in zip(places, ([], ["--engine", "ray", "--shards", 2]), strict=True):
+            code, stdout, stderr = hifa(verb, *given, "--out", place, "--json", *on)
+            assert code == 0, stderr
+            said.append({**json.loads(stdout), "seconds": 0, "out": ""})
+        assert said[0] == said[1]
+        if ending:
+            assert places[0].read_bytes() == places[1].read_bytes()
+        else:
+            assert same(*places) == []

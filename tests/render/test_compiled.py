@@ -25,6 +25,7 @@ print(fill_nearest.stats.cache_path, sum(fill_nearest.stats.cache_hits.values())
 """
 
 
+@pytest.mark.slow
 def test_where_neither_the_package_nor_the_home_can_be_written_the_temporary_folder_keeps_it(
     tmp_path: Path,
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hifa_cli.errors import HifaError
-from hifa_cli.render.parsing import Polygons, ended, number, parse_obj, parse_stl_text
+from hifa_cli.render.parsing import Polygons, ended, integer, number, numbers_of, parse_obj, parse_stl_text
 from hifa_cli.render.polygons import FEW, normal_of, same, triangles, turn
 from hifa_cli.render.readers.off import parse_off
 from tests.render.shapes import box, obj_text, off_text, soup, stl_text
@@ -364,3 +364,43 @@ def test_a_convex_polygon_becomes_a_fan() -> None:
     angle = 2 * np.pi * np.arange(7) / 7
     found = one_polygon(np.column_stack([np.cos(angle), np.sin(angle)]))
     assert triangles(found).tolist() == [[0, k, k + 1] for k in range(1, 6)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "-", "+"]), st.integers(0, 20), st.integers(0, 20), st.booleans()),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(0, 10**6),
+)
+@settings(max_examples=200, deadline=None)
+def test_numbers_within_a_text_are_read_as_each_is_alone(
+    forms: list[tuple[str, int, int, bool]], seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    words = []
+    for sign, before, behind, power in forms:
+        digits = "".join(map(str, generator.integers(0, 10, before + behind)))
+        point = "." if behind or seed % 2 else ""
+        words.append(f"{sign}{digits[:before]}{point}{digits[before:]}{'e-3' if power else ''}" or "nan")
+    values, lines = numbers_of(content(generator.choice([" ", "\n", "\t", "\r\n", "  "]).join(words)))
+    np.testing.assert_array_equal(values, [parsed(word) for word in words])
+    few = [len(word.strip("+-").replace(".", "")) <= 15 and "e" not in word for word in words]
+    exact = [
+        float(word) if is_few and any(map(str.isdigit, word)) else np.nan
+        for word, is_few in zip(words, few, strict=True)
+    ]
+    np.testing.assert_array_equal(values[np.isfinite(exact)], np.array(exact)[np.isfinite(exact)])
+    assert len(lines) >= 1
+
+
+@given(st.lists(st.integers(-(10**17), 10**18), min_size=1, max_size=30), st.integers(1, 18))
+@settings(max_examples=100, deadline=None)
+def test_whole_numbers_of_any_length_are_read(numbers: list[int], length: int) -> None:
+    shorter = [int(math.copysign(abs(one) % 10**length, one)) for one in numbers]
+    text, place = ended(content(" ".join(map(str, shorter)))), 0
+    for expected in shorter:
+        value, place = integer(text, place)
+        assert value == expected
+        place += 1

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hifa_cli.render.raster import (
+    BATCH,
     barycentrics,
     cleared,
     facing_away,
@@ -29,12 +30,12 @@ def scene(seed: int, faces: int, snap: bool) -> tuple[NDArray[np.float64], NDArr
 
 
 def by_testing_everything(
-    points: NDArray[np.float64], faces: NDArray[np.int32]
+    points: NDArray[np.float64], faces: NDArray[np.int32], height: int = HEIGHT, width: int = WIDTH
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Face ids, inverse depths, and the pixels whose centre lies on no edge (where two answers are right)."""
-    x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
-    ids, depth = np.full((HEIGHT, WIDTH), -1), np.zeros((HEIGHT, WIDTH))
-    clear = np.ones((HEIGHT, WIDTH), dtype=bool)
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    ids, depth = np.full((height, width), -1), np.zeros((height, width))
+    clear = np.ones((height, width), dtype=bool)
     for face, (a, b, c) in enumerate(points[faces]):
         area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
         if area == 0:
@@ -157,31 +158,40 @@ def test_vertices_at_one_place_close_a_surface_as_one_vertex_does() -> None:
     assert facing_away(apart, np.arange(faces.size, dtype=np.int32).reshape(-1, 3)) == 1
 
 
-def keys_of(points: NDArray[np.float64], faces: NDArray[np.int32], away: float) -> NDArray[np.int64]:
+def keys_of(points: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int64]:
     keys = cleared(new_keys(HEIGHT, WIDTH), HEIGHT, WIDTH)
-    fill_nearest(points, faces, 0.0, 0.0, away, keys)
+    fill_nearest(points, faces, 0.0, 0.0, keys)
     return keys
 
 
-@given(
-    seed=st.integers(0, 10**6),
-    faces=st.integers(1, 400),
-    snap=st.booleans(),
-    reach=st.sampled_from([2, 5, 30]),
-)
-@settings(max_examples=60, deadline=None)
-def test_faces_that_wait_for_the_others_change_no_key(seed: int, faces: int, snap: bool, reach: int) -> None:
+@given(seed=st.integers(0, 10**6), faces=st.sampled_from([1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH + 7]))
+@settings(max_examples=10, deadline=None)
+def test_faces_are_drawn_together_as_each_is_alone(seed: int, faces: int) -> None:
     generator = np.random.default_rng(seed)
-    places = generator.uniform([0, 0, 0.1], [WIDTH, HEIGHT, 1.0], (faces, 1, 3))
-    points = (places + generator.uniform([-reach, -reach, 0], [reach, reach, 0.2], (faces, 3, 3))).reshape(
-        -1, 3
-    )
+    places = generator.uniform([-3, -3, 0.1], [WIDTH + 3, HEIGHT + 3, 1.0], (faces, 1, 3))
+    reach = generator.choice([0.3, 1, 2, 5, 30], (faces, 1, 1)) * [1, 1, 0]
+    points = (places + reach * generator.uniform(-1, 1, (faces, 3, 3))).reshape(-1, 3)
+    triangles = np.arange(3 * faces, dtype=np.int32).reshape(-1, 3)
+    expected = np.zeros((HEIGHT, WIDTH), dtype=np.int64)
+    for face in range(faces):
+        alone = keys_of(points, triangles[face : face + 1])
+        expected = np.maximum(expected, np.where(alone > 0, alone - face, 0))
+    np.testing.assert_array_equal(keys_of(points, triangles), expected)
+
+
+@given(seed=st.integers(0, 10**6), snap=st.booleans(), reach=st.sampled_from([20, 60, 150]))
+@settings(max_examples=40, deadline=None)
+def test_wide_faces_are_drawn_as_all_others(seed: int, snap: bool, reach: int) -> None:
+    height, width = 21, 200
+    generator = np.random.default_rng(seed)
+    points = generator.uniform([100 - reach, -5, 0.1], [100 + reach, 26, 1.0], (12, 3))
     if snap:
         points[:, :2] = np.round(2 * points[:, :2]) / 2
-    triangles = np.arange(3 * faces, dtype=np.int32).reshape(-1, 3)
-    at_once = keys_of(points, triangles, 0.0)
-    np.testing.assert_array_equal(keys_of(points, triangles, 1.0), at_once)
-    np.testing.assert_array_equal(keys_of(points, triangles, -1.0), at_once)
+    triangles = np.arange(12, dtype=np.int32).reshape(-1, 3)
+    ids, depth = visible(points, triangles, height, width)
+    expected, exact, clear = by_testing_everything(points, triangles, height, width)
+    np.testing.assert_array_equal(ids[clear], expected[clear])
+    np.testing.assert_allclose(depth[clear], exact[clear], rtol=0, atol=1e-5)
 
 
 @given(seed=st.integers(0, 10**6), wide=st.sampled_from([1, 4, 8, 9, 20]), snap=st.booleans())
@@ -208,7 +218,7 @@ def test_nothing_is_written_outside_the_keys() -> None:
     points[:, :2] = (places + generator.uniform(-4, 4, (3000, 3, 2))).reshape(-1, 2)
     room = np.full(HEIGHT * WIDTH + 2000, 7, dtype=np.int64)
     keys = cleared(room[1000:], HEIGHT, WIDTH)
-    fill_nearest(points, np.arange(9000, dtype=np.int32).reshape(-1, 3), 0.0, 0.0, 0.0, keys)
+    fill_nearest(points, np.arange(9000, dtype=np.int32).reshape(-1, 3), 0.0, 0.0, keys)
     assert (keys > 0).mean() > 0.9
     assert (room[:1000] == 7).all()
     assert (room[1000 + HEIGHT * WIDTH :] == 7).all()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hifa_cli.config import RenderConfig, Shading
-from hifa_cli.render import cameras, shading
+from hifa_cli.render import builtin, cameras, shading
 from hifa_cli.render.builtin import BuiltinRenderer
 from hifa_cli.render.meshes import Mesh
 from hifa_cli.render.normals import corner_normals
@@ -196,3 +196,11 @@ def test_lights_turn_with_the_camera() -> None:
     np.testing.assert_allclose(turned[:, :3] @ camera.T, lights[:, :3], atol=1e-15)
     np.testing.assert_array_equal(turned[:, 3], lights[:, 3])
     np.testing.assert_allclose(np.linalg.norm(lights[:, :3], axis=1), 1)
+
+
+def test_greys_of_all_faces_at_once_are_those_of_each_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = MeshViews(RenderConfig(views=3))
+    at_once = [views.draw(mesh, "z") for mesh in (ball(30), box(1, 2, 3))]
+    monkeypatch.setattr(builtin, "MOST_NOTED", 0)
+    for mesh, pictures in zip((ball(30), box(1, 2, 3)), at_once, strict=True):
+        np.testing.assert_array_equal(views.draw(mesh, "z"), pictures)

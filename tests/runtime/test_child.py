@@ -88,6 +88,7 @@ def test_no_verb_runs_what_lies_in_the_current_folder(trap: Path) -> None:
     assert (trap / "figure.png").exists()
 
 
+@pytest.mark.slow
 def test_a_demo_runs_nothing_of_the_current_folder(trap: Path) -> None:
     program = trap.parent / "elsewhere" / "program.py"
     program.parent.mkdir()

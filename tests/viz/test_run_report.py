@@ -94,6 +94,7 @@ def test_a_page_of_very_many_classes_stays_small(tmp_path: Path) -> None:
     assert "the picture is gone" in page
 
 
+@pytest.mark.slow
 def test_python_writes_it_and_it_can_be_left_out(place: Path, tmp_path: Path) -> None:
     api.train(place / "photos", place / "views", out=tmp_path / "run", steps=3, views=2, report=False)
     assert not (tmp_path / "run/report.html").exists()

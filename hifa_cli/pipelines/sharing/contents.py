@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hifa_cli import __version__
-from hifa_cli.embeddings.encoder import GRAPH_FILES, MODEL_ABOUT, MODEL_WEIGHTS
-from hifa_cli.embeddings.text import TEXT_ABOUT, TEXT_WEIGHTS
+from hifa_cli.embeddings.encoder import MODEL_ABOUT, MODEL_WEIGHTS
 from hifa_cli.errors import HifaError, reason_of
-from hifa_cli.gallery import MAIN_FILE, MAPS_FILE, THUMBNAILS, VIEWS, read_gallery
+from hifa_cli.gallery import MAIN_FILE, THUMBNAILS, VIEWS, read_gallery
+from hifa_cli.gallery.assets import MODEL_FILES
 from hifa_cli.gallery.places import moved
 from hifa_cli.models.about import read_about
 from hifa_cli.runtime.kinds import kind_of
@@ -26,12 +26,11 @@ SCHEMA = 1
 HUB_FILE, CARD_FILE, PACK_FILE = "hifa.json", "README.md", "thumbnails.zip"
 RUN, GALLERY = "run", "gallery"
 RUN_FILE, LOG_FILE = "run.json", "log.jsonl"  # as in training, which needs torch
-_MODEL = (MODEL_ABOUT, MODEL_WEIGHTS, *GRAPH_FILES, TEXT_WEIGHTS, TEXT_ABOUT, MAPS_FILE)
-_OF_RUN = (*_MODEL, RUN_FILE, LOG_FILE)
+_OF_RUN = (*MODEL_FILES, RUN_FILE, LOG_FILE)
 _COLUMN = r"generation-\d+/[a-z0-9][a-z0-9_-]*\.(?:npy|npz|txt|f32|f16|faiss)"
 _OF_GALLERY = re.compile(
     rf"{re.escape(MAIN_FILE)}|{re.escape(PACK_FILE)}|{_COLUMN}|maps/[0-9a-f]+\.npz"
-    rf"|models/[0-9a-f]{{1,16}}/(?:{'|'.join(map(re.escape, _MODEL))})",
+    rf"|models/[0-9a-f]{{1,16}}/(?:{'|'.join(map(re.escape, MODEL_FILES))})",
     re.ASCII,
 )
 _PACKED = re.compile(r"(?P<first>[0-9a-f]{2})/(?P=first)[0-9a-f]{30}\.png", re.ASCII)

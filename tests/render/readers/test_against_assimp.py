@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("assimp_py") is None, reason="NO SECOND READER: pip install assimp_py; nothing was compared"
 )
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "compare_readers"
-SCENES = 25
+FEW, SCENES = 5, 25
 
 
 def measures(reader: str, paths: list[Path]) -> list[dict[str, object]]:
@@ -28,16 +28,17 @@ def measures(reader: str, paths: list[Path]) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.parametrize("scenes", [FEW, pytest.param(SCENES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", WRITERS)
-def test_random_scenes_are_read_as_assimp_reads_them(tmp_path: Path, kind: str) -> None:
+def test_random_scenes_are_read_as_assimp_reads_them(tmp_path: Path, kind: str, scenes: int) -> None:
     paths = []
-    for seed in range(SCENES):
+    for seed in range(scenes):
         suffix, content = WRITERS[kind](np.random.default_rng(seed))
         paths.append(tmp_path / f"{seed}{suffix}")
         paths[-1].write_bytes(content)
     compare = tool("compare_readers")
     ours, theirs = measures("hifa", paths), measures("py", paths)
-    assert len(ours) == len(theirs) == SCENES
+    assert len(ours) == len(theirs) == scenes
     differences = {}
     for path, one, other in zip(paths, ours, theirs, strict=True):
         refused = {one.get("refused"), other.get("refused")} - {None}
