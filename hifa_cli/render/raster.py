@@ -269,7 +269,7 @@ def bit_setter(lanes: int) -> Any:
 
 set_few, set_many = bit_setter(NARROW), bit_setter(WIDE)
 
-BATCH = 264  # faces set up at once; columns of 256 in a table would fall on the same lines of a cache
+BATCH = 104  # faces set up at once: their tables stay in the first cache; powers of two share lines of it
 # where the columns of these tables begin: corners (x, y, inverse depth of three), what is known of a face
 _AX, _AY, _AZ, _BX, _BY, _BZ, _CX, _CY, _CZ = (np.uint64(BATCH * column) for column in range(9))
 _LEFT, _SPAN, _TOP, _ROWS, _CORNER, _PER_COLUMN, _PER_ROW = (np.uint64(BATCH * k) for k in range(7))
