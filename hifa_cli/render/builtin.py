@@ -11,7 +11,7 @@ from hifa_cli.render import cameras, raster, shading
 from hifa_cli.render.cameras import Frame
 
 SAMPLES = 2  # a side of a pixel
-MOST_SHADED = 1_000_000  # faces that are shaded whether they are seen or not
+MOST_SHADED = 2_000_000  # faces that are shaded whether they are seen or not
 
 
 class BuiltinRenderer:
