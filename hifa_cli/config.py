@@ -344,8 +344,8 @@ class LearnConfig:
     check: int = 50  # steps between two looks at the held-out photos
     checked: int = 1_000  # shapes looked at then
     shapes: int = 5_000  # at most; more would not fit into memory, and make the map no better
-    floor: float = 1.75  # deviations from which the very part is lifted, once a map is learned
-    weight: float = 0.9  # of what is above the floor
+    floor: float = 1.5  # deviations from which the very part is lifted, once a map is learned
+    weight: float = 1.1  # of what is above the floor
 
 
 @dataclass(frozen=True)

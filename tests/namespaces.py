@@ -33,10 +33,14 @@ class Machine:
             env={**os.environ, **self.settings},
         )  # fmt: skip
 
-    def run(self, *words: object) -> str:
+    def run(self, *words: object, tries: int = 1) -> str:
         """Run Python in it: what it says on stdout."""
-        process = self.start(*words)
-        stdout, stderr = process.communicate(timeout=300)
+        for left in reversed(range(tries)):
+            process = self.start(*words)
+            stdout, stderr = process.communicate(timeout=300)
+            if process.returncode == 0 or not left:
+                break
+            self.stop()
         assert process.returncode == 0, stderr
         return stdout
 
@@ -54,10 +58,6 @@ class Machine:
             for process in found:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-
-    def unplug(self) -> None:
-        """Pull the cable out."""
-        assert _ip("-n", self.name, "link", "set", "eth0", "down").returncode == 0
 
 
 def _ip(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -105,6 +105,7 @@ def ray_on_two_machines() -> Iterator[tuple[Machine, Machine]]:
         head = ("--head", "--port", PORT, "--include-dashboard", "false")
         for one, more in ((first, head), (second, ("--address", address))):
             place = Path(scratch, one.address[-1])
-            one.run(*ray, "--node-ip-address", one.address, "--temp-dir", place, *more)
+            # Ray gives a node 30 seconds to start, which a busy machine may not manage
+            one.run(*ray, "--node-ip-address", one.address, "--temp-dir", place, *more, tries=3)
         settings["RAY_ADDRESS"] = address
         yield first, second

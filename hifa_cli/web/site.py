@@ -1,11 +1,12 @@
 """The page and the interface for programs as an ASGI application: who may ask, what, and how."""
 
-import asyncio
 import json
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, quote, urlsplit
 
+import anyio
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from h11 import LocalProtocolError
@@ -28,6 +29,7 @@ from hifa_cli.web.shapes import STORE_AWAY
 HEAD = 65_536  # bytes of an address, and of all headers
 MOST_HEADERS = 100
 READERS = 16  # requests that read or draw at once; more wait, searches have places of their own
+SOON = 0.5  # seconds that a search waits for a place, which costs less than a client that comes back
 READ = ("GET", "HEAD")
 Work = Callable[[v1.Asked], v1.Answer]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -43,7 +45,7 @@ class Site:
 
     def __init__(self, app: App) -> None:
         self.app, self.counts = app, v1.Counts()
-        self._places = asyncio.Semaphore(app.config.waiting)
+        self._places = anyio.Semaphore(app.config.waiting)
         self._searching, self._reading = CapacityLimiter(app.config.waiting), CapacityLimiter(READERS)
         self._routes = [
             Route("/", self._page),
@@ -136,12 +138,23 @@ class Site:
 
     async def _search(self, request: Request) -> Response:
         self._check_search(request.headers)
-        if self._places.locked():
-            raise HTTPException(503, "too many queries wait: try again in some seconds")
-        async with self._places:
+        async with self._place():
             asked = self._asked(request, await request.body())
             found = await run_sync(v1.search, asked, limiter=self._searching, abandon_on_cancel=True)
         return _response(found, request)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places of requests whose photos may be in memory at once."""
+        try:
+            with anyio.fail_after(SOON):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise HTTPException(503, "too many queries wait: try again in some seconds") from error
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _check_search(self, headers: Headers) -> None:
         """Refuse what another site's page makes a browser send, and bodies that are not photos."""
