@@ -27,7 +27,15 @@ from hifa_cli.gallery.ranking import Classes, GalleryRanking
 from hifa_cli.models.lite import BIAS, packaged_weights
 from hifa_cli.models.network import TrunkFeatures
 from hifa_cli.models.tensor_file import read_tensors
-from hifa_cli.search.rerank import Floats, QueryVectors, Ranker, neighbour_graph, shipped_projection, unit
+from hifa_cli.search.rerank import (
+    TRAINED,
+    Floats,
+    QueryVectors,
+    Ranker,
+    neighbour_graph,
+    shipped_projection,
+    unit,
+)
 from hifa_cli.search.searcher import Searcher
 
 Rows = NDArray[np.int64]
@@ -95,10 +103,10 @@ def trained(bench: Bench, known: Sequence[int], seed: int) -> tuple[GalleryRanki
     """A run of the default recipe on photos of some classes: its ranking, and the test photos."""
     with torch.inference_mode(mode=False):
         network = bench.trained(DEFAULT, seed, known=known).network
-    ranker = Ranker(OPTIONS, shipped_projection(None), None, network.residual)
+    ranker = Ranker(OPTIONS, shipped_projection(None), None, network.residual, trained=TRAINED)
     photos, shapes = (kept.seen for kept in bench.test)
     views = ranker.views(network.describe(shapes, "shapes")[0].numpy())
-    kind = ranker.views(network.describe(photos, "images")[0][:, 0].numpy())
+    kind = ranker.photos(network.describe(photos, "images")[0][:, 0].numpy())
     part = ranker.views(network.untrained_part(photos)[:, 0].numpy())
     return gallery(views, residual=network.residual), QueryVectors(kind, part)
 

@@ -79,7 +79,7 @@ def _check_ranking(document: Any) -> None:
     counts = {name: document[name] for name in ("projection", "graph")}
     counts |= {name: document[name] for name in ("residual",) if name in document}
     counts["calibration"] = document.get("calibration", 0)  # galleries before it have none
-    options = {name: value for name, value in document.items() if name not in (*counts, "own")}
+    options = {name: value for name, value in document.items() if name not in (*counts, "own", "trained")}
     config = RankingConfig(**documented(RankingConfig, options))
     if not all(type(count) is int and count >= 0 for count in counts.values()):
         raise ValueError("a ranking of no kind")
@@ -87,6 +87,8 @@ def _check_ranking(document: Any) -> None:
         raise ValueError("a ranking of nothing")
     if document.get("own") is not None:
         _check_own(document["own"])
+    if not (type(trained := document.get("trained", 1)) in (int, float) and 0 <= trained <= 1):
+        raise ValueError("what was trained has no weight")
 
 
 def _check_own(own: Any) -> None:

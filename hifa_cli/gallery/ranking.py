@@ -22,6 +22,7 @@ from hifa_cli.search.likelihood import (
 from hifa_cli.search.rerank import (
     BLOCK,
     PROJECTION_VERSION,
+    TRAINED,
     Floats,
     Graph,
     OwnMap,
@@ -60,7 +61,7 @@ def ranking_document(config: RankingConfig, model: str | None, residual: int = 0
     projection = PROJECTION_VERSION if found else 0
     document = {**asdict(config), "project": found is not None, "projection": projection}
     if residual:
-        return {**document, "residual": residual}
+        return {**document, "residual": residual, "trained": TRAINED}
     calibrated = model and calibration_for(model, projection, CALIBRATION_VERSION) is not None
     return {**document, "calibration": CALIBRATION_VERSION if calibrated else 0}
 
@@ -88,7 +89,8 @@ def ranker_of(
     projection = shipped_projection(None if residual else model) if config.project else None
     if config.project and (projection is None or document["projection"] != PROJECTION_VERSION):
         raise ValueError("another projection")
-    return Ranker(config, projection, classifier, residual, own)
+    trained = float(document.get("trained", 1))  # galleries before there was such a weight
+    return Ranker(config, projection, classifier, residual, own, trained)
 
 
 def config_of(document: dict[str, Any]) -> RankingConfig:
@@ -394,10 +396,16 @@ class GalleryRanking:
         return products
 
     def _scales(self, queries: Floats) -> Floats:
-        """(q, 1) what makes cosines of products: a trained network's views are a third the untrained part."""
+        """(q, 1) what makes cosines of products: a trained network's views are a third the untrained part.
+
+        Photos, in which that part is more, could not reach 1 otherwise.
+        """
         if not self.residual:
             return np.ones((len(queries), 1), dtype=np.float32)
-        return np.where(self._is_trained(queries)[:, None], 1, 3**0.5).astype(np.float32)
+        parts = np.split(queries, [queries.shape[1] - self.residual], axis=1)
+        trained, plain = (np.linalg.norm(part, axis=1, keepdims=True) for part in parts)
+        scales = np.where(trained < plain, 3**0.5 / (2**0.5 * trained + np.maximum(plain, 1e-6)), 1)
+        return np.asarray(scales, dtype=np.float32)
 
     def _is_trained(self, queries: Floats) -> NDArray[np.bool_]:
         """Return (q,) whether anything that was trained speaks of a query."""

@@ -565,7 +565,7 @@ def _of_pictures(ranker: Ranker | None, found: PictureFeatures, mine: slice, *, 
         most = pooled.max(axis=0, keepdims=True)
         return QueryVectors(most, most)
     if found.part is not None:
-        vectors = QueryVectors(ranker.views(pooled), ranker.views(found.part[mine]))
+        vectors = QueryVectors(ranker.photos(pooled), ranker.views(found.part[mine]))
     else:
         vectors = ranker.queries(pooled, None if found.logits is None else found.logits[mine], photos=photo)
     return vectors.each(lambda part: unit(part.mean(axis=0, keepdims=True)))

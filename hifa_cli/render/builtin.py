@@ -11,7 +11,7 @@ from hifa_cli.render import cameras, raster, shading
 from hifa_cli.render.cameras import Frame
 
 SAMPLES = 2  # a side of a pixel
-MOST_NOTED = 250_000  # faces whose centres are noted: of more, a picture shows too few for it to pay
+MOST_SHADED = 2_000_000  # faces that are shaded whether they are seen or not
 
 
 class BuiltinRenderer:
@@ -50,14 +50,14 @@ class BuiltinRenderer:
         """
         pictures = np.full((len(rig), self.size, self.size), self.ground, dtype=np.uint8)
         projected = np.empty_like(vertices)
-        flat = self._flat(vertices, faces if normals is None else faces[:0])
-        for camera, frame, picture in zip(rig, frames, pictures, strict=True):
+        flat = self._flat(vertices, faces if normals is None else faces[:0], rig)
+        for view, (camera, frame, picture) in enumerate(zip(rig, frames, pictures, strict=True)):
             box = cameras.project_and_measure(vertices, camera, frame.magnified(SAMPLES), projected)
             (left, wide), (top, high) = self._side(box[0], box[2]), self._side(box[1], box[3])
             keys = raster.cleared(self._keys, SAMPLES * high, SAMPLES * wide)
             raster.fill_nearest(projected, faces, float(SAMPLES * left), float(SAMPLES * top), keys)
             if normals is None:
-                flat(keys, camera, top, left, picture)
+                flat(keys, view, top, left, picture)
                 continue
             eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
             place = (SAMPLES, top, left, picture)
@@ -69,24 +69,25 @@ class BuiltinRenderer:
         first = min(max(math.floor(low / SAMPLES), 0), self.size - 1)
         return first, max(min(math.ceil(high / SAMPLES), self.size) - first, 1)
 
-    def _flat(self, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Callable[..., None]:
-        """Return what shades a view of flat faces, given its keys, camera, top, left and picture."""
-        surface, greys = self._surface, np.empty(len(faces) + 1, dtype=np.int16)
-        if not self._headlight_only or len(faces) > MOST_NOTED:
+    def _flat(
+        self, vertices: NDArray[np.float64], faces: NDArray[np.int32], rig: NDArray[np.float64]
+    ) -> Callable[..., None]:
+        """Return what shades a view of flat faces, given its keys, number, top, left and picture."""
+        surface, eyes = self._surface, cameras.DISTANCE * rig[:, 2]
+        if not self._headlight_only or len(faces) > MOST_SHADED:
+            greys = np.empty(len(faces), dtype=np.int16)
 
-            def as_seen(keys: Any, camera: Any, *place: Any) -> None:
-                eye, lights = cameras.DISTANCE * camera[2], shading.in_space(self._lights, camera)
+            def as_seen(keys: Any, view: int, *place: Any) -> None:
+                eye, lights = eyes[view], shading.in_space(self._lights, rig[view])
                 greys.fill(-1)
                 shading.draw_flat(keys, vertices, faces, eye, lights, surface, greys, SAMPLES, *place)
 
             return as_seen
-        centres = np.empty((7, len(faces)))
-        shading.note_centres(vertices, faces, centres)
-        greys[-1] = self.ground
+        of_all = np.empty((len(rig), len(faces) + 1), dtype=np.int16)
+        shading.shade_by_headlight(vertices, faces, eyes, self.phong.lights[0].strength, surface, of_all)
+        of_all[:, -1] = self.ground
 
-        def at_once(keys: Any, camera: Any, *place: Any) -> None:
-            eye, strength = cameras.DISTANCE * camera[2], self.phong.lights[0].strength
-            shading.shade_by_headlight(centres, eye, strength, surface, greys[:-1])
-            shading.draw_shaded(keys, greys, *place)
+        def at_once(keys: Any, view: int, *place: Any) -> None:
+            shading.draw_shaded(keys, of_all[view], *place)
 
         return at_once

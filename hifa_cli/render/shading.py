@@ -122,44 +122,94 @@ def power(base: float, exponent: float) -> float:
     return result
 
 
+TOGETHER = 500  # faces whose centres are noted for all views: they stay in the first cache
+
+
 @compiled
-def note_centres(vertices: Array, faces: NDArray[np.int32], centres: Array) -> None:
+def shade_by_headlight(
+    vertices: Array,
+    faces: NDArray[np.int32],
+    eyes: Array,
+    strength: float,
+    surface: Array,
+    greys: NDArray[np.int16],
+) -> None:
+    """Take the grey of every face in every view from :func:`reflect` at its centre, several at a time.
+
+    Args:
+        vertices: (n, 3).
+        faces: (m, 3).
+        eyes: (V, 3).
+        strength: of the only light, which is a headlight.
+        surface: (4,) of a material without highlights.
+        greys: (V, m) or wider, set in place.
+    """
+    centres = np.empty((7, TOGETHER))
+    for begin in range(0, faces.shape[0], TOGETHER):
+        count = min(TOGETHER, faces.shape[0] - begin)
+        note_centres(vertices, faces, begin, count, centres)
+        for view in range(eyes.shape[0]):
+            shade_noted(centres, begin, count, eyes, view, strength, surface, greys)
+
+
+@helper
+def note_centres(vertices: Array, faces: NDArray[np.int32], begin: int, count: int, centres: Array) -> None:
     """Note what of a face its shading by a headlight takes, which is the same for all views.
 
     Args:
         vertices: (n, 3).
         faces: (m, 3).
-        centres: (7, m) set in place: centre, normal, and one over the normal's length (0 if it has none).
+        begin: the first face.
+        count: faces.
+        centres: (7, count) or wider, set in place: centre, normal, one over its length (0 if it has none).
     """
-    for face in range(faces.shape[0]):
+    for place in range(count):
+        face = begin + place
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         nx, ny, nz = face_normal(vertices, a, b, c)
         length = math.sqrt(nx * nx + ny * ny + nz * nz)
-        centres[0, face], centres[1, face], centres[2, face] = centre(vertices, a, b, c)
-        centres[3, face], centres[4, face], centres[5, face] = nx, ny, nz
-        centres[6, face] = 1.0 / length if length > 0.0 else 0.0
+        centres[0, place], centres[1, place], centres[2, place] = centre(vertices, a, b, c)
+        centres[3, place], centres[4, place], centres[5, place] = nx, ny, nz
+        centres[6, place] = 1.0 / length if length > 0.0 else 0.0
 
 
-@compiled
-def shade_by_headlight(
-    centres: Array, eye: Array, strength: float, surface: Array, greys: NDArray[np.int16]
+@helper
+def shade_noted(
+    centres: Array,
+    begin: int,
+    count: int,
+    eyes: Array,
+    view: int,
+    strength: float,
+    surface: Array,
+    greys: NDArray[np.int16],
 ) -> None:
-    """Take the grey of every face from :func:`reflect` at its centre, several faces at a time.
+    """Take the greys of faces whose centres are noted.
 
     Args:
-        centres: (7, m) of :func:`note_centres`.
-        eye: (3,).
-        strength: of the only light, which is a headlight.
-        surface: (4,) of a material without highlights.
-        greys: (m,) set in place.
+        centres: of :func:`note_centres`.
+        begin: the first face.
+        count: faces.
+        eyes: (V, 3).
+        view: of the V.
+        strength: of the headlight.
+        surface: (4,).
+        greys: (V, m) or wider, set in place.
     """
-    ex, ey, ez, ambient, diffuse = eye[0], eye[1], eye[2], surface[0], strength * surface[1]
-    for place in range(greys.shape[0]):
+    ex, ey, ez, ambient, diffuse = (
+        eyes[view, 0],
+        eyes[view, 1],
+        eyes[view, 2],
+        surface[0],
+        strength * surface[1],
+    )
+    for place in range(count):
         face = np.uint64(place)
         vx, vy, vz = ex - centres[0, face], ey - centres[1, face], ez - centres[2, face]
         towards = centres[3, face] * vx + centres[4, face] * vy + centres[5, face] * vz
         facing = abs(towards) * centres[6, face] * (1.0 / math.sqrt(vx * vx + vy * vy + vz * vz))
-        greys[face] = np.int16(np.int32(255.0 * min(ambient + diffuse * facing, 1.0) + 0.5))
+        grey = np.int16(np.int32(255.0 * min(ambient + diffuse * facing, 1.0) + 0.5))
+        greys[np.uint64(view), np.uint64(begin) + face] = grey
 
 
 @compiled

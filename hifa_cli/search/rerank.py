@@ -27,6 +27,7 @@ Rows = NDArray[np.int64]
 
 BLOCK = 2048  # rows multiplied at once
 PROJECTION_FILES = ("nuisance.npz", "nuisance-lite2.npz", "nuisance-pair.npz")  # the default encoder's first
+TRAINED = 0.5  # of a trained network's photo: as much as the untrained part, each of two vectors a half
 SHIFT_SCALE = np.float32(np.sqrt(1000))  # of an own map's shift, so that one rate fits it and the matrix
 PROJECTION_VERSION = 1  # raised whenever the file is fitted anew
 
@@ -152,15 +153,17 @@ class Ranker:
             which N is for; 0 means all.
         own: the gallery's own map of photos, or None. It serves to find the very part; the kind's vectors
             stay as they are.
+        trained: what the rest of such a descriptor counts in a photo.
     """
 
     def __init__(
         self, config: RankingConfig, projection: Projection | None, classifier: Floats | None = None,
         residual: int = 0,
         own: OwnMap | None = None,
+        trained: float = 1.0,
     ) -> None:  # fmt: skip
         self.config, self.projection = config, projection
-        self.residual, self.own = residual, own
+        self.residual, self.own, self.trained = residual, own, trained
         self._semantics = None if classifier is None else classifier - classifier.mean(axis=0)
 
     @property
@@ -177,6 +180,14 @@ class Ranker:
             return unit(self.projection(unit(features)))
         trained, plain = features[..., : -self.residual], features[..., -self.residual :]
         return unit(np.concatenate((trained, unit(self.projection(unit(plain)))), axis=-1))
+
+    def photos(self, features: NDArray[Any]) -> Floats:
+        """Return (…, D) unit vectors of photos, in which what was trained counts ``trained``."""
+        vectors = self.views(features)
+        if not self.residual or self.trained == 1:
+            return vectors
+        vectors[..., : -self.residual] *= self.trained
+        return unit(vectors)
 
     def part(self, vectors: Floats) -> Floats:
         """Return (…, D) unit vectors without what was trained: of shapes that the very part is asked by."""

@@ -348,7 +348,7 @@ def believe(run: Run, photos: TrunkFeatures, labels: NDArray[np.int64], shapes: 
         means = [part.double().mean(dim=(0, 1)).float() for part in (moved, shapes.high)]
         network.centres.copy_(torch.stack(means))
     if run.config.descriptor == "fused":
-        _set_gate(network, photos, labels)
+        run.health["told_apart"] = round(_set_gate(network, photos, labels), 4)
     if objective.assigned is None:
         return
     classes, blocks = len(run.model.classes), network.trunk.blocks or (network.trunk.width,)
@@ -390,8 +390,12 @@ def bank_rows(labels: NDArray[np.int64], classes: int, places: int = 0) -> NDArr
     return chosen
 
 
-def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> None:
-    """Fill the gate's bank; its threshold leaves a twentieth of the bank's own photos out."""
+def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]) -> float:
+    """Fill the gate's bank; its threshold leaves a twentieth of the bank's own photos out.
+
+    Returns:
+        How well photos of a class that is left out would be told from known ones, 0 to 1.
+    """
     classes = len(network.config.classes)
     rows = torch.from_numpy(bank_rows(labels, classes, len(network.bank) // classes)).flatten()
     high = photos.high[rows.clamp(min=0), 0].to(network.bank.device)
@@ -405,6 +409,37 @@ def _set_gate(network: Network, photos: TrunkFeatures, labels: NDArray[np.int64]
     several = np.bincount(labels, minlength=classes)[own.numpy()] > 1
     known = nearest[torch.from_numpy(several)]
     network.threshold.fill_(float(known.quantile(QUANTILE)) if len(known) else -1.0)
+    return told_apart(known, _nearness_elsewhere(network, cosines, rows, own))
+
+
+def _nearness_elsewhere(network: Network, cosines: Tensor, rows: Tensor, own: Tensor) -> Tensor:
+    """Return how near labelled photos are to the nearest other class: as if theirs had no photos."""
+    near = network.nearness(cosines).scatter(1, own[:, None], -1.0)
+    there = rows.view(len(network.config.classes), -1)[:, 0] >= 0
+    return near[:, there].amax(dim=1)[rows >= 0] if int(there.sum()) > 1 else near[:0, 0]
+
+
+def told_apart(known: Tensor, unknown: Tensor) -> float:
+    """Return how well one threshold tells two kinds of scores apart: 0 not at all, 1 without an error.
+
+    It is the largest difference of the shares above a threshold (Youden's J; Kolmogorov-Smirnov distance).
+
+    Args:
+        known: (n,) nearness of photos to their own class; likewise 1 where none is given.
+        unknown: (m,) to the nearest class if their own had no photos.
+
+    Returns:
+        0 to 1; 1 where one of the two is empty, so that nothing speaks against.
+
+    References:
+        Youden 1950, "Index for rating diagnostic tests".
+    """
+    if not len(known) or not len(unknown):
+        return 1.0
+    known, unknown = known.double().sort().values, unknown.double().sort().values
+    at = torch.cat((known, unknown))
+    first, second = (1 - torch.searchsorted(one, at, right=True) / len(one) for one in (known, unknown))
+    return max(float((first - second).max()), 0.0)
 
 
 @torch.inference_mode()

@@ -136,6 +136,12 @@ def _beliefs(health: dict[str, Any]) -> list[str]:
         f"<p>Before training the domains lie <b>{health.get('offset', 0):.2f}</b> spreads of the photos "
         "apart.</p>",
     ]
+    if "told_apart" in health:
+        lines.append(
+            "<p>Photos of a class that is left out are told from known ones to "
+            f"<b>{health['told_apart']:.2f}</b> (0 not at all, 1 without an error). Below a half, photos of "
+            "kinds that have none here are answered as if they were of kinds that have.</p>"
+        )
     if health.get("without_shapes"):
         lines.append(
             f"<p class='warn'>No shape was taken for {escaped(', '.join(health['without_shapes']))}: "

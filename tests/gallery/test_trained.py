@@ -82,6 +82,33 @@ def test_the_very_part_is_looked_for_without_what_was_trained(place: Path) -> No
     np.testing.assert_allclose(np.linalg.norm(vectors.part, axis=1), 1, rtol=1e-5)
 
 
+def test_what_was_trained_counts_as_much_as_the_rest_of_a_photo(place: Path) -> None:
+    """Two unit vectors of training, half each, beside one of the trunk; a perfect match still scores 1."""
+    gallery = read_gallery(place / "gallery")
+    assert gallery.document["ranking"]["trained"] == 0.5
+    _, vectors = ask(gallery, place / "photos")
+    inside = np.abs(vectors.kind[:, :TRAINED]).sum(axis=1) > 0
+    trained, rest = (
+        np.linalg.norm(part, axis=1) for part in np.split(vectors.kind[inside], [TRAINED], axis=1)
+    )
+    np.testing.assert_allclose(trained, rest / 2**0.5, rtol=1e-5)
+    ranking = gallery.ranking
+    assert ranking is not None
+    query, view = vectors.kind[inside][:1], np.array(vectors.kind[inside][:1])
+    view[:, :TRAINED] *= 2
+    view /= np.linalg.norm(view)
+    np.testing.assert_allclose((query * ranking._scales(query) * view).sum(), 1, rtol=1e-5)
+
+
+def test_a_gallery_from_before_the_weight_ranks_as_it_did(place: Path) -> None:
+    before = {**read_gallery(place / "gallery").document["ranking"]}
+    del before["trained"]
+    ranker = ranker_of(before, "")
+    assert ranker is not None
+    features = np.random.default_rng(0).normal(size=(3, TRAINED + 1280)).astype(np.float32)
+    assert np.array_equal(ranker.photos(features), ranker.views(features))
+
+
 def test_a_photo_outside_the_gate_is_compared_as_the_untrained_encoder_does(place: Path) -> None:
     """With the gate closed only the trunk's feature is left, of photos and, scaled, of views."""
     import torch

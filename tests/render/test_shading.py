@@ -201,6 +201,6 @@ def test_lights_turn_with_the_camera() -> None:
 def test_greys_of_all_faces_at_once_are_those_of_each_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     views = MeshViews(RenderConfig(views=3))
     at_once = [views.draw(mesh, "z") for mesh in (ball(30), box(1, 2, 3))]
-    monkeypatch.setattr(builtin, "MOST_NOTED", 0)
+    monkeypatch.setattr(builtin, "MOST_SHADED", 0)
     for mesh, pictures in zip((ball(30), box(1, 2, 3)), at_once, strict=True):
         np.testing.assert_array_equal(views.draw(mesh, "z"), pictures)

@@ -227,6 +227,34 @@ def test_a_small_class_stays_inside_the_gate_beside_large_ones(tmp_path: Path) -
     assert network.inside(strange).mean() < 0.1
 
 
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.05, 0.9, 1.0), (30.0, 0.0, 0.5)])
+def test_how_far_the_gate_can_tell_unknown_kinds_is_measured_on_labelled_photos(
+    noise: float, least: float, most: float
+) -> None:
+    from hifa_cli.models.network import TrunkFeatures
+    from hifa_cli.training.setup import _set_gate
+
+    draw, labels = np.random.default_rng(0), np.repeat(np.arange(3), 40)
+    network = fused()
+    width = network.bank.shape[1]
+    means = draw.normal(size=(3, width))
+    high = torch.from_numpy(means[labels] + noise * draw.normal(size=(len(labels), width))).float()[:, None]
+    network.bank = torch.zeros(len(labels), width)
+    assert least <= _set_gate(network, TrunkFeatures(high, high), labels) <= most
+
+
+def test_told_apart_is_the_largest_difference_of_shares_above_a_threshold() -> None:
+    from hifa_cli.training.setup import told_apart
+
+    draw = np.random.default_rng(1)
+    known, unknown = torch.from_numpy(draw.normal(0.7, 1, 40)), torch.from_numpy(draw.normal(size=30))
+    plain = max(float((known > at).double().mean() - (unknown > at).double().mean())
+                for at in torch.cat((known, unknown)))  # fmt: skip
+    assert told_apart(known, unknown) == pytest.approx(plain)
+    assert told_apart(unknown - 9, known) == 0
+    assert told_apart(known, unknown[:0]) == 1
+
+
 def test_one_photo_per_class_leaves_the_gate_open() -> None:
     from hifa_cli.models.network import TrunkFeatures
     from hifa_cli.training.setup import _set_gate
@@ -234,7 +262,7 @@ def test_one_photo_per_class_leaves_the_gate_open() -> None:
     network = fused()
     network.bank = torch.zeros(3, network.bank.shape[1])
     high = torch.rand(3, 1, network.bank.shape[1])
-    _set_gate(network, TrunkFeatures(high, high), np.arange(3))
+    assert _set_gate(network, TrunkFeatures(high, high), np.arange(3)) == 1  # nothing speaks against
     assert network.threshold == -1
     assert network.inside(high).all()
 
