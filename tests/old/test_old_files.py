@@ -30,7 +30,8 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files, unpacked."""
     folder = tmp_path_factory.mktemp("old")
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # not in every patch release
+        archive.extractall(folder)
     return folder
 
 

@@ -61,7 +61,9 @@ def test_a_run_keeps_it_and_no_label_of_a_shape_changes_it(photos: Path, views: 
     told = [(tmp_path / name / "health.json").read_text() for name in ("plain", "moved")]
     assert told[0] == told[1].replace("/zebra/", "/bars/")  # pictures are named by their paths
     kept = json.loads(told[0])
-    assert set(kept) == {"agreement", "photos", "shapes", "without_shapes", "merged", "offset", "examples"}
+    assert set(kept) == {
+        "agreement", "photos", "shapes", "without_shapes", "merged", "offset", "told_apart", "examples"
+    }  # fmt: skip
     assert sum(kept["shapes"].values()) == 9
     run(photos, views, tmp_path / "paper", method="hifa-gl")
     assert not (tmp_path / "paper" / "health.json").exists()

@@ -275,11 +275,11 @@ def test_a_query_that_is_being_answered_is_answered_before_the_server_stops(worl
 
 def test_work_that_does_not_end_does_not_keep_the_process(world: Path) -> None:
     script = (
-        "import sys, time\n"
+        "import os, sys, time\n"
         "from hifa_cli.cli import main\n"
         "from hifa_cli.web import app, server\n"
         "server._GRACE = 1\n"
-        "app.App.search = lambda *args, **more: (print('in', flush=True), time.sleep(600))\n"
+        "app.App.search = lambda *args, **more: (os.write(1, b'in\\n'), time.sleep(600))\n"
         f"sys.argv = ['hifa', 'serve', {str(world / 'g')!r}, '--port', '0', '--quiet']\n"
         "main()\n"
     )

@@ -41,6 +41,7 @@ def _mesh() -> Read:
             ("3mf", package({"3D/3dmodel.model": model_xml(object_xml(box()))})),
             ("off", off_text(box()).encode()),
             ("obj", obj_text(box()).encode()),
+            ("obj", f"{obj_text(box())}v 0 0 0\n".encode()),  # which no face uses
             ("stl", stl_text(box()).encode()),
         ):
             place = Path(folder) / f"warm.{suffix}"
